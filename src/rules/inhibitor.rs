@@ -8,16 +8,13 @@
 //! The causes are those of the built-in alerting (`monitor/inhibition.rs`).
 
 use super::alert_rule::{AlertRule, KEEP, levels_of};
-use super::selection::BY_PAIR;
+use super::selection::{BY_PAIR, ON_PAIR};
 use crate::config::{LevelRule, Severity};
 use crate::metrics::catalogue::{HISTORY_LOST, MONITOR_ISOLATED, PAIR_INFO, SERVER_UP};
 use crate::model::Span;
 
 /// The name of the alert.
 const NAME: &str = "RedisCrossDcInhibitor";
-
-/// Joins two series of the same pair.
-const ON_PAIR: &str = "on (pair, source_dc, target_dc, replica)";
 
 /// A server of a pair does not answer: its alert inhibits those of the pair.
 pub(super) fn pair_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {

@@ -1,4 +1,4 @@
-//! The exporter itself: its receivers and its network.
+//! Sentences about the exporter itself: its receivers, its access and its network.
 
 use super::sentence::Sentence;
 use super::words::{Clock, count};

@@ -1,4 +1,4 @@
-//! A master that came back without its replication history.
+//! Sentences about a master that came back without its replication history.
 
 use super::sentence::Sentence;
 use super::words::{Clock, Rounding, bytes};

@@ -1,23 +1,23 @@
-//! What would be lost.
+//! What was lost, and what would be lost.
 
 use super::sentence::Sentence;
 use super::words::{Clock, Rounding, bytes, span};
 use crate::alert::{AtRisk, Bounds, WriteLoss};
 use crate::model::{Bytes, Span, Timestamp};
 
-/// An estimate is said without its bound where that is so close.
+/// An estimate is printed without its bound where the bound is as close as this.
 const CLOSE: Span = Span::from_millis(300);
 
 /// The same, as a part of the estimate.
 const CLOSE_PART: f64 = 0.05;
 
-/// An estimate is proven where the lower bound is no further from it.
+/// An estimate counts as proven where the lower bound is no further from it than this.
 const PROVEN: Span = Span::from_secs(1);
 
 /// The same, as a part of the estimate.
 const PROVEN_PART: f64 = 0.1;
 
-/// What rounds to nothing.
+/// Less than this is printed as nothing.
 const NOTHING: Span = Span::from_millis(1);
 
 /// In place of a statement that nothing is lost, while the master's lost history is reported.

@@ -1,8 +1,8 @@
 //! What happened, in one sentence for the person who is paged: what, to which pair, since when, and
-//! what would be lost now. Notifications, the page, `check` and the API say the same.
+//! what would be lost now. Notifications, the page, `check` and the API use the same sentence.
 //!
-//! One file per family of rules. A sentence begins with the pair or server and the fact: a lock
-//! screen shows its first hundred characters.
+//! One file per family of rules. A sentence begins with the pair or server and the fact, because a
+//! lock screen shows only its first hundred characters.
 
 mod exporter;
 mod history;
@@ -46,8 +46,8 @@ fn clear_for_now(alert: &AlertSnapshot, series: FlapSeries, at: Timestamp) -> Se
     ))
 }
 
-/// What is the matter with the targets of a rule, after how many they are: `3 of 5 pairs dc1 → dc2
-/// stalled or down`.
+/// The condition of a rule's targets, to follow their number: `3 of 5 pairs dc1 → dc2 stalled or
+/// down`.
 pub const fn plight(rule: Rule) -> &'static str {
     match rule {
         Rule::LagSeconds | Rule::LagBytes => "behind",
@@ -80,7 +80,7 @@ fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         Rule::Unknown => pair::unknown(alert, clock),
         Rule::Diverged => pair::diverged(alert, clock),
         Rule::Unreachable => server::silent(alert, clock),
-        Rule::FullSync => server::full_syncs(alert, clock),
+        Rule::FullSync => server::full_syncs(alert),
         Rule::Failover => tree::failover(alert, clock),
         Rule::HistoryLost => history::lost(alert, clock),
         Rule::SentinelQuorum => tree::no_quorum(alert, clock),
@@ -105,7 +105,7 @@ fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
         Rule::LinkDown => pair::link_is_back(alert, ended, clock),
         Rule::Unknown => pair::known_again(alert, ended, clock),
         Rule::Unreachable => server::answers_again(alert, ended, clock),
-        Rule::FullSync => server::no_more_full_syncs(alert, clock),
+        Rule::FullSync => server::no_more_full_syncs(alert),
         Rule::Failover => tree::no_more_failovers(alert, clock),
         Rule::HistoryLost => history::over(alert, ended, clock),
         Rule::SentinelQuorum => tree::quorum_is_back(alert, ended, clock),
@@ -116,7 +116,7 @@ fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     }
 }
 
-/// What the alert is about, for the beginning of a sentence.
+/// The target of the alert, at the beginning of a sentence.
 fn subject(alert: &AlertSnapshot) -> String {
     match alert.identity.rule {
         Rule::LagSeconds
@@ -142,7 +142,8 @@ fn lasting(line: Sentence, since: Option<Timestamp>, clock: Clock<'_>) -> Senten
     line.at(since, clock).and(")")
 }
 
-/// `06:43:28 to 06:44:28 UTC (60 s)`: when the fault was. Without a known beginning, of the alert.
+/// `06:43:28 to 06:44:28 UTC (60 s)`: when the fault was, or the alert where the beginning of the
+/// fault is not known.
 fn stretch(line: Sentence, alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let context = &alert.context;
     let since = context.fault_since.unwrap_or(alert.started_at);

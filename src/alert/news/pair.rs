@@ -1,16 +1,16 @@
-//! Pairs: lag, link, unknown lag, two histories.
+//! Sentences about pairs: lag, link, unknown lag, two histories.
 
 use super::sentence::Sentence;
 use super::words::{Clock, Rounding, bytes, span};
 use super::{Ended, lasted, lasting, loss, stretch};
 use crate::alert::{
-    AlertSnapshot, AtRisk, BacklogHeadroom, Details, DivergedFacts, Recovery, ResolveReason,
-    Resync, Rule, Worst,
+    AlertSnapshot, AtRisk, BacklogHeadroom, Details, DivergedFacts, Quantity, Recovery,
+    ResolveReason, Resync, Rule, Worst,
 };
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::PairState;
 
-/// What is said about a pair, whoever says it.
+/// The facts of a sentence about a pair, from an alert or from a snapshot.
 #[derive(Clone, Copy, Debug)]
 pub struct PairNews<'a> {
     /// The pair.
@@ -21,26 +21,26 @@ pub struct PairNews<'a> {
     pub target_dc: &'a str,
     /// The replica, `host:port`.
     pub replica: &'a str,
-    /// Whether name and datacenters do not say which replica is meant.
+    /// Whether the replica has to be named: another one of the pair runs in the same datacenter.
     pub names_replica: bool,
     /// The link's state.
     pub state: PairState,
     /// Why, as a sentence.
     pub reason: Option<&'a str>,
-    /// Since when data does not flow, where that is so.
+    /// Since when no data flows, where that is so.
     pub since: Option<Timestamp>,
     /// What would be lost if the master's datacenter failed.
     pub at_risk: Option<&'a AtRisk>,
-    /// What is left of the backlog.
+    /// How much of the backlog is left.
     pub backlog: Option<&'a BacklogHeadroom>,
     /// Whether the master came back without its replication history, and that is not over.
     pub history_lost: bool,
 }
 
-/// How long a stretch of catching up is not worth its number.
+/// Catching up that takes less than this is reported as "at once".
 const AT_ONCE: Span = Span::from_millis(50);
 
-/// One line about a pair as of now: its state and since when, and what would be lost.
+/// The sentence about a pair as of now: its state and since when, and what would be lost.
 pub fn pair_line(news: &PairNews<'_>, clock: Clock<'_>) -> Sentence {
     let line = state_line(news, clock).and(".");
     line.and_line(loss_line(news, clock))
@@ -85,50 +85,32 @@ pub(super) fn subject(news: &PairNews<'_>) -> String {
 /// The state and since when: `orders dc1 → dc2 stalled for 60 s (since 06:43:28 UTC)`.
 fn state_line(news: &PairNews<'_>, clock: Clock<'_>) -> Sentence {
     let subject = subject(news);
-    let is = |state: PairState| news.state == state;
     let reason = news.reason.unwrap_or("nothing is known");
-    if is(PairState::Streaming) {
-        return Sentence::words(format!("{subject} streaming"));
+    let lasts = |what: &str| {
+        let line = Sentence::words(format!("{subject} {what}"));
+        lasting(line, news.since, clock)
+    };
+    match news.state {
+        PairState::Streaming => Sentence::words(format!("{subject} streaming")),
+        PairState::Stalled => lasts("stalled"),
+        PairState::LinkDown => lasts("link down"),
+        PairState::FullSync => lasts("out of sync").and(format!(": {reason}")),
+        _ => Sentence::words(format!("{subject}: {reason}")),
     }
-    if is(PairState::Stalled) {
-        return lasting(
-            Sentence::words(format!("{subject} stalled")),
-            news.since,
-            clock,
-        );
-    }
-    if is(PairState::LinkDown) {
-        return lasting(
-            Sentence::words(format!("{subject} link down")),
-            news.since,
-            clock,
-        );
-    }
-    if is(PairState::FullSync) {
-        let line = lasting(
-            Sentence::words(format!("{subject} out of sync")),
-            news.since,
-            clock,
-        );
-        return line.and(format!(": {reason}"));
-    }
-    Sentence::words(format!("{subject}: {reason}"))
 }
 
 fn loss_line(news: &PairNews<'_>, clock: Clock<'_>) -> Sentence {
-    let is = |state: PairState| news.state == state;
-    if is(PairState::Diverged) || is(PairState::Unsupported) || is(PairState::NeverSynced) {
-        return Sentence::default();
-    }
     let at_risk = loss::claimable(news.at_risk, news.history_lost);
-    if is(PairState::MasterUnreachable) {
-        let to = failover_target(news);
-        return loss::by_failover(&to, at_risk, clock);
+    match news.state {
+        PairState::Diverged | PairState::Unsupported | PairState::NeverSynced => {
+            Sentence::default()
+        }
+        PairState::MasterUnreachable => loss::by_failover(&failover_target(news), at_risk, clock),
+        _ => loss::if_died(&failing(news), at_risk, clock),
     }
-    loss::if_died(&failing(news), at_risk, clock)
 }
 
-/// What could fail: the datacenter, where the replica runs in another one.
+/// What may fail: the source datacenter, or the master where the replica runs in the same one.
 fn failing(news: &PairNews<'_>) -> String {
     if news.source_dc == news.target_dc || news.source_dc == "unknown" {
         "the master".to_owned()
@@ -172,7 +154,7 @@ fn backlog_line(news: &PairNews<'_>) -> Sentence {
     Sentence::words(text)
 }
 
-/// The link is down or stalled; or it is fine again and the alert waits.
+/// The link is down or stalled, or streams again while the alert recovers.
 pub(super) fn link_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
     let context = &alert.context;
@@ -182,7 +164,12 @@ pub(super) fn link_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         return pair_line(&news, clock);
     };
     let line = Sentence::words(format!("{} streaming again since ", subject(&news)));
-    let line = line.at(until, clock).and(format!("; {} ", was(alert)));
+    let was = if was_stalled(alert) {
+        "stalled"
+    } else {
+        "down"
+    };
+    let line = line.at(until, clock).and(format!("; {was} "));
     let lasted = span(until - since, Rounding::Nearest);
     let line = line
         .from_to(since, until, clock)
@@ -190,27 +177,21 @@ pub(super) fn link_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     line.and_line(loss_line(&news, clock))
 }
 
-/// What the link was.
-fn was(alert: &AlertSnapshot) -> &'static str {
-    if alert.context.fault_state == Some(PairState::Stalled) {
-        "stalled"
-    } else {
-        "down"
-    }
+/// Whether the link was stalled and not down.
+fn was_stalled(alert: &AlertSnapshot) -> bool {
+    alert.context.fault_state == Some(PairState::Stalled)
 }
 
 /// The replica is behind.
 pub(super) fn behind(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
     let subject = subject(&news);
-    let value = super::super::Measured::best(&alert.value);
-    let amount = match value {
-        Some(super::super::Quantity::Seconds(lag)) => span(lag, Rounding::Nearest),
-        Some(super::super::Quantity::Bytes(size)) => bytes(size, Rounding::Nearest),
+    let amount = match alert.value.best() {
+        Some(Quantity::Seconds(lag)) => span(lag, Rounding::Nearest),
+        Some(Quantity::Bytes(size)) => bytes(size, Rounding::Nearest),
         _ => return pair_line(&news, clock),
     };
-    let streams = news.state == PairState::Streaming;
-    let state = if streams {
+    let state = if news.state == PairState::Streaming {
         String::new()
     } else {
         format!(" ({})", news.state.label().replace('_', " "))
@@ -220,7 +201,7 @@ pub(super) fn behind(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         .and_line(backlog_line(&news))
 }
 
-/// Nobody can say how far behind the replica is.
+/// The lag is unknown.
 pub(super) fn unknown(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
     let line = Sentence::words(format!("{}: lag unknown", subject(&news)));
@@ -278,7 +259,7 @@ fn alone(facts: &DivergedFacts, news: &PairNews<'_>) -> String {
 /// The link is fine again.
 pub(super) fn link_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let subject = subject(&news(alert));
-    let was = if was(alert) == "stalled" {
+    let was = if was_stalled(alert) {
         "Stalled"
     } else {
         "Down"
@@ -341,8 +322,8 @@ fn recovery(alert: &AlertSnapshot) -> String {
     }
 }
 
-/// `; nothing lost`, where that is certain: the replica has everything of the history in which the
-/// fault began.
+/// `; nothing lost`, where that is certain: the replica has all of the history in which the fault
+/// began, and the master still has that history.
 fn nothing_lost(alert: &AlertSnapshot) -> &'static str {
     let context = &alert.context;
     let has_everything = context.recovery.is_none_or(|how| how.took.is_some());

@@ -1,15 +1,15 @@
-//! A sentence with instants in it, which each receiver writes in its own way.
+//! A sentence with instants in it: each receiver formats them in its own way.
 
 use std::fmt;
 
 use super::words::Clock;
 use crate::model::{Timestamp, WallTime};
 
-/// One line of text, in which it is known what is an instant.
+/// One line of text that keeps its instants apart from its words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sentence(Vec<Piece>);
 
-/// A piece of a line.
+/// A piece of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// Words.

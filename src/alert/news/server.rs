@@ -1,4 +1,4 @@
-//! Servers: silence and full syncs.
+//! Sentences about servers: unreachable, and full syncs.
 
 use super::sentence::Sentence;
 use super::words::{Clock, Rounding, count, names, span};
@@ -6,39 +6,36 @@ use super::{Ended, lasting, loss, stretch};
 use crate::alert::{AlertSnapshot, AtRisk, Details, Quantity, ServedPair, ServiceRole};
 use crate::model::PollError;
 
-/// Names of pairs in one sentence.
+/// How many names of pairs one sentence has.
 const MAX_NAMES: usize = 3;
 
-/// What a server is to its pairs: `orders: master 127.1.0.10:6379 (dc1)`.
+/// The server and its part in its pairs: `orders: master 127.1.0.10:6379 (dc1)`.
 pub(super) fn subject(alert: &AlertSnapshot) -> String {
     let server = format!("{} ({})", alert.label("server"), alert.label("dc"));
     let services = &alert.context.services;
     let Some(first) = services.first() else {
         return server;
     };
-    let of_role = |role| pair_names(services, role);
-    let more = alert.context.more_services;
-    let own = of_role(first.role);
-    let beyond = own.len().saturating_sub(MAX_NAMES);
-    let shown: Vec<&str> = own.iter().take(MAX_NAMES).copied().collect();
-    let pairs = names(&shown, beyond + more);
-    let role = match first.role {
-        ServiceRole::Master => "master",
-        ServiceRole::Replica => "replica",
-    };
-    let also = of_role(ServiceRole::Replica);
-    let is_both = first.role == ServiceRole::Master && !also.is_empty();
-    let also = if is_both {
-        let shown: Vec<&str> = also.iter().take(MAX_NAMES).copied().collect();
-        let beyond = also.len().saturating_sub(MAX_NAMES);
-        format!(" (also replica of {})", names(&shown, beyond))
-    } else {
-        String::new()
-    };
-    format!("{pairs}: {role} {server}{also}")
+    let own = pair_names(services, first.role);
+    let pairs = some_names(&own, alert.context.more_services);
+    if first.role == ServiceRole::Replica {
+        return format!("{pairs}: replica {server}");
+    }
+    let also = pair_names(services, ServiceRole::Replica);
+    if also.is_empty() {
+        return format!("{pairs}: master {server}");
+    }
+    let also = some_names(&also, 0);
+    format!("{pairs}: master {server} (also replica of {also})")
 }
 
-/// The names of the pairs that the server is this to, each once.
+/// The first names, and how many there are beyond them; `more` were never listed.
+fn some_names(all: &[&str], more: usize) -> String {
+    let shown: Vec<&str> = all.iter().take(MAX_NAMES).copied().collect();
+    names(&shown, all.len() - shown.len() + more)
+}
+
+/// The names of the pairs in which the server has this role, each once.
 fn pair_names(services: &[ServedPair], role: ServiceRole) -> Vec<&str> {
     let own = services.iter().filter(|service| service.role == role);
     let mut names: Vec<&str> = own.map(|service| service.pair.as_str()).collect();
@@ -64,7 +61,7 @@ pub(super) fn silent(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     line.and_line(cost(alert, clock))
 }
 
-/// What has gone wrong, for so long.
+/// What the server has done since its polls fail; how long follows.
 const fn fails(error: Option<PollError>) -> &'static str {
     match error {
         None | Some(PollError::Timeout) => "has not answered",
@@ -83,8 +80,8 @@ const fn fails(error: Option<PollError>) -> &'static str {
     }
 }
 
-/// What failing over would lose, or what is at risk without the replica: of one pair, where it is
-/// one, else of the worst.
+/// What failing over would lose, or what is at risk without the replica: for the pair, or for the
+/// worst of several.
 fn cost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let services = &alert.context.services;
     let Some(first) = services.first() else {
@@ -101,7 +98,7 @@ fn cost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         let at_risk = loss::claimable(worst.at_risk.as_ref(), worst.history_lost);
         return loss::if_died(who, at_risk, clock);
     }
-    // To each pair belongs its best replica; of all pairs the worst is said.
+    // A pair fails over to its best replica.
     let best = own
         .filter(|service| service.pair == first.pair)
         .min_by_key(|service| at_worst(service.at_risk.as_ref()));
@@ -124,7 +121,7 @@ fn cost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     loss::by_failover(&to, at_risk, clock)
 }
 
-/// For comparing: the upper bound in nanoseconds; unknown is the worst.
+/// The risk for comparisons: the upper bound in nanoseconds; an unknown one is the worst.
 fn at_worst(risk: Option<&AtRisk>) -> i64 {
     let lag = risk.and_then(|risk| risk.lag.upper.or(risk.lag.estimate));
     lag.map_or(i64::MAX, crate::model::Span::as_nanos)
@@ -151,9 +148,8 @@ pub(super) fn answers_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_
     line.and(".")
 }
 
-/// The server gave full syncs: those under way first, with how far they are.
-pub(super) fn full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
-    let _ = clock;
+/// The server started full syncs: first those under way, with their progress.
+pub(super) fn full_syncs(alert: &AlertSnapshot) -> Sentence {
     let services = &alert.context.services;
     let given = services
         .iter()
@@ -183,8 +179,7 @@ fn syncs(alert: &AlertSnapshot) -> String {
 }
 
 /// No more full syncs.
-pub(super) fn no_more_full_syncs(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
-    let _ = clock;
+pub(super) fn no_more_full_syncs(alert: &AlertSnapshot) -> Sentence {
     let subject = subject(alert);
     let text = match &alert.context.details {
         Some(Details::FullSyncs { window }) => {

@@ -1,4 +1,4 @@
-//! Entries: failovers and Sentinels.
+//! Sentences about entries of the configuration: failovers and Sentinels.
 
 use super::sentence::Sentence;
 use super::words::{Clock, Rounding, span};
