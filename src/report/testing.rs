@@ -57,6 +57,16 @@ pub(crate) fn fleet_named(name: &str, scene: Scene) -> (FleetSnapshot, Timestamp
     (story.monitor.snapshot(anchor(story.now)), story.now)
 }
 
+/// A healthy fleet after a pause of 42 seconds, in which only the master has answered since.
+pub(crate) fn fleet_after_pause() -> (FleetSnapshot, Timestamp) {
+    let mut story = Story::begin(&settings_of(&[("orders", MASTER, &[REPLICA])]));
+    story.healthy_rounds();
+    story.now += Span::from_secs(42);
+    story.monitor.note_awake(story.now);
+    story.answers(MASTER, MASTER_REPLY);
+    (story.monitor.snapshot(anchor(story.now)), story.now)
+}
+
 /// A fleet of as many pairs, none of which was polled yet.
 pub(crate) fn large_fleet(pairs: usize) -> (FleetSnapshot, Timestamp) {
     let replicas: Vec<_> = (0..pairs)

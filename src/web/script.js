@@ -1,17 +1,17 @@
-// Keeps the page fresh and adds the reader's own time. Without it the page is whole, and renews itself every 5 seconds.
+// Keeps the page fresh and adds the reader's local time. Without it the page is complete, and reloads itself every 5 seconds.
 'use strict';
 (() => {
-  const REFRESH_AT_MOST_EVERY = 2000; // ms; a page is rendered for everybody who waits, but not for nothing
-  const SILENT_AFTER = 5000; // ms without a word from the stream: then the page asks by itself
+  const REFRESH_AT_MOST_EVERY = 2000; // ms; rendering a page takes processor time on the exporter
+  const SILENT_AFTER = 5000; // ms without an event from the stream: then the page polls
   const RETRY_EVERY = 2000; // ms; while the stream is broken
-  const ANSWER_WITHIN = 4000; // ms; an exporter that is stopped takes connections and never answers
-  const STALE_AFTER = 4000; // ms without a fresh page, although it was asked for: more is no hiccup
+  const ANSWER_WITHIN = 4000; // ms; a stopped exporter still accepts connections, and never answers
+  const STALE_AFTER = 4000; // ms without a fresh page although one was requested: longer than a hiccup
 
   const byId = (id) => document.getElementById(id);
   const stream = byId('stream');
   if (!stream) return;
 
-  // ---- How long ago beside UTC, and the reader's own time on demand ----
+  // ---- How long ago, beside UTC; the reader's local time as a tooltip ----
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'local time';
   const isUtc = new Date().getTimezoneOffset() === 0;
   const local = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
@@ -37,7 +37,7 @@
   }
   byId('zone').textContent = isUtc ? '' : `; ${zone} is shown under the pointer`;
 
-  // ---- The page anew, in place: what did not change stays, with its focus, its scroll and its open details ----
+  // ---- Updates the page in place: what did not change keeps its focus, its scroll position and its open details ----
   function sameKind(a, b) {
     return a.nodeType === b.nodeType && a.nodeName === b.nodeName && a.id === b.id;
   }
@@ -104,7 +104,7 @@
   }
 
   // ---- The stream, and how old the page is ----
-  const words = { connecting: 'Connecting:', live: 'Live:', stale: 'The stream is broken:', polling: 'No stream, asking again and again:' };
+  const words = { connecting: 'Connecting:', live: 'Live:', stale: 'The stream is broken:', polling: 'No stream, polling:' };
   let mode = 'connecting';
   let title = document.title;
   let stopped = document.body.classList.contains('stale'); // the exporter answers, but its monitor has stopped
@@ -118,7 +118,7 @@
     if (text.textContent !== words[next]) text.textContent = words[next];
     showAge();
   }
-  /** What stands on the page is old when it was not renewed for long, although somebody looks at it. */
+  /** The page is stale when it was not updated for long although it is visible. */
   function showAge() {
     const age = Math.max(0, Math.round((Date.now() - lastUpdate) / 1000));
     byId('stream-age').textContent = `last update ${age} s ago`;
@@ -126,7 +126,7 @@
     const banner = byId('stale');
     banner.hidden = !silent;
     if (silent) {
-      // A stream that is open and says nothing is no sign of life.
+      // A stream that is open but silent is not live.
       if (mode === 'live') show('stale');
       const since = new Date(newest * 1000).toISOString().slice(11, 19);
       banner.textContent = `This page is stale: the exporter has not answered since ${since} UTC (${distance(age).replace(' ago', '')})${refusal}. Everything below is as it was then.`;
@@ -146,20 +146,20 @@
     };
     source.addEventListener('snapshot', (event) => {
       word();
-      // Only what is newer than the page is worth a rendering.
+      // Only a snapshot that is newer than the page is worth a rendering.
       if (JSON.parse(event.data).exporter.now_timestamp > newest) refresh();
     });
     source.addEventListener('state', word);
     source.addEventListener('alert', word);
     source.onerror = () => {
-      // A browser connects again by itself, unless it was refused.
+      // The browser reconnects by itself, unless it was refused.
       show(source.readyState === EventSource.CLOSED ? 'polling' : 'stale');
       refresh();
     };
   }
   setInterval(() => {
     showAge();
-    // Where polls are rare, a stream that lives may have nothing to say.
+    // Where polls are rare, a live stream may have nothing to send.
     if (mode === 'live' && Date.now() - lastWord > SILENT_AFTER) refresh();
     if (mode === 'live' && Date.now() - lastUpdate > SILENT_AFTER + ANSWER_WITHIN) show('stale');
   }, 1000);
@@ -177,7 +177,7 @@
     refresh();
   });
 
-  /** Shows the page that another address asks for, and keeps that address. */
+  /** Shows the page of another query, and puts the query into the address. */
   function ask(query) {
     const text = query.toString();
     history.replaceState(null, '', text ? `/?${text}` : '/');
@@ -205,7 +205,7 @@
     });
   }
 
-  // ---- Silences: made and ended by who may; who may not is told so ----
+  // ---- Silences: for readers with write access; others get the refusal ----
   const silenceForm = byId('silence-form');
   function offerSilences(root) {
     if (!silenceForm) return;
@@ -214,14 +214,14 @@
   async function change(method, path, body, done, said = byId('silence-said')) {
     try {
       const answer = await fetch(path, { method, headers: { 'content-type': 'application/json' }, body });
-      const told = await answer.json().catch(() => ({}));
+      const reply = await answer.json().catch(() => ({}));
       said.className = answer.ok ? 'said' : 'said refused';
-      said.textContent = answer.ok ? [done, told.warning].filter((text) => text).join(' ') : told.error || `the exporter answered ${answer.status}`;
+      said.textContent = answer.ok ? [done, reply.warning].filter((text) => text).join(' ') : reply.error || `the exporter answered ${answer.status}`;
       if (answer.ok) refreshSoon();
       return answer.ok;
     } catch (error) {
       said.className = 'said refused';
-      said.textContent = 'The exporter cannot be reached: nothing was changed as far as can be known.';
+      said.textContent = 'The exporter cannot be reached: whether anything was changed is not known.';
       return false;
     }
   }
@@ -233,7 +233,7 @@
     byId('silence').hidden = false;
     const field = (name) => silenceForm.elements[name];
     field('author').value = localStorage.getItem('author') || '';
-    // What the matchers fit is rendered by the exporter, as everything: the address has them.
+    // The exporter renders what the matchers match, as everything else: they are in the address.
     const preview = () => {
       const lines = field('matchers').value.split('\n').filter((line) => line.trim());
       const others = [...new URLSearchParams(location.search)].filter(([name]) => name !== 'silence');
@@ -261,7 +261,7 @@
         comment: field('comment').value,
       };
       localStorage.setItem('author', wanted.author);
-      if (await change('POST', '/api/v1/silences', JSON.stringify(wanted), 'It is silenced.')) {
+      if (await change('POST', '/api/v1/silences', JSON.stringify(wanted), 'Silenced.')) {
         field('matchers').value = field('comment').value = '';
         byId('silence').open = false;
         preview();
@@ -275,9 +275,9 @@
         preview();
         field(field('author').value ? 'comment' : 'author').focus();
       } else if (replay) {
-        change('POST', `/api/v1/deliveries/${encodeURIComponent(replay)}/replay`, undefined, 'It is sent again.', byId('replay-said'));
+        change('POST', `/api/v1/deliveries/${encodeURIComponent(replay)}/replay`, undefined, 'Sent again.', byId('replay-said'));
       } else if (id) {
-        change('DELETE', `/api/v1/silences/${encodeURIComponent(id)}`, undefined, 'It is ended.');
+        change('DELETE', `/api/v1/silences/${encodeURIComponent(id)}`, undefined, 'The silence was ended.');
       }
     });
   }

@@ -1,7 +1,10 @@
-// Drives the pages of a running exporter in a real browser, as a person would, and looks at what it sees.
+// Drives the pages of a running exporter in a real browser, as a person would, and checks what it shows.
 //
-// Usage: node drive.mjs URL FOLDER, where FOLDER has the installed packages and gets the screenshots. What the stage is to
-// do is written to stdout as `stage: WORD`; it answers with a line on stdin when that is done.
+// Usage: node drive.mjs URL FOLDER, where FOLDER has the installed packages and gets the screenshots. Orders to the stage are
+// written to stdout as `stage: WORD`; it answers with a line on stdin when the order is carried out. A failure's last line is
+// `FAILED: STEP: REASON`.
+//
+// The page is updated by the server's pushes, so nothing that depends on one is checked at once: `until` waits for it.
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
@@ -19,8 +22,39 @@ const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator](
 const HOSTILE = '<img src=x onerror=alert(1)>"\'&';
 const PATIENCE = 45000;
 
+let current = 'start'; // the step that is under way
+
+function step(name) {
+  current = name;
+  console.log(`--- ${name}`);
+}
+
+/** Checks what no push can change. */
 function check(holds, what) {
   if (!holds) throw new Error(`it does not hold: ${what}`);
+  console.log(`ok: ${what}`);
+}
+
+/** Waits until `holds` is true in the page; `what` names the condition in a failure. */
+async function until(page, what, holds, argument) {
+  const seen = () => page.evaluate(() => document.body.innerText.slice(0, 4000)).catch(() => 'nothing');
+  try {
+    await page.waitForFunction(holds, argument);
+  } catch (error) {
+    if (error.name !== 'TimeoutError') throw error;
+    console.log(`the page shows:\n${await seen()}`);
+    throw new Error(`not within ${PATIENCE / 1000} s: ${what}`);
+  }
+  console.log(`ok: ${what}`);
+}
+
+/** Waits until the locator matches so many elements. */
+async function counts(locator, wanted, what) {
+  const deadline = Date.now() + PATIENCE;
+  while ((await locator.count()) !== wanted) {
+    if (Date.now() > deadline) throw new Error(`not within ${PATIENCE / 1000} s: ${what} (${await locator.count()} instead of ${wanted})`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
   console.log(`ok: ${what}`);
 }
 
@@ -34,7 +68,7 @@ const browser = await chromium.launch({
   args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
 
-/** Everything that a page may not do: complain, ask others, break its policy. */
+/** Everything that a page must not do: log errors, send requests elsewhere, break its policy. */
 const complaints = [];
 let outage = false;
 
@@ -47,7 +81,7 @@ async function visit(options) {
   page.on('request', (request) => new URL(request.url()).origin === new URL(url).origin || complaints.push(`request: ${request.url()}`));
   page.on('console', (message) => {
     const text = message.text();
-    // While the exporter is down, or refuses, a browser says so by itself.
+    // While the exporter is down, or refuses, the browser logs that by itself.
     const expected = outage && /ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|status of (400|503)/.test(text);
     if (['error', 'warning'].includes(message.type()) && !expected) complaints.push(`console: ${text}`);
   });
@@ -70,7 +104,7 @@ const looks = [
   ['phone', { colorScheme: 'light' }, { width: 375, height: 812 }],
 ];
 
-/** Texts in pictures that stick out of them, and texts that are cut off: a number cut on the left is another number. */
+/** Texts that overflow their pictures, and texts that are cut off: a number cut on the left is another number. */
 function clipped() {
   const found = [];
   for (const text of document.querySelectorAll('svg text')) {
@@ -110,7 +144,7 @@ function broken() {
   return found;
 }
 
-/** Looks at a page in every way that people do. */
+/** Checks a page in every colour scheme and size. */
 async function lookAt(page, name) {
   for (const [look, media, size] of looks) {
     await page.emulateMedia(media);
@@ -133,140 +167,144 @@ const mode = (page, wanted) => page.waitForSelector(`#stream[data-mode=${wanted}
 const row = (page, name) => page.locator('#rows tbody tr').filter({ has: page.getByRole('link', { name, exact: true }) });
 
 async function main() {
+  step('a calm fleet');
   const page = await visit({});
   await page.goto(url);
   await mode(page, 'live');
   await page.evaluate(() => (window.neverReloaded = true));
-  check((await row(page, HOSTILE).count()) === 1, 'a hostile name is shown as it is');
-  check((await page.locator('img').count()) === 0, 'and nothing of it is obeyed');
-  const time = page.locator('#happenings time').first();
-  check(/^\d\d:\d\d:\d\d UTC .* ago$/.test(await time.textContent()), 'a time says how long ago it was');
-  check(/\d\d:\d\d:\d\d Europe\/Berlin, .* UTC/.test(await time.getAttribute('title')), "and the reader's own time on demand");
+  await counts(row(page, HOSTILE), 1, 'a hostile name is shown as it is');
+  check((await page.locator('img').count()) === 0, 'and nothing of it is interpreted');
+  await until(page, 'a time has how long ago it was', () => /^\d\d:\d\d:\d\d UTC .* ago$/.test(document.querySelector('#happenings time')?.textContent));
+  await until(page, "and the reader's local time as a tooltip", () => /\d\d:\d\d:\d\d Europe\/Berlin, .* UTC/.test(document.querySelector('#happenings time')?.title));
   await lookAt(page, 'calm');
 
-  console.log('--- a link stalls and turns red by itself');
+  step('a link stalls and turns red by itself');
   await page.fill('input[name=q]', 'orders');
   await page.focus('input[name=q]');
-  await page.waitForFunction(() => document.querySelector('.found').textContent.includes('that fit'));
+  await until(page, 'the filter is applied while it is typed', () => document.querySelector('.found').textContent.includes('that match'));
   await stage('stall');
-  await page.waitForSelector('.map a.line.critical[aria-label^="dc1 to dc2: critical"]');
-  await page.waitForFunction(() => document.title.includes('critical'));
-  await page.waitForFunction(() => document.querySelector('#rows tr.critical')?.textContent.includes('stalled'));
-  check(await page.evaluate(() => window.neverReloaded), 'without loading the page anew');
+  await until(page, 'the line on the map is critical', () => document.querySelector('.map a.line.critical[aria-label^="dc1 to dc2: critical"]'));
+  await until(page, 'so is the title', () => document.title.includes('critical'));
+  await until(page, 'and the row says why', () => document.querySelector('#rows tr.critical')?.textContent.includes('stalled'));
+  check(await page.evaluate(() => window.neverReloaded), 'without reloading the page');
   const focused = await page.evaluate(() => [document.activeElement.name, document.activeElement.value].join('='));
   check(focused === 'q=orders', 'the filter keeps its focus and its text');
-  check(new URL(page.url()).search === '?q=orders', 'the address has the filter');
-  check((await row(page, HOSTILE).count()) === 0, 'what does not fit is not shown');
+  check(new URL(page.url()).search === '?q=orders', 'the filter is in the address');
+  await counts(row(page, HOSTILE), 0, 'pairs that do not match are not shown');
   await page.fill('input[name=q]', '');
   await page.selectOption('select[name=state]', 'stalled');
-  await page.waitForFunction(() => document.querySelectorAll('#rows tbody tr').length === 1);
+  await until(page, 'a filter by state', () => document.querySelectorAll('#rows tbody tr').length === 1);
   await page.selectOption('select[name=state]', '');
-  await row(page, HOSTILE).waitFor();
-  await page.waitForSelector('#alerts tr.critical');
-  check((await page.locator('#alerts tr.critical').first().textContent()).includes('although the master writes'), 'an alert says why');
+  await counts(row(page, HOSTILE), 1, 'without a filter every pair is shown');
+  await until(page, 'an alert has its reason', () => document.querySelector('#alerts tr.critical')?.textContent.includes('although the master writes'));
   await lookAt(page, 'stalled');
 
-  console.log('--- what was given up is sent again');
+  step('a delivery that was given up is sent again');
   await page.locator('#deliveries button.replay').first().click();
-  await page.waitForFunction(() => document.querySelector('#replay-said').textContent === 'It is sent again.');
+  await until(page, 'the result is shown', () => document.querySelector('#replay-said').textContent === 'Sent again.');
 
-  console.log('--- a silence is added and ended');
+  step('a silence is added and ended');
   await page.locator('#alerts tr.critical button.silence').first().click();
-  check((await page.inputValue('textarea[name=matchers]')).includes('pair=orders'), 'the button fills in whom');
+  check((await page.inputValue('textarea[name=matchers]')).includes('pair=orders'), 'the button fills in the matchers');
   await page.fill('input[name=author]', 'alice');
-  await page.fill('input[name=comment]', '<b>the line is being mended</b>');
+  await page.fill('input[name=comment]', '<b>the link is being repaired</b>');
   await lookAt(page, 'silencing');
   await page.click('#silence-form button[type=submit]');
-  await page.waitForFunction(() => document.querySelector('#silences tbody')?.textContent.includes('<b>the line is being mended</b>'));
-  check((await page.textContent('#silence-said')) === 'It is silenced.', 'it is said');
-  await page.waitForFunction(() => document.querySelector('#alerts').textContent.includes('not told: silenced'));
+  await until(page, 'the result is shown', () => document.querySelector('#silence-said').textContent === 'Silenced.');
+  await until(page, 'the silence is listed', () => document.querySelector('#silences tbody')?.textContent.includes('<b>the link is being repaired</b>'));
+  await until(page, 'the alert shows it', () => document.querySelector('#alerts').textContent.includes('not notified: silenced'));
   await page.click('#silence summary');
   await page.fill('textarea[name=matchers]', '=');
   await page.fill('input[name=comment]', 'nothing');
-  outage = true; // the browser tells its console of a refusal, too
+  outage = true; // the browser logs a refusal, too
   await page.click('#silence-form button[type=submit]');
-  await page.waitForFunction(() => document.querySelector('#silence-said.refused')?.textContent.includes("is not a label of any alert"));
+  await until(page, 'a silence without a label is refused', () => document.querySelector('#silence-said.refused')?.textContent.includes('is not a label of any alert'));
   await page.locator('#silences button.expire').click();
-  await page.waitForFunction(() => document.querySelector('#silences tbody').textContent.includes('expired'));
+  await until(page, 'the silence is expired', () => document.querySelector('#silences tbody').textContent.includes('expired'));
   outage = false;
 
-  console.log('--- a link of a message fills in a silence, and it is tried before it is made');
+  step("a message's link fills in a silence, and shows what it would silence");
   const linked = await visit({});
   await linked.goto(`${url}/?silence=pair%3Dorders&silence=dc%3Dnowhere&for=2h#silences`);
   await mode(linked, 'live');
-  check((await linked.inputValue('textarea[name=matchers]')) === 'pair=orders\ndc=nowhere', 'whom');
-  check((await linked.inputValue('select[name=duration]')) === '7200', 'for how long');
-  await linked.waitForFunction(() => document.querySelector('#silence-preview').textContent.includes('Nothing fits'));
+  check((await linked.inputValue('textarea[name=matchers]')) === 'pair=orders\ndc=nowhere', 'the matchers');
+  check((await linked.inputValue('select[name=duration]')) === '7200', 'the duration');
+  const preview = (what, text) => until(linked, what, (part) => document.querySelector('#silence-preview').textContent.includes(part), text);
+  await preview('that it matches nothing', 'Nothing fits');
   await linked.fill('textarea[name=matchers]', 'piar=orders');
-  await linked.waitForFunction(() => document.querySelector('#silence-preview').textContent.includes('did you mean pair?'));
+  await preview('a typing error', 'did you mean pair?');
   await linked.fill('textarea[name=matchers]', 'pair=orders');
-  await linked.waitForFunction(() => /Fits \d+ alerts? now, and later ones of 2 pairs/.test(document.querySelector('#silence-preview').textContent));
+  await until(linked, 'what it matches', () => /Fits \d+ alerts? now, and later ones of 2 pairs/.test(document.querySelector('#silence-preview').textContent));
   check(new URL(linked.url()).search === '?for=2h&silence=pair%3Dorders', 'the address can be sent to somebody');
   await linked.screenshot({ path: path.join(shots, 'prefilled.png'), fullPage: true });
   await linked.close();
 
-  console.log('--- by keyboard to the page of the pair');
+  step('by keyboard to the page of the pair');
   await row(page, 'orders').first().getByRole('link').focus();
   await page.keyboard.press('Enter');
-  await page.waitForSelector('#pair .verdict.critical');
+  await page.waitForURL(/\/pairs\//);
+  await until(page, 'the verdict is critical', () => document.querySelector('#pair .verdict.critical'));
   await mode(page, 'live');
-  await page.waitForFunction(() => document.querySelectorAll('#all-values tr[data-t]').length >= 3);
-  const chart = page.locator('svg.chart').first();
-  check((await chart.locator('.trace').getAttribute('d')).startsWith('M'), 'the chart has a line');
-  await chart.focus();
+  await until(page, 'the chart has values', () => document.querySelectorAll('#all-values tr[data-t]').length >= 3);
+  await until(page, 'the chart has a line', () => document.querySelector('svg.chart .trace')?.getAttribute('d').startsWith('M'));
+  await page.locator('svg.chart').first().focus();
   await page.keyboard.press('ArrowLeft');
-  check(/From .* UTC: lag .* behind, \w+/.test(await page.textContent('#reading')), 'the arrow keys read values');
+  await until(page, 'the arrow keys read values', () => /From .* UTC: lag .* behind, \w+/.test(document.querySelector('#reading').textContent));
   await lookAt(page, 'pair');
 
-  console.log('--- it heals');
+  step('it heals');
   await stage('heal');
-  await page.waitForSelector('#pair .verdict.ok');
-  check((await page.locator('#changes tr').count()) >= 3, 'its states are told');
+  await until(page, 'the verdict is ok', () => document.querySelector('#pair .verdict.ok'));
+  await until(page, 'its state changes are listed', () => document.querySelectorAll('#changes tr').length >= 3);
 
-  console.log('--- the stream is lost and comes back');
+  step('the stream is lost and comes back');
   await page.goto(url);
   await mode(page, 'live');
   await page.evaluate(() => (window.neverReloaded = true));
   outage = true;
   await stage('stop');
-  await page.waitForFunction(() => ['stale', 'polling'].includes(document.querySelector('#stream').dataset.mode));
-  await page.waitForFunction(() => !document.querySelector('#stale').hidden && document.title.startsWith('stale'));
-  await page.waitForFunction(() => /last update ([5-9]|\d\d+) s ago/.test(document.querySelector('#stream').textContent));
+  await until(page, 'the stream is broken', () => ['stale', 'polling'].includes(document.querySelector('#stream').dataset.mode));
+  await until(page, 'the page is stale', () => !document.querySelector('#stale').hidden && document.title.startsWith('stale'));
+  await until(page, 'its age grows', () => /last update ([5-9]|\d\d+) s ago/.test(document.querySelector('#stream').textContent));
   await page.screenshot({ path: path.join(shots, 'lost.png') });
   await stage('start');
   await mode(page, 'live');
-  await page.waitForFunction(() => /last update [0-3] s ago/.test(document.querySelector('#stream').textContent));
-  check(await page.evaluate(() => window.neverReloaded), 'it goes on where it was');
-  await page.waitForFunction(() => document.querySelector('#stale').hidden && !document.title.startsWith('stale'));
+  await until(page, 'it is fresh again', () => /last update [0-3] s ago/.test(document.querySelector('#stream').textContent));
+  check(await page.evaluate(() => window.neverReloaded), 'without reloading the page');
+  await until(page, 'and no longer stale', () => document.querySelector('#stale').hidden && !document.title.startsWith('stale'));
   outage = false;
 
-  console.log('--- runbooks');
+  step('runbooks');
   await page.goto(`${url}/runbooks/RedisCrossDcLinkDown`);
   await lookAt(page, 'runbook');
 
-  console.log('--- without a script');
+  step('without a script');
+  // No script waits here, and the page reloads itself every 5 seconds: locators wait.
   const plain = await visit({ javaScriptEnabled: false });
   await plain.goto(url);
-  check((await row(plain, 'orders').count()) >= 1, 'the table is there');
+  await row(plain, 'orders').first().waitFor();
+  check((await plain.locator('noscript').count()) > 0, 'the page reloads itself');
   await plain.fill('input[name=q]', 'sessions');
   await plain.click('form.filter button');
   await plain.waitForURL(/q=sessions/);
-  check((await plain.locator('#rows tbody tr').count()) === 1, 'the filter works');
+  await counts(plain.locator('#rows tbody tr'), 1, 'the filter works');
   await plain.getByRole('link', { name: 'sessions', exact: true }).click();
-  check((await plain.locator('svg.chart .trace').first().getAttribute('d')).startsWith('M'), 'so do the charts');
-  check((await plain.locator('noscript').count()) > 0, 'and the page renews itself');
+  await plain.waitForURL(/\/pairs\/sessions/);
+  await counts(plain.locator('svg.chart .trace[d^=M]').first(), 1, 'so do the charts');
 
-  check(complaints.length === 0, `no complaint, no foreign request, no breach of the policy: ${complaints.join('; ')}`);
+  step('complaints');
+  check(complaints.length === 0, `no error, no request elsewhere, no breach of the policy: ${complaints.join('; ')}`);
 }
 
 try {
   await main();
 } catch (error) {
-  console.log(`FAILED: ${error.stack}`);
+  console.log(error.stack);
   console.log(complaints.join('\n'));
   for (const context of browser.contexts()) {
     for (const page of context.pages()) await page.screenshot({ path: path.join(shots, 'failed.png'), fullPage: true }).catch(() => {});
   }
+  console.log(`FAILED: ${current}: ${error.message.split('\n')[0]}`);
   process.exitCode = 1;
 } finally {
   await browser.close();

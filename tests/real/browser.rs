@@ -1,6 +1,6 @@
 //! The pages in a real browser: a headless Chromium that `tests/browser/drive.mjs` drives, on a
-//! fleet that this file sets up and troubles when it is asked to. Screenshots stay in
-//! `target/browser/screenshots`.
+//! fleet that this file sets up and disturbs on the driver's order. Screenshots and the driver's
+//! output stay in `target/browser`.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -129,16 +129,16 @@ pub(crate) fn start(script: &str, url: &str, more: &[&str]) -> Child {
 }
 
 #[tokio::test]
-async fn a_person_sees_what_happens_and_finds_what_is_wrong() {
+async fn a_person_sees_what_happens_and_finds_what_is_wrong() -> Result<(), DriverFailed> {
     let mut fleet = Fleet::set(HOSTILE).await;
     let driver = start("drive.mjs", fleet.exporter.url(), &[]);
-    follow(driver, &mut fleet).await;
+    follow(driver, &mut fleet).await
 }
 
 /// The pictures of the documents.
 #[tokio::test]
 #[ignore = "writes docs/images, and takes two minutes: make screenshots"]
-async fn screenshots() {
+async fn screenshots() -> Result<(), DriverFailed> {
     let mut fleet = Fleet::set("catalog").await;
     let target = fleet
         .exporter
@@ -153,7 +153,7 @@ async fn screenshots() {
     .await;
     let more = [prometheus.url(), "dashboards/overview.json", "docs/images"];
     let driver = start("shoot.mjs", fleet.exporter.url(), &more);
-    follow(driver, &mut fleet).await;
+    follow(driver, &mut fleet).await
 }
 
 /// What a driver of the browser can ask for.
@@ -162,27 +162,42 @@ pub(crate) trait Play {
     async fn play(&mut self, word: &str);
 }
 
-/// Does what the driver asks for until it ends, which must be well.
-pub(crate) async fn follow(mut driver: Child, fleet: &mut impl Play) {
+/// Why the driver failed, in one line: a test that returns it prints no backtrace, in which a log
+/// that is cut in the middle would lose it.
+pub(crate) struct DriverFailed(String);
+
+impl std::fmt::Debug for DriverFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Carries out the driver's orders until it ends.
+pub(crate) async fn follow(mut driver: Child, fleet: &mut impl Play) -> Result<(), DriverFailed> {
     let mut answers = driver.stdin.take().unwrap();
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     let play = async {
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some(word) = line.strip_prefix("stage: ") {
                 fleet.play(word).await;
                 answers.write_all(b"done\n").await.unwrap();
             }
-            said.push(line);
+            output.push(line);
         }
         driver.wait().await.unwrap()
     };
-    let status = tokio::time::timeout(DRIVE, play).await;
-    let ended = status.is_ok_and(|status| status.success());
-    assert!(
-        ended,
-        "the browser's driver (screenshots in {}):\n{}",
-        folder().display(),
-        said.join("\n")
-    );
+    let ended = tokio::time::timeout(DRIVE, play).await;
+    let log = folder().join("driver.log");
+    std::fs::write(&log, output.join("\n")).unwrap();
+    let last = output.last().map_or("it printed nothing", String::as_str);
+    let reason = match ended {
+        Ok(status) if status.success() => return Ok(()),
+        Ok(_) => last.to_owned(),
+        Err(_) => format!("FAILED: not at its end within {DRIVE:?}, after: {last}"),
+    };
+    let log = log.display();
+    Err(DriverFailed(format!(
+        "the browser's driver (all of it in {log}): {reason}"
+    )))
 }

@@ -1,9 +1,9 @@
-//! The pages: one look at the fleet, the worst first, and one at a pair, for a person without
+//! The pages: the fleet at a glance, worst first, and one page for each pair, for people without
 //! Grafana.
 //!
-//! They are whole without their script, which only keeps them fresh. The template engine escapes
+//! They are complete without their script, which only keeps them fresh. The template engine escapes
 //! everything that is put into them: names come from the configuration, and reasons may repeat what
-//! servers say.
+//! servers reply.
 
 mod groups;
 mod links;
@@ -16,6 +16,8 @@ mod prefill;
 mod query;
 mod rows;
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 
 pub(super) use pair::{PairView, find, render as render_pair};
@@ -25,8 +27,8 @@ use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 use crate::report::{
-    AlertsReport, DeliveriesReport, ExporterReport, HistoryReport, Level, LinkReport, ListedState,
-    PairsReport, Summary,
+    AlertReport, AlertsReport, DeliveriesReport, ExporterReport, FailoverReport, FailoversReport,
+    HistoryReport, Level, LinkReport, ListedState, PairsReport, ServerReport, Summary,
 };
 use groups::AlertGroup;
 use links::LinkRow;
@@ -35,7 +37,7 @@ use notices::{Notice, notices};
 use plot::Spark;
 use prefill::SilenceForm;
 use rows::{
-    AlertRow, DeliveryRow, FailoverRow, HappeningRow, Moment, PairRow, ReceiverRow, SentinelRow,
+    AlertRow, DeliveryRow, FailoverRow, JournalRow, Moment, PairRow, ReceiverRow, SentinelRow,
     ServerRow, SilenceRow,
 };
 
@@ -54,14 +56,14 @@ pub(super) const OPEN_API: &str = include_str!("../openapi.json");
 /// Pairs on a screenful. Nobody reads more at once, and each brings a sparkline.
 const ROWS_PER_PAGE: usize = 100;
 
-/// Rows of every other table at the most: the API has all.
+/// Rows of every other table, at most: the API has all.
 const MOST_ROWS: usize = 200;
 
-/// Happenings that are shown at the most,
-const HAPPENINGS: usize = 30;
+/// Journal entries that are shown, at most.
+const MAX_ENTRIES: usize = 30;
 
-/// and those of them that are not folded away.
-const LATEST_HAPPENINGS: usize = 8;
+/// The latest of them, which are not folded away.
+const LATEST_ENTRIES: usize = 8;
 
 /// `templates/page.html`.
 #[derive(Template)]
@@ -84,19 +86,19 @@ struct Page {
     filter: Choices,
     pairs: Vec<PairRow>,
     pager: Pager,
-    happenings: Vec<HappeningRow>,
-    /// Those before, folded away.
-    older: Vec<HappeningRow>,
+    happenings: Vec<JournalRow>,
+    /// Earlier entries, folded away.
+    older: Vec<JournalRow>,
 }
 
-/// What stands at the top of every page.
+/// The head of every page.
 struct Head {
     title: String,
     counts: Vec<Count>,
     now: Moment,
-    /// The same as Unix seconds: the script tells by it how old the page is.
+    /// The same as Unix seconds: from it the script derives the page's age.
     now_timestamp: f64,
-    /// Whether the monitor has stopped: then everything is old.
+    /// Whether the monitor has stopped, so that everything on the page is old.
     stale: bool,
     notices: Vec<Notice>,
     version: String,
@@ -145,10 +147,10 @@ pub(super) fn render(
     now: Timestamp,
     filter: &Filter,
 ) -> askama::Result<Vec<u8>> {
-    let (pairs, alerts) = (PairsReport::new(fleet, now), AlertsReport::new(fleet, now));
-    Page::new(fleet, (&pairs, &alerts), now, filter)
-        .render()
-        .map(String::into_bytes)
+    let pairs = PairsReport::new(fleet, now);
+    let alerts = AlertsReport::new(fleet, now);
+    let page = Page::new(fleet, (&pairs, &alerts), now, filter);
+    page.render().map(String::into_bytes)
 }
 
 impl Page {
@@ -158,82 +160,72 @@ impl Page {
         now: Timestamp,
         filter: &Filter,
     ) -> Self {
-        let live = groups::live(alerts);
-        let over = alerts
-            .alerts
-            .iter()
-            .filter(|alert| alert.state == ListedState::Resolved);
-        let silent = report
-            .servers
-            .iter()
-            .filter(|server| server.up == Some(false));
         let links = report.links();
         let deliveries = DeliveriesReport::new(fleet, now);
-        let found = report.places_worst_first();
-        let found: Vec<usize> = found
-            .into_iter()
-            .filter(|place| filter.takes(&report.pairs[*place]))
-            .collect();
+        let title = title_text(report.summary(), &deliveries);
+        let mut found = report.places_worst_first();
+        found.retain(|place| report.pairs.get(*place).is_some_and(|pair| filter.takes(pair)));
         let pager = Pager::new(filter, found.len(), report.pairs.len());
-        let row = |place: &usize| {
-            let spark = fleet.pairs.get(*place).and_then(|pair| {
-                Spark::new(&HistoryReport::new(
-                    fleet,
-                    pair,
-                    now - Range::Minutes.span(),
-                    now,
-                ))
-            });
-            PairRow::new(&report.pairs[*place], spark)
-        };
-        let mut happened = fleet.journal.after(0).rev();
-        let latest = happened.by_ref().take(LATEST_HAPPENINGS);
-        let happenings = latest.map(|one| HappeningRow::new(fleet, one)).collect();
-        let older = happened
-            .take(HAPPENINGS - LATEST_HAPPENINGS)
-            .map(|one| HappeningRow::new(fleet, one))
-            .collect();
+        let resolved = |alert: &&AlertReport| alert.state == ListedState::Resolved;
+        let silent = |server: &&ServerReport| server.up == Some(false);
+        let mut entries = fleet.journal.after(0).rev();
+        let latest = entries.by_ref().take(LATEST_ENTRIES);
+        let happenings = latest.map(|entry| JournalRow::new(fleet, entry)).collect();
+        let older = entries.take(MAX_ENTRIES - LATEST_ENTRIES);
+        let older = older.map(|entry| JournalRow::new(fleet, entry)).collect();
         Self {
-            head: Head::new(
-                title_text(report.summary(), &deliveries),
-                report.summary(),
-                (fleet, &report.exporter),
-                now,
-            ),
-            alerts: Rows::new(live.into_iter(), |group| group),
-            over: Rows::new(over, AlertRow::new),
+            head: Head::new(title, report.summary(), (fleet, &report.exporter), now),
+            alerts: Rows::new(groups::live(alerts).into_iter(), |group| group),
+            over: Rows::new(alerts.alerts.iter().filter(resolved), AlertRow::new),
             map: Map::new(&links, &report.servers),
-            silent: Rows::new(silent, ServerRow::new),
+            silent: Rows::new(report.servers.iter().filter(silent), ServerRow::new),
             sentinels: Rows::new(report.sentinels.iter(), SentinelRow::new),
-            failovers: Rows::new(
-                report
-                    .failovers
-                    .iter()
-                    .filter_map(|entry| entry.last.as_ref().map(|last| (entry, last))),
-                FailoverRow::new,
-            ),
+            failovers: Rows::new(last_failovers(report), FailoverRow::new),
             receivers: Rows::new(deliveries.receivers.iter(), ReceiverRow::new),
-            dead: Rows::new(
-                deliveries.dead_letters.iter(),
-                DeliveryRow::from_dead_letter,
-            ),
+            dead: Rows::new(deliveries.dead_letters.iter(), DeliveryRow::from_dead_letter),
             recent: Rows::new(deliveries.recent.iter(), DeliveryRow::new),
             silences: Rows::new(fleet.silences.iter(), SilenceRow::new),
             silence_form: SilenceForm::new(fleet, filter),
             maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
             filter: Choices::new(filter, &links),
-            pairs: found
-                .iter()
-                .skip(pager.first.saturating_sub(1))
-                .take(ROWS_PER_PAGE)
-                .map(row)
-                .collect(),
+            pairs: pair_rows(fleet, now, report, pager.on_page(&found)),
             pager,
             happenings,
             older,
             links: worst_links(&links),
         }
     }
+}
+
+/// The rows of the pairs at these places of the report.
+fn pair_rows(
+    fleet: &FleetSnapshot,
+    now: Timestamp,
+    report: &PairsReport,
+    places: &[usize],
+) -> Vec<PairRow> {
+    let since = now - Range::Minutes.span();
+    let mut rows = Vec::new();
+    for place in places {
+        // Both have the pairs in the configuration's order.
+        let (Some(pair), Some(snapshot)) = (report.pairs.get(*place), fleet.pairs.get(*place))
+        else {
+            continue;
+        };
+        let history = HistoryReport::new(fleet, snapshot, since, now);
+        rows.push(PairRow::new(pair, Spark::new(&history)));
+    }
+    rows
+}
+
+/// The entries that had a failover, each with its last one.
+fn last_failovers(
+    report: &PairsReport,
+) -> impl Iterator<Item = (&FailoversReport, &FailoverReport)> {
+    report.failovers.iter().filter_map(|entry| {
+        let last = entry.last.as_ref()?;
+        Some((entry, last))
+    })
 }
 
 /// The links, worst first.
@@ -245,19 +237,20 @@ fn worst_links(links: &[LinkReport]) -> Rows<LinkRow> {
 
 /// How many pairs are how bad: `1 critical, 2 ok`.
 fn summary_text(summary: Summary) -> String {
-    let counts = summary.counts().into_iter().filter(|(_, count)| *count > 0);
-    let parts: Vec<_> = counts
-        .map(|(level, count)| format!("{count} {}", level.label()))
-        .collect();
-    if parts.is_empty() {
-        "no pairs".to_owned()
-    } else {
-        parts.join(", ")
+    let mut parts = Vec::new();
+    for (level, count) in summary.counts() {
+        if count > 0 {
+            parts.push(format!("{count} {}", level.label()));
+        }
     }
+    if parts.is_empty() {
+        return "no pairs".to_owned();
+    }
+    parts.join(", ")
 }
 
-/// The summary of the pairs, after the receivers that take no notifications: who is not notified
-/// needs to see that first.
+/// The summary of the pairs, after the number of failing receivers: a person who is not notified
+/// has to see that first.
 fn title_text(summary: Summary, deliveries: &DeliveriesReport) -> String {
     let receivers = deliveries.receivers.iter();
     let failing = receivers.filter(|receiver| receiver.level == Level::Critical.label());
@@ -276,20 +269,19 @@ impl Head {
         (fleet, exporter): (&FleetSnapshot, &ExporterReport),
         now: Timestamp,
     ) -> Self {
-        let counts = summary.counts().into_iter();
         let stale = exporter.stuck_seconds.is_some();
+        let title = if stale {
+            format!("stale · {title}")
+        } else {
+            title
+        };
+        let counts = summary.counts().into_iter().map(|(level, count)| Count {
+            level: level.label(),
+            count,
+        });
         Self {
-            title: if stale {
-                format!("stale · {title}")
-            } else {
-                title
-            },
-            counts: counts
-                .map(|(level, count)| Count {
-                    level: level.label(),
-                    count,
-                })
-                .collect(),
+            title,
+            counts: counts.collect(),
             now: Moment::from_unix(exporter.now_timestamp),
             now_timestamp: exporter.now_timestamp,
             stale,
@@ -311,30 +303,39 @@ impl<T> Rows<T> {
 
 impl Choices {
     fn new(filter: &Filter, links: &[LinkReport]) -> Self {
-        let levels = [Level::Critical, Level::Unknown, Level::Warning, Level::Ok].map(Level::label);
-        let levels = ["trouble"].into_iter().chain(levels);
-        // The state "unknown" has the level of that name to itself, nearly.
-        let states = PairState::ALL
-            .into_iter()
-            .filter(|state| *state != PairState::Unknown)
-            .map(PairState::label);
-        let choice = |value: &str, chosen: &str| Choice {
-            value: value.to_owned(),
-            chosen: value == chosen,
-        };
-        let dcs = |of: fn(&LinkReport) -> &str, chosen: &str| {
-            let mut names: Vec<_> = links.iter().map(of).collect();
-            names.sort_unstable();
-            names.dedup();
-            names.into_iter().map(|name| choice(name, chosen)).collect()
+        let mut levels = vec![Choice::new("trouble", &filter.state)];
+        for level in [Level::Critical, Level::Unknown, Level::Warning, Level::Ok] {
+            levels.push(Choice::new(level.label(), &filter.state));
+        }
+        let mut states = Vec::new();
+        for state in PairState::ALL {
+            // The level of that name selects nearly the same pairs.
+            if state != PairState::Unknown {
+                states.push(Choice::new(state.label(), &filter.state));
+            }
+        }
+        let sources: BTreeSet<&str> = links.iter().map(|link| link.source_dc.as_str()).collect();
+        let targets: BTreeSet<&str> = links.iter().map(|link| link.target_dc.as_str()).collect();
+        let choices = |names: BTreeSet<&str>, chosen: &str| {
+            let choices = names.into_iter().map(|name| Choice::new(name, chosen));
+            choices.collect()
         };
         Self {
             q: filter.q.clone(),
             narrow: filter.is_narrow(),
-            levels: levels.map(|level| choice(level, &filter.state)).collect(),
-            states: states.map(|state| choice(state, &filter.state)).collect(),
-            from_dcs: dcs(|link| &link.source_dc, &filter.from),
-            to_dcs: dcs(|link| &link.target_dc, &filter.to),
+            levels,
+            states,
+            from_dcs: choices(sources, &filter.from),
+            to_dcs: choices(targets, &filter.to),
+        }
+    }
+}
+
+impl Choice {
+    fn new(value: &str, chosen: &str) -> Self {
+        Self {
+            value: value.to_owned(),
+            chosen: value == chosen,
         }
     }
 }
@@ -352,6 +353,12 @@ impl Pager {
             before: (page > 0).then(|| filter.address(page - 1)),
             after: (page < last_page).then(|| filter.address(page + 1)),
         }
+    }
+
+    /// The part of `found` that is on this screenful.
+    fn on_page<'a>(&self, found: &'a [usize]) -> &'a [usize] {
+        let first = self.first.saturating_sub(1);
+        found.get(first..self.last).unwrap_or_default()
     }
 }
 

@@ -1,9 +1,10 @@
-//! What stands above everything: why what is shown may be old, incomplete or not what was asked for.
+//! The banners above every page: why it may be old, incomplete or not as configured.
 
 use super::rows::Moment;
 use crate::alert::{AlertState, Rule};
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 use crate::monitor::FleetSnapshot;
+use crate::replication::Gap;
 use crate::report::{ExporterReport, Level, seconds_text};
 
 /// A banner over the page.
@@ -30,13 +31,14 @@ pub(super) fn notices(
     let all = [
         stuck(exporter),
         isolated(fleet, now),
+        paused(fleet, now),
         starting(exporter),
         refused(fleet),
     ];
     all.into_iter().flatten().collect()
 }
 
-/// The part of the program that knows things says nothing any more, and only the web server does.
+/// The monitor publishes nothing any more; only the web server still answers.
 fn stuck(exporter: &ExporterReport) -> Option<Notice> {
     let age = seconds_text(exporter.stuck_seconds?);
     let at = Moment::from_unix(exporter.snapshot_timestamp).clock;
@@ -65,6 +67,33 @@ fn isolated(fleet: &FleetSnapshot, now: Timestamp) -> Option<Notice> {
     Some(Notice::new(Level::Critical, text))
 }
 
+/// The exporter did not run for a while, and some servers have not been polled since.
+fn paused(fleet: &FleetSnapshot, now: Timestamp) -> Option<Notice> {
+    let mut longest = Span::ZERO;
+    let mut waiting = 0;
+    for server in &fleet.servers {
+        // The interval matters only to a gap of another kind.
+        if let Some(Gap::Paused { for_ }) = server.facts.gap(now, Span::ZERO) {
+            longest = longest.max(for_);
+            waiting += 1;
+        }
+    }
+    if waiting == 0 {
+        return None;
+    }
+    let lasted = seconds_text(longest.as_secs_f64());
+    let total = fleet.servers.len();
+    let consequence = if waiting == 1 {
+        "has not been polled since: its pairs are unknown until then."
+    } else {
+        "have not been polled since: their pairs are unknown until then."
+    };
+    let text = format!(
+        "The exporter was paused for {lasted}, and {waiting} of {total} servers {consequence}"
+    );
+    Some(Notice::new(Level::Unknown, text))
+}
+
 fn starting(exporter: &ExporterReport) -> Option<Notice> {
     let text = "Starting: not every server has been polled yet.";
     (!exporter.ready).then(|| Notice::new(Level::Unknown, text.to_owned()))
@@ -85,8 +114,7 @@ fn refused(fleet: &FleetSnapshot) -> Option<Notice> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Span;
-    use crate::report::testing::{Scene, fleet};
+    use crate::report::testing::{Scene, fleet, fleet_after_pause};
 
     fn texts(fleet: &FleetSnapshot, now: Timestamp) -> Vec<String> {
         let exporter = ExporterReport::new(fleet, now);
@@ -108,6 +136,19 @@ mod tests {
             texts[0].starts_with("This page is stale: the monitor inside the exporter has stopped")
                 && texts[0].contains("(45.0 s)"),
             "{texts:?}"
+        );
+    }
+
+    #[test]
+    fn a_pause_is_a_banner_until_every_server_was_polled_again() {
+        let (fleet, now) = fleet_after_pause();
+        let texts = texts(&fleet, now);
+        assert_eq!(
+            texts,
+            [
+                "The exporter was paused for 42.0 s, and 1 of 2 servers has not been polled since: \
+                 its pairs are unknown until then."
+            ]
         );
     }
 

@@ -7,7 +7,7 @@ use askama::Template;
 use super::links::way;
 use super::plot::{Charts, Frame, Occurring, span_words};
 use super::query::pair_address;
-use super::rows::{AlertRow, HappeningRow, Moment, NOT_KNOWN, lag_bytes, reason};
+use super::rows::{AlertRow, JournalRow, Moment, NOT_KNOWN, lag_bytes, reason};
 use super::{HAPPENINGS, Head, Range, Rows, Summary};
 use crate::model::Timestamp;
 use crate::monitor::{FleetSnapshot, PairSnapshot};
@@ -55,7 +55,7 @@ struct PairPage {
     charts: [Charts; 2],
     legend: Vec<Occurring>,
     changes: Vec<ChangeRow>,
-    happenings: Vec<HappeningRow>,
+    happenings: Vec<JournalRow>,
     values: Vec<ValueRow>,
     json: String,
 }
@@ -135,7 +135,7 @@ pub(in crate::web) fn render(
         .journal
         .after(0)
         .rev()
-        .filter(|happening| HappeningRow::is_alert_about(happening, report));
+        .filter(|happening| JournalRow::is_alert_about(happening, report));
     let level = report.level().label();
     let sizes = [Frame::WIDE, Frame::NARROW];
     let charts = sizes.map(|frame| Charts::new(&history, report.thresholds.lag_seconds, frame));
@@ -172,7 +172,7 @@ pub(in crate::web) fn render(
         changes: history.changes.iter().rev().map(ChangeRow::new).collect(),
         happenings: happenings
             .take(HAPPENINGS)
-            .map(|happening| HappeningRow::new(fleet, happening))
+            .map(|happening| JournalRow::new(fleet, happening))
             .collect(),
         values: history.points.iter().rev().map(ValueRow::new).collect(),
         json: history_address(report, &history),

@@ -168,14 +168,14 @@ fn a_filter_shows_what_it_takes_and_says_so() {
     check(
         &html,
         &[
-            "1 to 1 of 1 that fit (20 in all)",
+            "1 to 1 of 1 that match (20 in all)",
             "value=\"r7.example\"",
             "<option selected>unknown</option>",
         ],
     );
     check(
         &filtered(large_fleet(20), &filter("nothing")),
-        &["None of 20 pairs fits the filter.", "Show all</a>"],
+        &["None of 20 pairs matches the filter.", "Show all</a>"],
     );
 }
 

@@ -1,6 +1,6 @@
 //! F14: the page of a dead exporter was green.
 
-use crate::browser::{Play, follow, start};
+use crate::browser::{DriverFailed, Play, follow, start};
 use crate::exporter::Exporter;
 use crate::stage::Stage;
 
@@ -34,10 +34,10 @@ async fn mortal() -> Mortal {
 }
 
 #[tokio::test]
-async fn f14_the_page_of_a_dead_exporter_says_so_and_has_no_green() {
+async fn f14_the_page_of_a_dead_exporter_says_so_and_has_no_green() -> Result<(), DriverFailed> {
     let mut mortal = mortal().await;
     let driver = start("dead.mjs", mortal.exporter.url(), &[]);
-    follow(driver, &mut mortal).await;
+    follow(driver, &mut mortal).await
 }
 
 #[tokio::test]

@@ -1,0 +1,202 @@
+//! The row of an alert.
+
+use super::{Moment, NOT_KNOWN};
+use crate::alert::Labels;
+use crate::report::{AlertReport, ListedState, amount_text, seconds_text};
+use crate::web::page::query::{pair_address, runbook_address};
+
+/// The labels that name an alert's subject. Every other label comes from the configuration.
+const SUBJECT_LABELS: [&str; 8] = [
+    "pair",
+    "name",
+    "server",
+    "receiver",
+    "source_dc",
+    "target_dc",
+    "dc",
+    "replica",
+];
+
+/// The labels that a silence of one alert matches, beside its name.
+const MATCHED_LABELS: [&str; 5] = ["pair", "replica", "server", "name", "receiver"];
+
+/// An alert that is pending, firing or recently resolved.
+pub(in crate::web::page) struct AlertRow {
+    pub(in crate::web::page) name: String,
+    /// What happened, to which pair or server, since when, and what would be lost now.
+    pub(in crate::web::page) summary: String,
+    pub(in crate::web::page) level: &'static str,
+    pub(in crate::web::page) state: &'static str,
+    pub(in crate::web::page) about: String,
+    pub(in crate::web::page) address: Option<String>,
+    pub(in crate::web::page) value: String,
+    /// The threshold; of a resolved alert, how long it lasted.
+    pub(in crate::web::page) limit: String,
+    pub(in crate::web::page) since: Moment,
+    pub(in crate::web::page) until: Option<Moment>,
+    pub(in crate::web::page) reason: String,
+    /// The runbook's address, with the pair or server that the alert is about.
+    pub(in crate::web::page) runbook: String,
+    /// Why receivers are not notified, where that is so.
+    pub(in crate::web::page) suppressed: Option<String>,
+    /// The matchers of a silence of it, one a line.
+    pub(in crate::web::page) matchers: String,
+}
+
+impl AlertRow {
+    pub(in crate::web::page) fn new(alert: &AlertReport) -> Self {
+        let level = match alert.state {
+            ListedState::Firing => alert.severity.label(),
+            ListedState::Pending | ListedState::Resolved => alert.state.label(),
+        };
+        let state = if alert.recovering {
+            "recovering"
+        } else {
+            alert.state.label()
+        };
+        Self {
+            name: alert.alertname.clone(),
+            summary: alert.summary.clone(),
+            level,
+            state,
+            about: alert_subject(&alert.labels),
+            address: alert_address(alert),
+            value: alert_value(alert),
+            limit: limit(alert),
+            since: Moment::from_unix(since(alert)),
+            until: until(alert).map(Moment::from_unix),
+            reason: alert.reason.clone().unwrap_or_default(),
+            runbook: runbook_address(alert),
+            suppressed: suppression(alert),
+            matchers: matchers(alert),
+        }
+    }
+}
+
+/// The page of the pair that the alert is about.
+fn alert_address(alert: &AlertReport) -> Option<String> {
+    let pair = alert.labels.get("pair")?;
+    let replica = alert.labels.get("replica")?;
+    Some(pair_address(pair, replica))
+}
+
+/// Why receivers are not notified of the alert.
+fn suppression(alert: &AlertReport) -> Option<String> {
+    if alert.silenced_by.is_some() {
+        return Some("silenced".to_owned());
+    }
+    if let Some(window) = &alert.maintenance {
+        return Some(format!("maintenance: {window}"));
+    }
+    if let Some(inhibitor) = &alert.caused_by {
+        return Some(format!("inhibited by {}", inhibitor.alertname));
+    }
+    if alert.flapping {
+        return Some(flapping(alert.outages));
+    }
+    None
+}
+
+/// `flapping, 3 outages so far`.
+fn flapping(outages: Option<u32>) -> String {
+    match outages {
+        Some(1) => "flapping, 1 outage so far".to_owned(),
+        Some(count) if count > 1 => format!("flapping, {count} outages so far"),
+        _ => "flapping".to_owned(),
+    }
+}
+
+/// The matchers by which this alert differs from others: its name and its subject, without the
+/// labels that a configuration adds.
+fn matchers(alert: &AlertReport) -> String {
+    let mut lines = vec![format!("alertname={}", alert.alertname)];
+    for name in MATCHED_LABELS {
+        if let Some(value) = alert.labels.get(name) {
+            lines.push(format!("{name}={value}"));
+        }
+    }
+    lines.join("\n")
+}
+
+/// An alert's subject: first its name, then its place, then the other labels.
+pub(in crate::web::page) fn alert_subject(labels: &Labels) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for name in ["pair", "name", "server", "receiver"] {
+        parts.extend(labels.get(name).cloned());
+    }
+    if let (Some(from), Some(to)) = (labels.get("source_dc"), labels.get("target_dc")) {
+        parts.push(format!("{from} → {to}"));
+    }
+    parts.extend(labels.get("dc").cloned());
+    if let Some(replica) = labels.get("replica") {
+        parts.push(format!("replica {replica}"));
+    }
+    for (name, value) in labels {
+        if !SUBJECT_LABELS.contains(&name.as_str()) {
+            parts.push(format!("{name}={value}"));
+        }
+    }
+    parts.join(", ")
+}
+
+/// The value now; of a resolved alert, the worst value.
+fn alert_value(alert: &AlertReport) -> String {
+    let text = |amount| amount_text(amount, alert.unit);
+    if alert.state == ListedState::Resolved {
+        return match alert.peak {
+            Some(peak) => format!("up to {}", text(peak)),
+            None => NOT_KNOWN.to_owned(),
+        };
+    }
+    match (alert.value, alert.lower) {
+        (Some(value), _) => text(value),
+        (None, Some(lower)) => format!("at least {}", text(lower)),
+        (None, None) => NOT_KNOWN.to_owned(),
+    }
+}
+
+/// When the fault began; of an alert without one, when its condition became true.
+fn since(alert: &AlertReport) -> f64 {
+    let fault = alert.fault_since_timestamp;
+    fault.unwrap_or(alert.started_timestamp)
+}
+
+/// When the fault ended, of a resolved alert.
+fn until(alert: &AlertReport) -> Option<f64> {
+    let resolved = alert.resolved_timestamp?;
+    Some(alert.fault_until_timestamp.unwrap_or(resolved))
+}
+
+/// `warning from 10.0 s`; of a resolved alert `lasted 60.0 s`.
+fn limit(alert: &AlertReport) -> String {
+    if let Some(until) = until(alert) {
+        return format!("lasted {}", seconds_text(until - since(alert)));
+    }
+    let threshold = amount_text(alert.threshold, alert.unit);
+    format!("{} from {threshold}", alert.severity.label())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::AlertsReport;
+    use crate::report::testing::{Scene, fleet};
+
+    #[test]
+    fn a_flapping_alert_says_how_many_outages_there_were() {
+        let (fleet, now) = fleet(Scene::MasterLost);
+        let mut alert = AlertsReport::new(&fleet, now).alerts.remove(0);
+        assert_eq!(AlertRow::new(&alert).suppressed, None);
+        alert.flapping = true;
+        let cases = [
+            (None, "flapping"),
+            (Some(0), "flapping"),
+            (Some(1), "flapping, 1 outage so far"),
+            (Some(3), "flapping, 3 outages so far"),
+        ];
+        for (outages, text) in cases {
+            alert.outages = outages;
+            assert_eq!(AlertRow::new(&alert).suppressed.as_deref(), Some(text));
+        }
+    }
+}

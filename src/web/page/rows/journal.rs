@@ -1,0 +1,78 @@
+//! The row of a journal entry: a change of a pair's state, or of an alert.
+
+use super::{AlertRow, Moment, NOT_KNOWN};
+use crate::journal::{JournalEntry, JournalEvent};
+use crate::monitor::FleetSnapshot;
+use crate::report::{JournalEntryReport, Level, ListedState, PairReport};
+use crate::web::page::query::pair_address;
+
+/// Something that happened.
+pub(in crate::web::page) struct JournalRow {
+    pub(in crate::web::page) at: Moment,
+    pub(in crate::web::page) level: &'static str,
+    pub(in crate::web::page) what: String,
+    pub(in crate::web::page) about: String,
+    pub(in crate::web::page) address: Option<String>,
+    pub(in crate::web::page) reason: String,
+}
+
+impl JournalRow {
+    pub(in crate::web::page) fn new(fleet: &FleetSnapshot, entry: &JournalEntry) -> Self {
+        match JournalEntryReport::new(fleet, entry) {
+            JournalEntryReport::State {
+                timestamp,
+                pair,
+                replica,
+                from,
+                state,
+                reason,
+            } => {
+                let from = from.map_or(NOT_KNOWN, |from| from.label());
+                Self {
+                    at: Moment::from_unix(timestamp),
+                    level: Level::from_state(state).label(),
+                    what: format!("{from} → {}", state.label()),
+                    address: Some(pair_address(&pair, &replica)),
+                    about: format!("{pair}, replica {replica}"),
+                    reason,
+                }
+            }
+            JournalEntryReport::Alert {
+                timestamp,
+                change,
+                alert,
+            } => {
+                let level = match alert.state {
+                    ListedState::Resolved => Level::Ok.label(),
+                    ListedState::Firing | ListedState::Pending => alert.severity.label(),
+                };
+                let row = AlertRow::new(&alert);
+                Self {
+                    at: Moment::from_unix(timestamp),
+                    level,
+                    what: format!("{} {change}", row.name),
+                    about: row.about,
+                    address: row.address,
+                    reason: row.reason,
+                }
+            }
+        }
+    }
+
+    /// Whether the entry is an alert about the pair or one of its servers. The pair's states have a
+    /// table of their own.
+    pub(in crate::web::page) fn is_alert_about(entry: &JournalEntry, pair: &PairReport) -> bool {
+        let JournalEvent::Alert(transition) = &entry.event else {
+            return false;
+        };
+        let labels = &transition.alert.identity.labels;
+        let label = |name| labels.get(name).map(String::as_str);
+        if let Some(server) = label("server")
+            && (server == pair.master || server == pair.replica)
+        {
+            return true;
+        }
+        label("pair") == Some(&pair.pair)
+            && label("replica").is_none_or(|replica| replica == pair.replica)
+    }
+}
