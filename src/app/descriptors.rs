@@ -1,5 +1,4 @@
-//! File descriptors: as many as this process may have, and half of them for the servers that are
-//! watched.
+//! File descriptors: raises the limit, and reserves half of them for connections to servers.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, warn};
@@ -13,13 +12,11 @@ pub(super) fn raise_limit() {
     if current == maximum {
         return;
     }
-    if let Err(error) = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    ) {
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
         debug!(%error, "the limit on open files stays as it is");
     }
 }
@@ -29,14 +26,13 @@ pub(super) fn web_limits() -> Limits {
     within(Limits::default(), getrlimit(Resource::Nofile).current)
 }
 
-/// `limits` with no more than half of `files` for the web server's clients: whoever opens
-/// connections here must not keep the exporter from its servers.
+/// `limits` with at most half of `files` for the web server's clients: their connections must not
+/// keep the exporter from its servers.
 fn within(limits: Limits, files: Option<u64>) -> Limits {
-    let half = files
-        .map_or(usize::MAX, |files| {
-            usize::try_from(files / 2).unwrap_or(usize::MAX)
-        })
-        .max(1);
+    let half = match files {
+        Some(files) => usize::try_from(files / 2).unwrap_or(usize::MAX).max(1),
+        None => usize::MAX,
+    };
     if half < limits.connections {
         warn!(
             connections = half,

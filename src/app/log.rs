@@ -1,4 +1,4 @@
-//! What the running program says in its log: one line an event, with identifiers as fields.
+//! The log lines of the running program: one line an event, with identifiers as fields.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,31 +25,30 @@ pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settin
     );
     if settings.notify.receivers.is_empty() {
         warn!(
-            "no receiver is configured under notify.receivers: alerts are shown, but nobody is told"
+            "no receiver is configured under notify.receivers: alerts are shown, but nobody is notified"
         );
     }
     warnings(settings);
 }
 
-/// Says which receivers could not be told anything now, as their secrets or files are not usable.
-/// The files may lie on a network, so nobody waits for it.
+/// Warns of receivers that cannot be notified now because their secrets or files are not usable. In
+/// the background, as files may be on a network.
 pub(super) fn check_receivers(settings: &NotifySettings) {
     let settings = settings.clone();
     tokio::task::spawn_blocking(move || {
         for (receiver, problem) in notify::check(&settings) {
             warn!(
                 receiver,
-                problem, "the receiver cannot be told anything as long as this lasts"
+                problem, "the receiver cannot be notified as long as this lasts"
             );
         }
     });
 }
 
 fn warnings(settings: &Settings) {
-    settings
-        .warnings()
-        .iter()
-        .for_each(|warning| warn!("{warning}"));
+    for warning in settings.warnings() {
+        warn!("{warning}");
+    }
 }
 
 pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
@@ -59,7 +58,7 @@ pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
         pairs_kept = report.pairs_kept,
         trees_restarted = report.trees_restarted,
         receivers = report.receivers,
-        "the configuration was loaded anew"
+        "the configuration was reloaded"
     );
     warnings(settings);
 }
@@ -106,7 +105,8 @@ pub(super) fn placement_risk(pair: &PairName, risk: &str) {
 /// The database is opened once: a reload does not move it.
 pub(super) fn state_folder(in_use: &Path, settings: &Settings) {
     if in_use != settings.state.path {
-        let (in_use, wanted) = (in_use.display(), settings.state.path.display());
+        let in_use = in_use.display();
+        let wanted = settings.state.path.display();
         warn!(%in_use, %wanted, "state.path was changed: that takes effect at the next start");
     }
 }
@@ -120,15 +120,11 @@ pub(super) fn listen_address(in_use: &ListenAddress, settings: &Settings) {
 }
 
 pub(super) fn state_changed(change: &StateChange) {
-    let (pair, replica, reason) = (
-        change.pair.name.as_str(),
-        change.pair.replica.to_string(),
-        &change.reason,
-    );
-    let (from, to) = (
-        change.from.map_or("none", PairState::label),
-        change.to.label(),
-    );
+    let pair = change.pair.name.as_str();
+    let replica = change.pair.replica.to_string();
+    let reason = &change.reason;
+    let from = change.from.map_or("none", PairState::label);
+    let to = change.to.label();
     let no_access = matches!(reason, StateReason::NoAccess { .. });
     if matches!(change.to, PairState::Streaming | PairState::Unknown) && !no_access {
         info!(pair, replica, from, to, %reason, "the pair's state changed");
@@ -139,14 +135,13 @@ pub(super) fn state_changed(change: &StateChange) {
 
 pub(super) fn alert_changed(transition: &Transition) {
     let alert = &transition.alert;
-    let (alertname, severity) = (alert.identity.rule.alert_name(), alert.severity.label());
+    let alertname = alert.identity.rule.alert_name();
+    let severity = alert.severity.label();
     let label = |name: &str| alert.identity.labels.get(name).map(String::as_str);
     let [pair, replica, server] = ["pair", "replica", "server"].map(label);
     let [source_dc, target_dc, dc] = ["source_dc", "target_dc", "dc"].map(label);
-    let (value, fingerprint) = (
-        alert.value.best().map(|value| value.to_string()),
-        alert.fingerprint.to_string(),
-    );
+    let value = alert.value.best().map(|value| value.to_string());
+    let fingerprint = alert.fingerprint.to_string();
     let change = transition.change.label();
     // The fields are the same on every line; a label that the alert does not have is left out of
     // it.

@@ -1,8 +1,7 @@
-//! A look without a running exporter: polls everything for two rounds, and a bit longer where they
-//! leave open how a pair is, and says what it saw.
+//! `check` without a running exporter: polls every server for two rounds, and a bit longer where a
+//! pair's state is still open, and returns a snapshot.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 
@@ -11,66 +10,61 @@ use crate::model::{ServerAddr, Span, Timestamp};
 use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind, Promotion};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::replication::StateReason;
-use crate::topology::{Discovered, ObservedMasters, Topology, Tree};
+use crate::topology::{Discovered, ObservedMasters, Topology};
 use crate::{clock, discovery};
 
-/// Rounds that a look takes: one places every replica, the second shows what moves.
+/// Rounds of a probe: the first locates every replica, the second shows what moves.
 const ROUNDS: u64 = 2;
 
 /// The longest period between the rounds: a person waits for the answer.
 const MAX_INTERVAL: Span = Span::from_secs(1);
 
-/// How much longer a look takes where two rounds leave open whether a pair is well: for as long as
-/// it takes to tell a stalled link from a slow one by polls alone, and one more round.
+/// How much longer a probe takes where a pair is still open after two rounds: as long as polls alone
+/// need to tell a stalled link from a slow one, and one more round.
 const EXTENSION: Span = Span::from_secs(4);
 
-/// How often a look begins anew because the servers' roles are not as told. Once is what a failover
-/// before it takes.
-const TURNS: u32 = 3;
+/// How often a probe starts over because the servers have other roles than configured. A failover
+/// before it needs one.
+const MAX_RESTARTS: u32 = 3;
 
-/// Why a look came to nothing.
+/// Why there is no snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     /// The polls ended by themselves, which they never should.
-    #[error("polling ended before every server was asked; this is a bug: please report it")]
+    #[error("polling ended before every server was polled; this is a bug: please report it")]
     Ended,
 }
 
-/// Polls every server of `settings` for two rounds, or until each has timed out as often. Goes on
-/// for some seconds more where a pair may be well and nothing bounds its lag yet.
+/// Polls every server of `settings` for two rounds, or until each has timed out as often; and for
+/// some seconds more where a pair may be healthy and nothing bounds its lag yet.
+///
+/// # Errors
+/// [`ProbeError`] when polling ended early.
 pub async fn probe_once(settings: &Settings) -> Result<FleetSnapshot, ProbeError> {
     let mut probe = Probe::begin(probe_settings(settings)).await;
-    let rounds = probe.poll_all().await;
-    let seen = match rounds {
-        Ok(()) => probe.settle().await,
-        Err(error) => Err(error),
-    };
-    probe.monitor.tick(clock::now()); // alerts on what was seen; nothing of it is sent
-    let snapshot = probe.monitor.snapshot(clock::anchor());
+    let result = probe.run().await;
     probe.poller.stop().await;
-    seen.map(|()| snapshot)
+    result
 }
 
-/// The settings of a look: it only asks, and a person waits for the answer.
+/// The settings of a probe: it sends no heartbeats, and a person waits for it.
 fn probe_settings(settings: &Settings) -> Settings {
     let mut settings = settings.clone();
     for pair in &mut settings.pairs {
         pair.heartbeat.enabled = false;
+        pair.alerts.fire_at_once();
     }
     for entry in &mut settings.sentinels {
         entry.heartbeat.enabled = false;
+        entry.alerts.fire_at_once();
     }
-    let of_sentinels = settings.sentinels.iter_mut().map(|entry| &mut entry.alerts);
-    let of_pairs = settings.pairs.iter_mut().map(|pair| &mut pair.alerts);
-    for rules in of_pairs.chain(of_sentinels).chain([&mut settings.alerts]) {
-        rules.fire_at_once(); // nobody waits for as long as `for` says
-    }
+    settings.alerts.fire_at_once();
     settings.poll.interval = settings.poll.interval.min(MAX_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
     settings
 }
 
-/// A look that is under way.
+/// A probe that is under way.
 struct Probe {
     settings: Settings,
     entries: Vec<PairSettings>,
@@ -79,8 +73,8 @@ struct Probe {
     monitor: Monitor,
     poller: Poller,
     polls: mpsc::Receiver<PollEvent>,
-    /// How often the topology followed what the servers said.
-    turns: u32,
+    /// How often it started over.
+    restarts: u32,
 }
 
 impl Probe {
@@ -102,29 +96,37 @@ impl Probe {
             monitor,
             poller,
             polls,
-            turns: 0,
+            restarts: 0,
         }
     }
 
-    /// Takes in every poll of the rounds, and begins anew where the roles are not as told.
+    async fn run(&mut self) -> Result<FleetSnapshot, ProbeError> {
+        self.poll_all().await?;
+        self.settle().await?;
+        // Evaluates the alerts of the snapshot; its actions are not performed.
+        self.monitor.tick(clock::now());
+        Ok(self.monitor.snapshot(clock::anchor()))
+    }
+
+    /// Handles every poll of the rounds, and starts over where the roles are not as configured.
     async fn poll_all(&mut self) -> Result<(), ProbeError> {
         let mut deadline = clock::now() + longest(self.settings.poll);
-        let mut waiting = owed(&self.topology);
+        let mut waiting = planned_polls(&self.topology);
         while !waiting.is_empty() {
             let Some(event) = self.next_poll(deadline).await? else {
                 return Ok(());
             };
-            note(&mut waiting, &event);
+            count_off(&mut waiting, &event);
             self.monitor.handle_poll(event);
-            if self.turn() {
+            if self.follow_promotions() {
                 deadline = clock::now() + longest(self.settings.poll);
-                waiting = owed(&self.topology);
+                waiting = planned_polls(&self.topology);
             }
         }
         Ok(())
     }
 
-    /// Goes on while a pair may be well and that is not certain yet.
+    /// Polls on while a pair may be healthy and that is not certain yet.
     async fn settle(&mut self) -> Result<(), ProbeError> {
         let deadline = clock::now() + EXTENSION;
         while self.is_open() {
@@ -132,7 +134,7 @@ impl Probe {
                 return Ok(());
             };
             self.monitor.handle_poll(event);
-            // A look at a large fleet takes longer than a poll of one server.
+            // Assessing a large fleet takes longer than a poll of one server.
             while let Ok(event) = self.polls.try_recv() {
                 self.monitor.handle_poll(event);
             }
@@ -150,7 +152,7 @@ impl Probe {
         }
     }
 
-    /// Whether some pair may be well, and nothing bounds its lag yet.
+    /// Whether some pair may be healthy, and nothing bounds its lag yet.
     fn is_open(&self) -> bool {
         let now = clock::now();
         let snapshot = self.monitor.snapshot(clock::anchor());
@@ -160,18 +162,18 @@ impl Probe {
         })
     }
 
-    /// Follows who took over from whom; whether that changed anything.
-    fn turn(&mut self) -> bool {
+    /// Follows servers that have taken over from others; whether that changed the topology.
+    fn follow_promotions(&mut self) -> bool {
         for Promotion { pair, to, .. } in self.monitor.promotions(clock::now()) {
             self.masters.follow(&self.entries, &pair, &to);
         }
         let datacenters = &self.settings.datacenters;
-        let turned = Topology::observed(&self.entries, datacenters, &self.masters);
-        if turned == self.topology || self.turns >= TURNS {
+        let observed = Topology::observed(&self.entries, datacenters, &self.masters);
+        if observed == self.topology || self.restarts >= MAX_RESTARTS {
             return false;
         }
-        self.topology = turned;
-        self.turns += 1;
+        self.topology = observed;
+        self.restarts += 1;
         self.poller.reload(&self.topology, self.settings.poll);
         let now = clock::now();
         self.monitor.retarget(&self.settings, &self.topology, now);
@@ -179,7 +181,7 @@ impl Probe {
     }
 }
 
-/// What the Sentinels know, each asked once.
+/// What the discovery sources know, each asked once.
 async fn discover(settings: &Settings) -> Discovered {
     let mut discovered = Discovered::new(settings);
     for event in discovery::query_once(settings).await {
@@ -188,34 +190,35 @@ async fn discover(settings: &Settings) -> Discovered {
     discovered
 }
 
-/// Every poll of the rounds, numbered for each server. A root is polled twice a round, before and
-/// after its replicas, and once between two rounds.
-fn owed(topology: &Topology) -> BTreeSet<(ServerAddr, u64)> {
-    let of_tree = |tree: &Arc<Tree>| {
-        let roots = tree
-            .roots
-            .iter()
-            .map(|server| (server.clone(), 3 * ROUNDS - 1));
-        let others = tree.others.iter().map(|server| (server.clone(), ROUNDS));
-        roots.chain(others).collect::<Vec<_>>()
-    };
-    let polls = topology.trees.iter().flat_map(of_tree);
-    polls
-        .flat_map(|(server, count)| (1..=count).map(move |n| (server.clone(), n)))
-        .collect()
+/// How many polls of each server the rounds have. A root is polled twice a round, before and after
+/// its replicas, and once between two rounds.
+fn planned_polls(topology: &Topology) -> BTreeMap<ServerAddr, u64> {
+    let mut planned = BTreeMap::new();
+    for tree in &topology.trees {
+        for server in &tree.roots {
+            planned.insert(server.clone(), 3 * ROUNDS - 1);
+        }
+        for server in &tree.others {
+            planned.insert(server.clone(), ROUNDS);
+        }
+    }
+    planned
 }
 
-/// A poll of the server is over: one less is owed.
-fn note(waiting: &mut BTreeSet<(ServerAddr, u64)>, event: &PollEvent) {
-    if matches!(
+/// Counts a poll that has ended.
+fn count_off(waiting: &mut BTreeMap<ServerAddr, u64>, event: &PollEvent) {
+    let ended = matches!(
         event.kind,
         PollEventKind::Answered { .. } | PollEventKind::Failed { .. }
-    ) {
-        let owed = waiting
-            .iter()
-            .find(|(server, _)| *server == event.server)
-            .cloned();
-        owed.map(|owed| waiting.remove(&owed));
+    );
+    if !ended {
+        return;
+    }
+    if let Some(count) = waiting.get_mut(&event.server) {
+        *count -= 1;
+        if *count == 0 {
+            waiting.remove(&event.server);
+        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! The exporter's own metrics, beside those of the fleet: its process, its web configuration's
-//! fate, its state's.
+//! The exporter's own metrics: its process, its web configuration, its saved state.
 
 use std::sync::Arc;
 
@@ -20,17 +19,15 @@ pub(super) fn encoder(
 ) -> MetricsEncoder {
     Arc::new(move |snapshot, now| {
         let mut families = metrics::collect(snapshot, now);
-        families.extend(
-            web_config
-                .iter()
-                .flat_map(|status| metrics::web_config(status.successful())),
-        );
+        if let Some(status) = &web_config {
+            families.extend(metrics::web_config(status.successful()));
+        }
         families.extend(metrics::state_store(*store.borrow()));
-        families.extend(metrics::tasks(
-            Handle::try_current()
-                .ok()
-                .map(|runtime| runtime.metrics().num_alive_tasks()),
-        ));
+        let tasks = match Handle::try_current() {
+            Ok(runtime) => Some(runtime.metrics().num_alive_tasks()),
+            Err(_) => None,
+        };
+        families.extend(metrics::tasks(tasks));
         families.extend(ProcessCollector::for_self().collect());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         Ok(metrics::encode(&families)?.into_bytes())

@@ -16,19 +16,20 @@ use crate::web::Refresh;
 /// A sample that is older than this is worth a poll.
 const OLD: Span = Span::from_millis(100);
 
-/// The longest time that a scrape waits for polls. What comes later is in the next one.
+/// The longest time that a scrape waits for polls. Later results are in the next scrape.
 const WAIT: Duration = Duration::from_millis(150);
 
 type Snapshots = watch::Receiver<Arc<FleetSnapshot>>;
 
-/// What the web server waits for before it answers a scrape; at once where the setting is off.
+/// The web server's hook before each scrape; it does nothing where the setting is off.
 pub(super) fn on_scrape(refresher: Refresher, snapshots: Snapshots) -> Refresh {
     Arc::new(move || {
-        let (refresher, snapshots) = (refresher.clone(), snapshots.clone());
+        let refresher = refresher.clone();
+        let snapshots = snapshots.clone();
         Box::pin(async move {
             if refresher.is_on() {
-                // What is not there in time is not waited for: the scrape shows what there is.
-                let _ = tokio::time::timeout(WAIT, refresh(&refresher, snapshots)).await;
+                // After the timeout the scrape shows the samples that there are.
+                drop(tokio::time::timeout(WAIT, refresh(&refresher, snapshots)).await);
             }
         })
     })
@@ -42,12 +43,14 @@ async fn refresh(refresher: &Refresher, mut snapshots: Snapshots) {
     }
     let polled = refresher.refresh(old).await;
     // An error means that the program ends.
-    let _ = snapshots
-        .wait_for(|fleet| fleet.anchor.mono >= polled)
-        .await;
+    drop(
+        snapshots
+            .wait_for(|fleet| fleet.anchor.mono >= polled)
+            .await,
+    );
 }
 
-/// The trees of which some pair was last seen a while ago, although its servers answer.
+/// The trees in which the last sample of some pair is old although its servers answer.
 fn old_trees(fleet: &FleetSnapshot, now: Timestamp) -> BTreeSet<&TreeId> {
     fleet
         .pairs
@@ -59,18 +62,15 @@ fn old_trees(fleet: &FleetSnapshot, now: Timestamp) -> BTreeSet<&TreeId> {
 
 fn is_old(pair: &PairSnapshot, now: Timestamp) -> bool {
     let servers = [&pair.master.facts, &pair.replica.facts];
-    let answers = servers.iter().all(|facts| facts.unanswered_since.is_none());
-    let answered = servers
-        .iter()
-        .filter_map(|facts| facts.last_answer)
-        .map(|(_, received)| received)
-        .min();
-    answers
-        && pair
-            .facts
-            .comparable_at()
-            .or(answered)
-            .is_some_and(|seen| now - seen > OLD)
+    if servers.iter().any(|facts| facts.unanswered_since.is_some()) {
+        return false;
+    }
+    let answers = servers.iter().filter_map(|facts| facts.last_answer);
+    let oldest_answer = answers.map(|(_, received)| received).min();
+    match pair.facts.comparable_at().or(oldest_answer) {
+        Some(sampled) => now - sampled > OLD,
+        None => false,
+    }
 }
 
 #[cfg(test)]

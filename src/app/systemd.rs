@@ -1,9 +1,7 @@
-//! What systemd is told of this service, by the protocol of `sd_notify(3)`: ready, reloading,
-//! ending, alive.
+//! Notifications to systemd by the protocol of `sd_notify(3)`: ready, reloading, stopping, alive.
 //!
-//! Without `NOTIFY_SOCKET` in the environment nobody wants to be told, and nothing is sent. No
-//! message is worth waiting for, so the socket never blocks: systemd that does not read must not
-//! hold the core.
+//! Without `NOTIFY_SOCKET` in the environment nothing is sent. The socket never blocks: a systemd
+//! that does not read must not hold up the core.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;
@@ -19,21 +17,20 @@ use crate::model::{Span, Timestamp};
 /// Where systemd listens.
 const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 
-/// How long systemd waits for a sign of life, in microseconds, ...
+/// How long systemd waits for a keep-alive message, in microseconds, ...
 const WATCHDOG_VARIABLE: &str = "WATCHDOG_USEC";
 
 /// ... and from which process; from any if it is not set.
 const WATCHDOG_PROCESS_VARIABLE: &str = "WATCHDOG_PID";
 
-/// Signs of life within the time that systemd waits for one: `sd_watchdog_enabled(3)` recommends
-/// two.
+/// Keep-alive messages within the time that systemd waits for one: `sd_watchdog_enabled(3)`
+/// recommends two.
 const SIGNS_PER_INTERVAL: f64 = 2.0;
 
-/// After a sign that could not be sent, the next one is tried sooner: so many times in the
-/// interval.
+/// After a message that could not be sent, the next attempt is sooner: so many in the interval.
 const RETRIES_PER_INTERVAL: f64 = 10.0;
 
-/// Tells systemd what this service does. Cheap to clone.
+/// Notifies systemd. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Notifier {
     target: Option<Arc<Target>>,
@@ -46,18 +43,18 @@ struct Target {
 }
 
 impl Notifier {
-    /// The one that the environment asks for.
+    /// The notifier for the socket of the environment.
     pub(super) fn from_environment() -> Self {
         let Some(name) = std::env::var_os(SOCKET_VARIABLE) else {
             return Self::default();
         };
         Self::to(&name).unwrap_or_else(|error| {
-            warn!(%error, "systemd cannot be told of this service: {SOCKET_VARIABLE} names no usable socket");
+            warn!(%error, "systemd cannot be notified: {SOCKET_VARIABLE} names no usable socket");
             Self::default()
         })
     }
 
-    /// Tells the socket called `name`: a path, or an abstract name behind an `@`.
+    /// A notifier for the socket called `name`: a path, or an abstract name behind an `@`.
     fn to(name: &OsStr) -> std::io::Result<Self> {
         let address = match name.as_bytes().strip_prefix(b"@") {
             Some(name) => SocketAddr::from_abstract_name(name)?,
@@ -75,8 +72,8 @@ impl Notifier {
         self.send("READY=1");
     }
 
-    /// A reload begins; it ends, well or not, when what is returned is dropped. systemd wants the
-    /// monotonic clock's time of the beginning, in microseconds.
+    /// A reload begins; it ends, successful or not, when the guard is dropped. systemd wants the
+    /// time of the beginning on the monotonic clock, in microseconds.
     pub(super) fn reloading(&self) -> Reloading {
         let now = clock_gettime(ClockId::Monotonic);
         let micros = now
@@ -89,17 +86,17 @@ impl Notifier {
         }
     }
 
-    /// The service ends.
+    /// The service is stopping.
     pub(super) fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=draining");
     }
 
-    /// This process does its work. Whether it could be said.
+    /// The keep-alive message. Returns whether it was sent.
     fn alive(&self) -> bool {
         self.send("WATCHDOG=1")
     }
 
-    /// Whether it could be sent; it cannot when nobody wants to be told.
+    /// Returns whether the message was sent; never without a socket.
     fn send(&self, message: &str) -> bool {
         let Some(target) = &self.target else {
             return false;
@@ -123,8 +120,8 @@ impl Drop for Reloading {
     }
 }
 
-/// The signs of life of the loop that asks it: a loop that is stuck gives none, and systemd starts
-/// the service anew.
+/// Sends keep-alive messages for the loop that calls it: a loop that is stuck sends none, and systemd
+/// restarts the service.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     notifier: Notifier,
@@ -134,13 +131,10 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// The watchdog that the environment asks for; its first sign is due at once.
+    /// The watchdog by the environment; its first message is due at once.
     pub(super) fn from_environment(notifier: Notifier) -> Self {
-        let variable = |name| std::env::var(name).ok();
-        let (micros, process) = (
-            variable(WATCHDOG_VARIABLE),
-            variable(WATCHDOG_PROCESS_VARIABLE),
-        );
+        let micros = std::env::var(WATCHDOG_VARIABLE).ok();
+        let process = std::env::var(WATCHDOG_PROCESS_VARIABLE).ok();
         let interval = interval(micros.as_deref(), process.as_deref(), std::process::id());
         Self {
             notifier,
@@ -149,12 +143,12 @@ impl Watchdog {
         }
     }
 
-    /// When the next sign is due.
+    /// When the next message is due.
     pub(super) fn due(&self) -> Option<Timestamp> {
         self.interval.map(|_| self.due)
     }
 
-    /// Gives a sign of life if it is time to.
+    /// Sends a message if one is due.
     pub(super) fn alive(&mut self, now: Timestamp) {
         let Some(interval) = self.interval.filter(|_| now >= self.due) else {
             return;
@@ -168,7 +162,7 @@ impl Watchdog {
     }
 }
 
-/// How long systemd waits for a sign of `own` process; None when it does not.
+/// How long systemd waits for a message of the process `own`; `None` when it does not.
 fn interval(micros: Option<&str>, process: Option<&str>, own: u32) -> Option<Span> {
     if process.is_some_and(|process| process.parse() != Ok(own)) {
         return None;

@@ -37,12 +37,6 @@ pub use state::{MetricsEncoder, Refresh, Refreshing, WebState};
 pub use streams::StreamServer;
 
 #[cfg(test)]
-mod openapi_tests;
-#[cfg(test)]
-mod pki;
-#[cfg(test)]
-mod secure_tests;
-#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

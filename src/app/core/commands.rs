@@ -1,7 +1,5 @@
 //! Admin commands, as the core carries them out.
 
-use std::sync::Arc;
-
 use tracing::info;
 
 use super::Core;
@@ -20,21 +18,20 @@ impl Core {
                 Ok(report) => Ok(AdminReply::Reloaded(report)),
                 Err(errors) => Err(AdminError::Config(errors)),
             },
-            AdminCommand::ReplayDelivery { id } => {
-                let report = self.replay(id)?;
-                Ok(AdminReply::DeliveryReplayed(report))
-            }
-            AdminCommand::AddSilence(new) => {
-                let id = self.add_silence(new)?;
-                Ok(AdminReply::SilenceAdded(id))
-            }
-            AdminCommand::ExpireSilence(id) => {
-                self.expire_silence(&id)?;
-                Ok(AdminReply::SilenceExpired(id))
-            }
+            AdminCommand::ReplayDelivery { id } => match self.replay(id) {
+                Ok(report) => Ok(AdminReply::DeliveryReplayed(report)),
+                Err(error) => Err(error.into()),
+            },
+            AdminCommand::AddSilence(new) => match self.add_silence(new) {
+                Ok(id) => Ok(AdminReply::SilenceAdded(id)),
+                Err(error) => Err(error.into()),
+            },
+            AdminCommand::ExpireSilence(id) => match self.expire_silence(&id) {
+                Ok(()) => Ok(AdminReply::SilenceExpired(id)),
+                Err(error) => Err(error.into()),
+            },
         };
-        let snapshot = self.monitor.snapshot(clock::anchor());
-        self.publish.send_replace(Arc::new(snapshot));
+        self.publish();
         answer
     }
 

@@ -1,5 +1,5 @@
-//! The core's loop: events go into the monitor one by one, actions come out, snapshots are
-//! published.
+//! The core's loop: feeds events to the monitor one by one, performs its actions, and publishes
+//! snapshots.
 
 mod commands;
 
@@ -25,7 +25,7 @@ use crate::report::ReloadReport;
 use crate::store::{DocumentChanges, SaveDue, Store, Urgency};
 use crate::topology::DiscoveryEvent;
 
-/// Events that are taken in at once before anything else gets its turn.
+/// Poll events that are handled at once before anything else gets its turn.
 const BATCH: usize = 256;
 
 /// Snapshots are published at most this often ...
@@ -34,22 +34,26 @@ const PUBLISH_EVERY: Span = Span::from_millis(20);
 /// ... and take at most this part of the core's time, however large the fleet is.
 const PUBLISH_SHARE: f64 = 0.1;
 
-/// How long the state may take to be written a last time: a disk that hangs must not hold up the
-/// end.
+/// How long the last save may take: a disk that hangs must not hold up the end.
 const LAST_SAVE: Duration = Duration::from_secs(5);
 
-/// Where events come from.
+/// What the loop waits for.
 pub(super) struct Inputs {
-    pub(super) polls: mpsc::Receiver<PollEvent>,
-    pub(super) discovery: mpsc::Receiver<DiscoveryEvent>,
-    /// Delivery events of periodic receivers; the dispatcher reports its own when asked.
-    pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
+    pub(super) events: Events,
     pub(super) admin: mpsc::Receiver<AdminRequest>,
     /// The order to drain, with the time that it may take.
     pub(super) drain: oneshot::Receiver<Duration>,
 }
 
-/// The monitor and what carries out its actions.
+/// What other tasks have observed.
+pub(super) struct Events {
+    pub(super) polls: mpsc::Receiver<PollEvent>,
+    pub(super) discoveries: mpsc::Receiver<DiscoveryEvent>,
+    /// Results of periodic senders; the dispatcher returns its own.
+    pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
+}
+
+/// The monitor, and the parts that perform its actions.
 pub(super) struct Core {
     pub(super) monitor: Monitor,
     pub(super) poller: Poller,
@@ -67,82 +71,109 @@ pub(super) struct Core {
 }
 
 /// When snapshots are published.
-struct Pace {
+struct PublishSchedule {
+    /// Not before this.
     next: Timestamp,
-    /// When a snapshot is published although nothing changed.
-    at_the_latest: Timestamp,
+    /// At this, even if nothing changed.
+    overdue: Timestamp,
+    /// Whether anything has changed since the last snapshot.
     dirty: bool,
 }
 
-impl Core {
-    /// Runs until it is drained, or nobody is left who could ask for it.
-    pub(super) async fn run(mut self, mut inputs: Inputs) {
-        let mut pace = Pace {
-            next: clock::now(),
-            at_the_latest: clock::now(),
+impl PublishSchedule {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            next: now,
+            overdue: now,
             dirty: true,
-        };
+        }
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        let wanted = self.dirty || now >= self.overdue;
+        wanted && now >= self.next
+    }
+
+    /// A snapshot was published at `now`, which took `cost`.
+    fn published(&mut self, now: Timestamp, cost: Span) {
+        self.dirty = false;
+        self.next = now + PUBLISH_EVERY.max(cost.mul_f64(1.0 / PUBLISH_SHARE));
+        self.overdue = now + PUBLISHED_EVERY;
+    }
+}
+
+impl Core {
+    /// Runs until it is drained, or nobody is left to order that.
+    pub(super) async fn run(mut self, inputs: Inputs) {
+        let Inputs {
+            mut events,
+            mut admin,
+            mut drain,
+        } = inputs;
+        let mut schedule = PublishSchedule::new(clock::now());
         let mut polls = Vec::with_capacity(BATCH);
         self.notifier.ready();
         loop {
-            let wait = (self.next_wakeup(&pace) - clock::now()).to_duration();
+            let wait = (self.next_wakeup(&schedule) - clock::now()).to_duration();
             tokio::select! {
-                count = inputs.polls.recv_many(&mut polls, BATCH), if !inputs.polls.is_closed() => {
-                    pace.dirty |= count > 0;
-                    polls.drain(..).for_each(|event| self.monitor.handle_poll(event));
+                count = events.polls.recv_many(&mut polls, BATCH), if !events.polls.is_closed() => {
+                    schedule.dirty |= count > 0;
+                    for event in polls.drain(..) {
+                        self.monitor.handle_poll(event);
+                    }
                 }
-                Some(event) = inputs.discovery.recv() => {
-                    pace.dirty = true;
+                Some(event) = events.discoveries.recv() => {
+                    schedule.dirty = true;
                     self.monitor.observe_running(clock::now());
                     self.handle_discovery(event);
                 }
-                Some(event) = inputs.deliveries.recv() => {
-                    pace.dirty = true;
+                Some(event) = events.deliveries.recv() => {
+                    schedule.dirty = true;
                     self.monitor.observe_running(clock::now());
                     self.monitor.handle_delivery(&event, clock::now());
                 }
                 () = self.dispatcher.news() => {}
                 () = self.store.next_event() => {}
-                Some(request) = inputs.admin.recv() => {
-                    pace.dirty = true;
+                Some(request) = admin.recv() => {
+                    schedule.dirty = true;
                     request.serve(|command| self.execute(command));
                 }
-                within = &mut inputs.drain => match within {
+                within = &mut drain => match within {
                     Ok(within) => return self.drain(within).await,
                     // Nobody is left to give the order.
                     Err(_) => return,
                 },
                 () = tokio::time::sleep(wait) => {}
             }
-            self.act(&mut pace, &mut inputs.polls);
+            self.act(&mut schedule, &mut events.polls);
             self.watchdog.alive(clock::now());
         }
     }
 
-    fn next_wakeup(&self, pace: &Pace) -> Timestamp {
-        let tick = self.monitor.next_wakeup();
+    fn next_wakeup(&self, schedule: &PublishSchedule) -> Timestamp {
         let durable = self.store.durable(clock::now());
-        let saving = self.store.next_wakeup(self.urgency());
+        let mut next = self.monitor.next_wakeup();
         let others = [
             self.watchdog.due(),
             self.dispatcher.next_wakeup(durable),
-            saving,
+            self.store.next_wakeup(self.urgency()),
         ];
-        let tick = others.into_iter().flatten().fold(tick, Timestamp::min);
-        if pace.dirty {
-            tick.min(pace.next)
-        } else {
-            tick
+        for other in others.into_iter().flatten() {
+            next = next.min(other);
         }
+        if schedule.dirty {
+            next = next.min(schedule.next);
+        }
+        next
     }
 
-    /// Evaluates the rules if it is time to, carries out what they ask for, and publishes what
+    /// Evaluates the rules if that is due, performs the monitor's actions, and publishes what
     /// changed.
-    fn act(&mut self, pace: &mut Pace, polls: &mut mpsc::Receiver<PollEvent>) {
+    fn act(&mut self, schedule: &mut PublishSchedule, polls: &mut mpsc::Receiver<PollEvent>) {
         self.monitor.observe_running(clock::now());
         if clock::now() >= self.monitor.next_wakeup() {
-            // What an overloaded core has not heard yet must not count as silence.
-            self.take_in_what_waits(polls);
+            // Events that an overloaded core has not handled yet must not count as silence.
+            self.handle_queued(polls);
         }
         for promotion in self.monitor.promotions(clock::now()) {
             if self.watched.follow(&promotion) {
@@ -151,53 +182,56 @@ impl Core {
         }
         self.monitor.update_clocks(clock::anchor());
         for action in self.monitor.tick(clock::now()) {
-            pace.dirty = true;
-            match action {
-                Action::Notify(notification) => {
-                    log::notification(&notification);
-                    self.dispatcher.send(notification);
-                }
-                Action::BoostPolling {
-                    tree,
-                    server,
-                    until,
-                    is_back,
-                } => {
-                    self.poller.boost(&tree, &server, until, is_back);
-                }
-                Action::LinkDelay {
-                    tree,
-                    replica,
-                    delay,
-                } => self.poller.set_link_delay(&tree, &replica, delay),
-                Action::StateChanged(change) => log::state_changed(&change),
-                Action::AlertChanged(transition) => log::alert_changed(&transition),
-                Action::Paused(pause) => log::paused(&pause),
-            }
+            schedule.dirty = true;
+            self.perform(action);
         }
-        pace.dirty |= self.keep_and_send();
-        pace.dirty |= clock::now() >= pace.at_the_latest;
-        if pace.dirty && clock::now() >= pace.next {
-            pace.dirty = false;
-            let began = clock::now();
-            self.take_in_what_waits(polls);
-            self.monitor.record_poll_losses(PollLosses {
-                dropped_events: self.poller.dropped_events(),
-                missed_rounds: self.poller.missed_rounds(),
-            });
-            self.publish
-                .send_replace(Arc::new(self.monitor.snapshot(clock::anchor())));
+        schedule.dirty |= self.save_and_send();
+        let began = clock::now();
+        if schedule.is_due(began) {
+            self.handle_queued(polls);
+            self.publish();
             let now = clock::now();
-            pace.next = now + PUBLISH_EVERY.max((now - began).mul_f64(1.0 / PUBLISH_SHARE));
-            pace.at_the_latest = now + PUBLISHED_EVERY;
+            schedule.published(now, now - began);
         }
     }
 
-    /// Writes what is to be written, sends what is on the disk, and takes in what came of it.
-    /// Returns whether anything changed that is shown.
-    fn keep_and_send(&mut self) -> bool {
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Notify(notification) => {
+                log::notification(&notification);
+                self.dispatcher.send(notification);
+            }
+            Action::BoostPolling {
+                tree,
+                server,
+                until,
+                is_back,
+            } => self.poller.boost(&tree, &server, until, is_back),
+            Action::LinkDelay {
+                tree,
+                replica,
+                delay,
+            } => self.poller.set_link_delay(&tree, &replica, delay),
+            Action::StateChanged(change) => log::state_changed(&change),
+            Action::AlertChanged(transition) => log::alert_changed(&transition),
+            Action::Paused(pause) => log::paused(&pause),
+        }
+    }
+
+    fn publish(&mut self) {
+        self.monitor.record_poll_losses(PollLosses {
+            dropped_events: self.poller.dropped_events(),
+            missed_rounds: self.poller.missed_rounds(),
+        });
+        let snapshot = self.monitor.snapshot(clock::anchor());
+        self.publish.send_replace(Arc::new(snapshot));
+    }
+
+    /// Saves what is due, starts deliveries that are on the disk, and handles their results. Returns
+    /// whether anything changed that snapshots show.
+    fn save_and_send(&mut self) -> bool {
         if let Some(late) = self.store.take_late_documents() {
-            warn!("the state of the last run was read late: what it left undone is taken in now");
+            warn!("the state of the last run was read late: it is restored now");
             self.restore(&late);
         }
         let anchor = clock::anchor();
@@ -207,23 +241,22 @@ impl Core {
                 let charts = self.monitor.take_charts(anchor.mono, false);
                 changes.documents.extend(charts);
             }
-            self.store
-                .save(anchor, lag.then(|| self.monitor.to_save()), changes);
+            let state = lag.then(|| self.monitor.to_save());
+            self.store.save(anchor, state, changes);
         }
         let durable = self.store.durable(anchor.mono);
         self.dispatcher.act(durable);
         for event in self.dispatcher.take_events() {
             self.monitor.handle_delivery(&event, clock::now());
         }
-        let deliveries = self.dispatcher.deliveries();
-        let changed = deliveries.is_some();
-        if let Some(deliveries) = deliveries {
-            self.monitor.set_deliveries(deliveries);
-        }
-        changed
+        let Some(deliveries) = self.dispatcher.deliveries() else {
+            return false;
+        };
+        self.monitor.set_deliveries(deliveries);
+        true
     }
 
-    /// What the disk has to be told of alerts and their delivery, in one transaction.
+    /// The unsaved changes of alerts and their delivery, for one transaction.
     fn changes(&mut self, all: bool) -> DocumentChanges {
         let anchor = clock::anchor();
         let mut documents = self.monitor.take_unsaved(SaveScope { all, anchor });
@@ -235,10 +268,8 @@ impl Core {
     }
 
     fn urgency(&self) -> Urgency {
-        if self
-            .dispatcher
-            .waits_for_disk(self.store.durable(clock::now()))
-        {
+        let durable = self.store.durable(clock::now());
+        if self.dispatcher.waits_for_disk(durable) {
             Urgency::Now
         } else if self.dispatcher.has_unsaved() || self.monitor.has_unsaved() {
             Urgency::Soon
@@ -247,10 +278,10 @@ impl Core {
         }
     }
 
-    /// Takes in what an earlier life left undone.
+    /// Restores alerts and deliveries of an earlier run.
     pub(super) fn restore(&mut self, documents: &SavedDocuments) {
         for refusal in self.monitor.restore(documents, clock::now()) {
-            warn!(error = refusal, "a part of the alerts' state is not taken");
+            warn!(error = refusal, "a part of the alerts' state cannot be restored");
         }
         self.dispatcher.restore(documents);
         let monitor = &self.monitor;
@@ -258,25 +289,28 @@ impl Core {
             .end_orphans(|receiver, group| monitor.knows_group(receiver, group));
     }
 
-    /// A snapshot holds every event that was queued before its instant: whoever waited for a poll
-    /// finds it there.
-    fn take_in_what_waits(&mut self, polls: &mut mpsc::Receiver<PollEvent>) {
-        // No more than waits now: what comes meanwhile would keep the snapshot from being taken.
+    /// Handles the events that are queued now, so that a snapshot has every event from before its
+    /// instant: a caller that waited for a poll finds its result there.
+    fn handle_queued(&mut self, polls: &mut mpsc::Receiver<PollEvent>) {
+        // No more than that: events that arrive meanwhile could delay the snapshot without end.
         for _ in 0..polls.len() {
             let Ok(event) = polls.try_recv() else { break };
             self.monitor.handle_poll(event);
         }
     }
 
-    /// Loads the configuration anew. One that is refused changes nothing.
+    /// Loads the configuration again. One with errors changes nothing.
     pub(super) fn reload(&mut self) -> Result<ReloadReport, ConfigErrors> {
         let _reloading = self.notifier.reloading();
-        let settings = (self.load)().map_err(|errors| {
-            error!(%errors, "the new configuration is refused; the old one stays in force");
-            self.monitor
-                .reload_failed(&errors.to_string(), clock::now());
-            errors
-        })?;
+        let settings = match (self.load)() {
+            Ok(settings) => settings,
+            Err(errors) => {
+                error!(%errors, "the new configuration is refused; the old one stays in force");
+                let sentence = errors.to_string();
+                self.monitor.reload_failed(&sentence, clock::now());
+                return Err(errors);
+            }
+        };
         let diff = self.watched.reconfigure(settings);
         let Watched {
             settings, topology, ..
@@ -312,7 +346,7 @@ impl Core {
         }
     }
 
-    /// Polls and watches what the topology says now.
+    /// Polls and monitors the present topology.
     fn retarget(&mut self) {
         let Watched {
             settings, topology, ..
@@ -321,23 +355,22 @@ impl Core {
         self.monitor.retarget(settings, topology, clock::now());
     }
 
+    /// Stops polling, delivers what is due within the time, and saves the state a last time.
     async fn drain(mut self, within: Duration) {
         self.discovery.stop().await;
         self.poller.stop().await;
         let deadline = clock::now() + Span::from(within);
         while clock::now() < deadline && !self.dispatcher.is_idle_until(deadline) {
             let durable = self.store.durable(clock::now());
-            let others = [
-                self.dispatcher.next_wakeup(durable),
-                self.store.next_wakeup(self.urgency()),
-            ];
-            let next = others.into_iter().flatten().fold(deadline, Timestamp::min);
+            let mut next = deadline;
+            next = self.dispatcher.next_wakeup(durable).map_or(next, |at| next.min(at));
+            next = self.store.next_wakeup(self.urgency()).map_or(next, |at| next.min(at));
             tokio::select! {
                 () = self.dispatcher.news() => {}
                 () = self.store.next_event() => {}
                 () = tokio::time::sleep((next - clock::now()).to_duration()) => {}
             }
-            self.keep_and_send();
+            self.save_and_send();
         }
         let mut changes = self.changes(self.store.wants_all());
         let charts = self.monitor.take_charts(clock::now(), true);
@@ -345,9 +378,8 @@ impl Core {
         let kept = self.store.is_open();
         self.dispatcher.log_left(kept);
         let left = (deadline - clock::now()).to_duration();
-        let state = self
-            .store
-            .finish(clock::anchor(), self.monitor.to_save(), changes, LAST_SAVE);
-        tokio::join!(state, self.periodic_senders.drain(left));
+        let state = self.monitor.to_save();
+        let saved = self.store.finish(clock::anchor(), state, changes, LAST_SAVE);
+        tokio::join!(saved, self.periodic_senders.drain(left));
     }
 }

@@ -8,9 +8,9 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-use super::Server;
-use super::page::OPEN_API;
-use super::testing::{Reply, Running, small_limits};
+use crate::web::Server;
+use crate::web::page::OPEN_API;
+use crate::web::testing::{Reply, Running, small_limits};
 use crate::model::Timestamp;
 use crate::report::testing::{Scene, fleet, fleet_named};
 use crate::report::{JournalEntryReport, LiveReport, PairsReport};
@@ -202,7 +202,7 @@ fn is(kind: &str, value: &Value) -> bool {
 
 #[test]
 fn every_route_of_the_api_is_described_and_nothing_else() {
-    let routes = include_str!("routes.rs")
+    let routes = include_str!("../routes.rs")
         .split(".route(")
         .skip(1)
         .filter_map(|rest| rest.split('"').nth(1));

@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::WebConfig;
-use super::testing::{Reply, read_all};
+use crate::web::WebConfig;
+use crate::web::testing::{Reply, read_all};
 
 /// An authority. What it signs for the server lies in its folder.
 pub(super) struct Pki {

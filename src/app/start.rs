@@ -1,0 +1,118 @@
+//! Builds the parts of the program, in the order in which they depend on each other, and starts
+//! their tasks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::core::{Core, Events};
+use super::systemd::{Notifier, Watchdog};
+use super::watched::Watched;
+use super::{LoadSettings, StartError, log, message_context, refresh};
+use crate::clock;
+use crate::config::{ListenAddress, Settings};
+use crate::discovery::{self, DISCOVERY_QUEUE, Discovery};
+use crate::monitor::{FleetSnapshot, Monitor};
+use crate::notify::{Dispatcher, PeriodicSenders, Timing};
+use crate::poll::{EVENT_QUEUE, Poller};
+use crate::store::{Store, StoreStatus};
+use crate::web::Refresh;
+
+/// Results of periodic senders that wait for the core. Each is one answer of a receiver, so this
+/// is minutes of them.
+const DELIVERY_QUEUE: usize = 4096;
+
+/// How long the start waits for the saved state. The file of a large fleet takes a second or two; a
+/// disk that takes longer is in trouble, and monitoring matters more.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the parts are built from.
+pub(super) struct StartInfo {
+    pub(super) settings: Settings,
+    /// The address as it was given.
+    pub(super) listen: ListenAddress,
+    /// The address that was bound.
+    pub(super) local_addr: SocketAddr,
+    pub(super) has_web_config: bool,
+    pub(super) load: LoadSettings,
+    pub(super) notifier: Notifier,
+}
+
+/// The parts, with their tasks running. The core's loop is not started yet.
+pub(super) struct Parts {
+    pub(super) core: Core,
+    pub(super) events: Events,
+    pub(super) snapshots: watch::Receiver<Arc<FleetSnapshot>>,
+    pub(super) refresh: Refresh,
+    pub(super) store_status: watch::Receiver<StoreStatus>,
+}
+
+/// Restores the saved state, asks the discovery sources once, and starts every task.
+///
+/// # Errors
+/// When HTTPS to the receivers cannot be set up.
+pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
+    let mut store = Store::start(info.settings.state.path.clone(), clock::boot_id());
+    // The saved state is of use only for pairs that are known, so discovery comes first.
+    let ((restored, documents), found) = tokio::join!(
+        store.load(RESTORE_TIMEOUT),
+        discovery::query_once(&info.settings)
+    );
+    let store_status = store.status();
+    let anchor = clock::anchor();
+    let mut watched = Watched::discover(info.settings, &restored, found, anchor.mono);
+    let mut monitor =
+        Monitor::new(&watched.settings, &watched.topology, anchor).with_restored(restored);
+    monitor.note_sources(watched.sources(), anchor.mono);
+    let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
+
+    let notify = &watched.settings.notify;
+    let context = message_context(&info.local_addr.into(), info.has_web_config);
+    let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default())?;
+    let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
+    let periodic_senders = PeriodicSenders::start(
+        notify,
+        context,
+        Timing::default(),
+        snapshots.clone(),
+        delivered,
+    )?;
+    log::check_receivers(notify);
+    log::started(info.local_addr, &watched.topology, &watched.settings);
+
+    let (polled, polls) = mpsc::channel(EVENT_QUEUE);
+    let poller = Poller::start(&watched.topology, watched.settings.poll, polled);
+    let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
+    let (discovered, discoveries) = mpsc::channel(DISCOVERY_QUEUE);
+    let discovery = Discovery::start(&watched.settings, discovered);
+
+    let watchdog = Watchdog::from_environment(info.notifier.clone());
+    let mut core = Core {
+        monitor,
+        poller,
+        discovery,
+        dispatcher,
+        periodic_senders,
+        watched,
+        store,
+        publish,
+        load: info.load,
+        listen: info.listen,
+        notifier: info.notifier,
+        watchdog,
+    };
+    core.restore(&documents);
+    Ok(Parts {
+        core,
+        events: Events {
+            polls,
+            discoveries,
+            deliveries,
+        },
+        snapshots,
+        refresh,
+        store_status,
+    })
+}
