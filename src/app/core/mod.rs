@@ -281,7 +281,10 @@ impl Core {
     /// Restores alerts and deliveries of an earlier run.
     pub(super) fn restore(&mut self, documents: &SavedDocuments) {
         for refusal in self.monitor.restore(documents, clock::now()) {
-            warn!(error = refusal, "a part of the alerts' state cannot be restored");
+            warn!(
+                error = refusal,
+                "a part of the alerts' state cannot be restored"
+            );
         }
         self.dispatcher.restore(documents);
         let monitor = &self.monitor;
@@ -363,8 +366,14 @@ impl Core {
         while clock::now() < deadline && !self.dispatcher.is_idle_until(deadline) {
             let durable = self.store.durable(clock::now());
             let mut next = deadline;
-            next = self.dispatcher.next_wakeup(durable).map_or(next, |at| next.min(at));
-            next = self.store.next_wakeup(self.urgency()).map_or(next, |at| next.min(at));
+            next = self
+                .dispatcher
+                .next_wakeup(durable)
+                .map_or(next, |at| next.min(at));
+            next = self
+                .store
+                .next_wakeup(self.urgency())
+                .map_or(next, |at| next.min(at));
             tokio::select! {
                 () = self.dispatcher.news() => {}
                 () = self.store.next_event() => {}
@@ -379,7 +388,9 @@ impl Core {
         self.dispatcher.log_left(kept);
         let left = (deadline - clock::now()).to_duration();
         let state = self.monitor.to_save();
-        let saved = self.store.finish(clock::anchor(), state, changes, LAST_SAVE);
+        let saved = self
+            .store
+            .finish(clock::anchor(), state, changes, LAST_SAVE);
         tokio::join!(saved, self.periodic_senders.drain(left));
     }
 }

@@ -164,7 +164,12 @@ impl Page {
         let deliveries = DeliveriesReport::new(fleet, now);
         let title = title_text(report.summary(), &deliveries);
         let mut found = report.places_worst_first();
-        found.retain(|place| report.pairs.get(*place).is_some_and(|pair| filter.takes(pair)));
+        found.retain(|place| {
+            report
+                .pairs
+                .get(*place)
+                .is_some_and(|pair| filter.takes(pair))
+        });
         let pager = Pager::new(filter, found.len(), report.pairs.len());
         let resolved = |alert: &&AlertReport| alert.state == ListedState::Resolved;
         let silent = |server: &&ServerReport| server.up == Some(false);
@@ -182,7 +187,10 @@ impl Page {
             sentinels: Rows::new(report.sentinels.iter(), SentinelRow::new),
             failovers: Rows::new(last_failovers(report), FailoverRow::new),
             receivers: Rows::new(deliveries.receivers.iter(), ReceiverRow::new),
-            dead: Rows::new(deliveries.dead_letters.iter(), DeliveryRow::from_dead_letter),
+            dead: Rows::new(
+                deliveries.dead_letters.iter(),
+                DeliveryRow::from_dead_letter,
+            ),
             recent: Rows::new(deliveries.recent.iter(), DeliveryRow::new),
             silences: Rows::new(fleet.silences.iter(), SilenceRow::new),
             silence_form: SilenceForm::new(fleet, filter),

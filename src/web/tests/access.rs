@@ -221,5 +221,3 @@ async fn what_cannot_be_served_is_a_sentence_at_the_start() {
         "{absent}"
     );
 }
-
-/// Posts to `/-/reload` with exactly these headers.

@@ -8,12 +8,12 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-use crate::web::Server;
-use crate::web::page::OPEN_API;
-use crate::web::testing::{Reply, Running, small_limits};
 use crate::model::Timestamp;
 use crate::report::testing::{Scene, fleet, fleet_named};
 use crate::report::{JournalEntryReport, LiveReport, PairsReport};
+use crate::web::Server;
+use crate::web::page::OPEN_API;
+use crate::web::testing::{Reply, Running, small_limits};
 
 /// Requests of each operation.
 const REQUESTS: usize = 120;

@@ -7,6 +7,7 @@ use crate::config::ConfigErrors;
 use crate::web::Server;
 use crate::web::testing::{Reply, Running};
 
+/// Posts to `/-/reload` with exactly these headers.
 async fn post(server: &Running, headers: &str) -> Reply {
     server
         .send(&format!(

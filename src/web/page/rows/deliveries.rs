@@ -98,5 +98,8 @@ fn about(delivery: &DeliveryReport) -> String {
 
 /// Why a delivery was given up: the receiver's answer, where that is known.
 fn given_up(failure: &str, delivery: &DeliveryReport) -> String {
-    format!("given up: {}", delivery.answer.as_deref().unwrap_or(failure))
+    format!(
+        "given up: {}",
+        delivery.answer.as_deref().unwrap_or(failure)
+    )
 }

@@ -53,9 +53,7 @@ impl ServerRow {
 }
 
 impl FailoverRow {
-    pub(in crate::web::page) fn new(
-        (entry, latest): (&FailoversReport, &FailoverReport),
-    ) -> Self {
+    pub(in crate::web::page) fn new((entry, latest): (&FailoversReport, &FailoverReport)) -> Self {
         let lost = match (latest.lost_bytes, latest.lost_at_least_bytes) {
             (None, Some(least)) if least > 0 => format!("at least {}", bytes_text(Some(least))),
             (known, _) => bytes_text(known),
