@@ -62,7 +62,7 @@ pub(crate) fn fleet_after_pause() -> (FleetSnapshot, Timestamp) {
     let mut story = Story::begin(&settings_of(&[("orders", MASTER, &[REPLICA])]));
     story.healthy_rounds();
     story.now += Span::from_secs(42);
-    story.monitor.note_awake(story.now);
+    story.monitor.observe_running(story.now);
     story.answers(MASTER, MASTER_REPLY);
     (story.monitor.snapshot(anchor(story.now)), story.now)
 }

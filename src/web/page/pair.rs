@@ -1,4 +1,4 @@
-//! The page of one pair: how it is, why, and how it was.
+//! The page of one pair: its state, the reason, and its history.
 
 use std::error::Error;
 
@@ -7,16 +7,16 @@ use askama::Template;
 use super::links::way;
 use super::plot::{Charts, Frame, Occurring, span_words};
 use super::query::pair_address;
-use super::rows::{AlertRow, JournalRow, Moment, NOT_KNOWN, lag_bytes, reason};
-use super::{HAPPENINGS, Head, Range, Rows, Summary};
+use super::rows::{AlertRow, JournalRow, Moment, NOT_KNOWN, lag_bytes, reason, text_or_dash};
+use super::{Head, MAX_ENTRIES, Range, Rows, Summary};
 use crate::model::Timestamp;
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::report::{
     AlertReport, AlertsReport, ChangeReport, HistoryReport, Level, ListedState, PairReport,
-    PointReport, ServerReport, bytes_text, lag_text, seconds_text,
+    PointReport, ServerReport, bytes_text, lag_text, seconds_text, utc_text,
 };
 
-/// Which pair is looked at, and how far back.
+/// Which pair is shown, and how far back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::web) struct PairView {
     /// The name of the configuration's entry.
@@ -47,7 +47,7 @@ struct PairPage {
     servers: Vec<ServerCard>,
     alerts: Rows<AlertRow>,
     ranges: Vec<RangeLink>,
-    /// How much past is shown: `The last 15 minutes`.
+    /// How much history is shown: `The last 15 minutes`.
     span: String,
     range: &'static str,
     step: String,
@@ -98,22 +98,22 @@ pub(in crate::web) fn find<'a>(
     fleet: &'a FleetSnapshot,
     view: &PairView,
 ) -> Option<(usize, &'a PairSnapshot)> {
-    let named = |pair: &PairSnapshot| pair.meta.key.name.as_str() == view.name;
-    let meant = |pair: &PairSnapshot| {
-        view.replica
-            .as_ref()
-            .is_none_or(|r| pair.meta.key.replica.to_string() == *r)
-    };
-    fleet
-        .pairs
-        .iter()
-        .enumerate()
-        .find(|(_, pair)| named(pair) && meant(pair))
+    for (place, pair) in fleet.pairs.iter().enumerate() {
+        let key = &pair.meta.key;
+        if key.name.as_str() != view.name {
+            continue;
+        }
+        match &view.replica {
+            Some(replica) if key.replica.to_string() != *replica => {}
+            _ => return Some((place, pair)),
+        }
+    }
+    None
 }
 
-/// A pair was there when it was asked for, and a reload has taken it away meanwhile.
+/// A reload has removed the pair between the request and its rendering.
 #[derive(Debug, thiserror::Error)]
-#[error("the pair is not watched any more")]
+#[error("the pair is no longer monitored")]
 pub(in crate::web) struct PairGone;
 
 /// The page as HTML.
@@ -131,14 +131,13 @@ pub(in crate::web) fn render(
         .iter()
         .filter(|alert| concerns(alert, report))
         .filter(|alert| alert.state != ListedState::Resolved);
-    let happenings = fleet
-        .journal
-        .after(0)
-        .rev()
-        .filter(|happening| JournalRow::is_alert_about(happening, report));
+    let entries = fleet.journal.after(0).rev();
+    let entries = entries.filter(|entry| JournalRow::is_alert_about(entry, report));
+    let entries = entries.take(MAX_ENTRIES);
     let level = report.level().label();
-    let sizes = [Frame::WIDE, Frame::NARROW];
-    let charts = sizes.map(|frame| Charts::new(&history, report.thresholds.lag_seconds, frame));
+    let charts = |frame| Charts::new(&history, report.thresholds.lag_seconds, frame);
+    let wide = charts(Frame::WIDE);
+    let narrow = charts(Frame::NARROW);
     let page = PairPage {
         head: Head::new(
             format!("{}: {level}", report.pair),
@@ -167,19 +166,17 @@ pub(in crate::web) fn render(
         span: span_words(&history, view.range.words()),
         range: view.range.words(),
         step: seconds_words(history.step_seconds),
-        legend: charts[0].states.legend(),
-        charts,
+        legend: wide.states.legend(),
+        charts: [wide, narrow],
         changes: history.changes.iter().rev().map(ChangeRow::new).collect(),
-        happenings: happenings
-            .take(HAPPENINGS)
-            .map(|happening| JournalRow::new(fleet, happening))
-            .collect(),
+        happenings: entries.map(|entry| JournalRow::new(fleet, entry)).collect(),
         values: history.points.iter().rev().map(ValueRow::new).collect(),
         json: history_address(report, &history),
     };
     Ok(page.render()?.into_bytes())
 }
 
+/// Whether the alert is about the pair or one of its servers.
 fn concerns(alert: &AlertReport, pair: &PairReport) -> bool {
     let label = |name| alert.labels.get(name).map(String::as_str);
     let own = label("pair") == Some(&pair.pair)
@@ -189,28 +186,22 @@ fn concerns(alert: &AlertReport, pair: &PairReport) -> bool {
 
 /// The other replicas of the same name, with their pages.
 fn siblings(fleet: &FleetSnapshot, pair: &PairReport) -> Vec<(String, String)> {
-    let named = fleet
-        .pairs
-        .iter()
-        .filter(|other| other.meta.key.name.as_str() == pair.pair);
-    let others = named
-        .map(|other| other.meta.key.replica.to_string())
-        .filter(|replica| *replica != pair.replica);
-    others
-        .map(|replica| (replica.clone(), pair_address(&pair.pair, &replica)))
-        .collect()
+    let mut siblings = Vec::new();
+    for other in &fleet.pairs {
+        let key = &other.meta.key;
+        let replica = key.replica.to_string();
+        if key.name.as_str() == pair.pair && replica != pair.replica {
+            let address = pair_address(&pair.pair, &replica);
+            siblings.push((replica, address));
+        }
+    }
+    siblings
 }
 
 fn ranges(pair: &PairReport, chosen: Range) -> Vec<RangeLink> {
-    let address = |range: Range| {
-        format!(
-            "{}&range={}",
-            pair_address(&pair.pair, &pair.replica),
-            range.name()
-        )
-    };
+    let address = pair_address(&pair.pair, &pair.replica);
     let link = |range: Range| RangeLink {
-        address: address(range),
+        address: format!("{address}&range={}", range.name()),
         words: range.words(),
         chosen: range == chosen,
     };
@@ -234,14 +225,10 @@ fn seconds_words(seconds: f64) -> String {
     }
 }
 
-/// Everything else that is known of the pair.
+/// All other values of the pair, with their names.
 fn facts(pair: &PairReport) -> Vec<(&'static str, String)> {
-    let seconds = |value: Option<f64>| value.map_or_else(|| NOT_KNOWN.to_owned(), seconds_text);
-    let labels: Vec<_> = pair
-        .labels
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let seconds = |value: Option<f64>| text_or_dash(value.map(seconds_text).as_deref());
+    let last_sample = pair.sample_timestamp.map(utc_text);
     let all = [
         (
             "Highest lag of the last minute",
@@ -254,8 +241,7 @@ fn facts(pair: &PairReport) -> Vec<(&'static str, String)> {
         ),
         (
             "Position last learned",
-            pair.sample_timestamp
-                .map_or_else(|| NOT_KNOWN.to_owned(), crate::report::utc_text),
+            text_or_dash(last_sample.as_deref()),
         ),
         ("Link down or stalled for", seconds(pair.link_down_seconds)),
         ("Backlog headroom", bytes_text(pair.backlog_headroom_bytes)),
@@ -270,35 +256,36 @@ fn facts(pair: &PairReport) -> Vec<(&'static str, String)> {
             bytes_text(pair.unapplied_bytes),
         ),
         ("Unshared history", bytes_text(pair.diverged_bytes)),
-        (
-            "Labels",
-            if labels.is_empty() {
-                NOT_KNOWN.to_owned()
-            } else {
-                labels.join(", ")
-            },
-        ),
+        ("Labels", labels_text(pair)),
     ];
     all.into()
 }
 
+fn labels_text(pair: &PairReport) -> String {
+    let mut labels = Vec::new();
+    for (name, value) in &pair.labels {
+        labels.push(format!("{name}={value}"));
+    }
+    if labels.is_empty() {
+        return NOT_KNOWN.to_owned();
+    }
+    labels.join(", ")
+}
+
 fn servers((fleet, now): (&FleetSnapshot, Timestamp), of: &PairSnapshot) -> Vec<ServerCard> {
-    let is = |addr: &crate::model::ServerAddr| {
-        fleet
-            .servers
-            .iter()
-            .find(|server| server.meta.addr == *addr)
-    };
-    let all = [
+    let ends = [
         ("Master", &of.meta.master),
         ("Replica", &of.meta.key.replica),
     ];
-    let cards = all
-        .into_iter()
-        .filter_map(|(role, addr)| Some((role, ServerReport::new(fleet, is(addr)?, now))));
+    let mut cards = Vec::new();
+    for (role, addr) in ends {
+        let mut servers = fleet.servers.iter();
+        if let Some(server) = servers.find(|server| server.meta.addr == *addr) {
+            let report = ServerReport::new(fleet, server, now);
+            cards.push(ServerCard::new(role, &report));
+        }
+    }
     cards
-        .map(|(role, server)| ServerCard::new(role, &server))
-        .collect()
 }
 
 impl ServerCard {
@@ -308,13 +295,13 @@ impl ServerCard {
             .clone()
             .unwrap_or_else(|| NOT_KNOWN.to_owned());
         let says = match (server.up, &server.role) {
-            (Some(true), Some(role)) => format!("answers, says that it is a {role}"),
+            (Some(true), Some(role)) => format!("answers, reports that it is a {role}"),
             (Some(true), None) => "answers".to_owned(),
             (Some(false), _) => server
                 .reason
                 .clone()
                 .unwrap_or_else(|| "does not answer".to_owned()),
-            (None, _) => "was not asked yet".to_owned(),
+            (None, _) => "was not polled yet".to_owned(),
         };
         Self {
             role,

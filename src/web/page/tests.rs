@@ -195,7 +195,7 @@ fn the_page_of_a_pair_says_how_it_is_and_how_it_was() {
             "<p class=\"summary\">",
             "<dt>Labels</dt><dd>note=orders</dd>",
             "gave no answer in time",
-            "says that it is a replica",
+            "reports that it is a replica",
         ],
     );
 }

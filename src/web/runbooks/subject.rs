@@ -78,7 +78,7 @@ impl SubjectNow {
             (Some(true), _) => "it answers".to_owned(),
             (Some(false), Some(reason)) => reason,
             (Some(false), None) => "it does not answer".to_owned(),
-            (None, _) => "it was not asked yet".to_owned(),
+            (None, _) => "it was not polled yet".to_owned(),
         };
         Some(Self {
             words: format!("{addr} in {}: {answers}", report.dc),

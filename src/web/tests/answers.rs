@@ -1,7 +1,6 @@
 //! What each path answers, and in which form.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::model::Timestamp;
 use crate::report::testing::{Scene, fleet_named};

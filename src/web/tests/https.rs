@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::pki::Pki;
-use super::secure::{SHORT, limits, login, serve_with, until, users};
+use super::secure::{SHORT, limits, serve_with, until, users};
 use crate::http_client::{
     ExporterAccess, GetError, HttpClient, HttpError, HttpTimeouts, ServerTrust,
 };
