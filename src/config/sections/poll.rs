@@ -11,19 +11,22 @@ const SHORTEST: Span = Span::from_millis(50);
 
 pub(super) fn read(root: &Section<'_>) -> PollSettings {
     let section = root.section("poll");
-    let timeout = section.section("timeout");
     let unread = PollSettings {
         // One that is refused limits `min_interval` no further.
         interval: Span::from_secs(3600),
         min_interval: Span::ZERO,
         max_polls_per_second: 0,
-        timeout_local: timeout.span_or_default("local"),
-        timeout_remote: timeout.span_or_default("remote"),
+        timeout_local: Span::ZERO,
+        timeout_remote: Span::ZERO,
         refresh_on_scrape: false,
-        heartbeat: heartbeat::read(&section, HeartbeatSettings::default()),
+        heartbeat: HeartbeatSettings::default(),
     };
     let mut poll = fields::read(&section, unread);
     limit_min_interval(&section, &mut poll);
+    let timeout = section.section("timeout");
+    poll.timeout_local = timeout.span_or_default("local");
+    poll.timeout_remote = timeout.span_or_default("remote");
+    poll.heartbeat = heartbeat::read(&section, poll.heartbeat);
     poll
 }
 
