@@ -2,7 +2,7 @@
 //! notified.
 
 use super::WIDTH;
-use super::rows::Layout;
+use super::layout::Layout;
 use super::seen::Seen;
 use crate::replication::PairState;
 use crate::report::{

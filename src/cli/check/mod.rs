@@ -2,6 +2,7 @@
 //! Exit codes are those of Nagios.
 
 mod details;
+mod layout;
 mod rows;
 mod seen;
 mod source;

@@ -2,6 +2,7 @@
 
 use super::WIDTH;
 use super::details::{details, wrapped};
+use super::layout::Layout;
 use super::seen::Seen;
 use crate::cli::columns::{pad, widths};
 use crate::cli::style;
@@ -23,15 +24,6 @@ const REPLICA: usize = 3;
 
 /// The space between two columns.
 const GAP: &str = "  ";
-
-/// Which details are in a row; the others are printed below it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
-    /// The lag's certified interval is next to the estimate.
-    pub(super) interval: bool,
-    /// The replica's address has a column.
-    pub(super) replica: bool,
-}
 
 /// The layouts wider than the narrowest one, widest first.
 const LAYOUTS: [Layout; 2] = [
