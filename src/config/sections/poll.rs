@@ -35,7 +35,7 @@ pub(super) fn read(root: &Section<'_>) -> PollSettings {
 fn limit_min_interval(section: &Section<'_>, poll: &mut PollSettings) {
     if let Some(cursor) = section.get("min_interval") {
         let range = SHORTEST..=poll.interval;
-        if range.start() <= &poll.min_interval {
+        if poll.min_interval >= SHORTEST {
             cursor.checked(in_range(poll.min_interval, &range, |span| span_text(*span)));
         }
     } else {

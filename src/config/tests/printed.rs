@@ -83,9 +83,9 @@ fn every_key_is_printed_and_reads_back() {
     let printed = settings.to_yaml_redacted();
     let restored: Vec<_> = printed
         .lines()
-        .map(|line| match line.trim_start().starts_with("secret:") {
-            true => line.replace("***", SIGNING_SECRET),
-            false => line.replace("***", SECRET),
+        .map(|line| {
+            let is_signing = line.trim_start().starts_with("secret:");
+            line.replace("***", if is_signing { SIGNING_SECRET } else { SECRET })
         })
         .collect();
     let again = read(&restored.join("\n")).unwrap_or_else(|errors| panic!("{printed}\n{errors}"));
