@@ -60,9 +60,9 @@ impl SentinelConnection {
         ];
         let replies = self.request_all(&commands).await?;
         let [masters, info] = replies.try_into().map_err(|_| PollError::Protocol)?;
-        let mut masters: Vec<WatchedMaster> = records(masters)?
-            .iter()
-            .filter_map(SentinelRecord::master)
+        let records = records(masters)?;
+        let masters = records.iter().filter_map(SentinelRecord::master);
+        let mut masters: Vec<WatchedMaster> = masters
             .filter(|master| wanted.matches(&master.name))
             .collect();
         masters.sort_by(|a, b| a.name.cmp(&b.name));
