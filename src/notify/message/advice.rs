@@ -1,0 +1,78 @@
+//! What to do first: the advice of messages.
+
+use std::collections::BTreeSet;
+
+use crate::alert::{AlertStatus, Notification, Rule};
+
+/// What to do about a test.
+pub(super) const TEST_ADVICE: &str = "Nothing is wrong: somebody ran test-notify to see whether messages arrive. The firing and its end \
+                           follow each other at once.";
+
+/// The advice for the rules that fire, each once.
+pub(super) fn advice(notification: &Notification) -> Vec<&'static str> {
+    let mut rules = BTreeSet::new();
+    for alert in &notification.alerts {
+        if alert.status == AlertStatus::Firing {
+            rules.insert(alert.identity.rule);
+        }
+    }
+    rules.into_iter().map(advice_for).collect()
+}
+
+/// What to do first when `rule` fires.
+pub fn advice_for(rule: Rule) -> &'static str {
+    match rule {
+        Rule::LagSeconds => {
+            "Do not fail over now: the replica lacks that much. Compare the master's write rate with the bandwidth \
+             between the datacenters, then look at the replica for slow commands, CPU and disk."
+        }
+        Rule::LagBytes => {
+            "Do not fail over now: the replica lacks that much. Compare the master's write rate with the bandwidth, \
+             and the replica's output buffer on the master with its limit: beyond it the master cuts the link."
+        }
+        Rule::LinkDown => "Check the network between master and replica, and the replica's log.",
+        Rule::Unreachable => {
+            "Check that the server runs, and the network path from this exporter to it. If others reach it, the path \
+             is at fault."
+        }
+        Rule::Unknown => {
+            "Treat the replica as unsafe for a failover until the lag is known again. The state and its reason say what is \
+             missing; check that this exporter reaches both servers."
+        }
+        Rule::SentinelQuorum => {
+            "Check that the Sentinels run and reach each other \
+             across the datacenters."
+        }
+        Rule::FullSync => {
+            "Each full sync sends the whole data set. Several in a row are a loop: raise the master's replica output buffer \
+             limit and its backlog, or repl-timeout, before the next one is cut as well."
+        }
+        Rule::ReceiverFailing => {
+            "Run test-notify for the receiver: it prints the answer. Then check its URL, key and network path."
+        }
+        Rule::MonitorIsolated => {
+            "Check the datacenters from elsewhere before you act: probably only the exporter's own network has failed."
+        }
+        Rule::Diverged => {
+            "Find out which of the two clients write to, and stop writes to the other. What only the one that gives way has \
+             is lost when it follows the other: the state says how much that is. Copy it first if it is worth something."
+        }
+        Rule::HistoryLost => {
+            "If the replica still has the data, keep it: run REPLICAOF NO ONE on the replica now, before its full sync is \
+             loaded. Then find out what the master loaded at its start, and which of the two has the data that you want."
+        }
+        Rule::Failover => {
+            "Check that clients write to the new master and that the old one has come back as its replica. What is not in \
+             the new master's history is lost unless it is copied from the old one before that follows."
+        }
+        Rule::ExporterFault => {
+            "The exporter cannot see this server, and nothing says that the server itself is ill. Mend what the reason \
+             names: a secret or certificate file of the exporter, its TLS settings, its DNS, or the login that the server \
+             refuses. Files are read anew at each attempt, so no restart is needed."
+        }
+        Rule::ConfigReloadFailed => {
+            "Run check-config on the file that was refused and mend what it names, then reload. Do not restart before: \
+             the exporter would not start."
+        }
+    }
+}
