@@ -1,6 +1,7 @@
-//! Where a person goes from a message: the runbook, the dashboard of that time or the pair's page, and
-//! what silences it: commands and a filled-in form.
+//! The links of a message: runbooks, the dashboard at the time of the alert or the pair's page; and
+//! how to silence it: commands and a form that is filled in.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::alert::{AlertSnapshot, AlertStatus, Labels, Notification, Rule};
@@ -14,7 +15,7 @@ const BEFORE: Span = Span::from_secs(900);
 /// What a dashboard shows of the time after the last alert was over.
 const AFTER: Span = Span::from_secs(300);
 
-/// The longest command: one of several lines of a terminal is copied wrongly, or not at all.
+/// The longest command: one that wraps in a terminal is not copied correctly.
 const MAX_COMMAND: usize = 1_000;
 
 /// Alerts of one message with a command each; of more, one fits all of them or there is none.
@@ -23,44 +24,50 @@ const MAX_SILENCES: usize = 3;
 /// The labels that our dashboards have as variables.
 const VARIABLES: [&str; 4] = ["pair", "source_dc", "target_dc", "replica"];
 
-/// One way on.
+/// A link of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// What is there.
+    /// The text of the link.
     pub name: &'static str,
-    /// Where it is.
+    /// Its target.
     pub url: String,
 }
 
-/// The ways on from a message: the runbooks of the rules that fire, then the dashboard.
+/// The links of a message: the runbooks of the rules that fire, the dashboard, the silence form.
 pub fn links(
     notification: &Notification,
     context: &MessageContext,
     anchor: &ClockAnchor,
 ) -> Vec<Link> {
-    let firing = notification
-        .alerts
-        .iter()
-        .filter(|alert| alert.status == AlertStatus::Firing);
-    let mut rules: Vec<_> = firing.map(|alert| alert.identity.rule).collect();
-    rules.sort_unstable();
-    rules.dedup();
-    let runbooks = rules.into_iter().filter_map(|rule| runbook(rule, context));
-    let runbooks = runbooks.map(|url| Link {
-        name: "Runbook",
-        url,
-    });
-    let name = if context.dashboard_url.is_some() {
-        "Dashboard"
-    } else {
-        "Status page"
-    };
-    let dashboard = dashboard(&notification.alerts, context, anchor).map(|url| Link { name, url });
-    let form = silence_form(notification, context).map(|url| Link {
-        name: "Silence",
-        url,
-    });
-    runbooks.chain(dashboard).chain(form).collect()
+    let mut links = Vec::new();
+    let rules: BTreeSet<Rule> = firing(notification)
+        .map(|alert| alert.identity.rule)
+        .collect();
+    for rule in rules {
+        if let Some(url) = runbook(rule, context) {
+            let name = "Runbook";
+            links.push(Link { name, url });
+        }
+    }
+    if let Some(url) = dashboard(&notification.alerts, context, anchor) {
+        let name = if context.dashboard_url.is_some() {
+            "Dashboard"
+        } else {
+            "Status page"
+        };
+        links.push(Link { name, url });
+    }
+    if let Some(url) = silence_form(notification, context) {
+        let name = "Silence";
+        links.push(Link { name, url });
+    }
+    links
+}
+
+/// The alerts that fire.
+fn firing(notification: &Notification) -> impl Iterator<Item = &AlertSnapshot> {
+    let alerts = notification.alerts.iter().map(|alert| &**alert);
+    alerts.filter(|alert| alert.status == AlertStatus::Firing)
 }
 
 /// The runbook of `rule`, which the exporter serves itself.
@@ -78,13 +85,16 @@ where
     let alerts = || alerts.iter().map(AsRef::as_ref);
     let Some(base) = &context.dashboard_url else {
         let base = context.external_url.as_deref()?.trim_end_matches('/');
-        let page = pair_in_common(alerts()).map_or_else(String::new, |(pair, replica)| {
-            let replica = replica.map_or_else(String::new, |replica| {
-                format!("?replica={}", percent_encode(replica))
-            });
-            format!("pairs/{}{replica}", percent_encode(pair))
-        });
-        return Some(format!("{base}/{page}"));
+        let mut page = format!("{base}/");
+        if let Some((pair, replica)) = pair_in_common(alerts()) {
+            page.push_str("pairs/");
+            page.push_str(&percent_encode(pair));
+            if let Some(replica) = replica {
+                page.push_str("?replica=");
+                page.push_str(&percent_encode(replica));
+            }
+        }
+        return Some(page);
     };
     let begin = alerts().map(|alert| alert.started_at).min()?;
     let fires = alerts().any(|alert| alert.status == AlertStatus::Firing);
@@ -133,25 +143,19 @@ fn pair_in_common<'a>(
 }
 
 fn pair_of(alert: &AlertSnapshot) -> Option<&str> {
-    let own = alert.identity.labels.get("pair").map(String::as_str);
-    let mut served = alert
-        .context
-        .services
-        .iter()
-        .map(|service| service.pair.as_str());
-    let first = served.next();
-    let only = first.filter(|first| served.all(|pair| pair == *first));
-    own.or(only)
+    if let Some(pair) = alert.identity.labels.get("pair") {
+        return Some(pair);
+    }
+    let services = alert.context.services.iter();
+    let mut served = services.map(|service| service.pair.as_str());
+    let first = served.next()?;
+    served.all(|pair| pair == first).then_some(first)
 }
 
 /// The matchers of silences that fit what fires and nothing else: one a alert where these are few,
 /// else the labels of the group, if they name more than the alert. None where nothing fires.
 fn silences(notification: &Notification) -> Vec<Labels> {
-    let firing = notification
-        .alerts
-        .iter()
-        .filter(|alert| alert.status == AlertStatus::Firing);
-    let each: Vec<Labels> = firing.map(|alert| matchers(alert)).collect();
+    let each: Vec<Labels> = firing(notification).map(matchers).collect();
     if each.len() <= MAX_SILENCES {
         return each;
     }
@@ -183,12 +187,10 @@ fn matchers(alert: &AlertSnapshot) -> Labels {
 /// The commands that silence what fires for two hours, to be pasted where this exporter can be
 /// reached. One that a person could not type is left out.
 pub fn silence_commands(notification: &Notification, context: &MessageContext) -> Vec<String> {
-    let exporter = context
-        .external_url
-        .as_ref()
-        .map_or_else(String::new, |url| {
-            format!(" --exporter.url {}", shell_quote(url.trim_end_matches('/')))
-        });
+    let exporter = match &context.external_url {
+        Some(url) => format!(" --exporter.url {}", shell_quote(url.trim_end_matches('/'))),
+        None => String::new(),
+    };
     let command = |matchers: &Labels| {
         let words: Vec<_> = matchers
             .iter()

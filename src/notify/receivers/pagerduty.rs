@@ -198,8 +198,10 @@ fn group_key(identity: &str, group: &GroupKey) -> String {
         return key;
     }
     // Bytes and not units, as nobody says what is counted; a hash has 16.
-    let end = key.floor_char_boundary(ROOM - 17);
-    format!("{}#{:016x}", &key[..end], stable_hash([key.as_str()]))
+    let hash = stable_hash([key.as_str()]);
+    let mut shortened = key;
+    shortened.truncate(shortened.floor_char_boundary(ROOM - 17));
+    format!("{shortened}#{hash:016x}")
 }
 
 /// The event that opens or updates `incident`.
@@ -210,14 +212,14 @@ pub fn trigger(
     context: &MessageContext,
     incident: &Incident,
 ) -> Value {
-    let with =
-        |described: usize| event(notification, message, anchor, context, incident, described);
-    let candidates = [message.alerts.len(), message.alerts.len().min(3), 1, 0];
-    let fits = candidates
-        .into_iter()
-        .map(with)
-        .find(|body| body.to_string().len() <= MAX_BODY);
-    fits.unwrap_or_else(|| with(0))
+    let all = message.alerts.len();
+    for described in [all, all.min(3), 1] {
+        let event = event(notification, message, anchor, context, incident, described);
+        if event.to_string().len() <= MAX_BODY {
+            return event;
+        }
+    }
+    event(notification, message, anchor, context, incident, 0)
 }
 
 /// The event that ends `incident`.
@@ -292,12 +294,8 @@ fn summary(message: &Message) -> String {
 
 /// The details, with the first `described` alerts; the others are counted.
 fn details(message: &Message, described: usize) -> Value {
-    let alerts: Vec<_> = message
-        .alerts
-        .iter()
-        .take(described)
-        .map(describe)
-        .collect();
+    let described_alerts = message.alerts.iter().take(described);
+    let alerts: Vec<_> = described_alerts.map(describe).collect();
     let mut details = json!({
         "title": cut(&message.title, MAX_SUMMARY),
         "reason": message.reason.label(),
@@ -317,15 +315,13 @@ fn details(message: &Message, described: usize) -> Value {
 }
 
 fn describe(alert: &DescribedAlert) -> Value {
-    let facts = alert
-        .facts
-        .iter()
-        .map(|fact| (fact.key.to_owned(), json!(fact.text.to_string())));
-    let head = [
-        ("subject".to_owned(), json!(alert.subject)),
-        ("level".to_owned(), json!(alert.level())),
-    ];
-    Value::Object(head.into_iter().chain(facts).collect::<Map<_, _>>())
+    let mut described = Map::new();
+    described.insert("subject".to_owned(), json!(alert.subject));
+    described.insert("level".to_owned(), json!(alert.level()));
+    for fact in &alert.facts {
+        described.insert(fact.key.to_owned(), json!(fact.text.to_string()));
+    }
+    Value::Object(described)
 }
 
 #[cfg(test)]

@@ -184,16 +184,20 @@ fn describe(
     })
 }
 
-/// The configured labels, overruled by the alert's own.
+/// Facts that are labels, or annotations of another form.
+const SKIPPED_FACTS: [&str; 6] = [
+    "since",
+    "replica",
+    "server",
+    "labels",
+    "last_sample",
+    "last_data",
+];
+
+/// The configured labels, overridden by the alert's own.
 pub(super) fn labels(alert: &AlertSnapshot) -> Labels {
-    let mut labels = (*alert.context.extra_labels).clone();
-    labels.extend(
-        alert
-            .identity
-            .labels
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
+    let mut labels = Labels::clone(&alert.context.extra_labels);
+    labels.extend(Labels::clone(&alert.identity.labels));
     labels.insert(
         "alertname".to_owned(),
         alert.identity.rule.alert_name().to_owned(),
@@ -210,20 +214,12 @@ pub(super) fn annotations(
     context: &MessageContext,
 ) -> Labels {
     let rule = alert.identity.rule;
-    let skipped = [
-        "since",
-        "replica",
-        "server",
-        "labels",
-        "last_sample",
-        "last_data",
-    ];
-    let facts = facts::facts(alert, now, anchor)
-        .into_iter()
-        .filter(|fact| !skipped.contains(&fact.key));
-    let mut annotations: Labels = facts
-        .map(|fact| (fact.key.to_owned(), fact.text.to_string()))
-        .collect();
+    let mut annotations = Labels::new();
+    for fact in facts::facts(alert, now, anchor) {
+        if !SKIPPED_FACTS.contains(&fact.key) {
+            annotations.insert(fact.key.to_owned(), fact.text.to_string());
+        }
+    }
     if alert.status == AlertStatus::Firing {
         annotations.insert("what_to_do".to_owned(), advice_for(rule).to_owned());
     }
@@ -243,11 +239,11 @@ pub(super) fn annotations(
             instant(ended.filter(|_| known.fault_since.is_some())),
         ),
     ];
-    annotations.extend(
-        others
-            .into_iter()
-            .filter_map(|(key, text)| Some((key.to_owned(), text?))),
-    );
+    for (key, text) in others {
+        if let Some(text) = text {
+            annotations.insert(key.to_owned(), text);
+        }
+    }
     annotations
 }
 
