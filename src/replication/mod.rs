@@ -16,6 +16,7 @@ mod pair;
 mod rtt;
 mod saved;
 mod server;
+mod split;
 mod stall;
 mod state;
 #[cfg(test)]
@@ -38,10 +39,11 @@ pub use loss::{
 };
 pub use pair::{
     AckArrival, AckEvidence, Acked, LastKnown, LinkFacts, LinkIdle, LinkLossRecord, Located,
-    LocatedRecord, PairFacts, PairRecord, PairTracker, Relation, Split,
+    LocatedRecord, PairFacts, PairRecord, PairTracker, Relation,
 };
 pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};
 pub use server::{HistoryStart, ServerFacts};
+pub use split::Split;
 pub use stall::Stall;
 pub use state::{PairState, StateReason, SyncProgress};

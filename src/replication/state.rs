@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::pair::Split;
+use super::split::Split;
 use crate::info::{Engine, Role};
 use crate::model::{Bytes, PollFailure, Span, closed_set, serde_as_label};
 

@@ -11,8 +11,9 @@ mod tests;
 
 use super::gap::Gap;
 use super::lag::{LagBytes, LagInterval};
-use super::pair::{LastKnown, Located, PairFacts, Relation, Split};
+use super::pair::{LastKnown, Located, PairFacts, Relation};
 use super::server::ServerFacts;
+use super::split::Split;
 use super::state::{PairState, StateReason};
 use crate::info::Role;
 use crate::model::{Bytes, Span, Timestamp};

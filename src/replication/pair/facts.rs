@@ -7,6 +7,7 @@ use super::super::epochs::Comparison;
 use super::super::heartbeat::HeartbeatFacts;
 use super::super::history::{Bracket, Point};
 use super::super::loss::HistoryLoss;
+use super::super::split::Split;
 use super::link::LinkFacts;
 use super::located::Located;
 use crate::info::ReplicaConnState;
@@ -91,28 +92,6 @@ pub enum Relation {
     MasterIncomplete,
     /// The replica's answer lacks the fields that say where it stands.
     Incomplete,
-}
-
-/// Two masters of one history: what each has that the other does not share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// Bytes that only the pair's master has.
-    pub master: Bytes,
-    /// Bytes that only its replica has, which is a master, too.
-    pub replica: Bytes,
-    /// Whether the master is the one that was promoted: the other one writes the older history.
-    pub master_was_promoted: bool,
-}
-
-impl Split {
-    /// The end of the older history: what the server that was promoted does not have.
-    pub const fn older(&self) -> Bytes {
-        if self.master_was_promoted {
-            self.replica
-        } else {
-            self.master
-        }
-    }
 }
 
 /// The last certified statement about a pair; it stays when the master is lost: this much may be

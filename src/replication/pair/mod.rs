@@ -25,7 +25,7 @@ use crate::info::{LinkStatus, Observation, Role, UpstreamInfo};
 use crate::model::{ReplicationId, ReplicationOffset, Span, Timestamp};
 
 pub(super) use facts::ACK_PERIOD;
-pub use facts::{AckArrival, AckEvidence, Acked, LastKnown, PairFacts, Relation, Split};
+pub use facts::{AckArrival, AckEvidence, Acked, LastKnown, PairFacts, Relation};
 pub use link::LinkFacts;
 pub use link_idle::LinkIdle;
 pub use located::Located;

@@ -1,9 +1,9 @@
 //! Two masters of one history: what each of them has alone.
 
-use super::facts::Split;
 use crate::info::ReplicationInfo;
 use crate::model::{ReplicationId, ReplicationOffset};
 use crate::replication::epochs::{MasterHistory, continued_history};
+use crate::replication::split::Split;
 
 /// What each of two masters has alone: the one whose `history` is known, and the one that answered
 /// `other`. `None` where nothing says how their histories are related.

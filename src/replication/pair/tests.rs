@@ -4,7 +4,7 @@ use super::*;
 use crate::info::{Field, ReplicaConnState, ReplicationInfo};
 use crate::model::Bytes;
 use crate::replication::testing::{Scene, at, down, id, millis, observation, offset, upstream};
-use crate::replication::{Bracket, Comparison, LagBytes};
+use crate::replication::{Bracket, Comparison, LagBytes, Split};
 
 fn located(scene: &Scene) -> &Located {
     scene
