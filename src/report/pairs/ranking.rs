@@ -313,7 +313,7 @@ mod tests {
     fn pairs_are_written_with_their_levels() {
         let mut slow = guarded();
         slow.alerts = vec![alert(Rule::LagSeconds, Severity::Warning, FIRING)];
-        let report = super::super::testing::report([pair("calm"), slow]);
+        let report = crate::report::testing::report([pair("calm"), slow]);
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["pairs"][0]["level"], "ok");
         assert_eq!(json["pairs"][0]["level_reason"], serde_json::Value::Null);
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn the_worst_stands_first_and_equals_by_their_names() {
-        let mut report = super::super::testing::report(
+        let mut report = crate::report::testing::report(
             ["calm", "calm too", "slow", "cut", "lost", "odd"].map(pair),
         );
         let [_, _, slow, cut, lost, odd] = report.pairs.as_mut_slice() else {
