@@ -71,6 +71,10 @@ pub struct PollSettings {
     pub heartbeat: HeartbeatSettings,
 }
 
+/// How old, in poll periods, the upper bound of a pair without lag becomes: the write before the last
+/// one is dated by the poll before the last one, and the next poll has to be answered.
+pub const BOUND_PERIODS: f64 = 2.5;
+
 /// Numbered messages that a master publishes to its replicas and that prove how far they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeartbeatSettings {

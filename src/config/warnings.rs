@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{AlertSettings, PairSettings, SentinelSettings, ServerSettings, Settings};
+use super::{
+    AlertSettings, BOUND_PERIODS, PairSettings, SentinelSettings, ServerSettings, Settings,
+};
 use crate::model::Span;
 
 impl Settings {
@@ -17,10 +19,6 @@ impl Settings {
             .collect()
     }
 }
-
-/// The maximum age of an upper bound in periods of the fastest polling: the last write but one is
-/// dated by the last poll but one, and the next poll has to be answered.
-const BOUND_PERIODS: f64 = 2.5;
 
 /// A warning about the pair with the lowest threshold that polls can hardly prove to be clear.
 fn unprovable_thresholds(settings: &Settings) -> Option<String> {

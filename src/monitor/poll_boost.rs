@@ -1,119 +1,107 @@
-//! When a closer look pays: which pair is to be polled faster, and by how much a replica's poll may
-//! trail its master's.
+//! Which pairs to poll faster, and how much later than its master to poll a replica.
 
-use crate::config::{AlertSettings, LevelRule, LevelThreshold};
+use crate::config::{AlertSettings, BOUND_PERIODS, LevelRule, LevelThreshold};
 use crate::model::{Bytes, Span};
 use crate::replication::{Assessment, PairFacts, PairState};
 
-/// How long polling stays fast after the last reason for it: a drain is not over at the first good
+/// How long a boost lasts after the last reason for it: a backlog is not drained at the first good
 /// sample.
 const BOOST_FOR: Span = Span::from_secs(5);
 
-/// Lag this much above what the link itself takes asks for faster polling.
+/// Lag that exceeds what the link itself takes by this much is a reason to boost.
 const BOOST_LAG: Span = Span::from_millis(100);
 
-/// How long it stays fast where one more look tells: an answer comes sooner.
+/// How long a boost lasts that is meant for one more poll.
 const ONE_MORE_POLL: Span = Span::from_millis(300);
 
-/// What takes longer one way is no link between datacenters, but lag.
+/// A one-way delay beyond this is no link between datacenters, but lag.
 const LONGEST_LINK: Span = Span::from_millis(500);
 
-/// How old, in base periods, the upper bound of a pair that lacks nothing becomes at the base
-/// period: the write before the last one is dated by the poll before the last one, and the next
-/// poll has to be answered.
-const BOUND_PERIODS: f64 = 2.5;
-
-/// What besides the assessment decides about a pair's haste.
+/// What decides about a boost besides the assessment.
 #[derive(Clone, Copy)]
 pub(super) struct BoostContext<'a> {
-    /// What is known of the pair.
     pub(super) facts: &'a PairFacts,
-    /// Its rules.
+    /// The pair's alert rules.
     pub(super) rules: &'a AlertSettings,
-    /// Whether an alert on its lag is pending or firing.
+    /// Whether an alert on the pair's lag is pending or firing.
     pub(super) alert: bool,
 }
 
-/// For how long a closer look at the pair pays: while lag moves or nears a threshold, or the link
-/// is in trouble, and for one more poll of the replica where that would tell. A master that does
-/// not answer gains nothing from being asked more often.
+/// For how long to boost the pair: while its lag moves or nears a threshold, or its link is in
+/// trouble, and for one more poll of the replica if that would show something new. More polls gain
+/// nothing from a master that does not answer.
 pub(super) fn boost_for(seen: &Assessment, context: BoostContext<'_>) -> Option<Span> {
-    let usual = context.facts.usual_lag.min(LONGEST_LINK);
-    let lags = seen
-        .lag
-        .estimate
-        .is_some_and(|lag| lag >= usual + BOOST_LAG);
-    let trouble = matches!(
+    let link = context.facts.usual_lag.min(LONGEST_LINK);
+    let lags = seen.lag.estimate.is_some_and(|lag| lag >= link + BOOST_LAG);
+    let in_trouble = matches!(
         seen.state,
         PairState::FullSync | PairState::LinkDown | PairState::Stalled
     );
-    if lags || trouble || seen.stale || nears_a_threshold(seen, context) {
-        return Some(BOOST_FOR);
+    let nears_a_threshold =
+        nears_a_threshold_in_seconds(seen, context) || nears_a_threshold_in_bytes(seen, context);
+    if lags || in_trouble || seen.stale || nears_a_threshold {
+        Some(BOOST_FOR)
+    } else if seen.deserves_replica_poll {
+        Some(ONE_MORE_POLL)
+    } else {
+        None
     }
-    seen.deserves_replica_poll.then_some(ONE_MORE_POLL)
 }
 
-/// Whether the lag may pass a threshold before the next base poll; or an alert is open, and base
-/// polls would leave a bound that cannot prove it clear.
-fn nears_a_threshold(seen: &Assessment, context: BoostContext<'_>) -> bool {
-    let BoostContext {
-        facts,
-        rules,
-        alert,
-        ..
-    } = context;
-    let interval = facts.interval;
-    let seconds = seen.lag.estimate.is_some_and(|lag| {
-        let rises = |level: &LevelThreshold<Span>| lag + interval >= level.at;
-        let stays = |level: &LevelThreshold<Span>| {
-            alert && lag + interval.mul_f64(BOUND_PERIODS) >= level.clear_below
-        };
-        levels(&rules.lag_seconds).any(|level| rises(&level) || stays(&level))
-    });
-    // How fast bytes pile up is not known: half of a threshold is near.
-    let near = |bytes: Bytes, at: Bytes| bytes.get() >= at.get() / 2;
-    let bytes = |level: LevelThreshold<Bytes>| {
-        let rises = seen
-            .bytes
-            .estimate
-            .is_some_and(|bytes| near(bytes, level.at));
-        rises
-            || alert
-                && seen
-                    .bytes
-                    .upper
-                    .is_some_and(|bytes| near(bytes, level.clear_below))
+/// Whether the lag may pass a threshold before the next base poll, or an alert is open that base
+/// polls could not prove clear.
+fn nears_a_threshold_in_seconds(seen: &Assessment, context: BoostContext<'_>) -> bool {
+    let Some(lag) = seen.lag.estimate else {
+        return false;
     };
-    seconds || levels(&rules.lag_bytes).any(bytes)
+    let interval = context.facts.interval;
+    let bound = lag + interval.mul_f64(BOUND_PERIODS);
+    levels(&context.rules.lag_seconds).any(|level| {
+        let may_pass = lag + interval >= level.at;
+        let cannot_clear = context.alert && bound >= level.clear_below;
+        may_pass || cannot_clear
+    })
+}
+
+/// The same in bytes. How fast bytes accumulate is not known: half of a threshold is near.
+fn nears_a_threshold_in_bytes(seen: &Assessment, context: BoostContext<'_>) -> bool {
+    let is_near = |bytes: Option<Bytes>, threshold: Bytes| {
+        bytes.is_some_and(|bytes| bytes.get() >= threshold.get() / 2)
+    };
+    levels(&context.rules.lag_bytes).any(|level| {
+        let may_pass = is_near(seen.bytes.estimate, level.at);
+        let cannot_clear = context.alert && is_near(seen.bytes.upper, level.clear_below);
+        may_pass || cannot_clear
+    })
 }
 
 fn levels<T: Copy>(rule: &LevelRule<T>) -> impl Iterator<Item = LevelThreshold<T>> {
     [rule.warning, rule.critical].into_iter().flatten()
 }
 
-/// What polling was told that a link takes.
+/// The link delay that was last reported to polling; `None` before the first time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReportedDelay(Option<Span>);
 
 impl ReportedDelay {
-    /// A change that is worth telling, at the least; also, as a part of what was told.
+    /// The smallest change that is reported: this or [`Self::CHANGE_PART`], whichever is more.
     const CHANGE: Span = Span::from_millis(3);
+    /// As a part of the reported delay.
     const CHANGE_PART: f64 = 0.1;
 
-    /// What the link takes one way, where that is news: the lag that it usually shows.
+    /// How long the link takes, one way, if that has changed: the lag that it usually shows.
     pub(super) fn changed(&mut self, facts: &PairFacts) -> Option<Span> {
         let delay = facts.usual_lag;
-        let near = |told: Span| {
-            (delay - told).max(told - delay) <= Self::CHANGE.max(told.mul_f64(Self::CHANGE_PART))
-        };
-        if near(self.0.unwrap_or(Span::ZERO)) {
+        let reported = self.0.unwrap_or(Span::ZERO);
+        let difference = (delay - reported).max(reported - delay);
+        if difference <= Self::CHANGE.max(reported.mul_f64(Self::CHANGE_PART)) {
             return None;
         }
         self.0 = Some(delay);
         Some(delay)
     }
 
-    /// Whoever was told has forgotten it.
+    /// Polling has started again and knows no delay.
     pub(super) fn reset(&mut self) {
         self.0 = None;
     }
@@ -344,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_link_takes_is_told_when_it_changes() {
+    fn a_link_delay_is_reported_when_it_changes() {
         let mut told = ReportedDelay::default();
         let news = |told: &mut ReportedDelay, usual: i64| {
             told.changed(&PairFacts {
@@ -354,7 +342,7 @@ mod tests {
         };
         assert_eq!(news(&mut told, 0), None, "not measured yet");
         assert_eq!(news(&mut told, 150), Some(millis(150)));
-        assert_eq!(news(&mut told, 165), None, "not news");
+        assert_eq!(news(&mut told, 165), None, "hardly another");
         assert_eq!(news(&mut told, 166), Some(millis(166)));
         told.reset();
         assert_eq!(news(&mut told, 166), Some(millis(166)));
