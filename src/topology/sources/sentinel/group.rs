@@ -10,7 +10,7 @@ use crate::config::DatacenterRule;
 use crate::info::{KnownSentinel, QuorumCheck};
 use crate::model::{Datacenter, PairName, PollFailure, ServerAddr};
 use crate::topology::datacenter_of;
-use crate::topology::sources::entry::{Answer, SourceEntry};
+use crate::topology::sources::entry::SourceEntry;
 
 /// The Sentinels that watch one master.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,42 +84,36 @@ fn states(
 ) -> Vec<SentinelState> {
     let mut states = Vec::new();
     for (addr, answer) in source.answers() {
-        states.push(SentinelState {
+        let mut state = SentinelState {
+            addr: addr.clone(),
             dc: datacenter_of(addr, rules),
-            ..state(addr, answer, master)
-        });
+            answer: None,
+            quorum: None,
+            agrees: None,
+            tilted: None,
+        };
+        match answer {
+            None => {}
+            Some(Err(failure)) => state.answer = Some(Err(failure.clone())),
+            Some(Ok(view)) => state.apply(view, master),
+        }
+        states.push(state);
     }
     states
 }
 
-fn state(
-    addr: &ServerAddr,
-    answer: &Answer<SentinelView>,
-    master: Option<(&str, &ServerAddr)>,
-) -> SentinelState {
-    let mut state = SentinelState {
-        addr: addr.clone(),
-        dc: Datacenter::unknown(),
-        answer: None,
-        quorum: None,
-        agrees: None,
-        tilted: None,
-    };
-    match answer {
-        None => {}
-        Some(Err(failure)) => state.answer = Some(Err(failure.clone())),
-        Some(Ok(view)) => {
-            state.answer = Some(Ok(()));
-            state.tilted = view.tilted;
-            if let Some((name, agreed)) = master
-                && let Some(seen) = view.masters.get(name)
-            {
-                state.quorum = seen.quorum;
-                state.agrees = Some(seen.master.addr == *agreed);
-            }
+impl SentinelState {
+    /// Adds what `view` reports of the Sentinel itself, and of the master if it knows it.
+    fn apply(&mut self, view: &SentinelView, master: Option<(&str, &ServerAddr)>) {
+        self.answer = Some(Ok(()));
+        self.tilted = view.tilted;
+        if let Some((name, agreed)) = master
+            && let Some(seen) = view.masters.get(name)
+        {
+            self.quorum = seen.quorum;
+            self.agrees = Some(seen.master.addr == *agreed);
         }
     }
-    state
 }
 
 /// Risks in where the Sentinels of a master run; `None` while no Sentinel that names the agreed
