@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-
 use super::process::{Process, StartError};
 use super::spec::Spec;
 use super::{LabError, RedisServer};
