@@ -164,9 +164,11 @@ pub(super) fn alert_changed(transition: &Transition) {
         };
     }
     match transition.change {
-        AlertChange::Fired { .. } | AlertChange::Escalated | AlertChange::Flapping => line!(warn),
+        AlertChange::Fired { .. } | AlertChange::Escalated | AlertChange::Flapping => {
+            line!(warn);
+        }
         AlertChange::Deescalated | AlertChange::Settled | AlertChange::Resolved { .. } => {
-            line!(info)
+            line!(info);
         }
     }
 }

@@ -82,8 +82,8 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     log::check_receivers(notify);
     log::started(info.local_addr, &watched.topology, &watched.settings);
 
-    let (polled, polls) = mpsc::channel(EVENT_QUEUE);
-    let poller = Poller::start(&watched.topology, watched.settings.poll, polled);
+    let (poll_events, polls) = mpsc::channel(EVENT_QUEUE);
+    let poller = Poller::start(&watched.topology, watched.settings.poll, poll_events);
     let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
     let (discovered, discoveries) = mpsc::channel(DISCOVERY_QUEUE);
     let discovery = Discovery::start(&watched.settings, discovered);

@@ -145,9 +145,8 @@ impl FieldValue for String {
     fn read(section: &Section<'_>, key: &'static Key) -> Option<Self> {
         let cursor = section.get(key.name)?;
         match key.kind {
-            Kind::Name => cursor.name().map(str::to_owned),
             Kind::OptionalName if cursor.text()?.is_empty() => Some(Self::new()),
-            Kind::OptionalName => cursor.name().map(str::to_owned),
+            Kind::Name | Kind::OptionalName => cursor.name().map(str::to_owned),
             Kind::Url => cursor.url().map(str::to_owned),
             Kind::HostName => cursor.host_name().map(str::to_owned),
             _ => cursor.text().map(str::to_owned),

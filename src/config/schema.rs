@@ -13,7 +13,7 @@ use crate::model::Span;
 pub(super) struct Keys {
     /// Keys that this mapping has in common with others of its kind; they come first.
     pub(super) base: Option<&'static Keys>,
-    pub(super) keys: &'static [Key],
+    pub(super) own: &'static [Key],
     /// Keys of later versions: refused by name, so that nobody believes that they work.
     pub(super) later: &'static [&'static str],
 }
@@ -248,15 +248,15 @@ impl Keys {
     pub(super) const fn new(keys: &'static [Key]) -> Self {
         Self {
             base: None,
-            keys,
+            own: keys,
             later: &[],
         }
     }
 
     /// Every row.
     pub(super) fn rows(&self) -> impl Iterator<Item = &'static Key> {
-        let base = self.base.map_or(&[] as &[Key], |base| base.keys);
-        base.iter().chain(self.keys)
+        let base = self.base.map_or(&[] as &[Key], |base| base.own);
+        base.iter().chain(self.own)
     }
 
     /// The row of `name`.

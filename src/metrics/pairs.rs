@@ -163,6 +163,6 @@ pub(super) fn add_failovers(families: &mut Families, failovers: &EntryFailovers)
     let labels = vec![label("pair", failovers.pair.as_str())];
     families.add(&c::FAILOVERS, &labels, failovers.total);
     let last = failovers.last.as_ref();
-    let lost = last.and_then(|failover| failover.loss.exactly());
-    families.add(&c::FAILOVER_LOST_BYTES, &labels, lost);
+    let lost_bytes = last.and_then(|failover| failover.loss.exactly());
+    families.add(&c::FAILOVER_LOST_BYTES, &labels, lost_bytes);
 }

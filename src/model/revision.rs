@@ -16,6 +16,10 @@ impl Revision {
     }
 
     /// Counts one change more, and returns its number.
+    #[expect(
+        clippy::return_self_not_must_use,
+        reason = "the revision itself has advanced, too"
+    )]
     pub const fn advance(&mut self) -> Self {
         self.0 += 1;
         *self

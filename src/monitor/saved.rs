@@ -83,7 +83,7 @@ impl Monitor {
     }
 
     /// Drops restored state of targets that are not watched, once every Sentinel has answered or
-    /// failed to. RestoredAlert alerts about them end.
+    /// failed to. Restored alerts about them end.
     pub(super) fn forget_unclaimed(&mut self, now: Timestamp) {
         if !self.sources.all_queried() {
             return;

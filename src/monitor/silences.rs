@@ -58,7 +58,7 @@ impl SavedSilences {
         });
         let keys = documents.iter().map(|document| document.key.clone());
         self.keys.extend(keys);
-        *silences = Silences::restored(records.into_iter());
+        *silences = Silences::restored(records);
         self.changed = true;
         refused
     }

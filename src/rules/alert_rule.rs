@@ -33,24 +33,24 @@ pub(super) struct AlertRule {
 impl AlertRule {
     /// The rule as an entry of a group's list.
     pub(super) fn yaml(&self, links: &Links) -> String {
-        let mut lines = vec![
+        let mut yaml = vec![
             format!("      - alert: {}", self.name),
             format!("        expr: {}", quoted(&self.expr)),
         ];
         if self.pending_for > Span::ZERO {
-            lines.push(format!("        for: {}", duration(self.pending_for)));
+            yaml.push(format!("        for: {}", duration(self.pending_for)));
         }
         if self.keep_firing_for > Span::ZERO {
             let keep = duration(self.keep_firing_for);
-            lines.push(format!("        keep_firing_for: {keep}"));
+            yaml.push(format!("        keep_firing_for: {keep}"));
         }
-        lines.push("        labels:".to_owned());
+        yaml.push("        labels:".to_owned());
         let severity = self.severity.map_or("none", Severity::label);
-        lines.push(format!("          severity: {severity}"));
+        yaml.push(format!("          severity: {severity}"));
         for (name, value) in &self.labels {
-            lines.push(format!("          {name}: {value}"));
+            yaml.push(format!("          {name}: {value}"));
         }
-        lines.push("        annotations:".to_owned());
+        yaml.push("        annotations:".to_owned());
         let runbook = links.runbook(self.name);
         let dashboard = links.dashboard(self.is_about_a_pair());
         let annotations = [
@@ -60,10 +60,10 @@ impl AlertRule {
             ("dashboard_url", &dashboard),
         ];
         for (key, value) in annotations {
-            lines.push(format!("          {key}: {}", quoted(value)));
+            yaml.push(format!("          {key}: {}", quoted(value)));
         }
-        lines.push(String::new());
-        lines.join("\n")
+        yaml.push(String::new());
+        yaml.join("\n")
     }
 
     /// Whether the alert has a label `pair`.

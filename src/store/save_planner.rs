@@ -18,7 +18,7 @@ use crate::replication::{
     DeltaRecord, HistoryRecord, MasterHistory, PairRecord, ServerRecord, ToSave,
 };
 
-/// Commits after which a snapshot is written replaces_all: ten minutes at one every ten seconds.
+/// Commits after which a whole snapshot is written again: ten minutes at one every ten seconds.
 pub const SNAPSHOT_EVERY: u64 = 60;
 
 /// Table records that go into the snapshot rows of one commit, at about ten bytes each, unless one

@@ -97,10 +97,10 @@ const fn status_of(error: &AdminError) -> StatusCode {
         }
         // As in Prometheus: the request was right, the file on this machine is not.
         AdminError::Config(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        AdminError::Replay(ReplayError::Unknown) => StatusCode::NOT_FOUND,
-        AdminError::Replay(_) => StatusCode::CONFLICT,
-        AdminError::Silence(SilenceError::Unknown(_)) => StatusCode::NOT_FOUND,
-        AdminError::Silence(SilenceError::Expired(_) | SilenceError::TooMany) => {
+        AdminError::Replay(ReplayError::Unknown)
+        | AdminError::Silence(SilenceError::Unknown(_)) => StatusCode::NOT_FOUND,
+        AdminError::Replay(_)
+        | AdminError::Silence(SilenceError::Expired(_) | SilenceError::TooMany) => {
             StatusCode::CONFLICT
         }
         AdminError::Silence(_) => StatusCode::BAD_REQUEST,

@@ -132,21 +132,21 @@ impl Slots {
             match state.phase() {
                 Phase::Answering => {}
                 Phase::Accepted => {
-                    retry_after = earlier(retry_after, limits.min_age_before_eviction);
+                    retry_after = Some(earlier(retry_after, limits.min_age_before_eviction));
                 }
                 Phase::Idle { since } => {
                     let left = limits
                         .min_age_before_eviction
                         .saturating_sub(since.elapsed());
                     if left.is_zero() {
-                        idle = earlier(idle, (since, *number));
+                        idle = Some(earlier(idle, (since, *number)));
                     } else {
-                        retry_after = earlier(retry_after, left);
+                        retry_after = Some(earlier(retry_after, left));
                     }
                 }
                 Phase::Blocked { since } => {
                     if since.elapsed() >= limits.patience {
-                        blocked = earlier(blocked, (since, *number));
+                        blocked = Some(earlier(blocked, (since, *number)));
                     }
                 }
             }
@@ -167,10 +167,10 @@ impl Slots {
 }
 
 /// The smaller of what was found so far and `candidate`.
-fn earlier<T: Ord>(found: Option<T>, candidate: T) -> Option<T> {
+fn earlier<T: Ord>(found: Option<T>, candidate: T) -> T {
     match found {
-        Some(found) => Some(found.min(candidate)),
-        None => Some(candidate),
+        Some(found) => found.min(candidate),
+        None => candidate,
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) enum Resource {
     Script,
     /// The pages' icon.
     Icon,
-    /// The OpenAPI description.
+    /// The description of the API.
     OpenApi,
     /// The runbook of this name, filled in for this pair or server.
     Runbook(&'static str, RunbookSubject),

@@ -39,7 +39,7 @@ macro_rules! keys {
     } $(later $($later:literal),*)?) => {
         pub(in crate::config) static $name: Keys = Keys {
             base: keys!(@base $($base)?),
-            keys: &[$($key.meaning(concat!($($doc),*))),*],
+            own: &[$($key.meaning(concat!($($doc),*))),*],
             later: &[$($($later),*)?],
         };
     };

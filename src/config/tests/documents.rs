@@ -86,7 +86,7 @@ fn table(above: &str, key: &'static Key) -> String {
     };
     let mut rows = row(&path, key);
     match key.kind {
-        Kind::Section(keys) if std::ptr::eq(keys, &ALERTS) => {
+        Kind::Section(keys) if std::ptr::eq(keys, &raw const ALERTS) => {
             rows += &table(&path, &ANY_RULE);
             rows += &windows(keys);
         }
@@ -109,7 +109,7 @@ fn windows(alerts: &'static Keys) -> String {
             panic!("{} is no rule", rule.name)
         };
         if keys.base.is_some() {
-            for key in keys.keys {
+            for key in keys.own {
                 rows += &row(&format!("alerts.{}.{}", rule.name, key.name), key);
             }
         }

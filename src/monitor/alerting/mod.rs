@@ -35,7 +35,7 @@ pub(super) struct Alerting {
     full_syncs_seen: BTreeMap<ServerAddr, u64>,
     targets: Vec<AlertTarget>,
     alerts: Alerts,
-    /// RestoredAlert alerts of targets that are not watched yet: a Sentinel may name them later.
+    /// Restored alerts of targets that are not watched yet: a Sentinel may name them later.
     restored: BTreeMap<AlertKey, RestoredAlert>,
     /// What alerts had counted before a restart, and when.
     counted_before: BTreeMap<AlertKey, (Timestamp, u64)>,

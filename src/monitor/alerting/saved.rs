@@ -78,7 +78,7 @@ impl Persisted for Alerting {
         refused
     }
 
-    /// RestoredAlert alerts of targets that are not watched end.
+    /// Restored alerts of targets that are not watched end.
     fn forget_unclaimed(&mut self, now: Timestamp) {
         let watched = &self.keys.full_syncs;
         self.full_syncs

@@ -192,7 +192,7 @@ impl Fleet {
         let error = match event {
             HeartbeatEvent::Arrived { top, beat } => {
                 self.change_heartbeat_pairs(addr, &top, |pair| {
-                    pair.tracker.heartbeat_arrived(&beat)
+                    pair.tracker.heartbeat_arrived(&beat);
                 });
                 return;
             }

@@ -14,6 +14,7 @@ mod subscriber;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,9 +59,9 @@ impl Heartbeats {
         self.running
             .retain(|top, (plan, _)| plans.get(top) == Some(plan));
         for (top, plan) in plans {
-            if !self.running.contains_key(&top) {
+            if let Entry::Vacant(vacant) = self.running.entry(top) {
                 let tasks = start(&plan, reporter);
-                self.running.insert(top, (plan, tasks));
+                vacant.insert((plan, tasks));
             }
         }
     }

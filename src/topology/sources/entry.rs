@@ -264,7 +264,7 @@ mod tests {
 
         fn update(&mut self, views: &BTreeMap<&ServerAddr, &Self::View>, _: Timestamp) {
             if let Some(view) = views.values().next() {
-                self.masters = view.to_vec();
+                self.masters = (*view).clone();
             }
         }
 
