@@ -11,7 +11,7 @@ type Module = Vec<String>;
 ///
 /// A module that declares or re-exports what its children hold does not need them in this sense:
 /// that is how a module is read, from its door inwards.
-pub fn circles(sources: &[Source]) -> Vec<Vec<String>> {
+pub(crate) fn circles(sources: &[Source]) -> Vec<Vec<String>> {
     let modules: BTreeMap<&Module, &Source> = sources.iter().map(|s| (&s.module, s)).collect();
     let needs: BTreeMap<&Module, BTreeSet<Module>> = sources
         .iter()

@@ -4,18 +4,18 @@ use crate::tokens::{Kind, Token};
 
 /// A path that code names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// Where, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// `["crate", "model", "Span"]`; a glob import ends with `*`.
-    pub path: Vec<String>,
+    pub(crate) path: Vec<String>,
     /// Whether it is an import that others can use, too.
-    pub is_reexport: bool,
+    pub(crate) is_reexport: bool,
 }
 
 impl Reference {
     /// Whether the path begins with `beginning`, which is written with `::`.
-    pub fn begins_with(&self, beginning: &str) -> bool {
+    pub(crate) fn begins_with(&self, beginning: &str) -> bool {
         let mut own = self.path.iter();
         beginning
             .split("::")
@@ -24,7 +24,7 @@ impl Reference {
 }
 
 /// Every path of two and more names.
-pub fn references(tokens: &[Token]) -> Vec<Reference> {
+pub(crate) fn references(tokens: &[Token]) -> Vec<Reference> {
     let mut found = Vec::new();
     let mut at = 0;
     let mut is_public = false;

@@ -9,21 +9,21 @@ use crate::paths::{Reference, references};
 use crate::tokens::tokens;
 
 /// A file of `src/` without its tests.
-pub struct Source {
+pub(crate) struct Source {
     /// The first part of its path: a folder of `src/`, or a file there.
-    pub room: String,
+    pub(crate) room: String,
     /// Below `src/`.
-    pub path: String,
+    pub(crate) path: String,
     /// The module that it is, from the crate's root: `["monitor", "fleet"]`.
-    pub module: Vec<String>,
+    pub(crate) module: Vec<String>,
     /// How many lines it has before its tests.
-    pub lines: usize,
+    pub(crate) lines: usize,
     /// Every path that its code names, imports expanded.
-    pub references: Vec<Reference>,
+    pub(crate) references: Vec<Reference>,
 }
 
 /// Every file of `src/` that is part of the program; read once.
-pub fn sources() -> &'static [Source] {
+pub(crate) fn sources() -> &'static [Source] {
     static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(read_sources);
     &SOURCES
 }
@@ -82,21 +82,20 @@ fn folder_of_children(file: &Path) -> PathBuf {
 }
 
 fn source(root: &Path, file: &Path) -> Source {
-    let below = file.strip_prefix(root).unwrap();
-    let mut module: Vec<String> = below
+    let relative = file.strip_prefix(root).unwrap();
+    let mut module: Vec<String> = relative
         .with_extension("")
         .iter()
         .map(|part| part.to_string_lossy().into_owned())
         .collect();
-    let room = module[0].clone();
     if module.len() > 1 && module.last().unwrap() == "mod" {
         module.pop();
     }
     let text = read_to_string(file).unwrap();
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     Source {
-        room,
-        path: below.to_string_lossy().into_owned(),
+        room: module[0].clone(),
+        path: relative.to_string_lossy().into_owned(),
         module,
         lines: code.lines().count(),
         references: references(&tokens(code)),

@@ -2,16 +2,16 @@
 
 /// A token, and the line that it stands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
+pub(crate) struct Token {
     /// From 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 /// What a token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A name or a keyword.
     Name(String),
     /// `::`
@@ -21,7 +21,7 @@ pub enum Kind {
 }
 
 /// The tokens of `code`. Comments and the contents of texts and characters are left out.
-pub fn tokens(code: &str) -> Vec<Token> {
+pub(crate) fn tokens(code: &str) -> Vec<Token> {
     Scanner {
         rest: code,
         line: 1,
