@@ -80,11 +80,10 @@ fn what(line: Sentence, loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
 }
 
 fn keys(loss: &HistoryLoss) -> String {
+    let are_new = loss.kept == HistoryRemnant::Nothing && loss.has_only_new_keys();
     match (loss.keys_now, loss.keys_before) {
-        (Some(now), Some(before)) if loss.has_only_new_keys() => {
-            format!(" ({now} new keys, {before} before)")
-        }
-        (Some(now), None) if loss.has_only_new_keys() => format!(" ({now} new keys)"),
+        (Some(now), Some(before)) if are_new => format!(" ({now} new keys, {before} before)"),
+        (Some(now), None) if are_new => format!(" ({now} new keys)"),
         (Some(now), Some(before)) => format!(" ({now} of {before} keys)"),
         (Some(now), None) => format!(" ({now} keys)"),
         (None, _) => String::new(),
