@@ -17,7 +17,7 @@ use crate::{clock, discovery};
 const ROUNDS: u64 = 2;
 
 /// The longest period between the rounds: a person waits for the answer.
-const MAX_INTERVAL: Span = Span::from_secs(1);
+const SHORTENED_INTERVAL: Span = Span::from_secs(1);
 
 /// How much longer a probe takes where a pair is still open after two rounds: as long as polls alone
 /// need to tell a stalled link from a slow one, and one more round.
@@ -25,7 +25,7 @@ const EXTENSION: Span = Span::from_secs(4);
 
 /// How often a probe starts over because the servers have other roles than configured. A failover
 /// before it needs one.
-const MAX_RESTARTS: u32 = 3;
+const RESTARTS: u32 = 3;
 
 /// Why there is no snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +59,7 @@ fn probe_settings(settings: &Settings) -> Settings {
         entry.alerts.fire_at_once();
     }
     settings.alerts.fire_at_once();
-    settings.poll.interval = settings.poll.interval.min(MAX_INTERVAL);
+    settings.poll.interval = settings.poll.interval.min(SHORTENED_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
     settings
 }
@@ -169,7 +169,7 @@ impl Probe {
         }
         let datacenters = &self.settings.datacenters;
         let observed = Topology::observed(&self.entries, datacenters, &self.masters);
-        if observed == self.topology || self.restarts >= MAX_RESTARTS {
+        if observed == self.topology || self.restarts >= RESTARTS {
             return false;
         }
         self.topology = observed;

@@ -137,7 +137,7 @@ async fn there_is_room_for_so_many_and_a_place_is_free_when_somebody_leaves() {
         refused.json()["error"]
             .as_str()
             .unwrap()
-            .starts_with("too many clients listen")
+            .starts_with("too many live streams are open")
     );
     drop(first);
     let mut second = Stream::open(&server, "").await;

@@ -60,7 +60,7 @@ const ROWS_PER_PAGE: usize = 100;
 const MOST_ROWS: usize = 200;
 
 /// Journal entries that are shown, at most.
-const MAX_ENTRIES: usize = 30;
+const ENTRIES_SHOWN: usize = 30;
 
 /// The latest of them, which are not folded away.
 const LATEST_ENTRIES: usize = 8;
@@ -176,7 +176,7 @@ impl Page {
         let mut entries = fleet.journal.after(0).rev();
         let latest = entries.by_ref().take(LATEST_ENTRIES);
         let happenings = latest.map(|entry| JournalRow::new(fleet, entry)).collect();
-        let older = entries.take(MAX_ENTRIES - LATEST_ENTRIES);
+        let older = entries.take(ENTRIES_SHOWN - LATEST_ENTRIES);
         let older = older.map(|entry| JournalRow::new(fleet, entry)).collect();
         Self {
             head: Head::new(title, report.summary(), (fleet, &report.exporter), now),

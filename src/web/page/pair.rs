@@ -8,7 +8,7 @@ use super::links::way;
 use super::plot::{Charts, Frame, Occurring, span_words};
 use super::query::pair_address;
 use super::rows::{AlertRow, JournalRow, Moment, NOT_KNOWN, lag_bytes, reason, text_or_dash};
-use super::{Head, MAX_ENTRIES, Range, Rows, Summary};
+use super::{ENTRIES_SHOWN, Head, Range, Rows, Summary};
 use crate::model::Timestamp;
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::report::{
@@ -133,7 +133,7 @@ pub(in crate::web) fn render(
         .filter(|alert| alert.state != ListedState::Resolved);
     let entries = fleet.journal.after(0).rev();
     let entries = entries.filter(|entry| JournalRow::is_alert_about(entry, report));
-    let entries = entries.take(MAX_ENTRIES);
+    let entries = entries.take(ENTRIES_SHOWN);
     let level = report.level().label();
     let charts = |frame| Charts::new(&history, report.thresholds.lag_seconds, frame);
     let wide = charts(Frame::WIDE);

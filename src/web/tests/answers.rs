@@ -170,7 +170,7 @@ async fn unknown_paths_and_methods_get_a_sentence_in_their_readers_form() {
             "/api/v1/pairs/orders/history?since=1m&since=2m",
             400,
             "",
-            "the path is no UTF-8 text, or the query says",
+            "the path is not UTF-8 text, or the query has a parameter twice",
         ),
         ("GET", "/-/reload", 405, "POST", "this path takes POST only"),
         ("POST", "/-/reload", 403, "", "not enabled: configure "),
@@ -267,7 +267,7 @@ async fn a_stuck_monitor_is_not_ready_and_the_page_says_so() {
     assert!(
         reply
             .text()
-            .starts_with("not ready: the monitor has said nothing for 14m"),
+            .starts_with("not ready: the monitor has published nothing for 14m"),
         "{}",
         reply.text()
     );
