@@ -7,8 +7,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::access::{AccessGate, Authenticated, Peer, WritePolicy, refuse_write};
+use super::handler::HandlerState;
 use super::reply::{json, refuse, text};
-use super::state::HandlerState;
 use crate::admin::{AdminAnswer, AdminCommand, AdminError, AdminReply};
 use crate::alert::{SilenceError, SilenceId};
 use crate::notify::ReplayError;

@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::handler::HandlerState;
 use super::reply::text;
-use super::state::HandlerState;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::report::stuck_for;

@@ -10,6 +10,7 @@ mod connection_table;
 mod encoding;
 mod error;
 mod events;
+mod handler;
 mod handshake;
 mod health;
 mod layers;

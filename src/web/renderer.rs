@@ -17,8 +17,10 @@ use super::memory::AnswerMemory;
 use super::page::{Filter, PairView};
 use super::reply::{CSS, HTML, JAVASCRIPT, JSON, METRICS, SVG, failed, log_failure};
 use super::runbooks::RunbookSubject;
-use super::state::RenderError;
 use crate::model::Timestamp;
+
+/// Any error of a rendering. It is logged; clients only learn that it happened.
+pub(super) type RenderError = Box<dyn Error + Send + Sync>;
 
 /// What is rendered. Requests for the same resource may share a rendering.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,6 +17,7 @@ use super::admin::{self, require_write_access};
 use super::connection::ConnectionHandle;
 use super::connection_table::ConnectionTable;
 use super::events::EventStreams;
+use super::handler::{HandlerState, json_report};
 use super::health::{healthy, ready};
 use super::layers::{add_security_headers, enforce_limits};
 use super::limits::Limits;
@@ -28,7 +29,7 @@ use super::reply::refuse;
 use super::runbooks::{self, RunbookSubject, SubjectNow};
 use super::silences;
 use super::since::since;
-use super::state::{HandlerState, WebState, json_report};
+use super::state::WebState;
 use crate::monitor::FleetSnapshot;
 use crate::report::{AlertsReport, DeliveriesReport, HistoryReport, PairsReport};
 

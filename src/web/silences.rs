@@ -6,9 +6,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::admin;
+use super::handler::{HandlerState, json_report};
 use super::renderer::Resource;
 use super::reply::{json, refuse};
-use super::state::{HandlerState, json_report};
 use crate::admin::{AdminCommand, AdminReply};
 use crate::report::{SilenceMade, SilenceRequest, SilencesReport, WouldSilence};
 

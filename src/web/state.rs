@@ -1,23 +1,15 @@
 //! What requests are answered from: the latest snapshot, and the doors to the poller and the core.
 
-use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
-use axum::response::Response;
-use serde::Serialize;
 use tokio::sync::watch;
 
-use super::events::EventStreams;
-use super::renderer::{Renderer, Resource};
+use super::renderer::RenderError;
 use crate::admin::Admin;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
-
-/// Any error of a rendering. It is logged; clients only learn that it happened.
-pub(super) type RenderError = Box<dyn Error + Send + Sync>;
 
 /// Writes a fleet's metrics as of an instant, in Prometheus' text format 0.0.4.
 pub type MetricsEncoder =
@@ -54,46 +46,4 @@ impl WebState {
         let now = (self.clock)().max(fleet.anchor.mono);
         (FleetSnapshot::seen_at(&fleet, now), now)
     }
-}
-
-/// What every handler is given.
-#[derive(Clone)]
-pub(super) struct HandlerState {
-    pub(super) web: WebState,
-    pub(super) renderer: Renderer,
-    pub(super) streams: EventStreams,
-}
-
-impl HandlerState {
-    /// The response with what `render` makes of the snapshot that is the latest when its turn comes.
-    pub(super) async fn respond<F, E>(
-        &self,
-        resource: Resource,
-        headers: &HeaderMap,
-        render: F,
-    ) -> Response
-    where
-        F: FnOnce(&FleetSnapshot, Timestamp) -> Result<Vec<u8>, E> + Send + 'static,
-        E: Into<RenderError>,
-    {
-        let web = self.web.clone();
-        let render_current = move || {
-            let (fleet, now) = web.current();
-            render(&fleet, now)
-        };
-        self.renderer
-            .respond(resource, headers, render_current)
-            .await
-    }
-}
-
-/// A report of the whole fleet as JSON.
-pub(super) async fn json_report<R: Serialize + 'static>(
-    handler: &HandlerState,
-    resource: Resource,
-    headers: &HeaderMap,
-    report: fn(&FleetSnapshot, Timestamp) -> R,
-) -> Response {
-    let render = move |fleet: &FleetSnapshot, now| serde_json::to_vec(&report(fleet, now));
-    handler.respond(resource, headers, render).await
 }

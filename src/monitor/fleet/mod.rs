@@ -10,8 +10,8 @@ mod histories;
 mod losses;
 mod pairs;
 mod saved;
-mod saved_charts;
 mod servers;
+mod topology_change;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,11 +29,12 @@ use crate::replication::{
 };
 use crate::topology::{Pair, Server, Topology};
 use distributions::Distributions;
+use failovers::Failovers;
 pub(super) use failovers::RecentFailovers;
-use failovers::{Failovers, TopologyChange};
 use histories::Histories;
 use pairs::{PairEntry, Pairs};
 use servers::Servers;
+use topology_change::TopologyChange;
 
 /// Everything that is known of the servers and pairs of one topology.
 #[derive(Debug)]
@@ -76,7 +77,7 @@ impl Fleet {
     /// Changes what is watched. What stays keeps all that is known of it; what is gone is
     /// forgotten.
     pub(super) fn reconfigure(&mut self, topology: &Topology, interval: Span, now: Timestamp) {
-        let change = TopologyChange::new(&self.failovers, &self.pairs, topology);
+        let change = self.change_to(topology);
         self.adopt(topology, &change, interval, now);
     }
 
@@ -88,13 +89,18 @@ impl Fleet {
         interval: Span,
         now: Timestamp,
     ) -> BTreeSet<PairName> {
-        let change = TopologyChange::new(&self.failovers, &self.pairs, topology);
+        let change = self.change_to(topology);
         for promotion in change.promotions.values() {
             self.failovers
                 .record(promotion, &self.servers, &self.pairs, &self.histories, now);
         }
         self.adopt(topology, &change, interval, now);
         change.promotions.into_keys().collect()
+    }
+
+    fn change_to(&self, topology: &Topology) -> TopologyChange {
+        let master_of = |entry: &PairName| self.failovers.master_of(entry);
+        TopologyChange::new(&self.pairs.trees(), master_of, topology)
     }
 
     fn adopt(

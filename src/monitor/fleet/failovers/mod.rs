@@ -5,7 +5,6 @@
 //! history. Two servers that report they are masters are no failover but two masters, until one of
 //! them gives way.
 
-mod change;
 mod loss_watch;
 mod saved;
 
@@ -14,13 +13,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::histories::Histories;
 use super::pairs::Pairs;
 use super::servers::{ReportedMaster, Servers};
+use super::topology_change::EntryMaster;
 use crate::info::{Observation, Role};
 use crate::model::{PairName, ServerAddr, Span, Timestamp};
 use crate::monitor::failover::{EntryFailovers, Failover, FailoverLoss, Promotion};
 use crate::replication::{MasterHistory, MasterSample};
 use crate::topology::{Pair, Topology};
 
-pub(super) use change::TopologyChange;
 use loss_watch::LossWatch;
 use saved::SavedFailovers;
 
@@ -70,6 +69,15 @@ pub(in crate::monitor) struct RecentFailovers<'a> {
 }
 
 impl Failovers {
+    /// The master of `entry`, if it is watched.
+    pub(super) fn master_of(&self, entry: &PairName) -> Option<EntryMaster<'_>> {
+        let entry = self.entries.get(entry)?;
+        Some(EntryMaster {
+            master: &entry.master,
+            top: &entry.top,
+        })
+    }
+
     /// The entries whose master is another server by what the servers report. What is watched has
     /// to follow. Cheap while no replica reports that it is a master.
     pub(super) fn promotions(

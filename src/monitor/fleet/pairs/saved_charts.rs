@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pairs::{PairEntry, Pairs};
+use super::{PairEntry, Pairs};
 use crate::chart::MAX_DOCUMENT;
 use crate::model::{ClockShift, Document, DocumentTable, PairKey, SavedDocument, Span, Timestamp};
 
@@ -30,7 +30,10 @@ pub(super) struct SavedCharts {
 
 impl Pairs {
     /// Restores saved charts. Returns a sentence for each that makes no sense.
-    pub(super) fn restore_charts(&mut self, documents: &[SavedDocument]) -> Vec<String> {
+    pub(in crate::monitor::fleet) fn restore_charts(
+        &mut self,
+        documents: &[SavedDocument],
+    ) -> Vec<String> {
         let saved = &mut self.saved_charts;
         for SavedDocument { key, body, shift } in documents {
             saved.keys.insert(key.clone());
@@ -40,7 +43,7 @@ impl Pairs {
     }
 
     /// Gives the restored charts to the pairs that are watched by now.
-    pub(super) fn claim_charts(&mut self) -> Vec<String> {
+    pub(in crate::monitor::fleet) fn claim_charts(&mut self) -> Vec<String> {
         let mut refused = Vec::new();
         let unclaimed = &mut self.saved_charts.unclaimed;
         if unclaimed.is_empty() {
@@ -59,7 +62,7 @@ impl Pairs {
     }
 
     /// Drops the charts that no pair has claimed: all pairs are known by now.
-    pub(super) fn forget_unclaimed_charts(&mut self) {
+    pub(in crate::monitor::fleet) fn forget_unclaimed_charts(&mut self) {
         self.saved_charts.unclaimed.clear();
         self.saved_charts.is_settled = true;
     }

@@ -1,13 +1,9 @@
 //! Masters that come back without their history, and the pairs that lose it with them.
 
-mod saved;
-
 use super::Fleet;
 use super::pairs::Pairs;
 use crate::model::Timestamp;
 use crate::replication::{Assessment, HistoryLoss, MasterSample, PairState};
-
-pub(super) use saved::SavedLosses;
 
 impl Pairs {
     /// The master at the top of these pairs answered: with the history that it has lost, where that

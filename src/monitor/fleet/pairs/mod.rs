@@ -1,14 +1,15 @@
 //! What is concluded of each pair: its tracker, its charts and what its rules count.
 
+mod saved_charts;
+mod saved_losses;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Answer;
-use super::failovers::TopologyChange;
 use super::histories::Histories;
-use super::losses::SavedLosses;
-use super::saved_charts::SavedCharts;
 use super::servers::{ServerEntry, Servers};
+use super::topology_change::TopologyChange;
 use crate::chart::{PairChart, PastState};
 use crate::model::{
     Datacenter, PairKey, PairName, RunId, ServerAddr, Span, Timestamp, stable_hash,
@@ -23,41 +24,55 @@ use crate::replication::{
 };
 use crate::topology::{Pair, Topology};
 
+use saved_charts::SavedCharts;
+use saved_losses::SavedLosses;
+
 /// Every pair, in the configuration's order.
 #[derive(Debug, Default)]
 pub(in crate::monitor) struct Pairs {
-    pub(super) entries: Vec<PairEntry>,
+    pub(in crate::monitor::fleet) entries: Vec<PairEntry>,
     /// What replicas had applied that are masters now: they may be replicas again.
     applied_before_promotion: HashMap<PairKey, Option<u64>>,
-    pub(super) saved_charts: SavedCharts,
-    pub(super) saved_losses: SavedLosses,
+    saved_charts: SavedCharts,
+    saved_losses: SavedLosses,
 }
 
 /// One pair.
 #[derive(Debug)]
 pub(in crate::monitor) struct PairEntry {
     pub(in crate::monitor) meta: Arc<Pair>,
-    pub(super) tracker: PairTracker,
-    pub(super) lag_max: MinuteMax,
-    pub(super) chart: PairChart,
+    pub(in crate::monitor::fleet) tracker: PairTracker,
+    pub(in crate::monitor::fleet) lag_max: MinuteMax,
+    pub(in crate::monitor::fleet) chart: PairChart,
     /// When its charts were last handed over to be saved.
-    pub(super) chart_saved_at: Option<Timestamp>,
+    pub(in crate::monitor::fleet) chart_saved_at: Option<Timestamp>,
     reported_delay: ReportedDelay,
     /// Whether its master has no other configured replica.
     is_only_replica: bool,
     /// The state that was last reported.
     reported_state: Option<PairState>,
     /// Since when it has been diverged, even while that cannot be observed.
-    pub(super) diverged_since: Option<Timestamp>,
+    pub(in crate::monitor::fleet) diverged_since: Option<Timestamp>,
     outages: LinkWatch,
     /// Since when it is watched: the age of "unknown" where there never was a sample.
-    pub(super) watched_since: Timestamp,
+    pub(in crate::monitor::fleet) watched_since: Timestamp,
 }
 
 impl Pairs {
+    /// The servers of each tree, by its top.
+    pub(in crate::monitor::fleet) fn trees(&self) -> HashMap<&ServerAddr, BTreeSet<&ServerAddr>> {
+        let mut trees: HashMap<_, BTreeSet<_>> = HashMap::new();
+        for pair in &self.entries {
+            let meta = &pair.meta;
+            let tree = trees.entry(&meta.top).or_default();
+            tree.extend([&meta.top, &meta.master, &meta.key.replica]);
+        }
+        trees
+    }
+
     /// Adopts the pairs of `topology`; those that stay keep what is known of them, unless their
     /// replicas have to be measured against another history.
-    pub(super) fn reconfigure(
+    pub(in crate::monitor::fleet) fn reconfigure(
         &mut self,
         topology: &Topology,
         change: &TopologyChange,
@@ -104,7 +119,7 @@ impl Pairs {
     }
 
     #[cfg(test)]
-    pub(super) fn applied_before_promotion_len(&self) -> usize {
+    pub(in crate::monitor::fleet) fn applied_before_promotion_len(&self) -> usize {
         self.applied_before_promotion.len()
     }
 
@@ -119,12 +134,16 @@ impl Pairs {
     }
 
     /// The same, to change it.
-    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut PairEntry> {
+    pub(in crate::monitor::fleet) fn get_mut(&mut self, index: usize) -> Option<&mut PairEntry> {
         self.entries.get_mut(index)
     }
 
     /// The pair of this entry with this replica.
-    pub(super) fn find(&self, entry: &PairName, replica: &ServerAddr) -> Option<&PairEntry> {
+    pub(in crate::monitor::fleet) fn find(
+        &self,
+        entry: &PairName,
+        replica: &ServerAddr,
+    ) -> Option<&PairEntry> {
         self.entries.iter().find(|pair| {
             let key = &pair.meta.key;
             key.name == *entry && key.replica == *replica
@@ -132,12 +151,15 @@ impl Pairs {
     }
 
     /// The pairs with these indices.
-    pub(super) fn at<'a>(&'a self, indices: &'a [usize]) -> impl Iterator<Item = &'a PairEntry> {
+    pub(in crate::monitor::fleet) fn at<'a>(
+        &'a self,
+        indices: &'a [usize],
+    ) -> impl Iterator<Item = &'a PairEntry> {
         indices.iter().filter_map(|index| self.entries.get(*index))
     }
 
     /// Changes each of the pairs with these indices.
-    pub(super) fn change<'a>(
+    pub(in crate::monitor::fleet) fn change<'a>(
         &mut self,
         indices: impl IntoIterator<Item = &'a usize>,
         mut change: impl FnMut(&mut PairEntry),
@@ -152,20 +174,28 @@ impl Pairs {
 
     /// Whether the master of any pair of this entry came back without its replication history, and
     /// that is not over.
-    pub(super) fn has_lost_history(&self, entry: &PairName, now: Timestamp) -> bool {
+    pub(in crate::monitor::fleet) fn has_lost_history(
+        &self,
+        entry: &PairName,
+        now: Timestamp,
+    ) -> bool {
         let mut entries = self.entries.iter();
         entries.any(|pair| pair.meta.key.name == *entry && pair.has_lost_history(now))
     }
 
     /// Whether any pair leads from one of these datacenters to the other.
-    pub(super) fn any_between(&self, source: &Datacenter, target: &Datacenter) -> bool {
+    pub(in crate::monitor::fleet) fn any_between(
+        &self,
+        source: &Datacenter,
+        target: &Datacenter,
+    ) -> bool {
         self.entries
             .iter()
             .any(|pair| pair.meta.source_dc == *source && pair.meta.target_dc == *target)
     }
 
     /// The server answered as the replica of its pairs.
-    pub(super) fn replica_answered(
+    pub(in crate::monitor::fleet) fn replica_answered(
         &mut self,
         server: &ServerEntry,
         histories: &Histories,
@@ -187,7 +217,7 @@ impl Pairs {
 
     /// The server answered as the master of its pairs: what it reports of its own link to a master
     /// above it, and of its replicas.
-    pub(super) fn master_answered(
+    pub(in crate::monitor::fleet) fn master_answered(
         &mut self,
         server: &ServerEntry,
         servers: &Servers,
@@ -216,7 +246,7 @@ impl Pairs {
     }
 
     /// The server at the top of the tree answered, and `history` holds the answer.
-    pub(super) fn top_answered(
+    pub(in crate::monitor::fleet) fn top_answered(
         &mut self,
         indices: &[usize],
         sample: &MasterSample,
@@ -231,7 +261,7 @@ impl Pairs {
 
     /// The exporter was paused: what was unknown for so long before is unknown for as long after
     /// it.
-    pub(super) fn exporter_paused(&mut self, pause: Pause) {
+    pub(in crate::monitor::fleet) fn exporter_paused(&mut self, pause: Pause) {
         let reason = format!("the exporter was paused for {}", pause.length());
         for pair in &mut self.entries {
             let known = pair.since().known;
@@ -303,7 +333,7 @@ impl PairEntry {
     }
 
     /// What its link takes one way, when that has changed since it was last asked for.
-    pub(super) fn changed_link_delay(&mut self) -> Option<Span> {
+    pub(in crate::monitor::fleet) fn changed_link_delay(&mut self) -> Option<Span> {
         self.reported_delay.changed(self.tracker.facts())
     }
 
@@ -320,7 +350,11 @@ impl PairEntry {
     }
 
     /// Records a point of its charts, and the state where that is a change.
-    pub(super) fn record_chart(&mut self, assessment: &Assessment, now: Timestamp) {
+    pub(in crate::monitor::fleet) fn record_chart(
+        &mut self,
+        assessment: &Assessment,
+        now: Timestamp,
+    ) {
         self.chart.record(assessment, now);
         let is_known = !assessment.gap.is_some_and(Gap::awaits_polls);
         if is_known && self.chart.last_state() != Some(assessment.state) {
@@ -333,7 +367,7 @@ impl PairEntry {
     }
 
     /// Times its divergence. States in which that cannot be observed leave it as it is.
-    pub(super) fn time_divergence(&mut self, state: PairState, now: Timestamp) {
+    pub(in crate::monitor::fleet) fn time_divergence(&mut self, state: PairState, now: Timestamp) {
         match state {
             PairState::Diverged => {
                 self.diverged_since.get_or_insert(now);
@@ -347,7 +381,7 @@ impl PairEntry {
     }
 
     /// Records what its link looks like, for its outages.
-    pub(super) fn record_link(
+    pub(in crate::monitor::fleet) fn record_link(
         &mut self,
         assessment: &Assessment,
         servers: &Servers,
@@ -370,7 +404,10 @@ impl PairEntry {
     }
 
     /// The change of its state since this was last called, if there is one.
-    pub(super) fn take_state_change(&mut self, assessment: &Assessment) -> Option<StateChange> {
+    pub(in crate::monitor::fleet) fn take_state_change(
+        &mut self,
+        assessment: &Assessment,
+    ) -> Option<StateChange> {
         let from = self.reported_state.replace(assessment.state);
         if from == Some(assessment.state) {
             return None;

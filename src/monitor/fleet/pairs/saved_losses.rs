@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::Pairs;
 use crate::model::{
     ClockShift, Document, DocumentTable, PairKey, Persisted, SaveScope, SavedDocuments, ServerAddr,
     Timestamp, documents_of, restore_each,
 };
-use crate::monitor::fleet::pairs::Pairs;
 use crate::replication::HistoryLoss;
 
 /// What is known of the losses on the disk.
