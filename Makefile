@@ -86,7 +86,7 @@ dashboards: ## the dashboards against Grafana's types and its code for frames
 	@.ci/check-dashboards
 
 packaging: ## Dockerfile, image, systemd unit and manifests, with the debug binary
-	@$(CARGO) build --locked --quiet
+	@$(CARGO) test --locked --no-run --quiet --test packaging
 	@.ci/check-packaging target/debug/redis-cross-dc-exporter
 
 package-test: ## the same with the static binary of a release, which is also run in the image and may have 25 MiB with it

@@ -74,7 +74,7 @@ impl Journal {
         }
     }
 
-    /// Adds an event that happened at `at`; the oldest entry goes once [`MAX_ENTRIES`] are kept.
+    /// Adds an event that happened at `at`; the oldest entry goes once `MAX_ENTRIES` are kept.
     pub fn record(&mut self, event: JournalEvent, at: Timestamp) {
         self.last += 1;
         let entry = JournalEntry {

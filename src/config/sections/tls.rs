@@ -19,7 +19,7 @@ pub(super) enum AddressScheme {
 }
 
 impl AddressScheme {
-    /// The scheme of `text`, and what is left for [`ServerAddr::parse`].
+    /// The scheme of `text`, and what is left for `ServerAddr::parse`.
     pub(super) fn split(text: &str) -> (Self, &str) {
         if text.starts_with("unix://") {
             return (Self::Unix, text);

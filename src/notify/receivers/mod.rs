@@ -1,8 +1,8 @@
 //! The kinds of receivers, one file each: their requests, their keys, and what their answers mean.
 //!
-//! **Invariant:** nothing here sends. A group receiver prepares an [`Exchange`], which names one
+//! **Invariant:** nothing here sends. A group receiver prepares an `Exchange`, which names one
 //! request after the other; `dispatch` sends them. The only IO is the read of secrets, which may
-//! lie in files: [`protocol::GroupProtocol::prepare`] runs where it may block.
+//! lie in files: `protocol::GroupProtocol::prepare` runs where it may block.
 
 pub mod alertmanager;
 mod check;

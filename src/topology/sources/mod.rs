@@ -3,7 +3,7 @@
 //! An entry of the configuration may name processes that know the servers instead of the servers
 //! themselves. These are the source's *reporters*; the room `discovery` queries each of them, and
 //! what a reporter answers is its *view*. Sentinel is the only kind of source so far. Each kind
-//! implements [`SourceKind`]: a pure function from the latest views to the masters and replicas
+//! implements `SourceKind`: a pure function from the latest views to the masters and replicas
 //! that are to be watched, including what "the reporters agree" means for it. [`Discovered`] turns
 //! the result into entries like those of the configuration.
 //!
