@@ -12,7 +12,7 @@ COPY . .
 ARG REVISION
 ENV BUILD_REVISION=$REVISION
 RUN mkdir -p /out/etc/ssl/certs /out-state \
-    && cp "$(CARGO_FLAGS=--no-default-features .ci/build-static)" /out/redis-cross-dc-exporter \
+    && cp "$(.ci/build-static)" /out/redis-cross-dc-exporter \
     && cp LICENSE /out/LICENSE \
     && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ca-certificates.crt \
     && echo 'nonroot:x:65532:65532::/:/nonexistent' >/out/etc/passwd \
