@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
+use redis_cross_dc_exporter::clock;
 use redis_cross_dc_exporter::lab::{RedisServer, WanConditions, WanProxy, eventually};
 use redis_cross_dc_exporter::report::{AlertReport, DeliveriesReport, ListedState};
 
@@ -102,6 +103,9 @@ impl Scene {
     }
 }
 
+/// How long the receivers get for what was sent before a kill.
+const LAST_REQUESTS: Duration = Duration::from_millis(100);
+
 /// Kills the program so many times.
 async fn crash(kills: usize, seed: u64) {
     eprintln!("replay: CRASH_SEED={seed} CRASH_KILLS={kills} make crash");
@@ -115,7 +119,11 @@ async fn crash(kills: usize, seed: u64) {
     let reaper = async {
         while killed.load(Ordering::Relaxed) < kills {
             tokio::time::sleep(Duration::from_millis(fate.u64(10..LONGEST_LIFE_MS))).await;
-            moments.push(exporter.kill());
+            exporter.kill();
+            // What was sent before the kill is read before its moment is noted: the receivers run
+            // in this thread, and a request may still lie in a socket.
+            tokio::time::sleep(LAST_REQUESTS).await;
+            moments.push(clock::now());
             exporter.relaunch();
             killed.fetch_add(1, Ordering::Relaxed);
         }
