@@ -11,6 +11,8 @@ COPY . .
 # The build has no git: the commit comes from outside.
 ARG REVISION
 ENV BUILD_REVISION=$REVISION
+# Without the demo and its laboratory.
+ENV CARGO_FLAGS=--no-default-features
 RUN mkdir -p /out/etc/ssl/certs /out-state \
     && cp "$(.ci/build-static)" /out/redis-cross-dc-exporter \
     && cp LICENSE /out/LICENSE \

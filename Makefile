@@ -36,7 +36,7 @@ format:
 
 build:
 	@echo "==> clippy and build"
-	@$(CARGO) test --locked --all-targets --no-run --quiet
+	@$(CARGO) test --locked --all-targets --no-run
 
 lint: format ## rustfmt and clippy
 	@echo "==> clippy"

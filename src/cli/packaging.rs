@@ -17,7 +17,7 @@ const MORE: [(&str, &[(&str, &str)]); 4] = [
         &[
             (
                 "SIGHUP",
-                "The configuration is loaded anew. One that is refused changes nothing; the log says why.",
+                "Reloads the configuration. One that is refused changes nothing; the log says why.",
             ),
             (
                 "SIGTERM, SIGINT",

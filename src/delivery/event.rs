@@ -27,6 +27,9 @@ pub enum DeliveryEventKind {
         /// From the decision to notify until the receiver's answer.
         latency: Span,
     },
+    /// The receiver accepted one of several requests that the notification takes: the resolve of a
+    /// group with several incidents.
+    PartlyDelivered,
     /// An attempt failed.
     Failed {
         /// Why it failed.

@@ -86,7 +86,7 @@ impl fmt::Debug for ReplicationId {
 }
 
 /// One life of a server process (`run_id`): changes at every start, so a change says that counters
-/// began anew.
+/// started from zero again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(Arc<str>);
 

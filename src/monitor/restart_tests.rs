@@ -191,7 +191,7 @@ impl Stage {
         }
     }
 
-    /// The program is killed, and starts anew after `gap` seconds with this configuration.
+    /// The program is killed, and starts again after `gap` seconds with this configuration.
     pub(super) fn restart(&mut self, gap: i64, yaml: &str) -> &mut Self {
         self.second += gap;
         self.yaml = yaml.to_owned();

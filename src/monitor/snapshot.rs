@@ -121,7 +121,7 @@ closed_set! {
 impl ReceiverSnapshot {
     /// Attempts to deliver a notification, those that failed included.
     pub fn attempts(&self) -> u64 {
-        self.delivered + self.failed.values().sum::<u64>()
+        self.accepted + self.failed.values().sum::<u64>()
     }
 }
 
@@ -130,15 +130,15 @@ impl ReceiverSnapshot {
 pub struct ReceiverSnapshot {
     /// Its name.
     pub name: Arc<str>,
-    /// Notifications that were delivered.
-    pub delivered: u64,
+    /// Attempts that the receiver accepted.
+    pub accepted: u64,
     /// Failed attempts, by reason.
     pub failed: BTreeMap<DeliveryFailure, u64>,
     /// Notifications that were suppressed, by reason.
     pub suppressed: BTreeMap<SuppressReason, u64>,
     /// From decision to delivery.
     pub latency: Histogram,
-    /// When one was last delivered.
+    /// When the receiver last accepted one.
     pub last_success: Option<Timestamp>,
     /// When the first of the failing attempts was, or of those for a notification that was recently
     /// given up; `None` while nothing is wrong.

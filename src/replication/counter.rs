@@ -2,7 +2,7 @@
 
 use crate::model::{RunId, Span, Timestamp};
 
-/// A true counter over a server's own counter, which begins anew at a restart or a `CONFIG
+/// A true counter over a server's own counter, which starts again at a restart or a `CONFIG
 /// RESETSTAT`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestartProofCounter {
@@ -14,9 +14,9 @@ pub struct RestartProofCounter {
 impl RestartProofCounter {
     /// Takes in the server's `value` in the life `run_id`. The first value counts whole.
     pub fn observe(&mut self, value: u64, run_id: Option<&RunId>) {
-        let anew = value < self.last
+        let restarted = value < self.last
             || (run_id.is_some() && self.life.is_some() && self.life.as_ref() != run_id);
-        let grown = if anew { value } else { value - self.last };
+        let grown = if restarted { value } else { value - self.last };
         self.total = Some(self.total.unwrap_or(0).saturating_add(grown));
         self.last = value;
         self.life = run_id.cloned().or(self.life.take());

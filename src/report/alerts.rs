@@ -78,7 +78,7 @@ pub struct AlertReport {
     pub silenced_by: Option<String>,
     /// The maintenance window that keeps it from being told.
     pub maintenance: Option<String>,
-    /// The alert that explains it: receivers that are told of that one are not told of this one.
+    /// The alert that explains it: receivers that are notified of that one are not notified of this one.
     pub caused_by: Option<InhibitorReport>,
     /// Whether it had so many outages lately that its short ones are not notified until it is stable.
     pub flapping: bool,

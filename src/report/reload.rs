@@ -13,7 +13,7 @@ pub struct ReloadReport {
     pub pairs_removed: usize,
     /// Pairs that stay, with or without changed rules or labels.
     pub pairs_kept: usize,
-    /// Replication trees whose polling began anew.
+    /// Replication trees whose polling started again.
     pub trees_restarted: usize,
     /// Receivers that there are now.
     pub receivers: usize,
@@ -44,7 +44,7 @@ impl fmt::Display for ReloadReport {
         write!(
             f,
             "reloaded: pairs added {pairs_added}, removed {pairs_removed}, kept {pairs_kept}; replication trees whose \
-             polling began anew: {trees_restarted}; receivers: {receivers}"
+             polling started again: {trees_restarted}; receivers: {receivers}"
         )
     }
 }

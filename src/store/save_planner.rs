@@ -396,7 +396,7 @@ mod tests {
                 .snapshots
                 .len(),
             1,
-            "the master began anew"
+            "the master started again"
         );
         let mut taken_out_and_in_again = Fleet::new(1);
         taken_out_and_in_again.polled('a', 20..21);

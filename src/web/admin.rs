@@ -1,4 +1,4 @@
-//! Commands over HTTP: who may send them, and what the core's answers look like.
+//! Commands over HTTP: write access, and what the core's answers look like.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};

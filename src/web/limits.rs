@@ -71,7 +71,7 @@ pub struct Limits {
     /// Clients of the live stream at once: a team's browsers. Each holds a connection and takes
     /// some KB a second.
     pub listeners: usize,
-    /// Time for running requests to end once the server is told to stop.
+    /// Time for running requests to end once the server has to stop.
     pub grace: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Responses that are sentences: what a client is told instead of what it asked for.
+//! Responses that are sentences: what a client gets instead of what it asked for.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
@@ -22,7 +22,7 @@ pub(super) fn log_failure(error: &dyn std::error::Error) {
     tracing::error!(%error, "a response could not be rendered");
 }
 
-/// What a client is told of an answer that could not be made.
+/// The answer where the real one could not be made.
 pub(super) fn failed() -> Response {
     let sentence = "this answer could not be made; the exporter's log says why\n";
     (

@@ -1,4 +1,4 @@
-//! The listener: accepts connections within limits and drains them when it is told to stop.
+//! The listener: accepts connections within limits and drains them when it has to stop.
 
 use std::future::Future;
 use std::io;

@@ -151,7 +151,7 @@ async fn the_documented_rules_are_enough_for_all_that_it_does() {
         .await;
     for server in [&stage.master, &stage.replica] {
         assert_eq!(connections(server).await, 1, "it says its name");
-        // It connects anew, logs in anew and asks in the first form again.
+        // It connects again, logs in again and asks in the first form again.
         server
             .command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
             .await

@@ -286,7 +286,7 @@ async fn a_replica_that_hears_messages_another_way_proves_nothing() {
         "{}",
         exporter.log()
     );
-    // Made up: the connection is given up and made anew.
+    // Made up: the connection is given up and made again.
     stage
         .replica
         .command(&["PUBLISH", &channel, "999999999"])

@@ -51,7 +51,7 @@ impl Machine {
         self.planner.commit(pending);
     }
 
-    /// The monitor begins anew with what was kept, here or elsewhere.
+    /// The monitor starts over with what was kept, here or elsewhere.
     fn restart(&mut self, driver: &mut Driver, elsewhere: Option<(Nanos, Nanos)>) {
         if let Some((origin, wall_error)) = elsewhere {
             driver.move_to(origin);

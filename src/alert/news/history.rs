@@ -14,8 +14,11 @@ pub(super) fn lost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         let text = format!("{subject}: the master came back without its replication history.");
         return Sentence::words(text);
     };
-    let master = alert.context.master.as_deref().unwrap_or_default();
-    let line = Sentence::words(format!("{subject}: master {master} came back "));
+    let master = match &alert.context.master {
+        Some(address) => format!("master {address}"),
+        None => "the master".to_owned(),
+    };
+    let line = Sentence::words(format!("{subject}: {master} came back "));
     what(line, loss, clock).and_line(copy(alert, loss, clock))
 }
 

@@ -59,7 +59,7 @@ fn receivers() -> NotifySettings {
     settings
 }
 
-/// What is said when the program is killed and starts anew before the steps with these numbers;
+/// What is said when the program is killed and starts again before the steps with these numbers;
 /// each step is on the disk.
 fn said(steps: &Steps, restarts: &[usize]) -> Vec<crate::alert::Notification> {
     let (mut simulation, mut disk) = (Simulation::new(&receivers()), Disk::default());

@@ -1,4 +1,4 @@
-//! `notify`: who is told, and how often.
+//! `notify`: the receivers, the grouping, and how often they are notified.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -179,7 +179,7 @@ fn receiver<'a>(
     Some((settings, place))
 }
 
-/// A fallback is another receiver of the file, which is told of groups.
+/// A fallback is another receiver of the file, which is notified of groups.
 fn check_fallback(receiver: &ReceiverSettings, cursor: &Cursor<'_>, all: &[ReceiverSettings]) {
     let other = all
         .iter()

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 pub use password::PasswordHash;
 pub use read::{load_web, parse_web};
 
-/// Who may ask this exporter, and over what.
+/// The clients that this exporter serves, and the protocols that it speaks with them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebSettings {
     /// HTTPS; absent means plain HTTP.

@@ -142,7 +142,11 @@ impl ReceiverHealth {
         self.unsaved = true;
         self.shown.queue = event.queue;
         match event.kind {
-            DeliveryEventKind::Delivered { latency } => self.delivered(latency, now),
+            DeliveryEventKind::Delivered { latency } => {
+                self.shown.latency.observe(latency);
+                self.accepted(now);
+            }
+            DeliveryEventKind::PartlyDelivered => self.accepted(now),
             DeliveryEventKind::Failed { reason, dead } => {
                 let answer = event.answer.clone();
                 self.answer = answer.or_else(|| Some(reason.label().into()));
@@ -157,11 +161,10 @@ impl ReceiverHealth {
         }
     }
 
-    fn delivered(&mut self, latency: Span, now: Timestamp) {
+    fn accepted(&mut self, now: Timestamp) {
         self.failing_since = None;
-        self.shown.delivered += 1;
+        self.shown.accepted += 1;
         self.shown.last_success = Some(now);
-        self.shown.latency.observe(latency);
     }
 
     fn failed(&mut self, reason: DeliveryFailure, dead: bool, now: Timestamp) {
@@ -227,7 +230,7 @@ fn empty_snapshot(name: &str) -> ReceiverSnapshot {
     let suppressed = SuppressReason::ALL.map(|reason| (reason, 0));
     ReceiverSnapshot {
         name: name.into(),
-        delivered: 0,
+        accepted: 0,
         failed: failed.into(),
         suppressed: suppressed.into(),
         latency: Histogram::new(DELIVERY_BOUNDS),
@@ -256,14 +259,13 @@ pub(super) mod tests {
         let kind = ReceiverKind::from(SlackWebhookSettings {
             url: SecretSource::File("f".into()),
         });
-        let (min_severity, repage_on) = (Severity::Warning, RepageOn::default());
         let chat = ReceiverSettings {
             name: "chat".to_owned(),
-            min_severity,
+            min_severity: Severity::Warning,
             matchers: BTreeMap::new(),
             fallback: None,
             group_by: None,
-            repage_on,
+            repage_on: RepageOn::default(),
             kind,
             http: HttpSettings::default(),
             template: crate::config::TemplateSettings::default(),
@@ -323,6 +325,20 @@ pub(super) mod tests {
         );
         report(&mut all, 90, DELIVERED, 1);
         assert_eq!(lasts(&all, 100), Span::ZERO);
+    }
+
+    #[test]
+    fn every_request_of_a_notification_is_an_attempt() {
+        let mut all = receivers();
+        report(&mut all, 10, FAILED, 1);
+        report(&mut all, 11, DeliveryEventKind::PartlyDelivered, 1);
+        assert_eq!(lasts(&all, 100), Span::ZERO, "it accepts again");
+        report(&mut all, 12, DELIVERED, 0);
+        let [shown] = &all.snapshot(at(13))[..] else {
+            panic!("one receiver");
+        };
+        assert_eq!(shown.attempts(), 3);
+        assert_eq!(shown.last_success, Some(at(12)));
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Dispatcher {
         if ended > 0 {
             warn!(
                 ended,
-                "receivers were told of alerts that nothing is known of any more: they are told that these are over"
+                "receivers were notified of alerts that are not known any more: they are notified that these are resolved"
             );
             self.changed = true;
         }
@@ -114,8 +114,8 @@ impl Dispatcher {
         self.outbox.push(notification, clock::anchor());
     }
 
-    /// Follows new settings: a receiver that keeps its name keeps its queue and what it was told;
-    /// one that is new begins; one that is gone is told of the end of what is open there.
+    /// Follows new settings: a receiver that keeps its name keeps its queue and what it was sent;
+    /// a new one starts empty; one that is gone gets the resolves of what is open there.
     pub fn reload(&mut self, settings: &NotifySettings) {
         self.changed = true;
         self.settings = settings.clone();

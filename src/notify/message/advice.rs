@@ -68,7 +68,7 @@ pub fn advice_for(rule: Rule) -> &'static str {
         Rule::ExporterFault => {
             "The exporter cannot see this server, and nothing says that the server itself is ill. Mend what the reason \
              names: a secret or certificate file of the exporter, its TLS settings, its DNS, or the login that the server \
-             refuses. Files are read anew at each attempt, so no restart is needed."
+             refuses. Files are read again at each attempt, so no restart is needed."
         }
         Rule::ConfigReloadFailed => {
             "Run check-config on the file that was refused and mend what it names, then reload. Do not restart before: \

@@ -229,7 +229,7 @@ impl ReceiverQueue {
                     let latency = now.mono - attempt.notification.decided_at;
                     DeliveryEventKind::Delivered { latency }
                 } else {
-                    DeliveryEventKind::Queued
+                    DeliveryEventKind::PartlyDelivered
                 }
             }
             Disposition::Retry { at, reason } => {

@@ -375,13 +375,24 @@ fn a_resolve_goes_to_every_key_that_opened_the_group() {
     }
     queue.push(over(0), anchor());
     let mut ids = BTreeSet::new();
+    let mut events = Vec::new();
     for key in ["new", "old"] {
         let attempt = start(&mut queue);
         assert_eq!(attempt.incident, Some(incident(key)));
-        queue.on_result(&attempt, None, &DELIVERED, anchor());
+        events.extend(queue.on_result(&attempt, None, &DELIVERED, anchor()));
         ids.insert(attempt.id);
     }
     assert_eq!(ids.len(), 1);
+    assert!(
+        matches!(
+            events[..],
+            [
+                DeliveryEventKind::PartlyDelivered,
+                DeliveryEventKind::Delivered { .. }
+            ]
+        ),
+        "each attempt is counted: {events:?}"
+    );
     check_empty(&queue);
 }
 
@@ -577,7 +588,9 @@ impl World {
         let ends = events.iter().filter(|event| {
             !matches!(
                 event,
-                DeliveryEventKind::Failed { dead: false, .. } | DeliveryEventKind::Queued
+                DeliveryEventKind::Failed { dead: false, .. }
+                    | DeliveryEventKind::PartlyDelivered
+                    | DeliveryEventKind::Queued
             )
         });
         self.ended += ends.count();

@@ -254,7 +254,7 @@ mod tests {
         assert!(!sent.update(now(), &suppressed(&warning), &[]));
     }
 
-    /// `critical firing`, `warning ended`: what is told of the alerts, in order.
+    /// `critical firing`, `warning ended`: what is sent about the alerts, in order.
     fn spelled(sent: &SentAlerts, now: Timestamp) -> Vec<String> {
         let now = ClockAnchor {
             mono: now,

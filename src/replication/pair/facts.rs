@@ -32,7 +32,7 @@ pub struct AckEvidence {
     pub located: Option<Acked>,
     /// Bytes that the master has written and the replica has not ACKed, both from one reply.
     pub lag: Option<Bytes>,
-    /// Whether the master synced some replica since this one last answered: it may have begun anew,
+    /// Whether the master synced some replica since this one last answered: it may have started over,
     /// with other data.
     pub synced_since: bool,
     /// When the direct master was last asked, of the polls that it answered.

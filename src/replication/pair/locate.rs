@@ -242,7 +242,7 @@ impl PairTracker {
         }
     }
 
-    /// Places the last position anew after a poll of the master alone, which may close an open
+    /// Places the last position again after a poll of the master alone, which may close an open
     /// bracket or end the history.
     pub(super) fn refresh(&mut self, history: &MasterHistory) {
         let relation = self.facts.relation;

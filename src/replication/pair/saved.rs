@@ -215,7 +215,7 @@ mod tests {
         scene
     }
 
-    /// The exporter is started anew with what it kept, changed by `change`.
+    /// The exporter is restarted with what it kept, changed by `change`.
     fn restarted(before: &Scene, change: impl FnOnce(&mut PairRecord)) -> Scene {
         let mut record = before.tracker.record();
         change(&mut record);

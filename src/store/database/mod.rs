@@ -164,7 +164,7 @@ impl Database {
     /// Writes a save: all of it, or nothing.
     ///
     /// # Errors
-    /// The disk refuses. Nothing of the save was written then, and the file has to be opened anew.
+    /// The disk refuses. Nothing of the save was written then, and the file has to be opened again.
     pub fn commit(&mut self, save: &Save) -> Result<CommitStats, StoreError> {
         let clock = BootClock {
             anchor: save.anchor,

@@ -80,7 +80,7 @@ fn taken<T>(
     })
 }
 
-/// What is too old is no news, and a clock that went backwards was told of once.
+/// What is too old is dropped without a warning, and a clock that went backwards was reported once.
 fn refuse(refused: &mut Refusals, what: impl Display, why: &RowError) {
     if !matches!(
         why,

@@ -375,7 +375,7 @@ fn a_full_disk_loses_the_commit_and_nothing_before_it() {
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
     assert!(
         database.commit(&next.clone().into()).is_err(),
-        "it has to be opened anew"
+        "it has to be opened again"
     );
     drop(database);
     disk.0.full_after.store(u64::MAX, Relaxed);

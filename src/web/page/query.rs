@@ -71,7 +71,7 @@ impl Range {
     }
 }
 
-/// Matchers that are read from an address: more than a silence may have are told of none.
+/// Matchers that are read from an address: more than a silence may have are ignored.
 const MOST_MATCHERS: usize = 16;
 
 impl Filter {

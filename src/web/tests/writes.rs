@@ -156,7 +156,7 @@ async fn who_has_a_password_may_reload_and_is_told_what_it_came_to() {
         (401, 0)
     );
     let headers = host + &login("alice", "secret");
-    let sentence = "reloaded: pairs added 1, removed 2, kept 3; replication trees whose polling began anew: 4; receivers: 5\n";
+    let sentence = "reloaded: pairs added 1, removed 2, kept 3; replication trees whose polling started again: 4; receivers: 5\n";
     let reply = post(&server, &headers).await;
     assert_eq!(
         (reply.status, reply.text(), server.core.reloads()),

@@ -13,11 +13,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::web::{connect, connect_narrow, outcome, read_all};
 
-/// How often one client begins anew at the most. The floods take what they are given, not all of
+/// How often one client starts over at the most. The floods take what they are given, not all of
 /// this machine, on which the servers and this test run, too.
 const PACE: Duration = Duration::from_millis(50);
 
-/// How many clients of one kind begin anew in a second at the most.
+/// How many clients of one kind start over in a second at the most.
 const PER_SECOND: f64 = 1000.0;
 
 /// What one kind of client does.

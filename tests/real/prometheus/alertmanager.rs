@@ -117,7 +117,7 @@ async fn two_exporters_are_one_alert_in_every_member_that_escalates_resolves_and
 
     // What nobody tells any more ends by itself.
     stage.replica.kill();
-    until_active(&members, "the warning anew", &["warning"]).await;
+    until_active(&members, "the warning again", &["warning"]).await;
     drop(exporters);
     until_active(&members, "the end of what nobody tells any more", &[]).await;
 }

@@ -1,4 +1,4 @@
-//! PagerDuty's incidents when a group pages anew: the one before ends once the new one was taken.
+//! PagerDuty's incidents when a group pages again: the one before ends once the new one was taken.
 
 use super::*;
 

@@ -20,7 +20,7 @@ fn kept(documents: Vec<Document>) -> SavedDocuments {
     kept
 }
 
-/// The program is killed with this much on the disk, and starts anew.
+/// The program is killed with this much on the disk, and starts again.
 fn restarted(rig: &mut Rig, receivers: Vec<ReceiverSettings>) -> Rig {
     let documents = kept(rig.dispatcher.take_unsaved(true));
     let mut rig = Rig::new(receivers, quick());

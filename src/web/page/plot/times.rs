@@ -95,7 +95,7 @@ impl Tick {
         }
     }
 
-    /// Where it ends, at the most.
+    /// Where it ends at the latest.
     pub(super) fn right(&self) -> f64 {
         self.left() + measure::width(&self.text, Frame::FONT)
     }
