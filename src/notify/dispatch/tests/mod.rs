@@ -79,7 +79,8 @@ impl Rig {
         }
     }
 
-    /// The next events that are not about the queue alone.
+    /// The next `count` events that end an attempt: neither about the queue alone, nor about one
+    /// request of a notification that needs several.
     async fn kinds(&mut self, count: usize) -> Vec<DeliveryEventKind> {
         let mut kinds = Vec::new();
         let deadline = Instant::now() + PATIENCE;
@@ -88,7 +89,10 @@ impl Rig {
             while kinds.len() < count
                 && let Some(event) = self.events.pop_front()
             {
-                kinds.extend(Some(event.kind).filter(|kind| *kind != DeliveryEventKind::Queued));
+                match event.kind {
+                    DeliveryEventKind::Queued | DeliveryEventKind::PartlyDelivered => {}
+                    kind => kinds.push(kind),
+                }
             }
             if kinds.len() < count {
                 self.step().await;
