@@ -5,7 +5,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-# Where the tests on real servers keep what the program said.
+# Where the tests on real servers keep all output of the program.
 OUTPUTS := $(CURDIR)/target/test-outputs
 
 # How long `make fuzz` runs each target.
@@ -19,8 +19,8 @@ demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@$(CARGO) build --locked --quiet
 	@exec target/debug/redis-cross-dc-exporter demo $(DEMO_ARGS)
 
-# `make test` compiles everything once: clippy's compiler lints and makes what is run. `make lint`
-# alone checks without making anything, which is faster while one edits.
+# `make test` compiles everything once: clippy's compiler lints and also builds what is run.
+# `make lint` alone checks without building anything, which is faster while you edit.
 test: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 test: export CLIPPY_ARGS = -D__CLIPPY_HACKERY__warnings
 test: tools format build unit real dashboards packaging docs ## everything that must pass
@@ -46,15 +46,15 @@ unit: ## unit and property tests, hostile input, the simulator, the architecture
 	@echo "==> unit and property tests, simulation, architecture"
 	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs --test hostile --test packaging --test rules
 
-real: ## tests on real servers, and the search of all that was said in them for secrets
+real: ## tests on real servers, and a search of all their output for secrets
 	@echo "==> tests on real servers"
 	@rm -rf $(OUTPUTS) && mkdir -p $(OUTPUTS)/cargo/said && printf 'planted-secret-\nPRIVATE KEY\n' > $(OUTPUTS)/cargo/secrets
 	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 --skip hostile:: 2>&1 | tee $(OUTPUTS)/cargo/said/tests
-	@echo "==> hostile servers and clients: these compare two spans of time, so nothing runs beside them"
+	@echo "==> hostile servers and clients: these compare two spans of time, so nothing else runs at the same time"
 	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 hostile:: 2>&1 | tee -a $(OUTPUTS)/cargo/said/tests
 	@.ci/check-secrets $(OUTPUTS)
 
-incidents: ## eight incidents on real servers: all that is said, beside the truth; INCIDENTS=1,3 INCIDENT_JOBS=4; part of no other target
+incidents: ## eight incidents on real servers: all output beside the true course of events; INCIDENTS=1,3 INCIDENT_JOBS=4; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- incidents::replay --exact --ignored --nocapture
 
@@ -62,7 +62,7 @@ crash: ## 500 kills at random moments; CRASH_KILLS=500 CRASH_SEED=7 for another 
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- crash::many_kills_lose_nothing_and_leave_nothing_open --exact --ignored --nocapture
 
-lab: ## how near the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=28 LAB_DUMP=folder; part of no other target
+lab: ## how close the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=28 LAB_DUMP=folder; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@RUST_BACKTRACE=0 $(CARGO) test --locked --quiet --test real -- laboratory::everything --exact --ignored --nocapture
 
@@ -78,7 +78,7 @@ docs:
 	@echo "==> documentation"
 	@RUSTDOC=.ci/rustdoc RUSTDOCFLAGS="-D warnings --document-private-items --out-dir target/doc" $(CARGO) test --locked --doc --quiet
 
-docs-update: ## rewrites what is made from the code: docs/metrics.md, tables of docs/configuration.md, a fuzz dictionary, the rules in alerts/
+docs-update: ## rewrites what is generated from the code: docs/metrics.md, tables of docs/configuration.md, a fuzz dictionary, the rules in alerts/
 	@UPDATE_DOCS=1 $(CARGO) test --locked --lib -- metrics::catalogue rules::tests config::tests::documents
 
 dashboards: ## the dashboards against Grafana's types and its code for frames
@@ -89,7 +89,7 @@ packaging: ## Dockerfile, image, systemd unit and manifests, with the debug bina
 	@$(CARGO) test --locked --no-run --quiet --test packaging
 	@.ci/check-packaging target/debug/redis-cross-dc-exporter
 
-package-test: ## the same with the static binary of a release, which is also run in the image and may have 25 MiB with it
+package-test: ## the same with the static binary of a release, which is also run in the image; binary and image may have 25 MiB
 	@binary=$$(.ci/build-static) && .ci/check-packaging "$$binary" 26214400
 
 release: ## dist/: static binary, manual, completions and docs in an archive; checksums; bill of materials
@@ -101,7 +101,7 @@ deny: ## licences, duplicates, sources, advisories; builds cargo-deny the first 
 fuzz: ## libFuzzer on every target, FUZZ_SECONDS (60) each; part of no other target
 	@.ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-bench: ## what the table from offsets to time costs, beside a plain ring; memory per master
+bench: ## the cost of the table from offsets to time, compared with a plain ring; memory per master
 	@$(CARGO) bench --locked --bench offset_history
 
 generations: ## tests on Redis 6.2, 7.4, 8.2 and Valkey 8.1, 9.1 (x86-64 only)

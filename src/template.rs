@@ -60,7 +60,7 @@ impl Template {
     }
 }
 
-/// Nothing is escaped, because each receiver has rules of its own; a misspelt name is an error, not
+/// Nothing is escaped, because each receiver escapes in its own way. A misspelt name is an error, not
 /// an empty text.
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_rendered_says_why() {
+    fn a_template_that_cannot_be_rendered_is_an_error_with_its_reason() {
         for (source, why) in [
             ("{{ titel }}", "undefined value"),
             ("{% if x", "is no template: syntax error"),

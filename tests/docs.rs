@@ -38,7 +38,7 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-/// The lines of `text`, each with the language of the code block that it stands in.
+/// The lines of `text`, each with the language of its code block.
 fn lines(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     let mut block = None;
     text.lines().filter_map(move |line| {
@@ -50,7 +50,7 @@ fn lines(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
-/// What the links of a document lead to. What stands in code is no link.
+/// What the links of a document lead to. A link in code does not count.
 fn targets(text: &str) -> Vec<String> {
     let prose: Vec<&str> = lines(text)
         .filter(|(_, block)| block.is_none())

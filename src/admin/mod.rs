@@ -2,9 +2,9 @@
 //! and a bounded queue to the core.
 //!
 //! The core stays the only owner of state. Callers (HTTP handlers, signal handlers) hold an
-//! [`Admin`] handle and wait for the reply; the core takes one [`AdminRequest`] at a time and answers
-//! it. A new command is a variant of [`AdminCommand`], one of [`AdminReply`], and their arms in
-//! `app/core/commands.rs` (what it does) and `web/admin.rs` (its HTTP answer).
+//! [`Admin`] handle and wait for the reply; the core takes one [`AdminRequest`] at a time and
+//! answers it. A new command is a variant of [`AdminCommand`], one of [`AdminReply`], and their
+//! arms in `app/core/commands.rs` (what it does) and `web/admin.rs` (its HTTP answer).
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ use crate::report::{ReloadReport, ReplayReport};
 /// Requests that wait for the core; more are refused. People and scripts send them one at a time.
 pub const QUEUE: usize = 4;
 
-/// How long a caller waits for the core's reply. A reload of a large configuration takes some tenths
-/// of a second; this is shorter than the HTTP server's limit for an answer (10 s), whose sentence
-/// would not say what became of the command.
+/// How long a caller waits for the core's reply. A reload of a large configuration takes some
+/// tenths of a second; this is shorter than the HTTP server's limit for an answer (10 s), whose
+/// sentence would not say what became of the command.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Something that changes the exporter's state.
@@ -41,7 +41,7 @@ pub enum AdminCommand {
     ExpireSilence(SilenceId),
 }
 
-/// What a command that was carried out has to report.
+/// The result of a command that was carried out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AdminReply {
     /// [`AdminCommand::Reload`]: what it changed.
@@ -54,7 +54,7 @@ pub enum AdminReply {
     SilenceExpired(SilenceId),
 }
 
-/// Why a command changed nothing, as far as is known.
+/// Why a command was not carried out, or is not known to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdminError {
     /// [`QUEUE`] requests wait already.
@@ -83,7 +83,7 @@ pub enum AdminError {
 /// The answer to a command.
 pub type AdminAnswer = Result<AdminReply, AdminError>;
 
-/// A command on its way to the core, with the way back for its answer.
+/// A command on its way to the core, with the channel for its answer.
 #[derive(Debug)]
 pub struct AdminRequest {
     command: AdminCommand,
@@ -106,7 +106,7 @@ impl Admin {
     /// Sends `command` to the core and waits until it is carried out.
     ///
     /// # Errors
-    /// [`AdminError`] when the core refused it, or could not be asked.
+    /// [`AdminError`] when the core refused the command, or could not be reached.
     pub async fn ask(&self, command: AdminCommand) -> AdminAnswer {
         let (reply, answer) = oneshot::channel();
         self.requests
@@ -125,7 +125,7 @@ impl Admin {
 }
 
 impl AdminRequest {
-    /// Carries the command out by `execute`, and answers whoever sent it.
+    /// Carries out the command by `execute`, and answers the caller.
     pub fn serve(self, execute: impl FnOnce(AdminCommand) -> AdminAnswer) {
         let answer = execute(self.command);
         // The caller may have stopped waiting; what was done is in the log.
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_command_that_finds_the_queue_full_is_refused_at_once() {
+    async fn a_command_is_refused_at_once_when_the_queue_is_full() {
         let (admin, _queue) = channel();
         let waiting: Vec<_> = (0..QUEUE)
             .map(|_| {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_core_that_ends_leaves_nobody_waiting() {
+    async fn callers_are_answered_when_the_core_ends() {
         let (admin, queue) = channel();
         let waiting = tokio::spawn({
             let admin = admin.clone();

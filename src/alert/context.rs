@@ -1,4 +1,4 @@
-//! What an alert knows besides its value: the facts that its messages are made of.
+//! The context of an alert: the facts besides its value from which its messages are made.
 //!
 //! These types are also written to the state file. A new field needs a serde default; one that is
 //! renamed keeps its old name for serde.
@@ -13,7 +13,7 @@ use super::{
 use crate::model::{ClockShift, PollError, Timestamp};
 use crate::replication::PairState;
 
-/// What the person who is notified needs to know besides labels and values.
+/// What a person who is notified needs besides labels and values.
 ///
 /// The times are those of the fault and not of the alert: a fault is older than the alert that a
 /// rule makes of it.
@@ -29,15 +29,15 @@ pub struct AlertContext {
     pub reason: Option<String>,
     /// When the last sample was taken that could be compared.
     pub last_sample: Option<Timestamp>,
-    /// The alerts that inhibit this one while they fire: nobody is notified of both.
+    /// The alerts that inhibit this one while they fire, so that only one of them is notified.
     #[serde(rename = "causes")]
     pub inhibitors: Arc<[Inhibitor]>,
     /// When the fault began: the link went down, the first request was not answered, the oldest
     /// missing write was written. `None` while nothing is wrong, or where it is unknown.
     #[serde(default)]
     pub fault_since: Option<Timestamp>,
-    /// When the fault ended. With `fault_since` both belong to one fault; alone it only says that
-    /// there is no fault.
+    /// When the fault ended. Together with `fault_since` both belong to one fault; alone it only
+    /// means that there is no fault.
     #[serde(default)]
     pub fault_until: Option<Timestamp>,
     /// The replica has every write up to this instant.
@@ -58,8 +58,8 @@ pub struct AlertContext {
     /// The last state of the link that was a fault.
     #[serde(default)]
     pub fault_state: Option<PairState>,
-    /// Since when the master has had its present replication history, or the server its process, as
-    /// far as was seen. A history that is older than the fault has lost nothing.
+    /// When the master's present replication history, or the server's present process, was first
+    /// seen. A history that is older than the fault has lost nothing.
     #[serde(default)]
     pub same_since: Option<Timestamp>,
     /// Whether the replica has to be named: another one of the pair runs in the same datacenter.
@@ -75,7 +75,7 @@ pub struct AlertContext {
     /// Why the server's last poll failed.
     #[serde(default, deserialize_with = "known_error")]
     pub error: Option<PollError>,
-    /// Whether the pair's master came back without its replication history, and that is not over:
+    /// Whether the pair's master came back without its replication history, and that has not ended:
     /// then nothing may be called safe.
     #[serde(default)]
     pub history_lost: bool,
@@ -93,8 +93,13 @@ impl AlertContext {
             self.details.clone_from(&before.details);
         }
         let began = self.fault_since;
-        let ended = before.fault_until.filter(|_| before.fault_since.is_some());
-        if let (Some(ended), Some(began)) = (ended, began)
+        // Without a beginning, `fault_until` is not the end of a fault.
+        let ended = match before.fault_since {
+            Some(_) => before.fault_until,
+            None => None,
+        };
+        if let Some(began) = began
+            && let Some(ended) = ended
             && began >= ended
         {
             return self;
@@ -110,7 +115,7 @@ impl AlertContext {
         self
     }
 
-    /// Whether the master's history, or the server's process, is the one from before the fault.
+    /// Whether the master's history, or the server's process, is the same as before the fault.
     pub fn is_the_same(&self) -> bool {
         let (Some(same), Some(fault)) = (self.same_since, self.fault_since) else {
             return false;
@@ -134,28 +139,38 @@ impl AlertContext {
                 map(&mut risk.as_of);
             }
         }
-        match &mut self.details {
-            Some(Details::Failover(failover)) => {
+        if let Some(details) = &mut self.details {
+            details.shift(shift);
+        }
+    }
+}
+
+impl Details {
+    fn shift(&mut self, shift: &ClockShift) {
+        match self {
+            Self::Failover(failover) => {
                 failover.at = shift.past(failover.at);
                 if let WriteLoss::AtMost { as_of, .. } = &mut failover.lost {
                     *as_of = shift.past(*as_of);
                 }
             }
-            Some(Details::HistoryLost(loss)) => Arc::make_mut(loss).shift(shift),
-            Some(Details::Diverged(_) | Details::FullSyncs { .. } | Details::Isolated { .. })
-            | None => {}
+            Self::HistoryLost(loss) => Arc::make_mut(loss).shift(shift),
+            Self::Diverged(_) | Self::FullSyncs { .. } | Self::Isolated { .. } => {}
         }
     }
 }
 
-/// A reason that this version does not know is no reason.
+/// Reads a reason; one that this version does not have is absent.
 fn known_error<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PollError>, D::Error> {
     let label = Option::<String>::deserialize(from)?;
     Ok(label.as_deref().and_then(PollError::parse))
 }
 
 fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    one.into_iter().chain(other).min()
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 #[cfg(test)]
@@ -183,7 +198,7 @@ mod tests {
     type Expected = (Option<i64>, Option<i64>, i64);
 
     #[test]
-    fn a_fault_goes_on_ends_or_is_another_one() {
+    fn a_fault_continues_ends_or_is_followed_by_another() {
         let open = fault(Some(10), None, 7);
         let over = fault(Some(10), Some(20), 7);
         let cases: [(&str, &AlertContext, AlertContext, Expected); 7] = [
@@ -194,25 +209,25 @@ mod tests {
                 (Some(10), None, 9),
             ),
             (
-                "nobody knows",
+                "nothing is known",
                 &open,
                 fault(None, None, 0),
                 (Some(10), None, 7),
             ),
             (
-                "all is well",
+                "it has ended",
                 &open,
                 fault(None, Some(20), 0),
                 (Some(10), Some(20), 7),
             ),
             (
-                "all is still well",
+                "it is still over",
                 &over,
                 fault(None, Some(25), 0),
                 (Some(10), Some(20), 7),
             ),
             (
-                "it was not over",
+                "it had not ended",
                 &over,
                 fault(Some(10), None, 8),
                 (Some(10), None, 8),
@@ -238,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_on_the_disk_is_unknown() {
+    fn fields_missing_on_the_disk_are_unknown() {
         let old = r#"{"extra_labels":{},"master":null,"state":"stalled","reason":null,
                       "last_sample":5,"causes":[]}"#;
         let read: AlertContext = serde_json::from_str(old).unwrap();
@@ -251,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_comes_back_from_the_disk_on_the_present_clock() {
+    fn a_restored_context_has_its_instants_on_the_present_clock() {
         let at_risk = Some(AtRisk {
             as_of: Some(at(3)),
             ..AtRisk::default()

@@ -1,4 +1,4 @@
-//! Facts of alerts: what is at risk, what was lost, and what only alerts of one rule know.
+//! Facts of alerts: what is at risk, what was lost, and the details of single rules.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ pub struct ServedPair {
     /// The progress of the full sync between the two, while one is under way.
     #[serde(default)]
     pub sync: Option<SyncProgress>,
-    /// Whether the pair's master came back without its replication history, and that is not over.
+    /// Whether the pair's master came back without its replication history, and that has not ended.
     #[serde(default)]
     pub history_lost: bool,
 }

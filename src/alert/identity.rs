@@ -34,7 +34,7 @@ pub struct AlertKey {
     identity: AlertIdentity,
 }
 
-/// A stable hash of an identity: equal over restarts and on every exporter.
+/// A stable hash of an identity: the same after every restart and on every exporter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(u64);
@@ -42,12 +42,12 @@ pub struct Fingerprint(u64);
 impl AlertIdentity {
     /// The stable hash of the alert's name and its sorted labels.
     pub fn fingerprint(&self) -> Fingerprint {
-        let name = std::iter::once(self.rule.alert_name());
-        let labels = self
-            .labels
-            .iter()
-            .flat_map(|(name, value)| [name.as_str(), value.as_str()]);
-        Fingerprint(stable_hash(name.chain(labels)))
+        let mut texts = vec![self.rule.alert_name()];
+        for (name, value) in &*self.labels {
+            texts.push(name);
+            texts.push(value);
+        }
+        Fingerprint(stable_hash(texts))
     }
 }
 

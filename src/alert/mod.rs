@@ -1,8 +1,8 @@
 //! Alerts: evaluation of rules, suppression, grouping, and the sentences of notifications.
 //!
 //! A [`Reading`] moves the [`Instance`] of a rule and a target; [`AlertEngine`] owns the instances;
-//! [`AlertGroups`] decides which receiver is notified of what, and when; [`news`] words it. All of it
-//! is pure: `now` is an argument.
+//! [`AlertGroups`] decides which receiver is notified of what, and when; [`news`] writes the
+//! sentences. All of it is pure: `now` is an argument.
 
 mod context;
 mod engine;

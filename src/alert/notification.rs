@@ -47,10 +47,10 @@ pub struct Notification {
     pub reason: NotifyReason,
     /// The highest severity among the firing alerts; of a resolved group, the last one it had.
     pub severity: Severity,
-    /// The alerts that are news and of the notification's severity, worst first; then the others that
-    /// fire, worst first; then those that resolved since the last notification, or are clear for now.
+    /// First the new alerts of the notification's severity, worst first; then the others that fire,
+    /// worst first; then those that resolved since the last notification, or are clear for now.
     pub alerts: Vec<Arc<AlertSnapshot>>,
-    /// How many of the alerts, from the first on, are such news: they fire, and the receiver was not
+    /// How many of the alerts, from the first on, are new: they fire, and the receiver was not
     /// notified of that, or not of that severity.
     #[serde(default)]
     pub news: usize,

@@ -1,7 +1,7 @@
 //! The outages of one alert: how many there were recently, and whether it flaps.
 //!
-//! An outage is one firing episode, from `fired` to clear. An escalation is none, and neither is an
-//! episode during which another alert inhibited it all the time.
+//! An outage is one firing episode, from `fired` to clear. Escalations do not count, nor do
+//! episodes during which another alert inhibited this one all the time.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::model::{ClockShift, Span, Timestamp};
 /// How many outages are remembered: as many as a flapping rule may ask for.
 const MAX_REMEMBERED: usize = 100;
 
-/// One outage that is over.
+/// One outage that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Outage {
     began: Timestamp,
@@ -33,7 +33,7 @@ pub(super) struct Outages {
 struct Flapping {
     /// When the first outage of the series began.
     since: Timestamp,
-    /// How many outages are over.
+    /// How many outages have ended.
     count: u32,
     /// When an outage of the series was last critical and not muted.
     critical_at: Option<Timestamp>,
@@ -46,7 +46,7 @@ struct Flapping {
 pub struct FlapSeries {
     /// When the first outage began.
     pub since: Timestamp,
-    /// How many outages are over.
+    /// How many outages have ended.
     pub outages: u32,
     /// For how long the alert has to stay clear, or fire, to be stable.
     pub stable_for: Span,
@@ -55,31 +55,36 @@ pub struct FlapSeries {
 }
 
 impl Outages {
-    /// Counts an outage that is over. As many as the rule names within its window make the alert
-    /// flap.
+    /// Counts an outage that has ended. The alert flaps once there are `rule.changes` of them
+    /// within the rule's window.
     pub(super) fn count(&mut self, began: Timestamp, ended: Timestamp, rule: &FlappingRule) {
         if let Some(flapping) = &mut self.flapping {
             flapping.count = flapping.count.saturating_add(1);
             return;
         }
-        self.recent
-            .retain(|outage| ended - outage.ended < rule.window);
-        if self.recent.len() >= MAX_REMEMBERED {
-            self.recent.remove(0);
-        }
-        self.recent.push(Outage { began, ended });
+        self.remember(Outage { began, ended }, rule.window);
         let count = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
         if count < rule.changes {
             return;
         }
-        let first = self.recent.first().map_or(began, |first| first.began);
-        self.recent.clear();
+        let first = self.recent.first();
         self.flapping = Some(Flapping {
-            since: first,
+            since: first.map_or(began, |first| first.began),
             count,
             critical_at: None,
             stable_for: rule.stable_for,
         });
+        self.recent.clear();
+    }
+
+    /// Adds the newest outage, and drops those that ended longer than `window` before it.
+    fn remember(&mut self, newest: Outage, window: Span) {
+        self.recent
+            .retain(|outage| newest.ended - outage.ended < window);
+        if self.recent.len() >= MAX_REMEMBERED {
+            self.recent.remove(0);
+        }
+        self.recent.push(newest);
     }
 
     /// Whether the alert flaps.
@@ -110,9 +115,10 @@ impl Outages {
         let Some(flapping) = &mut self.flapping else {
             return false;
         };
-        let was_critical = flapping
-            .critical_at
-            .is_some_and(|at| now - at < flapping.stable_for);
+        let was_critical = match flapping.critical_at {
+            Some(at) => now - at < flapping.stable_for,
+            None => false,
+        };
         if severity == Severity::Warning || was_critical {
             return true;
         }
@@ -120,20 +126,20 @@ impl Outages {
         false
     }
 
-    /// Records that an outage of a series became critical, which makes it no short one.
+    /// Records that an outage of a series became critical, so that it is not muted as a short one.
     pub(super) fn record_critical(&mut self, now: Timestamp) {
         if let Some(flapping) = &mut self.flapping {
             flapping.critical_at = Some(now);
         }
     }
 
-    /// Ends the series if the alert has been as it is since `since` for long enough. Returns whether
-    /// it ended.
+    /// Ends the series if the alert has been as it is since `since` for long enough. Returns
+    /// whether it ended.
     pub(super) fn settle(&mut self, now: Timestamp, since: Timestamp) -> bool {
-        let is_stable = self
-            .flapping
-            .is_some_and(|flapping| now - since >= flapping.stable_for);
-        is_stable && self.clear()
+        match self.flapping {
+            Some(flapping) if now - since >= flapping.stable_for => self.clear(),
+            _ => false,
+        }
     }
 
     /// Forgets every outage. Returns whether the alert flapped.
@@ -185,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_outages_within_the_window_are_a_series() {
+    fn enough_outages_within_the_window_make_the_alert_flap() {
         assert!(!after(&[0, 10]).is_flapping());
         assert!(
             !after(&[0, 90, 110]).is_flapping(),

@@ -1,9 +1,9 @@
-//! What one evaluation knows about a value, and its verdict on a level.
+//! The value that one evaluation of a rule reads, and its verdict on a level.
 
 use super::{Measured, Quantity};
 use crate::config::{LevelThreshold, Severity};
 
-/// A value with its certified interval, as far as one evaluation knows it.
+/// A value with its certified interval, as far as it is known at one evaluation.
 ///
 /// The warning level reads the estimate, the critical level the lower bound, and clearing the upper
 /// bound. An absent bound is unknown, neither zero nor infinite; when all three are absent there is
@@ -58,37 +58,35 @@ impl<T: Copy + PartialOrd> Reading<T> {
         let Some(level) = level else {
             return LevelVerdict::Clear;
         };
-        let is_past = self.is_past(severity, level.at);
-        if is_past == Some(true) {
-            return LevelVerdict::Past;
-        }
         let is_clear = self.upper.is_some_and(|upper| upper < level.clear_below);
-        match is_past {
-            _ if is_clear => LevelVerdict::Clear,
-            Some(_) => LevelVerdict::Below,
+        match self.is_past(severity, level.at) {
+            Some(true) => LevelVerdict::Past,
+            Some(false) | None if is_clear => LevelVerdict::Clear,
+            Some(false) => LevelVerdict::Below,
             None => LevelVerdict::Unknown,
         }
     }
 
     /// Whether a level's condition holds; `None` when the reading does not decide.
     ///
-    /// Without an estimate, a lower bound past the warning threshold is still a certain warning.
-    /// Below the threshold it does not tell where the estimate would be. For the critical level it
-    /// decides either way: critical is what is certain.
+    /// Without an estimate, a lower bound past the warning threshold is still a certain warning; a
+    /// lower bound below it leaves open where the estimate would be. For the critical level the
+    /// lower bound decides either way: critical is what is certain.
     fn is_past(&self, severity: Severity, at: T) -> Option<bool> {
-        let is_below = self.upper.is_some_and(|upper| upper < at);
-        let certainly_below = is_below.then_some(false);
         let lower_is_past = self.lower.map(|lower| lower >= at);
-        if severity == Severity::Critical {
-            return lower_is_past.or(certainly_below);
+        let decided = match severity {
+            Severity::Critical => lower_is_past,
+            Severity::Warning => match self.estimate {
+                Some(estimate) => Some(estimate >= at),
+                None if lower_is_past == Some(true) => Some(true),
+                None => None,
+            },
+        };
+        let is_certainly_below = self.upper.is_some_and(|upper| upper < at);
+        match decided {
+            None if is_certainly_below => Some(false),
+            decided => decided,
         }
-        if let Some(estimate) = self.estimate {
-            return Some(estimate >= at);
-        }
-        if lower_is_past == Some(true) {
-            return Some(true);
-        }
-        certainly_below
     }
 }
 
@@ -132,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn warning_looks_at_the_estimate() {
+    fn the_warning_level_reads_the_estimate() {
         check(Warning, (Some(0), Some(10), Some(99)), Past);
         check(Warning, (Some(0), Some(9), Some(99)), Below);
         check(Warning, (Some(0), Some(0), Some(8)), Below);
@@ -151,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn critical_looks_at_the_lower_bound() {
+    fn the_critical_level_reads_the_lower_bound() {
         check(Critical, (Some(10), Some(50), Some(99)), Past);
         check(Critical, (Some(9), Some(50), Some(99)), Below);
         check(Critical, (None, Some(50), Some(99)), Unknown);
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_is_never_clear_even_when_the_interval_contradicts_itself() {
+    fn a_level_that_is_past_is_never_clear_even_with_a_contradictory_interval() {
         check(Warning, (Some(20), Some(20), Some(1)), Past);
         check(Critical, (Some(20), Some(20), Some(1)), Past);
     }

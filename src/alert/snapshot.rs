@@ -49,12 +49,12 @@ closed_set! {
         /// It fires and its value is clear, but not yet for as long as the rule asks
         /// (`keep_firing_for`).
         Recovering => "recovering",
-        /// It is over; listed for a while.
+        /// It has ended, and is listed for a while.
         Resolved => "resolved",
     }
 }
 
-/// Everything that a message says about one alert, frozen at one moment.
+/// One alert at one moment, with everything that a message about it needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlertSnapshot {
     /// The rule and the target.
@@ -98,7 +98,7 @@ pub struct Decision {
     pub change: AlertChange,
     /// When.
     pub at: Timestamp,
-    /// The value that the change rests on.
+    /// The value that caused the change.
     pub value: Measured,
 }
 
@@ -119,7 +119,7 @@ pub enum AlertChange {
     Flapping,
     /// It flapped and is stable again: it has been clear, or has fired, for long enough.
     Settled,
-    /// It is over.
+    /// It ended.
     Resolved {
         /// Why.
         reason: ResolveReason,
@@ -201,7 +201,7 @@ impl AlertSnapshot {
 }
 
 impl AlertChange {
-    /// The change's word in logs.
+    /// The change's label in logs.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Fired { .. } => "fired",

@@ -57,7 +57,7 @@ impl fmt::Display for SilenceId {
 pub struct Inhibitor {
     /// The alert that inhibits.
     pub key: AlertKey,
-    /// The highest severity that it inhibits: an unreachable replica does not explain a lag that its
-    /// master proves.
+    /// The highest severity that it inhibits: an unreachable replica does not inhibit a critical
+    /// lag, which its master's ACKs prove.
     pub up_to: Severity,
 }

@@ -116,12 +116,12 @@ pub(super) fn resolved(alert: &AlertSnapshot, now: Timestamp) -> AlertSnapshot {
     }
 }
 
-/// Groups, the alerts that are true now, and everything that was said.
+/// Groups, the alerts that are true now, and all notifications.
 pub(super) struct Simulation {
     pub(super) groups: AlertGroups,
     pub(super) now: Timestamp,
     pub(super) alerts: BTreeMap<String, Arc<AlertSnapshot>>,
-    pub(super) said: Vec<Notification>,
+    pub(super) notifications: Vec<Notification>,
     pub(super) suppressed: Vec<(Arc<str>, Suppression)>,
     pub(super) targets: Vec<AlertTarget>,
 }
@@ -132,7 +132,7 @@ impl Simulation {
             groups: AlertGroups::new(settings),
             now: at(0),
             alerts: BTreeMap::new(),
-            said: Vec::new(),
+            notifications: Vec::new(),
             suppressed: Vec::new(),
             targets: Vec::new(),
         }
@@ -142,7 +142,7 @@ impl Simulation {
     pub(super) fn advance(&mut self, to: Timestamp) {
         while let Some(wakeup) = self.groups.next_wakeup().filter(|wakeup| *wakeup <= to) {
             self.now = self.now.max(wakeup);
-            self.look();
+            self.check_due();
             let next = self.groups.next_wakeup();
             assert!(
                 next.is_none_or(|next| next > self.now),
@@ -152,7 +152,7 @@ impl Simulation {
         self.now = to;
     }
 
-    fn look(&mut self) {
+    fn check_due(&mut self) {
         let alerts = &self.alerts;
         let current = |key: &AlertKey| {
             key.identity()
@@ -166,12 +166,12 @@ impl Simulation {
             targets: &self.targets,
         };
         let due = self.groups.due(self.now, &outlook);
-        self.said.extend(due.notifications);
+        self.notifications.extend(due.notifications);
         self.suppressed.extend(due.suppressed);
         assert_eq!(
             self.groups.due(self.now, &outlook),
             DueNotifications::default(),
-            "nothing is said twice"
+            "nothing is notified twice"
         );
     }
 

@@ -26,8 +26,8 @@ pub(super) fn web_limits() -> Limits {
     within(Limits::default(), getrlimit(Resource::Nofile).current)
 }
 
-/// `limits` with at most half of `files` for the web server's clients: their connections must not
-/// keep the exporter from its servers.
+/// `limits` with at most half of `files` for the web server's clients: their connections must leave
+/// descriptors for those to Redis servers.
 fn within(limits: Limits, files: Option<u64>) -> Limits {
     let half = match files {
         Some(files) => usize::try_from(files / 2).unwrap_or(usize::MAX).max(1),
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_the_descriptors_are_kept_for_the_servers() {
+    fn half_of_the_descriptors_are_reserved_for_redis_servers() {
         let most = Limits::default().connections;
         let cases = [
             (Some(65_536), most),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_soft_limit_becomes_the_hard_one() {
+    fn the_soft_limit_is_raised_to_the_hard_one() {
         raise_limit();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);

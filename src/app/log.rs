@@ -89,7 +89,7 @@ pub(super) fn paused(pause: &Pause) {
     let paused = pause.length().to_string();
     warn!(
         paused,
-        "the exporter was paused: nothing was measured meanwhile, and nothing of it counts as anybody's silence"
+        "the exporter was paused: nothing was measured meanwhile, and the pause does not count as silence of any server"
     );
 }
 
@@ -138,8 +138,12 @@ pub(super) fn alert_changed(transition: &Transition) {
     let alertname = alert.identity.rule.alert_name();
     let severity = alert.severity.label();
     let label = |name: &str| alert.identity.labels.get(name).map(String::as_str);
-    let [pair, replica, server] = ["pair", "replica", "server"].map(label);
-    let [source_dc, target_dc, dc] = ["source_dc", "target_dc", "dc"].map(label);
+    let pair = label("pair");
+    let replica = label("replica");
+    let server = label("server");
+    let source_dc = label("source_dc");
+    let target_dc = label("target_dc");
+    let dc = label("dc");
     let value = alert.value.best().map(|value| value.to_string());
     let fingerprint = alert.fingerprint.to_string();
     let change = transition.change.label();

@@ -182,17 +182,21 @@ impl Control {
     }
 }
 
-/// The sender of messages: this machine's name. Links in messages lead to that name, too, as those
-/// of Prometheus do, unless the settings have an external URL; there are no links where a web
-/// configuration may require HTTPS under a name that only its certificate has, nor where only this
-/// machine can connect.
+/// The sender of messages: this machine's name. Links in messages use that name, too, as those of
+/// Prometheus do, unless the settings have an external URL. There are no links where a web
+/// configuration may require HTTPS under the certificate's name, or where only this machine can
+/// connect.
 pub(crate) fn message_context(listens: &ListenAddress, has_web_config: bool) -> MessageContext {
     let host = rustix::system::uname()
         .nodename()
         .to_string_lossy()
         .into_owned();
-    let reachable = !listens.is_loopback() && !has_web_config && !host.is_empty();
-    let external_url = reachable.then(|| format!("http://{host}:{}", listens.port()));
+    let is_reachable = !listens.is_loopback() && !has_web_config && !host.is_empty();
+    let external_url = if is_reachable {
+        Some(format!("http://{host}:{}", listens.port()))
+    } else {
+        None
+    };
     MessageContext {
         exporter: host,
         external_url,
@@ -206,8 +210,10 @@ fn resolved(listen: &ListenAddress) -> Result<SocketAddr, StartError> {
         listen: listen.clone(),
         why,
     };
-    let found = listen.to_string().to_socket_addrs();
-    let found = found.map_err(|error| unresolved(error.to_string()))?;
+    let found = match listen.to_string().to_socket_addrs() {
+        Ok(found) => found,
+        Err(error) => return Err(unresolved(error.to_string())),
+    };
     // IPv4 first; `min_by_key` takes the first of equals.
     match found.min_by_key(SocketAddr::is_ipv6) {
         Some(address) => Ok(address),

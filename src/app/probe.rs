@@ -1,5 +1,5 @@
 //! `check` without a running exporter: polls every server for two rounds, and a bit longer where a
-//! pair's state is still open, and returns a snapshot.
+//! pair's state is undecided, and returns a snapshot.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +13,24 @@ use crate::replication::StateReason;
 use crate::topology::{Discovered, ObservedMasters, Topology};
 use crate::{clock, discovery};
 
-/// Rounds of a probe: the first locates every replica, the second shows what moves.
+/// Rounds of a probe: the first locates every replica, the second shows which offsets advance.
 const ROUNDS: u64 = 2;
 
-/// The longest period between the rounds: a person waits for the answer.
+/// The longest time between the rounds: a person waits for the answer.
 const SHORTENED_INTERVAL: Span = Span::from_secs(1);
 
-/// How much longer a probe takes where a pair is still open after two rounds: as long as polls alone
-/// need to tell a stalled link from a slow one, and one more round.
+/// How much longer a probe may take where a pair is still undecided after two rounds: as long as
+/// polls need to distinguish a stalled link from a slow one, and one more round.
 const EXTENSION: Span = Span::from_secs(4);
 
-/// How often a probe starts over because the servers have other roles than configured. A failover
-/// before it needs one.
+/// How often a probe may start over because servers have other roles than configured. One failover
+/// since the configuration was written needs one.
 const RESTARTS: u32 = 3;
 
 /// Why there is no snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
-    /// The polls ended by themselves, which they never should.
+    /// The poller ended, which it never should.
     #[error("polling ended before every server was polled; this is a bug: please report it")]
     Ended,
 }
@@ -47,7 +47,8 @@ pub async fn probe_once(settings: &Settings) -> Result<FleetSnapshot, ProbeError
     result
 }
 
-/// The settings of a probe: it sends no heartbeats, and a person waits for it.
+/// The settings of a probe: no heartbeats, alerts without delay, and short intervals, because a
+/// person waits for it.
 fn probe_settings(settings: &Settings) -> Settings {
     let mut settings = settings.clone();
     for pair in &mut settings.pairs {
@@ -64,7 +65,7 @@ fn probe_settings(settings: &Settings) -> Settings {
     settings
 }
 
-/// A probe that is under way.
+/// A probe in progress.
 struct Probe {
     settings: Settings,
     entries: Vec<PairSettings>,
@@ -73,7 +74,7 @@ struct Probe {
     monitor: Monitor,
     poller: Poller,
     polls: mpsc::Receiver<PollEvent>,
-    /// How often it started over.
+    /// How often it has started over.
     restarts: u32,
 }
 
@@ -102,34 +103,35 @@ impl Probe {
 
     async fn run(&mut self) -> Result<FleetSnapshot, ProbeError> {
         self.poll_all().await?;
-        self.settle().await?;
+        self.poll_undecided().await?;
         // Evaluates the alerts of the snapshot; its actions are not performed.
         self.monitor.tick(clock::now());
         Ok(self.monitor.snapshot(clock::anchor()))
     }
 
-    /// Handles every poll of the rounds, and starts over where the roles are not as configured.
+    /// Handles every poll of the rounds, and starts over when a server has another role than
+    /// configured.
     async fn poll_all(&mut self) -> Result<(), ProbeError> {
-        let mut deadline = clock::now() + longest(self.settings.poll);
+        let mut deadline = clock::now() + longest_duration(self.settings.poll);
         let mut waiting = planned_polls(&self.topology);
         while !waiting.is_empty() {
             let Some(event) = self.next_poll(deadline).await? else {
                 return Ok(());
             };
-            count_off(&mut waiting, &event);
+            count_poll(&mut waiting, &event);
             self.monitor.handle_poll(event);
             if self.follow_promotions() {
-                deadline = clock::now() + longest(self.settings.poll);
+                deadline = clock::now() + longest_duration(self.settings.poll);
                 waiting = planned_polls(&self.topology);
             }
         }
         Ok(())
     }
 
-    /// Polls on while a pair may be healthy and that is not certain yet.
-    async fn settle(&mut self) -> Result<(), ProbeError> {
+    /// Continues to poll while a pair is undecided.
+    async fn poll_undecided(&mut self) -> Result<(), ProbeError> {
         let deadline = clock::now() + EXTENSION;
-        while self.is_open() {
+        while self.has_undecided_pair() {
             let Some(event) = self.next_poll(deadline).await? else {
                 return Ok(());
             };
@@ -152,17 +154,20 @@ impl Probe {
         }
     }
 
-    /// Whether some pair may be healthy, and nothing bounds its lag yet.
-    fn is_open(&self) -> bool {
+    /// Whether some pair may be healthy although nothing bounds its lag yet.
+    fn has_undecided_pair(&self) -> bool {
         let now = clock::now();
         let snapshot = self.monitor.snapshot(clock::anchor());
-        snapshot.pairs.iter().any(|pair| {
+        for pair in &snapshot.pairs {
             let reason = pair.assess(now).reason;
-            matches!(reason, StateReason::NotYetReached { .. })
-        })
+            if matches!(reason, StateReason::NotYetReached { .. }) {
+                return true;
+            }
+        }
+        false
     }
 
-    /// Follows servers that have taken over from others; whether that changed the topology.
+    /// Follows servers that have taken over from others. Returns whether that changed the topology.
     fn follow_promotions(&mut self) -> bool {
         for Promotion { pair, to, .. } in self.monitor.promotions(clock::now()) {
             self.masters.follow(&self.entries, &pair, &to);
@@ -181,7 +186,7 @@ impl Probe {
     }
 }
 
-/// What the discovery sources know, each asked once.
+/// The entries of the discovery sources, each queried once.
 async fn discover(settings: &Settings) -> Discovered {
     let mut discovered = Discovered::new(settings);
     for event in discovery::query_once(settings).await {
@@ -205,8 +210,8 @@ fn planned_polls(topology: &Topology) -> BTreeMap<ServerAddr, u64> {
     planned
 }
 
-/// Counts a poll that has ended.
-fn count_off(waiting: &mut BTreeMap<ServerAddr, u64>, event: &PollEvent) {
+/// Subtracts a poll that has ended from those that are `waiting`.
+fn count_poll(waiting: &mut BTreeMap<ServerAddr, u64>, event: &PollEvent) {
     let ended = matches!(
         event.kind,
         PollEventKind::Answered { .. } | PollEventKind::Failed { .. }
@@ -222,7 +227,7 @@ fn count_off(waiting: &mut BTreeMap<ServerAddr, u64>, event: &PollEvent) {
     }
 }
 
-/// Two rounds in which every server takes its whole timeout.
-fn longest(poll: PollSettings) -> Span {
+/// How long the rounds take at most: every server takes its whole timeout.
+fn longest_duration(poll: PollSettings) -> Span {
     (poll.timeout_local.max(poll.timeout_remote) + poll.interval).mul_f64(ROUNDS as f64 + 1.0)
 }

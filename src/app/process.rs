@@ -1,4 +1,5 @@
-//! The exporter's own metrics: its process, its web configuration, its saved state.
+//! The text of a scrape: the fleet's metrics, and the exporter's own about its process, its web
+//! configuration and its saved state.
 
 use std::sync::Arc;
 
@@ -23,13 +24,15 @@ pub(super) fn encoder(
             families.extend(metrics::web_config(status.successful()));
         }
         families.extend(metrics::state_store(*store.borrow()));
-        let tasks = match Handle::try_current() {
-            Ok(runtime) => Some(runtime.metrics().num_alive_tasks()),
-            Err(_) => None,
-        };
-        families.extend(metrics::tasks(tasks));
+        families.extend(metrics::tasks(alive_tasks()));
         families.extend(ProcessCollector::for_self().collect());
         families.sort_by(|a, b| a.name().cmp(b.name()));
         Ok(metrics::encode(&families)?.into_bytes())
     })
+}
+
+/// The tasks of the current runtime; `None` outside of one.
+fn alive_tasks() -> Option<usize> {
+    let runtime = Handle::try_current().ok()?;
+    Some(runtime.metrics().num_alive_tasks())
 }

@@ -52,21 +52,28 @@ async fn refresh(refresher: &Refresher, mut snapshots: Snapshots) {
 
 /// The trees in which the last sample of some pair is old although its servers answer.
 fn old_trees(fleet: &FleetSnapshot, now: Timestamp) -> BTreeSet<&TreeId> {
-    fleet
-        .pairs
-        .iter()
-        .filter(|pair| is_old(pair, now))
-        .map(|pair| &pair.meta.tree)
-        .collect()
+    let mut trees = BTreeSet::new();
+    for pair in &fleet.pairs {
+        if is_old(pair, now) {
+            trees.insert(&pair.meta.tree);
+        }
+    }
+    trees
 }
 
+/// Whether the pair's last sample is old although both servers answer.
 fn is_old(pair: &PairSnapshot, now: Timestamp) -> bool {
-    let servers = [&pair.master.facts, &pair.replica.facts];
-    if servers.iter().any(|facts| facts.unanswered_since.is_some()) {
-        return false;
+    let mut oldest_answer = None;
+    for facts in [&pair.master.facts, &pair.replica.facts] {
+        if facts.unanswered_since.is_some() {
+            return false;
+        }
+        let Some((_, received)) = facts.last_answer else {
+            continue;
+        };
+        oldest_answer =
+            Some(oldest_answer.map_or(received, |oldest: Timestamp| oldest.min(received)));
     }
-    let answers = servers.iter().filter_map(|facts| facts.last_answer);
-    let oldest_answer = answers.map(|(_, received)| received).min();
     match pair.facts.comparable_at().or(oldest_answer) {
         Some(sampled) => now - sampled > OLD,
         None => false,
@@ -88,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_and_answers_is_worth_a_poll() {
+    fn old_samples_of_answering_servers_are_refreshed() {
         let (seen, now) = fleet(Scene::Streaming);
         let age = now - seen.pairs[0].facts.comparable_at().unwrap();
         let until_old = (OLD - age).as_nanos() / 1_000_000;

@@ -12,10 +12,12 @@ use super::systemd::{Notifier, Watchdog};
 use super::watched::Watched;
 use super::{LoadSettings, StartError, log, message_context, refresh};
 use crate::clock;
-use crate::config::{ListenAddress, Settings};
+use crate::config::{ListenAddress, NotifySettings, Settings};
+use crate::delivery::DeliveryEvent;
 use crate::discovery::{self, DISCOVERY_QUEUE, Discovery};
+use crate::http_client::HttpError;
 use crate::monitor::{FleetSnapshot, Monitor};
-use crate::notify::{Dispatcher, PeriodicSenders, Timing};
+use crate::notify::{Dispatcher, MessageContext, PeriodicSenders, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::store::{Store, StoreStatus};
 use crate::web::Refresh;
@@ -25,7 +27,7 @@ use crate::web::Refresh;
 const DELIVERY_QUEUE: usize = 4096;
 
 /// How long the start waits for the saved state. The file of a large fleet takes a second or two; a
-/// disk that takes longer is in trouble, and monitoring matters more.
+/// disk that takes longer has a problem, and monitoring matters more.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the parts are built from.
@@ -55,7 +57,7 @@ pub(super) struct Parts {
 /// When HTTPS to the receivers cannot be set up.
 pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let mut store = Store::start(info.settings.state.path.clone(), clock::boot_id());
-    // The saved state is of use only for pairs that are known, so discovery comes first.
+    // The saved state is restored for known pairs only, so discovery comes before the restore.
     let ((restored, documents), found) = tokio::join!(
         store.load(RESTORE_TIMEOUT),
         discovery::query_once(&info.settings)
@@ -68,18 +70,9 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     monitor.note_sources(watched.sources(), anchor.mono);
     let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
 
-    let notify = &watched.settings.notify;
     let context = message_context(&info.local_addr.into(), info.has_web_config);
-    let dispatcher = Dispatcher::new(notify, context.clone(), Timing::default())?;
-    let (delivered, deliveries) = mpsc::channel(DELIVERY_QUEUE);
-    let periodic_senders = PeriodicSenders::start(
-        notify,
-        context,
-        Timing::default(),
-        snapshots.clone(),
-        delivered,
-    )?;
-    log::check_receivers(notify);
+    let delivery = Delivery::start(&watched.settings.notify, context, &snapshots)?;
+    log::check_receivers(&watched.settings.notify);
     log::started(info.local_addr, &watched.topology, &watched.settings);
 
     let (poll_events, polls) = mpsc::channel(EVENT_QUEUE);
@@ -93,8 +86,8 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         monitor,
         poller,
         discovery,
-        dispatcher,
-        periodic_senders,
+        dispatcher: delivery.dispatcher,
+        periodic_senders: delivery.periodic_senders,
         watched,
         store,
         publish,
@@ -109,10 +102,40 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         events: Events {
             polls,
             discoveries,
-            deliveries,
+            deliveries: delivery.events,
         },
         snapshots,
         refresh,
         store_status,
     })
+}
+
+/// The parts that send notifications.
+struct Delivery {
+    dispatcher: Dispatcher,
+    periodic_senders: PeriodicSenders,
+    /// Results of the periodic senders.
+    events: mpsc::Receiver<DeliveryEvent>,
+}
+
+impl Delivery {
+    fn start(
+        settings: &NotifySettings,
+        context: MessageContext,
+        snapshots: &watch::Receiver<Arc<FleetSnapshot>>,
+    ) -> Result<Self, HttpError> {
+        let timing = Timing::default();
+        let (sender, events) = mpsc::channel(DELIVERY_QUEUE);
+        Ok(Self {
+            dispatcher: Dispatcher::new(settings, context.clone(), timing)?,
+            periodic_senders: PeriodicSenders::start(
+                settings,
+                context,
+                timing,
+                snapshots.clone(),
+                sender,
+            )?,
+            events,
+        })
+    }
 }

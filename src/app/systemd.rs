@@ -1,7 +1,7 @@
 //! Notifications to systemd by the protocol of `sd_notify(3)`: ready, reloading, stopping, alive.
 //!
-//! Without `NOTIFY_SOCKET` in the environment nothing is sent. The socket never blocks: a systemd
-//! that does not read must not hold up the core.
+//! Without `NOTIFY_SOCKET` in the environment nothing is sent. The socket never blocks, so that a
+//! systemd that does not read cannot delay the core.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;
@@ -20,14 +20,14 @@ const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 /// How long systemd waits for a keep-alive message, in microseconds, ...
 const WATCHDOG_VARIABLE: &str = "WATCHDOG_USEC";
 
-/// ... and from which process; from any if it is not set.
+/// ... and the process that it must come from; any process if it is not set.
 const WATCHDOG_PROCESS_VARIABLE: &str = "WATCHDOG_PID";
 
 /// Keep-alive messages within the time that systemd waits for one: `sd_watchdog_enabled(3)`
 /// recommends two.
-const SIGNS_PER_INTERVAL: f64 = 2.0;
+const MESSAGES_PER_INTERVAL: f64 = 2.0;
 
-/// After a message that could not be sent, the next attempt is sooner: so many in the interval.
+/// Attempts within that time after a message that could not be sent: sooner than usual.
 const RETRIES_PER_INTERVAL: f64 = 10.0;
 
 /// Notifies systemd. Cheap to clone.
@@ -108,7 +108,7 @@ impl Notifier {
     }
 }
 
-/// A reload that is under way.
+/// A reload in progress.
 #[derive(Debug)]
 pub(super) struct Reloading {
     notifier: Notifier,
@@ -120,8 +120,8 @@ impl Drop for Reloading {
     }
 }
 
-/// Sends keep-alive messages for the loop that calls it: a loop that is stuck sends none, and systemd
-/// restarts the service.
+/// Sends keep-alive messages for the loop that calls it: a loop that is stuck sends none, and
+/// systemd restarts the service.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     notifier: Notifier,
@@ -150,11 +150,14 @@ impl Watchdog {
 
     /// Sends a message if one is due.
     pub(super) fn alive(&mut self, now: Timestamp) {
-        let Some(interval) = self.interval.filter(|_| now >= self.due) else {
+        let Some(interval) = self.interval else {
             return;
         };
+        if now < self.due {
+            return;
+        }
         let parts = if self.notifier.alive() {
-            SIGNS_PER_INTERVAL
+            MESSAGES_PER_INTERVAL
         } else {
             RETRIES_PER_INTERVAL
         };
@@ -164,11 +167,16 @@ impl Watchdog {
 
 /// How long systemd waits for a message of the process `own`; `None` when it does not.
 fn interval(micros: Option<&str>, process: Option<&str>, own: u32) -> Option<Span> {
-    if process.is_some_and(|process| process.parse() != Ok(own)) {
+    if let Some(process) = process
+        && process.parse() != Ok(own)
+    {
         return None;
     }
     let nanos = micros?.parse::<i64>().ok()?.checked_mul(1000)?;
-    (nanos > 0).then(|| Span::from_nanos(nanos))
+    if nanos <= 0 {
+        return None;
+    }
+    Some(Span::from_nanos(nanos))
 }
 
 #[cfg(test)]
@@ -194,7 +202,7 @@ mod tests {
     }
 
     impl Listener {
-        fn heard(&self) -> Option<String> {
+        fn received(&self) -> Option<String> {
             let mut buffer = [0; 256];
             let length = self.socket.recv(&mut buffer).ok()?;
             Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
@@ -209,9 +217,9 @@ mod tests {
     fn each_message_is_one_datagram() {
         let listener = listener();
         listener.notifier.ready();
-        assert_eq!(listener.heard().unwrap(), "READY=1");
+        assert_eq!(listener.received().unwrap(), "READY=1");
         let reloading = listener.notifier.reloading();
-        let text = listener.heard().unwrap();
+        let text = listener.received().unwrap();
         assert!(
             text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
                 .unwrap()
@@ -219,15 +227,15 @@ mod tests {
                 .unwrap()
                 > 0
         );
-        assert_eq!(listener.heard(), None);
+        assert_eq!(listener.received(), None);
         drop(reloading);
-        assert_eq!(listener.heard().unwrap(), "READY=1");
+        assert_eq!(listener.received().unwrap(), "READY=1");
         listener.notifier.stopping();
-        assert_eq!(listener.heard().unwrap(), "STOPPING=1\nSTATUS=draining");
+        assert_eq!(listener.received().unwrap(), "STOPPING=1\nSTATUS=draining");
     }
 
     #[test]
-    fn an_abstract_name_stands_behind_an_at_sign() {
+    fn an_abstract_socket_name_begins_with_an_at_sign() {
         let name = format!("redis-cross-dc-exporter-test-{}", std::process::id());
         let socket =
             UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
@@ -242,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sign_of_life_is_given_twice_in_the_interval() {
+    fn a_keep_alive_message_is_sent_twice_in_the_interval() {
         let listener = listener();
         let interval = Some(Span::from_secs(30));
         let mut watchdog = Watchdog {
@@ -250,17 +258,17 @@ mod tests {
             interval,
             due: seconds(0),
         };
-        let signs: Vec<i64> = (100..160)
+        let sent_at: Vec<i64> = (100..160)
             .filter(|at| {
                 watchdog.alive(seconds(*at));
-                listener.heard().is_some()
+                listener.received().is_some()
             })
             .collect();
-        assert_eq!(signs, [100, 115, 130, 145]);
+        assert_eq!(sent_at, [100, 115, 130, 145]);
     }
 
     #[test]
-    fn a_sign_that_is_not_heard_is_tried_again_soon() {
+    fn a_keep_alive_message_that_fails_is_repeated_soon() {
         let Listener {
             socket, notifier, ..
         } = listener();
@@ -275,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_says_who_is_watched_and_for_how_long() {
+    fn the_watchdog_interval_comes_from_the_environment() {
         let cases = [
             (Some("30000000"), None, Some(Span::from_secs(30))),
             (Some("30000000"), Some("7"), Some(Span::from_secs(30))),

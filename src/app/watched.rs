@@ -25,14 +25,14 @@ pub(super) struct Watched {
 
 /// What the answer of a discovery source's reporter changes.
 pub(super) struct WatchedChange {
-    /// Another topology is in force.
+    /// Whether the topology has changed.
     pub(super) topology_changed: bool,
     /// How the sources are now, if anything about them changed.
     pub(super) sources: Option<Vec<SourceHealth>>,
 }
 
 impl Watched {
-    /// What `settings` name, with nothing discovered yet.
+    /// The pairs of `settings`, with nothing discovered yet.
     fn new(settings: Settings) -> Self {
         let topology = Topology::from_settings(&settings);
         let discovered = Discovered::new(&settings);
@@ -45,19 +45,19 @@ impl Watched {
         }
     }
 
-    /// What `settings` name, in the roles that were `kept`, and what the first answers of the
-    /// discovery sources add, which know the roles themselves.
+    /// The pairs of `settings` in the roles that were `saved`, and those that the first answers of
+    /// the discovery sources add, which contain the roles.
     pub(super) fn discover(
         settings: Settings,
-        kept: &SavedState,
+        saved: &SavedState,
         answers: Vec<DiscoveryEvent>,
         now: Timestamp,
     ) -> Self {
         let mut watched = Self::new(settings);
         watched.masters = ObservedMasters::from_saved(
             &watched.settings.pairs,
-            |server| kept.was_top(server),
-            |name, server| kept.was_replica(name, server),
+            |server| saved.was_top(server),
+            |name, server| saved.was_replica(name, server),
         );
         watched.rebuild();
         for answer in answers {
@@ -84,13 +84,18 @@ impl Watched {
             log::discovered(update.reporters, change);
         }
         let topology_changed = !update.changes.is_empty() && self.rebuild_and_compare();
+        let sources = if update.health_changed {
+            Some(self.sources())
+        } else {
+            None
+        };
         WatchedChange {
             topology_changed,
-            sources: update.health_changed.then(|| self.sources()),
+            sources,
         }
     }
 
-    /// Follows a server that took over from another one; whether that changes anything.
+    /// Follows a server that took over from another one. Returns whether that changes the topology.
     pub(super) fn follow(&mut self, promotion: &Promotion) -> bool {
         self.masters
             .follow(&self.entries(), &promotion.pair, &promotion.to);
@@ -119,7 +124,7 @@ impl Watched {
         sources
     }
 
-    /// Makes the topology again; whether it is another one.
+    /// Builds the topology again. Returns whether it has changed.
     fn rebuild_and_compare(&mut self) -> bool {
         let before = self.topology.clone();
         self.rebuild();

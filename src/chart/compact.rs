@@ -1,4 +1,4 @@
-//! A non-negative number in two bytes, as precise as a chart needs it.
+//! Compact numbers: a non-negative number in two bytes, as precise as a chart needs it.
 
 /// A non-negative number, or none, in two bytes: exact up to 2047, above that with a relative error
 /// below 1/1024.
@@ -18,16 +18,20 @@ impl CompactValue {
 
     /// The largest code's number at or below `value`: a lower bound stays one.
     pub(super) fn down(value: Option<u64>) -> Self {
-        value.map_or(Self::NONE, |value| Self::encode(value).0)
+        match value {
+            Some(value) => Self::encode(value).0,
+            None => Self::NONE,
+        }
     }
 
     /// The smallest code's number at or above `value`: an upper bound stays one.
     pub(super) fn up(value: Option<u64>) -> Self {
-        let Some((code, exact)) = value.map(Self::encode) else {
+        let Some(value) = value else {
             return Self::NONE;
         };
+        let (below, is_exact) = Self::encode(value);
         // The next code is the next number, also across a power of two.
-        if exact { code } else { Self(code.0 + 1) }
+        if is_exact { below } else { Self(below.0 + 1) }
     }
 
     /// The code, as it is saved.
@@ -68,7 +72,7 @@ impl CompactValue {
 }
 
 /// The lowest sixteen bits.
-#[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
+#[expect(clippy::cast_possible_truncation, reason = "truncation is its purpose")]
 const fn low_bits(value: u64) -> u16 {
     value as u16
 }

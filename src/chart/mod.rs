@@ -59,12 +59,12 @@ impl PairChart {
         }
     }
 
-    /// The step of the finest tier: phases differ within it.
+    /// The step of the finest tier. The phases of charts differ within it.
     pub const fn finest_step() -> Span {
         FINEST_STEP
     }
 
-    /// Adds what is true at `now`.
+    /// Adds the assessment at `now`.
     pub fn record(&mut self, assessment: &Assessment, now: Timestamp) {
         self.add(ChartPoint::from_assessment(assessment), now);
     }
@@ -75,8 +75,10 @@ impl PairChart {
             return;
         }
         let too_many = self.changes.len().saturating_sub(MAX_CHANGES - 1);
-        let kept = self.changes.iter().skip(too_many).cloned();
-        self.changes = kept.chain([entered]).collect();
+        let mut changes = self.changes.to_vec();
+        changes.drain(..too_many);
+        changes.push(entered);
+        self.changes = changes.into();
     }
 
     /// Adds that nothing was observed from `at` on: the state is unknown, for this reason.
@@ -93,10 +95,11 @@ impl PairChart {
 
     /// The state that the pair entered last.
     pub fn last_state(&self) -> Option<PairState> {
-        self.changes.last().map(|change| change.state)
+        let last = self.changes.last()?;
+        Some(last.state)
     }
 
-    /// Adds a point to the finest tier. A point that this closes goes on to the next tier, at the
+    /// Adds a point to the finest tier. A point that this closes is added to the next tier, at the
     /// instant at which it began.
     fn add(&mut self, mut point: ChartPoint, mut at: Timestamp) {
         for tier in &mut self.tiers {
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peak_of_one_second_is_seen_in_every_tier() {
+    fn a_peak_of_one_second_is_visible_in_every_tier() {
         let chart = filled(1000, |second| if second == 431 { 9000 } else { 2 });
         let now = at(1_000_000);
         for ago in [900, 7200, 86400] {
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pair_costs_is_bounded() {
+    fn the_memory_of_a_pair_is_bounded() {
         let bytes: usize = TIERS
             .iter()
             .map(|(_, most)| most * size_of::<ChartPoint>())

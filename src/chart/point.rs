@@ -1,4 +1,4 @@
-//! One step of a chart: what was true of a pair during some seconds or minutes.
+//! A point of a chart: what was true of a pair during one step of some seconds or minutes.
 
 use super::compact::CompactValue;
 use crate::model::{Bytes, Span};
@@ -57,13 +57,13 @@ impl ChartPoint {
     pub(super) fn from_assessment(assessment: &Assessment) -> Self {
         let lag = assessment.lag;
         let estimate = micros(lag.estimate);
-        let bytes = assessment.bytes.estimate.map(Bytes::get);
+        let bytes = assessment.bytes.estimate;
         Self {
             lag_min: CompactValue::down(estimate),
             lag_max: CompactValue::up(estimate),
             lag_lower: CompactValue::down(micros(lag.lower)),
             lag_upper: CompactValue::up(micros(lag.upper)),
-            bytes_max: CompactValue::up(bytes),
+            bytes_max: CompactValue::up(bytes.map(Bytes::get)),
             state: Some(assessment.state),
         }
     }
@@ -73,18 +73,13 @@ impl ChartPoint {
         let (Some(state), Some(other_state)) = (self.state, other.state) else {
             return if self.state.is_none() { other } else { self };
         };
-        let state = if attention(other_state) < attention(state) {
-            other_state
-        } else {
-            state
-        };
         Self {
             lag_min: self.lag_min.min(other.lag_min),
             lag_max: highest(self.lag_max, other.lag_max),
             lag_lower: if_both(self.lag_lower, other.lag_lower, Ord::min),
             lag_upper: if_both(self.lag_upper, other.lag_upper, Ord::max),
             bytes_max: highest(self.bytes_max, other.bytes_max),
-            state: Some(state),
+            state: Some(more_urgent(state, other_state)),
         }
     }
 
@@ -112,12 +107,21 @@ impl ChartPoint {
 
     /// The highest estimate of the bytes behind; `None` when there was none.
     pub fn bytes_max(&self) -> Option<Bytes> {
-        self.bytes_max.get().map(Bytes::new)
+        let bytes = self.bytes_max.get()?;
+        Some(Bytes::new(bytes))
     }
 
     /// The state that most deserves attention; `None` when the pair was not observed.
     pub const fn state(&self) -> Option<PairState> {
         self.state
+    }
+}
+
+fn more_urgent(state: PairState, other: PairState) -> PairState {
+    if attention(other) < attention(state) {
+        other
+    } else {
+        state
     }
 }
 
@@ -218,7 +222,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_point_is_as_small_as_the_limits_say() {
+    fn a_point_takes_twelve_bytes() {
         assert_eq!(size_of::<ChartPoint>(), 12);
     }
 }

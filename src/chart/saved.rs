@@ -1,4 +1,4 @@
-//! The charts of a pair as a document, so that they survive a restart.
+//! The charts of a pair as a document, so that they survive a restart of the exporter.
 //!
 //! The points of a tier are written as base64, eleven bytes a point: its five numbers (big-endian
 //! codes of `CompactValue`) and its state as an index into the document's own list of labels, so
@@ -58,9 +58,13 @@ impl PairChart {
     /// The body of the chart's document, written at `now`.
     pub fn to_document_body(&self, now: Timestamp) -> String {
         let states = PairState::ALL.map(|state| state.label().to_owned());
+        let mut tiers = Vec::new();
+        for tier in &self.tiers {
+            tiers.extend(TierRecord::new(tier));
+        }
         let record = ChartRecord {
             states: states.into(),
-            tiers: self.tiers.iter().filter_map(TierRecord::new).collect(),
+            tiers,
             changes: self.changes.iter().map(ChangeRecord::new).collect(),
             at: now,
         };
@@ -112,13 +116,15 @@ impl ChartRecord {
 
     fn past_changes(&self, shift: &ClockShift) -> Vec<PastState> {
         let too_many = self.changes.len().saturating_sub(MAX_CHANGES);
-        let changes = self.changes.iter().skip(too_many);
-        let past = changes.map(|change| PastState {
-            at: shift.past(change.at),
-            state: state_of_label(&change.state),
-            reason: change.reason.as_str().into(),
-        });
-        past.collect()
+        let mut past = Vec::new();
+        for change in self.changes.iter().skip(too_many) {
+            past.push(PastState {
+                at: shift.past(change.at),
+                state: state_of_label(&change.state),
+                reason: change.reason.as_str().into(),
+            });
+        }
+        past
     }
 }
 
@@ -129,8 +135,10 @@ impl TierRecord {
         let mut bytes = Vec::new();
         for (_, point) in tier.points() {
             let (numbers, state) = point.parts();
-            bytes.extend(numbers.into_iter().flat_map(u16::to_be_bytes));
-            bytes.push(state.map_or(NO_STATE, index_of_state));
+            for number in numbers {
+                bytes.extend(number.to_be_bytes());
+            }
+            bytes.push(index_of_state(state));
         }
         Some(Self {
             step: tier.step(),
@@ -146,8 +154,11 @@ impl TierRecord {
         let (points, []) = bytes.as_chunks::<POINT_BYTES>() else {
             return Err("a part of a point is missing".to_owned());
         };
-        let points = points.iter().map(|point| decode_point(point, labels));
-        Ok(points.collect())
+        let mut decoded = Vec::with_capacity(points.len());
+        for point in points {
+            decoded.push(decode_point(point, labels));
+        }
+        Ok(decoded)
     }
 }
 
@@ -164,11 +175,13 @@ fn decode_point(bytes: &[u8; POINT_BYTES], labels: &[String]) -> ChartPoint {
 }
 
 /// The index of a state in the list of labels that is saved.
-fn index_of_state(state: PairState) -> u8 {
-    let index = PairState::ALL.iter().position(|known| *known == state);
-    index
-        .and_then(|index| u8::try_from(index).ok())
-        .unwrap_or(NO_STATE)
+fn index_of_state(state: Option<PairState>) -> u8 {
+    for (index, known) in (0_u8..).zip(PairState::ALL) {
+        if state == Some(known) {
+            return index;
+        }
+    }
+    NO_STATE
 }
 
 /// The state with this label; unknown where this version has no such state.
@@ -228,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_goes_on_after_a_restart_and_the_time_between_is_unknown() {
+    fn a_chart_continues_after_a_restart_and_the_time_between_is_unknown() {
         let phase = Span::from_millis(1234);
         let mut before = PairChart::new(phase);
         watched(&mut before, 0, 2000);
@@ -266,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_what_was_written_in_every_tier() {
+    fn every_tier_is_restored_as_it_was_saved() {
         let mut before = PairChart::new(Span::ZERO);
         watched(&mut before, 0, 90_000);
         let body = before.to_document_body(at(90_000));
@@ -295,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_and_other_words_are_unknown() {
+    fn a_damaged_document_is_refused_and_other_labels_are_unknown() {
         let empty = PairChart::new(Span::ZERO);
         for body in ["", "[]", "{}"] {
             assert!(empty.restored(body, &shift(10, 0)).is_err(), "{body}");

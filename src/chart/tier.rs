@@ -1,4 +1,4 @@
-//! One tier of a chart: points of one length, up to a fixed number.
+//! One tier of a chart: a bounded number of points of the same length.
 
 use std::sync::Arc;
 
@@ -41,10 +41,9 @@ impl ChartTier {
             return tier;
         };
         let first = self.number_at(begin + self.step.half());
-        let length = i64::try_from(closed.len()).unwrap_or(i64::MAX);
         let too_many = closed.len().saturating_sub(self.capacity);
-        tier.closed = closed.iter().skip(too_many).copied().collect();
-        tier.open_number = Some(first.saturating_add(length));
+        tier.closed = closed.get(too_many..).unwrap_or_default().into();
+        tier.open_number = Some(first.saturating_add(step_count(closed)));
         tier.open = *open;
         tier
     }
@@ -61,12 +60,11 @@ impl ChartTier {
 
     /// The points, oldest first and the open one last, each with the beginning of its step.
     pub fn points(&self) -> impl Iterator<Item = (Timestamp, ChartPoint)> {
-        let length = i64::try_from(self.closed.len()).unwrap_or(i64::MAX);
-        let first = self.open_number.unwrap_or(0) - length;
+        let first = self.open_number.unwrap_or(0) - step_count(&self.closed);
         let open = self.open_number.map(|_| self.open);
         let all = self.closed.iter().copied().chain(open);
-        all.zip(first..)
-            .map(|(point, number)| (self.begin_of(number), point))
+        let numbered = (first..).zip(all);
+        numbered.map(|(number, point)| (self.begin_of(number), point))
     }
 
     /// Adds what was true at `at`, or during a finer step that began then. Returns the open point
@@ -92,14 +90,18 @@ impl ChartTier {
 
     /// Closes the open point and adds unobserved ones after it, `steps` points together.
     fn close(&mut self, steps: usize) {
-        let added = steps.min(self.capacity);
-        // After a long absence only unobserved points remain: the open one is too old.
-        let opens = usize::from(steps <= self.capacity);
-        let open = std::iter::repeat_n(self.open, opens);
-        let unobserved = std::iter::repeat_n(ChartPoint::UNOBSERVED, added - opens);
-        let too_many = (self.closed.len() + added).saturating_sub(self.capacity);
-        let kept = self.closed.iter().skip(too_many).copied();
-        self.closed = kept.chain(open).chain(unobserved).collect();
+        if steps > self.capacity {
+            // After a long absence only unobserved points remain: the open one is too old.
+            self.closed = vec![ChartPoint::UNOBSERVED; self.capacity].into();
+            return;
+        }
+        let length = self.closed.len() + steps;
+        let too_many = length.saturating_sub(self.capacity);
+        let mut closed = Vec::with_capacity(length - too_many);
+        closed.extend_from_slice(self.closed.get(too_many..).unwrap_or_default());
+        closed.push(self.open);
+        closed.resize(length - too_many, ChartPoint::UNOBSERVED);
+        self.closed = closed.into();
     }
 
     /// A clone to which the open point of a finer tier is added.
@@ -122,6 +124,11 @@ impl ChartTier {
     fn begin_of(&self, number: i64) -> Timestamp {
         Timestamp::from_nanos(number.saturating_mul(self.step.as_nanos())) - self.phase
     }
+}
+
+/// How many steps these points cover.
+fn step_count(points: &[ChartPoint]) -> i64 {
+    i64::try_from(points.len()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -163,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_is_a_gap_and_a_long_one_all_that_is_left() {
+    fn an_absence_is_a_gap_and_a_long_one_leaves_nothing_else() {
         let mut tier = ChartTier::new(STEP, 3, Span::ZERO);
         tier.add(streaming(1), at(10));
         tier.add(streaming(2), at(25));

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_stand_before_or_behind_the_command() {
+    fn flags_may_be_before_or_after_the_command() {
         for line in [
             ["x", "--config.file", "a.yml", "check"],
             ["x", "check", "--config.file", "a.yml"],

@@ -11,7 +11,7 @@ pub(super) enum Exit {
     Failed,
     /// `check`: critical.
     Critical,
-    /// `check`: unknown. A usage error of `check` is this, too, because Nagios knows no code above 3.
+    /// `check`: unknown. A usage error of `check` is this, too, because Nagios has no code above 3.
     Unknown,
     /// The command line or the configuration is wrong.
     Usage,

@@ -8,6 +8,10 @@ use crate::config::{Environment, ListenAddress, SecretSource};
 use crate::http_client::{ExporterAccess, HttpClient, HttpTimeouts, ServerTrust};
 use crate::model::Secret;
 
+/// Why a query failed with status 401, and what the user has to do.
+pub(super) const LOGIN_REQUIRED: &str =
+    "it asks for a user and a password: give --exporter.username and --exporter.password-file";
+
 /// A running exporter and how to query it.
 pub(super) struct Exporter {
     /// Its base URL, without a slash at the end.
@@ -34,33 +38,47 @@ impl Exporter {
     }
 }
 
+/// The credentials for the exporter, and the authorities that it is trusted by.
 fn access(url: &str, args: &ExporterArgs) -> Result<ExporterAccess, String> {
-    let is_https = url
-        .get(..8)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"));
-    let trust = match (&args.ca_file, args.insecure_skip_verify) {
-        (_, true) => ServerTrust::Anybody,
-        (Some(path), false) => ServerTrust::Authorities(read(path)?.reveal().as_bytes().to_vec()),
-        (None, false) if is_https => ServerTrust::System,
-        (None, false) => ServerTrust::Nobody,
-    };
-    let login = match (&args.username, &args.password_file) {
-        (Some(user), Some(path)) => Some((user.clone(), read(path)?)),
-        _ => None,
-    };
-    let identity = match (&args.cert_file, &args.key_file) {
-        (Some(cert), Some(key)) => Some(Secret::new(format!(
-            "{}\n{}\n",
-            read(cert)?.reveal(),
-            read(key)?.reveal()
-        ))),
-        _ => None,
-    };
     Ok(ExporterAccess {
-        login,
-        trust,
-        identity,
+        trust: trust(url, args)?,
+        login: login(args)?,
+        identity: identity(args)?,
     })
+}
+
+fn trust(url: &str, args: &ExporterArgs) -> Result<ServerTrust, String> {
+    if args.insecure_skip_verify {
+        return Ok(ServerTrust::Anybody);
+    }
+    if let Some(path) = &args.ca_file {
+        let authorities = read(path)?.reveal().as_bytes().to_vec();
+        return Ok(ServerTrust::Authorities(authorities));
+    }
+    let scheme = url.get(..8).unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("https://") {
+        Ok(ServerTrust::System)
+    } else {
+        Ok(ServerTrust::Nobody)
+    }
+}
+
+fn login(args: &ExporterArgs) -> Result<Option<(String, Secret)>, String> {
+    let (Some(user), Some(path)) = (&args.username, &args.password_file) else {
+        return Ok(None);
+    };
+    Ok(Some((user.clone(), read(path)?)))
+}
+
+/// This client's certificate and its key, as one PEM text.
+fn identity(args: &ExporterArgs) -> Result<Option<Secret>, String> {
+    let (Some(cert_file), Some(key_file)) = (&args.cert_file, &args.key_file) else {
+        return Ok(None);
+    };
+    let cert = read(cert_file)?;
+    let key = read(key_file)?;
+    let pem = format!("{}\n{}\n", cert.reveal(), key.reveal());
+    Ok(Some(Secret::new(pem)))
 }
 
 /// A small text file, without the white space around it.
@@ -74,10 +92,7 @@ fn exporter_url(global: &Global, args: &ExporterArgs) -> Result<String, String> 
     let Some(url) = &args.url else {
         return Ok(format!("http://{}", listen_address(global).reachable()));
     };
-    let authority = url.split_once("://").map_or("", |(_, rest)| {
-        rest.split(['/', '?', '#']).next().unwrap_or_default()
-    });
-    if authority.contains('@') {
+    if has_user(url) {
         return Err(
             "The user and password do not belong into --exporter.url, where every process of this machine can \
                     read them: give --exporter.username and --exporter.password-file."
@@ -87,13 +102,23 @@ fn exporter_url(global: &Global, args: &ExporterArgs) -> Result<String, String> 
     Ok(url.trim_end_matches('/').to_owned())
 }
 
+/// Whether the URL has a user or a password before its host.
+fn has_user(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next();
+    authority.is_some_and(|authority| authority.contains('@'))
+}
+
 /// Where an exporter with this command line listens: the flag overrides the file. Without a file
 /// that can be read it is the default.
 fn listen_address(global: &Global) -> ListenAddress {
-    let flag = global.listen_address.clone();
+    if let Some(flag) = &global.listen_address {
+        return flag.clone();
+    }
     let environment = Environment::from_os(std::env::vars_os());
-    let of_file = || crate::config::listen_address(&global.config_file, &environment);
-    flag.or_else(of_file).unwrap_or_default()
+    crate::config::listen_address(&global.config_file, &environment).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -155,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_said_before_anything_is_asked() {
+    fn unusable_credentials_are_refused_before_any_query() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, "hunter2").unwrap();

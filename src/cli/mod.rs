@@ -60,7 +60,7 @@ fn dispatch(cli: Cli) -> Exit {
 /// Prints what is wrong with the command line, or the help that was asked for. A usage error is 64,
 /// and 3 (unknown) of `check`: clap's own 2 means critical to Nagios.
 fn usage(error: &clap::Error) -> Exit {
-    // Fails only where the terminal is gone, and then there is nobody to report it to.
+    // Fails only where the terminal is gone, and then there is nowhere to report it.
     let _ = error.print();
     let is_check = std::env::args().any(|arg| arg == "check");
     match error.kind() {
@@ -70,8 +70,7 @@ fn usage(error: &clap::Error) -> Exit {
     }
 }
 
-/// The settings of the configuration file, overridden by flags. What is wrong with the file has been
-/// printed when it is refused.
+/// The settings of the configuration file, overridden by flags. An error has been printed already.
 fn load_settings(global: &Global) -> Result<Settings, Exit> {
     let loaded = load_config(global)?;
     Ok(loaded.settings)
@@ -80,30 +79,31 @@ fn load_settings(global: &Global) -> Result<Settings, Exit> {
 /// Like [`load_settings`], with the files that the configuration names.
 fn load_config(global: &Global) -> Result<Loaded, Exit> {
     let environment = Environment::from_os(std::env::vars_os());
-    let loaded = crate::config::load(&global.config_file, &environment);
-    let mut loaded = loaded.map_err(|errors| {
-        complain(&format!(
-            "The configuration {} is not usable:\n{errors}",
-            global.config_file.display()
-        ));
-        Exit::Usage
-    })?;
+    let mut loaded = match crate::config::load(&global.config_file, &environment) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            let path = global.config_file.display();
+            complain(&format!(
+                "The configuration {path} is not usable:\n{errors}"
+            ));
+            return Err(Exit::Usage);
+        }
+    };
     if let Some(flag) = &global.listen_address {
         loaded.settings.listen_address = flag.clone();
     }
     Ok(loaded)
 }
 
-/// The web configuration where one is given. What is wrong with it has been printed when it is
-/// refused.
+/// The web configuration where one is given. An error has been printed already.
 fn load_web_config(global: &Global) -> Result<Option<WebConfig>, Exit> {
     let Some(path) = &global.web_config_file else {
         return Ok(None);
     };
-    let loaded = WebConfig::load(path.clone());
-    loaded
-        .map(Some)
-        .map_err(|errors| refuse_web_config(path, &errors))
+    match WebConfig::load(path.clone()) {
+        Ok(config) => Ok(Some(config)),
+        Err(errors) => Err(refuse_web_config(path, &errors)),
+    }
 }
 
 /// Checks the web configuration where one is given, without the files that it names.
@@ -127,9 +127,14 @@ fn refuse_web_config(path: &Path, errors: &ConfigErrors) -> Exit {
 
 /// Runs `work` on a new runtime.
 fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        complain(&format!("The program cannot start its threads: {error}. Check the limits on processes (ulimit -u)."));
-        Exit::Failed
-    })?;
-    Ok(runtime.block_on(work))
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    match builder.enable_all().build() {
+        Ok(runtime) => Ok(runtime.block_on(work)),
+        Err(error) => {
+            complain(&format!(
+                "The program cannot start its threads: {error}. Check the limits on processes (ulimit -u)."
+            ));
+            Err(Exit::Failed)
+        }
+    }
 }

@@ -3,7 +3,8 @@
 
 use std::io::Write;
 
-use clap::CommandFactory;
+use clap::builder::StyledStr;
+use clap::{Arg, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
@@ -123,40 +124,39 @@ fn page() -> std::io::Result<Vec<u8>> {
 fn commands(roff: &mut Roff) {
     roff.control("SH", ["COMMANDS"]);
     let cli = Cli::command();
-    for command in cli
-        .get_subcommands()
-        .filter(|command| !command.is_hide_set())
-    {
+    for command in cli.get_subcommands() {
+        if command.is_hide_set() {
+            continue;
+        }
         roff.control("SS", [command.get_name()]);
-        roff.text([roman(
-            command
-                .get_about()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-        )]);
-        for argument in command
-            .get_arguments()
-            .filter(|argument| !argument.is_hide_set())
-        {
-            let flag = argument
-                .get_long()
-                .map(|long| format!("--{long}"))
-                .unwrap_or_default();
-            let value = argument
-                .get_action()
-                .takes_values()
-                .then(|| argument.get_value_names())
-                .flatten();
-            let value = value
-                .map(|names| format!(" {}", names.join(" ")))
-                .unwrap_or_default();
-            let help = argument
-                .get_help()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            entry(roff, &[bold(flag), italic(value)], &help);
+        roff.text([roman(text_of(command.get_about()))]);
+        for argument in command.get_arguments() {
+            if !argument.is_hide_set() {
+                let term = [bold(flag_of(argument)), italic(value_of(argument))];
+                entry(roff, &term, &text_of(argument.get_help()));
+            }
         }
     }
+}
+
+/// `--flag`; empty for an argument without a flag.
+fn flag_of(argument: &Arg) -> String {
+    match argument.get_long() {
+        Some(long) => format!("--{long}"),
+        None => String::new(),
+    }
+}
+
+/// The names of an argument's values, after a space; empty where it takes none.
+fn value_of(argument: &Arg) -> String {
+    match argument.get_value_names() {
+        Some(names) if argument.get_action().takes_values() => format!(" {}", names.join(" ")),
+        _ => String::new(),
+    }
+}
+
+fn text_of(help: Option<&StyledStr>) -> String {
+    help.map(ToString::to_string).unwrap_or_default()
 }
 
 fn entry(roff: &mut Roff, term: &[clap_mangen::roff::Inline], text: &str) {

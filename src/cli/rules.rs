@@ -12,9 +12,10 @@ pub(super) fn rules(global: &Global, args: &RulesArgs) -> Exit {
         Err(exit) => return exit,
     };
     let links = Links::new(&settings, args.external_url.as_deref());
-    let groups = args
-        .group
-        .map_or_else(|| Group::ALL.to_vec(), |group| vec![group.into()]);
+    let groups = match args.group {
+        Some(group) => vec![group.into()],
+        None => Group::ALL.to_vec(),
+    };
     let text = crate::rules::rule_file(&settings, &links, &groups, args.format.into());
     say(text.trim_end());
     Exit::Ok

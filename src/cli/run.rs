@@ -41,23 +41,12 @@ async fn serve(
     global: &Global,
     log: Log,
 ) -> Result<(), StartError> {
-    let path = global.config_file.clone();
-    let flag = global.listen_address.clone();
-    let load: LoadSettings = Box::new(move || {
-        let environment = Environment::from_os(std::env::vars_os());
-        let mut loaded = crate::config::load(&path, &environment)?;
-        if let Some(flag) = &flag {
-            loaded.settings.listen_address = flag.clone();
-        }
-        warn_of_unusable_files(loaded.files);
-        Ok(loaded.settings)
-    });
-    let app = App::bind(loaded.settings, web, load)?;
+    let app = App::bind(loaded.settings, web, reload_from(global))?;
     warn_of_unusable_files(loaded.files);
     // On the heap: it holds everything that the exporter is.
     Box::pin(app.run(|control| {
         tokio::spawn(log.follow());
-        // Here, not in the task: until it is asked for, SIGHUP ends the process.
+        // Installed here, not in the task: until then SIGHUP ends the process.
         let kinds = [
             SignalKind::hangup(),
             SignalKind::terminate(),
@@ -72,6 +61,21 @@ async fn serve(
         tokio::spawn(follow_signals(control, [hangup, terminate, interrupt]));
     }))
     .await
+}
+
+/// Loads the configuration again, for a reload; the flags override it again.
+fn reload_from(global: &Global) -> LoadSettings {
+    let path = global.config_file.clone();
+    let flag = global.listen_address.clone();
+    Box::new(move || {
+        let environment = Environment::from_os(std::env::vars_os());
+        let mut loaded = crate::config::load(&path, &environment)?;
+        if let Some(flag) = &flag {
+            loaded.settings.listen_address = flag.clone();
+        }
+        warn_of_unusable_files(loaded.files);
+        Ok(loaded.settings)
+    })
 }
 
 /// Logs a warning for each file of a login or of TLS that cannot be used now; those of receivers
@@ -95,20 +99,19 @@ async fn follow_signals(control: Control, signals: [Signal; 3]) {
     let [mut hangup, mut terminate, mut interrupt] = signals;
     loop {
         tokio::select! {
-            _ = hangup.recv() => {
-                // The signals that end the program must not wait for it.
-                let control = control.clone();
-                tokio::spawn(async move {
-                    // The core logs what a reload comes to, unless it never took the command.
-                    if let Err(error @ (AdminError::Busy | AdminError::NoReply)) = control.reload().await {
-                        warn!(%error, "SIGHUP may be without effect");
-                    }
-                });
-            }
+            // In a task: the signals that end the program must not wait for a reload.
+            _ = hangup.recv() => drop(tokio::spawn(reload(control.clone()))),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
     info!("asked to end: draining");
     control.stop();
+}
+
+async fn reload(control: Control) {
+    // The core logs how a reload ends, unless it never received the command.
+    if let Err(error @ (AdminError::Busy | AdminError::NoReply)) = control.reload().await {
+        warn!(%error, "SIGHUP may be without effect");
+    }
 }

@@ -9,8 +9,9 @@ use super::args::{
 use super::block_on;
 use super::columns::{pad, widths};
 use super::exit::Exit;
-use super::exporter::Exporter;
+use super::exporter::{Exporter, LOGIN_REQUIRED};
 use super::output::{complain, say};
+use crate::clock;
 use crate::config::parse_duration;
 use crate::http_client::{GetError, HttpResponse, HttpTimeouts};
 use crate::report::{
@@ -41,19 +42,18 @@ fn add(global: &Global, args: &SilenceAddArgs) -> Exit {
         Ok(exporter) => exporter,
         Err(sentence) => return usage(&sentence),
     };
-    let ask = async {
-        let body = serde_json::to_vec(&request).map_err(|error| error.to_string())?;
-        let url = format!("{}/api/v1/silences", exporter.url);
-        let answer = exporter
-            .client
-            .post_json(&url, &[], body)
-            .await
-            .map_err(|error| error.to_string())?;
-        made(&answer)
-    };
-    finish(&exporter.url, block_on(ask), |id| {
+    let result = block_on(post(&exporter, &request));
+    finish(&exporter.url, result, |id| {
         format!("{id}\nTo end it: redis-cross-dc-exporter silence expire {id}")
     })
+}
+
+/// Creates the silence; its ID.
+async fn post(exporter: &Exporter, request: &SilenceRequest) -> Result<String, String> {
+    let body = serde_json::to_vec(request).map_err(|error| error.to_string())?;
+    let url = format!("{}/api/v1/silences", exporter.url);
+    let answer = exporter.client.post_json(&url, &[], body).await;
+    silence_id(&answer.map_err(|error| error.to_string())?)
 }
 
 fn expire(global: &Global, args: &SilenceExpireArgs) -> Exit {
@@ -64,16 +64,15 @@ fn expire(global: &Global, args: &SilenceExpireArgs) -> Exit {
     if !args.id.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return usage("A silence is named by 16 hexadecimal digits; silence list shows them.");
     }
-    let ask = async {
-        let url = format!("{}/api/v1/silences/{}", exporter.url, args.id);
-        let answer = exporter
-            .client
-            .delete_json(&url)
-            .await
-            .map_err(|error| error.to_string())?;
-        made(&answer)
-    };
-    finish(&exporter.url, block_on(ask), |id| format!("{id} is over"))
+    let result = block_on(delete(&exporter, &args.id));
+    finish(&exporter.url, result, |id| format!("{id} is over"))
+}
+
+/// Ends the silence; its ID.
+async fn delete(exporter: &Exporter, id: &str) -> Result<String, String> {
+    let url = format!("{}/api/v1/silences/{id}", exporter.url);
+    let answer = exporter.client.delete_json(&url).await;
+    silence_id(&answer.map_err(|error| error.to_string())?)
 }
 
 fn list(global: &Global, args: &SilenceListArgs) -> Exit {
@@ -81,30 +80,28 @@ fn list(global: &Global, args: &SilenceListArgs) -> Exit {
         Ok(exporter) => exporter,
         Err(sentence) => return usage(&sentence),
     };
-    let ask = async {
-        let answer = exporter
-            .client
-            .get_json(&format!("{}/api/v1/silences", exporter.url))
-            .await;
-        let mut report: SilencesReport = answer.map_err(|error| match error {
-            GetError::Status(401) => LOGIN.to_owned(),
-            error => error.to_string(),
-        })?;
-        report
-            .silences
-            .retain(|silence| args.expired || silence.state != "expired");
-        Ok(match args.output {
-            OutputFormat::Table => table(&report),
-            OutputFormat::Json => {
-                serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?
-            }
-        })
-    };
-    finish(&exporter.url, block_on(ask), str::to_owned)
+    let result = block_on(fetch(&exporter, args));
+    finish(&exporter.url, result, str::to_owned)
 }
 
-const LOGIN: &str =
-    "it asks for a user and a password: give --exporter.username and --exporter.password-file";
+/// The list as it is printed.
+async fn fetch(exporter: &Exporter, args: &SilenceListArgs) -> Result<String, String> {
+    let url = format!("{}/api/v1/silences", exporter.url);
+    let mut report: SilencesReport = match exporter.client.get_json(&url).await {
+        Ok(report) => report,
+        Err(GetError::Status(401)) => return Err(LOGIN_REQUIRED.to_owned()),
+        Err(error) => return Err(error.to_string()),
+    };
+    if !args.expired {
+        report.silences.retain(|silence| silence.state != "expired");
+    }
+    match args.output {
+        OutputFormat::Table => Ok(table(&report)),
+        OutputFormat::Json => {
+            serde_json::to_string_pretty(&report).map_err(|error| error.to_string())
+        }
+    }
+}
 
 fn usage(sentence: &str) -> Exit {
     complain(sentence);
@@ -132,61 +129,87 @@ fn finish(
     }
 }
 
-/// The silence's name in the exporter's answer, or its sentence.
-fn made(answer: &HttpResponse) -> Result<String, String> {
-    if answer.status == 401 {
-        return Err(LOGIN.to_owned());
-    }
-    if answer.status == 200 {
-        let made: SilenceMade =
-            serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
-        if let Some(warning) = made.warning {
-            complain(&format!("Warning: {}", visible_line(&warning)));
+/// The silence's ID in the exporter's answer, or the error that it reports.
+fn silence_id(answer: &HttpResponse) -> Result<String, String> {
+    match answer.status {
+        200 => {}
+        401 => return Err(LOGIN_REQUIRED.to_owned()),
+        status => {
+            let sentence = visible_text(&error_of(answer));
+            return Err(format!("{sentence} (status {status})"));
         }
-        return Ok(visible_text(&made.id));
     }
-    let error: Option<BTreeMap<String, String>> = serde_json::from_str(&answer.body).ok();
-    let sentence = error
-        .and_then(|mut error| error.remove("error"))
-        .unwrap_or_else(|| answer.body.trim().to_owned());
-    Err(format!(
-        "{} (status {})",
-        visible_text(&sentence),
-        answer.status
-    ))
+    let made: Result<SilenceMade, _> = serde_json::from_str(&answer.body);
+    let made = made.map_err(|error| error.to_string())?;
+    if let Some(warning) = made.warning {
+        complain(&format!("Warning: {}", visible_line(&warning)));
+    }
+    Ok(visible_text(&made.id))
 }
 
-/// The silence that the command line asks for.
+/// The error in an answer of the API; the whole body of any other answer.
+fn error_of(answer: &HttpResponse) -> String {
+    let fields: Result<BTreeMap<String, String>, _> = serde_json::from_str(&answer.body);
+    if let Ok(mut fields) = fields
+        && let Some(error) = fields.remove("error")
+    {
+        return error;
+    }
+    answer.body.trim().to_owned()
+}
+
+/// The silence that the command line describes.
 fn request(args: &SilenceAddArgs) -> Result<SilenceRequest, String> {
-    let seconds = |text: &str| {
-        let span = parse_duration(text).map_err(|error| format!("{text:?} {error}."))?;
-        Ok::<_, String>(span.as_secs_f64())
+    let matchers = matchers(&args.matchers)?;
+    let starts_timestamp = match &args.starts_in {
+        Some(wait) => Some(clock::wall_now().as_secs_f64() + seconds(wait)?),
+        None => None,
     };
+    Ok(SilenceRequest {
+        matchers,
+        starts_timestamp,
+        ends_timestamp: None,
+        duration_seconds: Some(seconds(&args.lasts)?),
+        author: author(args.author.as_deref()),
+        comment: args.comment.clone(),
+    })
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match parse_duration(text) {
+        Ok(span) => Ok(span.as_secs_f64()),
+        Err(error) => Err(format!("{text:?} {error}.")),
+    }
+}
+
+fn matchers(given: &[String]) -> Result<BTreeMap<String, String>, String> {
     let mut matchers = BTreeMap::new();
-    for matcher in &args.matchers {
-        let (label, glob) = matcher
-            .split_once('=')
-            .ok_or_else(|| format!("{matcher:?} is no matcher: write label=glob."))?;
+    for matcher in given {
+        let Some((label, glob)) = matcher.split_once('=') else {
+            return Err(format!("{matcher:?} is no matcher: write label=glob."));
+        };
         if matchers.insert(label.to_owned(), glob.to_owned()).is_some() {
             return Err(format!("The label {label:?} is given twice."));
         }
     }
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let given = args.author.clone().filter(|author| !author.is_empty());
-    let author = given
-        .or_else(|| variable("USER"))
-        .or_else(|| variable("LOGNAME"))
-        .unwrap_or_else(on_call);
-    let starts_in = args.starts_in.as_deref().map(seconds).transpose()?;
-    let now = crate::clock::wall_now().as_secs_f64();
-    Ok(SilenceRequest {
-        matchers,
-        starts_timestamp: starts_in.map(|wait| now + wait),
-        ends_timestamp: None,
-        duration_seconds: Some(seconds(&args.lasts)?),
-        author,
-        comment: args.comment.clone(),
-    })
+    Ok(matchers)
+}
+
+/// The first of these that is set: the flag, $USER, $LOGNAME; else the host's name.
+fn author(flag: Option<&str>) -> String {
+    if let Some(author) = flag
+        && !author.is_empty()
+    {
+        return author.to_owned();
+    }
+    for variable in ["USER", "LOGNAME"] {
+        if let Ok(user) = std::env::var(variable)
+            && !user.is_empty()
+        {
+            return user;
+        }
+    }
+    on_call()
 }
 
 /// The author where neither the command line nor the environment names one, as in a container.
@@ -205,18 +228,11 @@ const HEAD: [&str; 6] = ["ID", "STATE", "ENDS", "ALERTS", "AUTHOR", "MATCHERS"];
 fn table(report: &SilencesReport) -> String {
     let rows: Vec<_> = report.silences.iter().map(cells).collect();
     let widths = widths(&HEAD, &rows);
-    let line = |cells: &[String]| {
-        cells
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| pad(cell, width))
-            .collect::<Vec<_>>()
-            .join("  ")
-    };
-    let mut text = format!("{}  COMMENT\n", line(&HEAD.map(str::to_owned)));
+    let head = line(&HEAD.map(str::to_owned), &widths);
+    let mut text = format!("{head}  COMMENT\n");
     for (silence, row) in report.silences.iter().zip(&rows) {
         let comment = visible_text(&silence.comment);
-        text += &format!("{}  {comment}\n", line(row));
+        text += &format!("{}  {comment}\n", line(row, &widths));
     }
     for window in &report.maintenance {
         text += &format!("maintenance: {}\n", visible_text(window));
@@ -224,22 +240,28 @@ fn table(report: &SilencesReport) -> String {
     text.trim_end().to_owned()
 }
 
+fn line(cells: &[String], widths: &[usize]) -> String {
+    let mut padded = Vec::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        padded.push(pad(cell, *width));
+    }
+    padded.join("  ")
+}
+
 /// The cells of a row. Names come from whatever answered at the exporter's address, so control
 /// characters in them are escaped.
 fn cells(silence: &SilenceReport) -> [String; HEAD.len()] {
-    let matchers = silence
-        .matchers
-        .iter()
-        .map(|(label, glob)| format!("{label}={glob}"))
-        .collect::<Vec<_>>()
-        .join(" ");
+    let mut matchers = Vec::new();
+    for (label, glob) in &silence.matchers {
+        matchers.push(format!("{label}={glob}"));
+    }
     [
         visible_text(&silence.id),
         visible_text(&silence.state),
         utc_text(silence.ends_timestamp),
         silence.alerts.to_string(),
         visible_text(&silence.author),
-        visible_text(&matchers),
+        visible_text(&matchers.join(" ")),
     ]
 }
 
@@ -250,7 +272,7 @@ mod tests {
     use super::*;
     use crate::cli::args::{Cli, Command};
 
-    fn asked(line: &[&str]) -> Result<SilenceRequest, String> {
+    fn parsed(line: &[&str]) -> Result<SilenceRequest, String> {
         let line = [&["x", "silence", "add"], line].concat();
         let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
         let Some(Command::Silence(SilenceArgs::Add(args))) = cli.command else {
@@ -260,8 +282,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_becomes_a_silence() {
-        let made = asked(&[
+    fn the_arguments_become_a_silence() {
+        let made = parsed(&[
             "pair=orders-*",
             "team=a=b",
             "--for",
@@ -286,7 +308,7 @@ mod tests {
             ),
             (Some(5400.0), None, "me")
         );
-        let later = asked(&[
+        let later = parsed(&[
             "a=b",
             "--for",
             "1h",
@@ -304,16 +326,16 @@ mod tests {
     }
 
     #[test]
-    fn somebody_is_always_the_author() {
-        let made = asked(&["a=b", "--for", "1h", "--comment", "c", "--author", ""]).unwrap();
+    fn without_a_name_the_host_is_the_author() {
+        let made = parsed(&["a=b", "--for", "1h", "--comment", "c", "--author", ""]).unwrap();
         assert!(!made.author.is_empty());
         assert!(on_call().starts_with("oncall"));
     }
 
     #[test]
-    fn what_cannot_be_is_said() {
+    fn wrong_arguments_are_refused_with_a_sentence() {
         let rest = ["--comment", "c", "--author", "me"];
-        let with = |first: &[&'static str]| asked(&[first, &rest].concat()).unwrap_err();
+        let with = |first: &[&'static str]| parsed(&[first, &rest].concat()).unwrap_err();
         assert!(
             with(&["pair", "--for", "1h"]).contains("\"pair\" is no matcher: write label=glob.")
         );
@@ -342,6 +364,6 @@ mod tests {
             body: hostile,
             ..HttpResponse::default()
         };
-        assert!(!made(&answer).unwrap_err().contains('\u{1b}'));
+        assert!(!silence_id(&answer).unwrap_err().contains('\u{1b}'));
     }
 }

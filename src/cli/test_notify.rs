@@ -26,31 +26,27 @@ pub(super) fn test_notify(global: &Global, args: &TestNotifyArgs) -> Exit {
     block_on(test_all(&settings, &chosen, &context)).unwrap_or_else(|exit| exit)
 }
 
-/// The receivers that are to be tested.
+/// The receivers that are to be tested: the one of this name, or all.
 fn chosen<'a>(
     settings: &'a NotifySettings,
     name: Option<&str>,
 ) -> Result<Vec<&'a ReceiverSettings>, String> {
-    let fits = |receiver: &&ReceiverSettings| name.is_none_or(|name| receiver.name == name);
-    let chosen: Vec<_> = settings.receivers.iter().filter(fits).collect();
-    let names = || {
-        settings
-            .receivers
-            .iter()
-            .map(|receiver| receiver.name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    match (chosen.is_empty(), name) {
-        (false, _) => Ok(chosen),
-        (true, Some(name)) if !settings.receivers.is_empty() => Err(format!(
-            "There is no receiver called {name:?}; there are: {}.",
-            names()
-        )),
-        (true, _) => {
-            Err("The configuration has no receivers: add some to notify.receivers.".to_owned())
-        }
+    let receivers = &settings.receivers;
+    if receivers.is_empty() {
+        return Err("The configuration has no receivers: add some to notify.receivers.".to_owned());
     }
+    let Some(name) = name else {
+        return Ok(receivers.iter().collect());
+    };
+    let chosen: Vec<_> = receivers.iter().filter(|r| r.name == name).collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = receivers.iter().map(|r| r.name.as_str()).collect();
+        let names = names.join(", ");
+        return Err(format!(
+            "There is no receiver called {name:?}; there are: {names}."
+        ));
+    }
+    Ok(chosen)
 }
 
 async fn test_all(
@@ -82,24 +78,22 @@ async fn test_all(
     }
 }
 
-/// Whether the receiver took everything; a layout that it refused may have been followed by plain
+/// Whether the receiver took everything. A layout that it refused may have been followed by plain
 /// text.
 fn is_taken(steps: &[TestStep]) -> bool {
-    let plain = |what: &str| {
-        steps
-            .iter()
-            .any(|step| step.accepted && step.what == format!("{what} as plain text"))
-    };
-    let all = steps.iter().all(|step| step.accepted || plain(&step.what));
-    all && !steps.is_empty()
+    let was_accepted = |step: &TestStep| step.accepted || plain_text_was_accepted(steps, step);
+    !steps.is_empty() && steps.iter().all(was_accepted)
 }
 
-/// What the far side says is shown, never obeyed.
+fn plain_text_was_accepted(steps: &[TestStep], refused: &TestStep) -> bool {
+    let plain = format!("{} as plain text", refused.what);
+    steps.iter().any(|step| step.accepted && step.what == plain)
+}
+
+/// What the receiver answers is shown with its control characters escaped.
 fn print(step: &TestStep) {
     let mark = if step.accepted { "taken" } else { "NOT TAKEN" };
-    say(&format!(
-        "  {}: {mark}: {}",
-        visible_text(&step.what),
-        visible_text(&step.answer)
-    ));
+    let what = visible_text(&step.what);
+    let answer = visible_text(&step.answer);
+    say(&format!("  {what}: {mark}: {answer}"));
 }

@@ -54,6 +54,19 @@ struct Access {
     refusal: Option<Refusal>,
 }
 
+impl Access {
+    fn new(login: Option<&Login>) -> Self {
+        let Some(login) = login else {
+            return Self::default();
+        };
+        Self {
+            logged_in: true,
+            username: login.username.clone(),
+            refusal: None,
+        }
+    }
+}
+
 impl Connection {
     /// Connects to `server` and logs in.
     ///
@@ -85,11 +98,7 @@ impl Connection {
         let mut connection = Self {
             wire: Wire::new(stream),
             info_form: InfoForm::Unknown,
-            access: Access {
-                logged_in: login.is_some(),
-                username: login.as_ref().and_then(|login| login.username.clone()),
-                refusal: None,
-            },
+            access: Access::new(login.as_ref()),
         };
         match connection.introduce(login).await {
             Ok(()) => Ok(connection),
@@ -97,18 +106,27 @@ impl Connection {
         }
     }
 
-    /// Sends AUTH, and a name for the server's `CLIENT LIST`. The second also makes sure that the
-    /// server lets us in. Nothing else: any other command would leave denials in the ACL log of a
-    /// server that grants this program no more than it needs.
+    /// Sends AUTH, and a name for the server's `CLIENT LIST`. Nothing else: any other command would
+    /// leave denials in the ACL log of a server that grants this program no more than it needs.
     async fn introduce(&mut self, login: Option<Login>) -> Result<(), PollError> {
         if let Some(login) = login {
-            let mut auth = redis::cmd("AUTH");
-            auth.arg(login.username).arg(login.password.reveal());
-            let reply = self.request_short(&auth).await?;
-            reply
-                .extract_error()
-                .map_err(|error| self.refused(&error, error::reason_of_login))?;
+            self.authenticate(login).await?;
         }
+        self.set_name().await
+    }
+
+    async fn authenticate(&mut self, login: Login) -> Result<(), PollError> {
+        let mut auth = redis::cmd("AUTH");
+        auth.arg(login.username).arg(login.password.reveal());
+        let reply = self.request_short(&auth).await?;
+        match reply.extract_error() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.refused(&error, error::reason_of_login)),
+        }
+    }
+
+    /// Names this client, which also makes sure that the server accepts its commands.
+    async fn set_name(&mut self) -> Result<(), PollError> {
         let mut name = redis::cmd("CLIENT");
         name.arg("SETNAME").arg(CLIENT_NAME);
         let reply = self.request_short(&name).await?;
@@ -119,7 +137,7 @@ impl Connection {
         }
     }
 
-    /// The failure behind `reason`, with what this connection knows of it.
+    /// The failure behind `reason`, with the detail that this connection has of it.
     pub fn explain(&self, reason: PollError) -> PollFailure {
         match reason {
             PollError::Auth | PollError::Denied => self.explain_refusal(reason),
@@ -242,7 +260,11 @@ impl Connection {
             Ok(()) => self.wire.next_reply().await,
             Err(reason) => Err(reason),
         };
-        match reply.and_then(|reply| self.accept(reply)) {
+        let accepted = match reply {
+            Ok(reply) => self.accept(reply),
+            Err(reason) => Err(reason),
+        };
+        match accepted {
             Ok(reply) => Ok((reply, self.wire.into_stream())),
             Err(reason) => Err(self.explain(reason)),
         }
@@ -258,7 +280,7 @@ impl Connection {
         self.wire.is_open()
     }
 
-    /// A view of the latest request for those who wait for its reply.
+    /// A view of the latest request, for a task that waits for its reply.
     pub fn watch(&self) -> RequestWatch {
         self.wire.watch()
     }
@@ -289,9 +311,10 @@ impl Connection {
 
     /// `reply`, unless it is an error, or has one inside.
     fn accept(&mut self, reply: Value) -> Result<Value, PollError> {
-        reply
-            .extract_error()
-            .map_err(|error| self.refused(&error, error::reason_of))
+        match reply.extract_error() {
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(self.refused(&error, error::reason_of)),
+        }
     }
 
     /// Notes that the server answered with `error`. Its text is never logged: a server that does
@@ -349,7 +372,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sections_are_asked_one_by_one_until_the_version_is_known() {
+    async fn sections_are_queried_one_by_one_until_the_version_is_known() {
         let (connection, server) = connect(Script::version("7.0.15"), None).await;
         let mut connection = connection.unwrap();
         let reply = connection.fetch_info().await.unwrap();
@@ -366,7 +389,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_old_server_is_always_asked_section_by_section() {
+    async fn an_old_server_is_always_queried_section_by_section() {
         let (connection, server) = connect(Script::version("6.2.5"), None).await;
         let mut connection = connection.unwrap();
         connection.fetch_info().await.unwrap();
@@ -375,8 +398,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_refuses_the_one_call_is_asked_section_by_section_at_once_and_ever_after()
-    {
+    async fn a_server_that_refuses_the_one_call_is_queried_section_by_section_from_then_on() {
         let script = Script::new(|request| match request.split(' ').collect::<Vec<_>>()[..] {
             ["INFO", section] => bulk(&format!("# {section}\r\nredis_version:7.4.0\r\n")),
             ["INFO", ..] => "-ERR syntax error\r\n".into(),
@@ -432,7 +454,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_login_the_first_request_tells_whether_one_is_needed() {
+    async fn without_a_login_the_first_request_shows_whether_one_is_needed() {
         let script = Script::new(|_| "-NOAUTH Authentication required.\r\n".into());
         assert_eq!(connect(script, None).await.0.err(), Some(PollError::Auth));
         let script = Script::new(|_| "-ERR max number of clients reached\r\n".into());
@@ -473,7 +495,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_reply_ends_the_connection() {
+    async fn bytes_that_are_no_reply_end_the_connection() {
         let cases = [
             ("*1\r\n$1\r\na\r\n", PollError::Protocol),
             ("<html>\r\n", PollError::Protocol),

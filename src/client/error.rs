@@ -5,7 +5,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::model::PollError;
 
-/// The beginning of the one error without a code of its own (`rejectedConnection`, networking.c).
+/// The beginning of the one error without a specific code (`rejectedConnection`, networking.c).
 /// Redis Cluster nodes write `max number of clients + cluster connections reached`.
 const MAX_CLIENTS: &str = "max number of clients";
 
@@ -77,7 +77,7 @@ pub(super) fn reason_of(error: &RedisError) -> PollError {
     }
 }
 
-/// Why AUTH failed. An error reply without a reason of its own is about the credentials: Redis 5
+/// Why AUTH failed. An error reply without a more specific reason is about the credentials: Redis 5
 /// answers `ERR invalid password`, a server without a password `ERR AUTH <password> called without
 /// any password configured`.
 pub(super) fn reason_of_login(error: &RedisError) -> PollError {
@@ -88,7 +88,7 @@ pub(super) fn reason_of_login(error: &RedisError) -> PollError {
     reason
 }
 
-/// Whether the server does not know the request, because it is older than its version claims, or
+/// Whether the server refused the request as unknown, because it is older than its version claims, or
 /// another program.
 pub(super) fn is_plain_error(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) && !is_about_clients(error)
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_auth_is_refused_with_is_about_the_credentials() {
+    fn an_error_reply_to_auth_is_about_the_credentials() {
         let cases = [
             ("ERR invalid password", PollError::Auth),
             (
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_error_says_that_a_request_is_unknown() {
+    fn only_a_plain_error_means_that_a_request_is_unknown() {
         assert!(is_plain_error(&error("ERR syntax error")));
         assert!(!is_plain_error(&error("ERR max number of clients reached")));
         assert!(!is_plain_error(&error(

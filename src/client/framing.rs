@@ -166,8 +166,8 @@ impl Framing {
         Ok(None)
     }
 
-    /// What the next of `available` bytes, of which `first` is the first, lead to, and how many of
-    /// them that are: one, or as much of a bulk string as has come.
+    /// Reads the next of `available` bytes, of which `first` is the first: one, or as much of a bulk
+    /// string as has come. Returns how many were read, and what they lead to.
     fn next_step(&self, first: u8, available: usize) -> Result<(usize, FrameStep), PollError> {
         let step = match self.state {
             FrameState::Start => FrameStep::Continue(self.begin(first)?),
@@ -209,6 +209,7 @@ impl Framing {
         true
     }
 
+    /// The state after the first byte of a reply, or of an element.
     fn begin(&self, byte: u8) -> Result<FrameState, PollError> {
         let kind = match byte {
             TLS_ALERT => return Err(PollError::Tls),
@@ -265,20 +266,21 @@ impl LengthLine {
                 is_negative: true,
                 ..self
             }),
-            b'0'..=b'9' => {
-                let digit = usize::from(byte - b'0');
-                let value = self.value.unwrap_or(0);
-                let value = value.saturating_mul(10).saturating_add(digit);
-                if value > max {
-                    return Err(PollError::TooLarge);
-                }
-                Ok(Self {
-                    value: Some(value),
-                    ..self
-                })
-            }
+            b'0'..=b'9' => self.push_digit(usize::from(byte - b'0'), max),
             _ => Err(PollError::Protocol),
         }
+    }
+
+    fn push_digit(self, digit: usize, max: usize) -> Result<Self, PollError> {
+        let value = self.value.unwrap_or(0);
+        let value = value.saturating_mul(10).saturating_add(digit);
+        if value > max {
+            return Err(PollError::TooLarge);
+        }
+        Ok(Self {
+            value: Some(value),
+            ..self
+        })
     }
 
     fn may_be_negative(self) -> bool {
@@ -383,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_goes_on_is_not_counted() {
+    fn an_incomplete_reply_is_not_counted() {
         check("+OK\r", Ok(0));
         check("$5\r\nabcde\r", Ok(0));
         check("$5", Ok(0));
@@ -400,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_request_asks_for_is_refused_at_its_first_byte() {
+    fn a_reply_of_an_unexpected_kind_is_refused_at_its_first_byte() {
         for bytes in [
             "*1000000000\r\n",
             "%1\r\n",
@@ -469,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_too_large_as_soon_as_it_says_so() {
+    fn a_reply_is_refused_as_soon_as_it_announces_too_much() {
         check("$1025\r\n", Err(PollError::TooLarge));
         check("$99999999999999999999999", Err(PollError::TooLarge));
         check(&format!("+{}", "a".repeat(LIMIT)), Err(PollError::TooLarge));

@@ -55,7 +55,7 @@ pub(super) fn call_each() -> [Cmd; SECTIONS.len()] {
     })
 }
 
-/// Whether the server does not know the request that `exchange` is about.
+/// Whether the server refused the request of `exchange` as unknown.
 pub(super) fn is_unknown_request(exchange: &Exchange) -> bool {
     let [Value::ServerError(error)] = &exchange.replies[..] else {
         return false;

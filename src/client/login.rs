@@ -28,18 +28,20 @@ impl Login {
         };
         // A file may be on a network file system: never block a thread that serves other servers.
         let read = tokio::task::spawn_blocking(move || source.read()).await;
-        let password = match read {
-            Ok(Ok(password)) => password,
+        let sentence = match read {
+            Ok(Ok(password)) => {
+                return Ok(Some(Self {
+                    username: credentials.username.clone(),
+                    password,
+                }));
+            }
             Ok(Err(error)) => {
                 tracing::error!(%server, %error, "cannot log in");
-                return Err(PollFailure::own(PollError::Auth, &describe(&error)));
+                describe(&error)
             }
-            Err(_) => return Err(PollFailure::own(PollError::Auth, "the program is stopping")),
+            Err(_) => "the program is stopping".to_owned(),
         };
-        Ok(Some(Self {
-            username: credentials.username.clone(),
-            password,
-        }))
+        Err(PollFailure::own(PollError::Auth, &sentence))
     }
 }
 
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rotated_password_is_seen_at_the_next_login() {
+    async fn a_rotated_password_is_used_at_the_next_login() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), " old\n").unwrap();
         assert_eq!(read(file.path()).await, Ok("monitor:old".into()));

@@ -9,7 +9,7 @@
 //!
 //! Polling sends INFO alone. Heartbeats, which are off by default, also use
 //! [`Connection::publish`] and a [`Subscription`]; a [`SentinelConnection`] queries the masters and
-//! replicas that a Sentinel knows. Other commands, several of them on one connection or one that
+//! replicas that a Sentinel lists. Other commands, several of them on one connection or one that
 //! starts a stream, go through [`Connection::request`], [`Connection::request_all`] and
 //! [`Connection::into_stream`].
 

@@ -1,4 +1,4 @@
-//! A connection to a Sentinel: which masters, replicas and Sentinels it knows.
+//! A connection to a Sentinel, for the masters, replicas and other Sentinels that it lists.
 //!
 //! Protocol:
 //! <https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#sentinel-api>. A query
@@ -43,12 +43,12 @@ impl SentinelConnection {
         Connection::connect(server, within).await.map(Self)
     }
 
-    /// The failure behind `reason`, with what this connection knows of it.
+    /// The failure behind `reason`, with the detail that this connection has of it.
     pub fn explain(&self, reason: PollError) -> PollFailure {
         self.0.explain(reason)
     }
 
-    /// Queries everything that the Sentinel knows of the masters that `wanted` fits, without a
+    /// Queries everything that the Sentinel reports of the masters that `wanted` fits, without a
     /// limit in time.
     ///
     /// # Errors
@@ -60,15 +60,9 @@ impl SentinelConnection {
         ];
         let replies = self.request_all(&commands).await?;
         let [masters, info] = replies.try_into().map_err(|_| PollError::Protocol)?;
-        let records = records(masters)?;
-        let masters = records.iter().filter_map(SentinelRecord::master);
-        let mut masters: Vec<WatchedMaster> = masters
-            .filter(|master| wanted.matches(&master.name))
-            .collect();
-        masters.sort_by(|a, b| a.name.cmp(&b.name));
+        let masters = wanted_masters(masters, wanted)?;
         let mut view = SentinelView {
-            // Unknown where the user may not call INFO; that does not prevent discovery.
-            tilted: text(info).as_deref().and_then(is_tilted),
+            tilted: tilted(info),
             ..SentinelView::default()
         };
         for masters in masters.chunks(MASTERS_AT_ONCE) {
@@ -81,12 +75,7 @@ impl SentinelConnection {
         &mut self,
         masters: &[WatchedMaster],
     ) -> Result<Vec<(String, MasterView)>, PollError> {
-        let mut commands = Vec::with_capacity(MASTER_COMMANDS.len() * masters.len());
-        for master in masters {
-            for name in MASTER_COMMANDS {
-                commands.push(command(&["SENTINEL", name, &master.name]));
-            }
-        }
+        let commands = master_commands(masters);
         let mut replies = self.request_all(&commands).await?.into_iter();
         let mut next = || replies.next().ok_or(PollError::Protocol);
         let mut views = Vec::with_capacity(masters.len());
@@ -114,6 +103,37 @@ impl SentinelConnection {
     pub fn is_open(&self) -> bool {
         self.0.is_open()
     }
+}
+
+/// [`MASTER_COMMANDS`] for each of `masters`.
+fn master_commands(masters: &[WatchedMaster]) -> Vec<Cmd> {
+    let mut commands = Vec::with_capacity(MASTER_COMMANDS.len() * masters.len());
+    for master in masters {
+        for name in MASTER_COMMANDS {
+            commands.push(command(&["SENTINEL", name, &master.name]));
+        }
+    }
+    commands
+}
+
+/// The masters in the answer of SENTINEL MASTERS that `wanted` fits, by name.
+fn wanted_masters(reply: Value, wanted: &MasterSelector) -> Result<Vec<WatchedMaster>, PollError> {
+    let mut masters = Vec::new();
+    for record in records(reply)? {
+        if let Some(master) = record.master()
+            && wanted.matches(&master.name)
+        {
+            masters.push(master);
+        }
+    }
+    masters.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(masters)
+}
+
+/// Whether the Sentinel is in TILT mode. Unknown where the user may not call INFO; that does not
+/// prevent discovery.
+fn tilted(info: Value) -> Option<bool> {
+    is_tilted(&text(info)?)
 }
 
 /// The replies to [`MASTER_COMMANDS`] about one master.
@@ -193,10 +213,13 @@ fn record(item: Value) -> Result<SentinelRecord, PollError> {
         Value::Array(words) => pairs(words).ok_or(PollError::Protocol)?,
         _ => return Err(PollError::Protocol),
     };
-    let fields = fields
-        .into_iter()
-        .filter_map(|(name, value)| Some((text(name)?, text(value)?)));
-    Ok(SentinelRecord::new(fields))
+    let mut texts = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        if let (Some(name), Some(value)) = (text(name), text(value)) {
+            texts.push((name, value));
+        }
+    }
+    Ok(SentinelRecord::new(texts))
 }
 
 /// `words` two by two; `None` when their number is odd.
@@ -347,7 +370,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_masters_that_are_wanted_are_asked_about() {
+    async fn only_wanted_masters_are_queried() {
         let cases = [
             (MasterSelector::All, "a b ab"),
             (MasterSelector::Exact("a".into()), "a"),
@@ -432,7 +455,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_known_without_is_an_error() {
+    async fn a_failed_required_query_is_an_error() {
         let answer = |command: &'static str, answer: &'static str| {
             sentinel(&["m"], flat, move |request| {
                 request.starts_with(command).then(|| answer.to_owned())
@@ -484,7 +507,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_master_that_is_forgotten_in_between_is_no_error() {
+    async fn a_master_that_is_removed_between_two_queries_is_no_error() {
         let forgotten = |request: &str| {
             request
                 .starts_with("SENTINEL REPLICAS a")
@@ -495,7 +518,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_masters_are_asked_about_in_several_goes() {
+    async fn many_masters_are_queried_in_several_requests() {
         const NAMES: &[&str] = &["x"; MASTERS_AT_ONCE + 1];
         let (view, _, requests) =
             query(sentinel(NAMES, flat, |_| None), &MasterSelector::All).await;

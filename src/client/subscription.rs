@@ -34,7 +34,7 @@ pub struct Subscription {
 
 /// What the server sends to a subscribed connection.
 enum Push {
-    /// From now on the messages of this channel come.
+    /// The messages of this channel come from now on.
     Subscribed { channel: String },
     /// A message was published.
     Message { channel: String, payload: String },
@@ -93,9 +93,8 @@ impl Subscription {
         let mut subscribe = redis::cmd("SUBSCRIBE");
         subscribe.arg(&self.channels);
         let framing = Framing::new(ReplyShape::Message, MAX_MESSAGE);
-        self.wire
-            .send(&subscribe.get_packed_command(), framing)
-            .await?;
+        let request = subscribe.get_packed_command();
+        self.wire.send(&request, framing).await?;
         let mut confirmed = 0;
         while confirmed < self.channels.len() {
             match self.next_push().await? {
@@ -124,10 +123,8 @@ impl Subscription {
     }
 
     async fn next_push(&mut self) -> Result<Push, PollError> {
-        let reply = self.wire.next_reply().await?;
-        let reply = reply
-            .extract_error()
-            .map_err(|error| error::reason_of(&error))?;
+        let reply = self.wire.next_reply().await?.extract_error();
+        let reply = reply.map_err(|error| error::reason_of(&error))?;
         let push = parse_push(&reply).ok_or(PollError::Protocol)?;
         if self.channels.iter().any(|own| own == push.channel()) {
             Ok(push)
@@ -234,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn several_channels_are_told_apart() {
+    async fn messages_of_several_channels_are_distinguished() {
         let (near, far) = duplex(4096);
         let plain = Script::version("7.0.15");
         let early =
@@ -286,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_message_of_the_channel_ends_it() {
+    async fn an_unexpected_push_ends_the_subscription() {
         for wrong in [
             message("other", "1"),
             subscribed("ch"),
@@ -312,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_is_bounded_and_the_bound_is_each_ones_own() {
+    async fn each_message_is_bounded_separately() {
         let long = "x".repeat(MAX_MESSAGE - 100);
         let answer = subscribed("ch") + &message("ch", &long) + &message("ch", &long);
         let too_long = message("ch", &"x".repeat(MAX_MESSAGE));

@@ -131,9 +131,10 @@ mod tests {
                         cannot be resolved: ";
         assert!(sentence.starts_with(expected), "{sentence}");
     }
-    /// Listens without room for a connection: the kernel drops whatever knocks, as a dead host
-    /// does.
-    async fn deaf() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
+
+    /// An address that never answers: a listener without room for another connection, whose
+    /// attempts the kernel drops, as a dead host does.
+    async fn silent() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(0).unwrap();
@@ -155,25 +156,25 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
-        let (_listener, _queued, deaf) = deaf().await;
+        let (_listener, _queued, silent) = silent().await;
         let living_at = living.local_addr().unwrap();
         let deadline = || Instant::now() + Duration::from_secs(4);
-        let stream = connect_to_any(&[refusing, deaf, living_at], deadline())
+        let stream = connect_to_any(&[refusing, silent, living_at], deadline())
             .await
             .unwrap();
         assert_eq!(stream.peer_addr().unwrap(), living_at);
         let began = Instant::now();
         let soon = began + Duration::from_millis(300);
         assert_eq!(
-            connect_to_any(&[refusing, deaf], soon).await.unwrap_err(),
+            connect_to_any(&[refusing, silent], soon).await.unwrap_err(),
             PollError::Timeout
         );
         assert!(
             began.elapsed() < Duration::from_secs(3),
-            "the deaf one is not waited for"
+            "the silent address takes only its share"
         );
         assert_eq!(
-            connect_to_any(&[deaf, refusing], soon).await.unwrap_err(),
+            connect_to_any(&[silent, refusing], soon).await.unwrap_err(),
             PollError::Refused
         );
         assert_eq!(

@@ -20,7 +20,7 @@ const START: Duration = Duration::from_secs(20);
 /// How long a login may take on a busy machine.
 const CONNECT: Span = Span::from_secs(20);
 
-/// A server of its own, which ends with the test.
+/// A server for this test alone, which ends with it.
 struct RealServer {
     addr: ServerAddr,
     admin: Connection,

@@ -34,7 +34,7 @@ pub(super) async fn open(
 }
 
 /// Performs the TLS handshake on `stream`. A plain Redis port waits silently for the end of what it
-/// takes for a line, and a frozen server is silent as well: halfway to the deadline a probe finds
+/// takes for a line, and a frozen server is silent too: halfway to the deadline a probe finds
 /// out which of the two it is.
 async fn secured(
     stream: TcpStream,
@@ -42,19 +42,21 @@ async fn secured(
     settings: &TlsSettings,
     deadline: Instant,
 ) -> Result<Box<dyn Transport>, PollFailure> {
-    let boxed = |stream| Box::new(stream) as Box<dyn Transport>;
     let peer = stream.peer_addr();
     let left = deadline.saturating_duration_since(Instant::now());
-    let handshake = tls::connect(stream, &server.addr, settings, deadline);
+    let handshake = async {
+        let secured = tls::connect(stream, &server.addr, settings, deadline).await?;
+        Ok(Box::new(secured) as Box<dyn Transport>)
+    };
     tokio::pin!(handshake);
     if let Ok(connected) = timeout(left / 2, &mut handshake).await {
-        return connected.map(boxed);
+        return connected;
     }
     let Ok(peer) = peer else {
-        return handshake.await.map(boxed);
+        return handshake.await;
     };
     tokio::select! {
-        connected = &mut handshake => connected.map(boxed),
+        connected = &mut handshake => connected,
         () = plain_probe::until_answered(peer) => Err(tls::plain_port(&server.addr)),
     }
 }

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_socket_connects_and_what_is_none_refuses() {
+    async fn a_socket_connects_and_anything_else_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("redis.sock");
         assert_eq!(

@@ -142,7 +142,7 @@ impl Wire {
         self.tls_sentence.as_deref()
     }
 
-    /// A view of the latest request for those who wait for its replies.
+    /// A view of the latest request, for a task that waits for its replies.
     pub(super) fn watch(&self) -> RequestWatch {
         RequestWatch(Arc::clone(&self.stamps))
     }
@@ -160,7 +160,7 @@ impl Wire {
     fn check_usable(&mut self) -> Result<(), PollError> {
         let reason = match self.state {
             WireState::Idle => return Ok(()),
-            // Somebody stopped waiting for the request before.
+            // The caller of the request before stopped waiting.
             WireState::InRequest => PollError::Timeout,
             WireState::Broken(reason) => reason,
         };
@@ -196,12 +196,12 @@ impl Wire {
                 replies.push(reply);
                 continue;
             }
-            // Written and read at the same time: a server whose replies nobody reads may stop
+            // Written and read at the same time: a server whose replies are not read may stop
             // reading the rest of the commands.
             let moved = poll_fn(|cx| self.poll_transfer(cx, &mut outgoing)).await;
             moved.map_err(|error| self.reason_of(&error))?;
         }
-        // More replies than commands: the next request would get an answer that is not its own.
+        // More replies than commands: the next request would get the answer to this one.
         if !self.received.is_empty() || !outgoing.unsent.is_empty() {
             return Err(PollError::Protocol);
         }
@@ -214,6 +214,7 @@ impl Wire {
         })
     }
 
+    /// Reads until the next reply is whole.
     async fn receive_one(&mut self) -> Result<Value, PollError> {
         loop {
             if let Some(reply) = self.take_reply()? {
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_before_the_request_is_its_reply() {
+    async fn an_error_sent_before_the_request_is_its_reply() {
         let (mut wire, mut far) = wire();
         far.write_all(b"-ERR max number of clients reached\r\n")
             .await
@@ -410,7 +411,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_reason_of_an_end_is_kept() {
+    async fn the_reason_why_the_wire_ended_is_kept() {
         let cases: [(&[u8], PollError); 5] = [
             (b"+a\r\n+b\r\n", PollError::Protocol),
             (b"+a\r\n+b", PollError::Protocol),
@@ -453,7 +454,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_answers_while_it_is_asked_blocks_nothing() {
+    async fn a_server_that_answers_before_the_request_is_complete_blocks_nothing() {
         let (near, mut far) = duplex(64);
         let mut wire = Wire::new(Box::new(near));
         let request = vec![b'x'; 1000];

@@ -1,4 +1,4 @@
-//! Typed access to the tree. A cursor knows the key path of its value and records every problem
+//! Typed access to the tree. A cursor has the key path of its value and records every problem
 //! with it.
 
 use std::fmt;
@@ -73,7 +73,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Records a problem without showing the value.
-    pub(super) fn note(&self, sentence: impl Into<String>) {
+    pub(super) fn add_problem(&self, sentence: impl Into<String>) {
         self.context.problems.add(&self.path, sentence);
     }
 
@@ -101,7 +101,7 @@ impl<'a> Cursor<'a> {
     /// a secret in the place of its section is a likely mistake (`slack: https://...`).
     fn not_hidden<T>(&self, wanted: &str) -> Option<T> {
         if !matches!(self.node, Node::Refused) {
-            self.note(format!("{} is not {wanted}", self.node.kind()));
+            self.add_problem(format!("{} is not {wanted}", self.node.kind()));
         }
         None
     }
@@ -134,18 +134,12 @@ impl<'a> Cursor<'a> {
         let Node::Table(table) = self.node else {
             return self.not_hidden("a mapping").unwrap_or_default();
         };
-        let entry = |(key, node): (&'a String, &'a Node)| {
-            let path = key_path(&self.path, key);
-            (
-                key.as_str(),
-                Cursor {
-                    node,
-                    path,
-                    context: self.context,
-                },
-            )
-        };
-        table.iter().map(entry).collect()
+        let mut entries = Vec::with_capacity(table.len());
+        for (key, node) in table {
+            let entry = self.below(node, key_path(&self.path, key));
+            entries.push((key.as_str(), entry));
+        }
+        entries
     }
 
     /// The items of a list.
@@ -153,15 +147,20 @@ impl<'a> Cursor<'a> {
         let Node::List(items) = self.node else {
             return self.not_hidden("a list").unwrap_or_default();
         };
-        let item = |(index, node): (usize, &'a Node)| {
-            let path = index_path(&self.path, index);
-            Cursor {
-                node,
-                path,
-                context: self.context,
-            }
-        };
-        items.iter().enumerate().map(item).collect()
+        let mut cursors = Vec::with_capacity(items.len());
+        for (index, node) in items.iter().enumerate() {
+            cursors.push(self.below(node, index_path(&self.path, index)));
+        }
+        cursors
+    }
+
+    /// A value inside this one.
+    fn below(&self, node: &'a Node, path: String) -> Self {
+        Self {
+            node,
+            path,
+            context: self.context,
+        }
     }
 
     fn raw_text(&self) -> Option<&'a Text> {
@@ -174,9 +173,12 @@ impl<'a> Cursor<'a> {
 
     /// The text of an environment variable, which may be a number or a truth value.
     fn scalar_text(&self) -> Option<&'a str> {
-        self.raw_text()
-            .filter(|text| text.may_be_scalar())
-            .map(|text| text.value.as_str())
+        let text = self.raw_text()?;
+        if text.may_be_scalar() {
+            Some(&text.value)
+        } else {
+            None
+        }
     }
 
     pub(super) fn text(&self) -> Option<&'a str> {
@@ -273,18 +275,9 @@ impl<'a> Cursor<'a> {
 
     /// A size in `range`.
     pub(super) fn bytes(&self, range: &RangeInclusive<Bytes>) -> Option<Bytes> {
-        let bare = self
-            .scalar_text()
-            .and_then(|text| text.parse::<i128>().ok());
-        let number = if let Node::Int(number) = self.node {
-            Some(*number)
-        } else {
-            bare
-        };
-        let bytes = match (number, self.node) {
-            // A number below zero or above u64 is out of every range; the nearest u64 is so as
-            // well.
+        let bytes = match (self.bare_number(), self.node) {
             (Some(number), _) if number < 0 => return self.checked(Err("is less than nothing")),
+            // A number above u64 is out of every range, and so is the largest u64.
             (Some(number), _) => Bytes::new(u64::try_from(number).unwrap_or(u64::MAX)),
             (None, Node::Text(text)) => self.checked(parse_bytes(&text.value))?,
             _ => {
@@ -292,6 +285,14 @@ impl<'a> Cursor<'a> {
             }
         };
         self.checked(in_range(bytes, range, |bytes| format!("{}B", bytes.get())))
+    }
+
+    /// A number without a unit, which an environment variable has as text.
+    fn bare_number(&self) -> Option<i128> {
+        if let Node::Int(number) = self.node {
+            return Some(*number);
+        }
+        self.scalar_text()?.parse().ok()
     }
 
     /// Whether the value switches something off: `null`, or that word from the environment.
@@ -310,7 +311,7 @@ impl<'a> Cursor<'a> {
         Some(self.context.in_folder(text))
     }
 
-    /// The path of a file that is read when it is used; collected, so that whoever checks the
+    /// The path of a file that is read when it is used; collected, so that a check of the
     /// configuration can read it at once.
     fn named_file(&self, kind: FileKind) -> Option<PathBuf> {
         let path = self.file_path()?;
@@ -357,32 +358,34 @@ impl<'a> Section<'a> {
     }
 
     fn new(table: &'a Table, path: String, context: Context<'a>, keys: &'static Keys) -> Self {
-        let mut has_refused_keys = false;
-        for (key, value) in table {
-            let Some(refusal) = keys.refusal(key) else {
-                continue;
-            };
-            has_refused_keys = true;
-            let is_word =
-                is_plain_key(key) && (!matches!(value, Node::Null) || keys.nearly_has(key));
-            if is_word || key == MERGE {
-                context.problems.add(&key_path(&path, key), refusal);
-            } else {
-                // `{password:secret}` and `{password, secret}` turn the secret into a key.
-                let place = if path.is_empty() {
-                    "configuration"
-                } else {
-                    &path
-                };
-                context.problems.add(place, keys.refusal_of_hidden());
-            }
-        }
-        Self {
+        let mut section = Self {
             table,
             path,
             context,
             keys,
-            has_refused_keys,
+            has_refused_keys: false,
+        };
+        for (key, value) in table {
+            if let Some(refusal) = keys.refusal(key) {
+                section.has_refused_keys = true;
+                section.refuse_key(key, value, refusal);
+            }
+        }
+        section
+    }
+
+    /// Records that `key` is not one of the mapping's. It is named only if it looks like a key:
+    /// `{password:secret}` and `{password, secret}` turn the secret into one.
+    fn refuse_key(&self, key: &str, value: &Node, refusal: String) {
+        let problems = self.context.problems;
+        let has_value = !matches!(value, Node::Null);
+        let looks_like_key = is_plain_key(key) && (has_value || self.keys.nearly_has(key));
+        if looks_like_key || key == MERGE {
+            problems.add(&key_path(&self.path, key), refusal);
+        } else if self.path.is_empty() {
+            problems.add("configuration", self.keys.refusal_of_hidden());
+        } else {
+            problems.add(&self.path, self.keys.refusal_of_hidden());
         }
     }
 
@@ -431,6 +434,25 @@ impl<'a> Section<'a> {
         value
     }
 
+    /// The value of `key` as `read` reads it; `None` if the file has none, or one that is refused.
+    pub(super) fn read<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Cursor<'a>) -> Option<T>,
+    ) -> Option<T> {
+        read(&self.get(key)?)
+    }
+
+    /// Like [`Self::read`]; records a problem if the file has no `key`.
+    pub(super) fn read_required<T>(
+        &self,
+        key: &str,
+        meaning: &str,
+        read: impl FnOnce(&Cursor<'a>) -> Option<T>,
+    ) -> Option<T> {
+        read(&self.required(key, meaning)?)
+    }
+
     /// Records that `key` is missing, unless a refused key is probably what was meant.
     pub(super) fn refuse_missing(&self, key: &str, meaning: &str) {
         if !self.has_refused_keys {
@@ -463,9 +485,10 @@ impl<'a> Section<'a> {
 
     /// The items of the list at `key`; none where the file has none, or nothing under its name.
     pub(super) fn items(&self, key: &str) -> Vec<Cursor<'a>> {
-        self.get(key)
-            .filter(|cursor| !cursor.is_null())
-            .map_or_else(Vec::new, |cursor| cursor.items())
+        match self.get(key) {
+            Some(cursor) if !cursor.is_null() => cursor.items(),
+            _ => Vec::new(),
+        }
     }
 
     /// The duration at `key`, in the table's range; `None` where it is not given or refused.
@@ -478,17 +501,13 @@ impl<'a> Section<'a> {
         if let Some(span) = self.span(key) {
             return span;
         }
-        let row = self.keys.get(key);
-        row.and_then(Key::default_duration).unwrap_or(Span::ZERO)
+        let default = self.keys.get(key).and_then(Key::default_duration);
+        default.unwrap_or(Span::ZERO)
     }
 
     /// The secret at `key`, or its file at `key_file`. What is written in the configuration is
     /// checked as the table says.
     pub(super) fn secret(&self, key: &str) -> Option<SecretSource> {
-        let check = match self.keys.get(key).map(|key| &key.kind) {
-            Some(Kind::Secret(check)) => *check,
-            _ => any_secret,
-        };
         let file_key = format!("{key}_file");
         match (self.get(key), self.get(&file_key)) {
             (Some(_), Some(file)) => {
@@ -496,9 +515,20 @@ impl<'a> Section<'a> {
                 self.context.problems.add(file.path(), sentence);
                 None
             }
-            (Some(inline), None) => inline_source(&inline, check),
+            (Some(inline), None) => inline_source(&inline, self.secret_check(key)),
             (None, Some(file)) => file.secret_file(),
             (None, None) => None,
+        }
+    }
+
+    /// How a secret at `key` is checked.
+    fn secret_check(&self, key: &str) -> Check {
+        match self.keys.get(key) {
+            Some(Key {
+                kind: Kind::Secret(check),
+                ..
+            }) => *check,
+            _ => any_secret,
         }
     }
 

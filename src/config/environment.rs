@@ -26,9 +26,13 @@ impl Environment {
     /// The variables of `vars` (`std::env::vars_os()`) whose name and value are UTF-8. For the
     /// configuration the others are not set.
     pub fn from_os(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        vars.into_iter()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
+        let mut variables = BTreeMap::new();
+        for (name, value) in vars {
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                variables.insert(name, value);
+            }
+        }
+        Self(variables)
     }
 
     /// Expands `${VAR}` and `$$` in every text of `table`.
@@ -50,18 +54,21 @@ impl Environment {
                     self.expand_node(child, &index_path(path, index), problems);
                 }
             }
-            Node::Text(text) if text.value.contains('$') => match self.expanded(&text.value) {
-                Ok(value) => {
-                    let written = std::mem::replace(&mut text.value, value);
-                    text.origin = Origin::Expanded { written };
-                }
-                Err(reason) => {
+            Node::Text(text) if text.value.contains('$') => {
+                if let Err(reason) = self.expand_text(text) {
                     problems.add(path, reason);
                     *node = Node::Refused;
                 }
-            },
+            }
             _ => {}
         }
+    }
+
+    fn expand_text(&self, text: &mut Text) -> Result<(), String> {
+        let value = self.expanded(&text.value)?;
+        let written = std::mem::replace(&mut text.value, value);
+        text.origin = Origin::Expanded { written };
+        Ok(())
     }
 
     /// `text` with its variables expanded. An error is a sentence that shows only names of
@@ -77,10 +84,9 @@ impl Environment {
                 result.push_str(rest);
             } else {
                 let (name, rest) = variable(part)?;
-                let value = self
-                    .0
-                    .get(name)
-                    .ok_or_else(|| format!("the environment variable {name} is not set"))?;
+                let Some(value) = self.0.get(name) else {
+                    return Err(format!("the environment variable {name} is not set"));
+                };
                 result.push_str(value);
                 result.push_str(rest);
             }
@@ -109,12 +115,10 @@ impl Environment {
             if allowed.contains(&path) {
                 overrides.push((path, value));
             } else {
+                let hint = hint(&path, &allowed);
                 problems.add(
                     variable,
-                    format!(
-                        "overrides no key of the configuration{}",
-                        hint(&path, &allowed)
-                    ),
+                    format!("overrides no key of the configuration{hint}"),
                 );
             }
         }
@@ -129,22 +133,21 @@ impl Environment {
 
 /// Splits `{NAME}rest` into the name and the rest.
 fn variable(part: &str) -> Result<(&str, &str), String> {
-    let (name, rest) = part
-        .strip_prefix('{')
-        .and_then(|part| part.split_once('}'))
-        .ok_or_else(lone_dollar)?;
-    let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if name.is_empty()
-        || name.len() > 128
-        || !legal
-        || name.starts_with(|c: char| c.is_ascii_digit())
-    {
+    let braced = part.strip_prefix('{').ok_or_else(lone_dollar)?;
+    let (name, rest) = braced.split_once('}').ok_or_else(lone_dollar)?;
+    if !is_variable_name(name) {
         return Err(
             "has ${...} with something else than a variable's name in it; $$ is a dollar"
                 .to_owned(),
         );
     }
     Ok((name, rest))
+}
+
+fn is_variable_name(name: &str) -> bool {
+    let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let fits = (1..=128).contains(&name.len());
+    legal && fits && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn lone_dollar() -> String {
@@ -164,9 +167,10 @@ fn hint(path: &str, allowed: &[String]) -> String {
 /// Removes `x_file` if `x` is overridden, and `x` if `x_file` is: an override replaces the secret in
 /// either form.
 fn remove_twin(root: &mut Table, path: &str) {
-    let twin = path
-        .strip_suffix("_file")
-        .map_or_else(|| format!("{path}_file"), ToOwned::to_owned);
+    let twin = match path.strip_suffix("_file") {
+        Some(inline) => inline.to_owned(),
+        None => format!("{path}_file"),
+    };
     if let Some((table, key)) = parent(root, &twin) {
         table.remove(key);
     }

@@ -53,7 +53,7 @@ pub(super) fn read_over<T: Fields>(section: &Section<'_>, mut outer: T) -> T {
     outer
 }
 
-/// The fields as a mapping. `Fields` lends them to be changed as well, so a copy is printed.
+/// The fields as a mapping. `Fields` lends them mutably, so a copy is printed.
 pub(super) fn print<T: Fields + Clone>(settings: &T) -> Mapping {
     let mut printer = Printer::default();
     settings.clone().visit(&mut printer);
@@ -144,13 +144,14 @@ impl FieldValue for bool {
 impl FieldValue for String {
     fn read(section: &Section<'_>, key: &'static Key) -> Option<Self> {
         let cursor = section.get(key.name)?;
-        match key.kind {
-            Kind::OptionalName if cursor.text()?.is_empty() => Some(Self::new()),
-            Kind::Name | Kind::OptionalName => cursor.name().map(str::to_owned),
-            Kind::Url => cursor.url().map(str::to_owned),
-            Kind::HostName => cursor.host_name().map(str::to_owned),
-            _ => cursor.text().map(str::to_owned),
-        }
+        let text = match key.kind {
+            Kind::OptionalName if cursor.text()?.is_empty() => "",
+            Kind::Name | Kind::OptionalName => cursor.name()?,
+            Kind::Url => cursor.url()?,
+            Kind::HostName => cursor.host_name()?,
+            _ => cursor.text()?,
+        };
+        Some(text.to_owned())
     }
 
     fn default_value(_: &'static Key) -> Option<Self> {
@@ -203,7 +204,7 @@ impl FieldValue for Template {
         match Template::new(cursor.text()?) {
             Ok(template) => Some(template),
             Err(error) => {
-                cursor.note(format!("the text {error}"));
+                cursor.add_problem(format!("the text {error}"));
                 None
             }
         }

@@ -1,6 +1,6 @@
 //! The files that a configuration names: secrets, certificates and keys. They are read at the
-//! moment of their use, so a missing one is no error of the configuration; but whoever checks or
-//! loads it wants to know at once.
+//! moment of their use, so a missing one is no error of the configuration; but a check or a load
+//! reports it at once.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -176,7 +176,7 @@ state: {path: nowhere}
     }
 
     #[test]
-    fn files_of_receivers_are_told_apart() {
+    fn files_of_receivers_are_distinguished() {
         let folder = tempfile::tempdir().unwrap();
         let unusable = files_in(folder.path()).unusable();
         let of_servers = unusable.iter().filter(|file| !file.is_for_receiver());

@@ -67,21 +67,29 @@ pub(super) fn read(text: &str, format: Format) -> Result<Table, String> {
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let parsed = match format {
-        Format::Yaml => {
-            check_yaml(text).and_then(|()| parse(FileFormat::Yaml, text).map_err(yaml_sentence))
-        }
+        Format::Yaml => read_yaml(text),
         Format::Toml => parse(FileFormat::Toml, text).map_err(|error| toml_sentence(&error)),
-        Format::Json => check_json(text).and_then(|()| parse(FileFormat::Json, text)),
+        Format::Json => read_json(text),
     };
     parsed.map_err(|reason| format!("is not a valid {} configuration: {reason}", format.name()))
 }
 
+fn read_yaml(text: &str) -> Result<Table, String> {
+    check_yaml(text)?;
+    parse(FileFormat::Yaml, text).map_err(yaml_sentence)
+}
+
+fn read_json(text: &str) -> Result<Table, String> {
+    check_json(text)?;
+    parse(FileFormat::Json, text)
+}
+
 /// Parses `text` with the `config` crate.
 fn parse(format: FileFormat, text: &str) -> Result<Table, String> {
-    let map = format
-        .parse(None, text)
-        .map_err(|error| sentence_of(error.as_ref()))?;
-    Ok(table_from(map))
+    match format.parse(None, text) {
+        Ok(map) => Ok(table_from(map)),
+        Err(error) => Err(sentence_of(error.as_ref())),
+    }
 }
 
 /// The parser's message, unless the root is no mapping: that message would contain the root.
@@ -97,20 +105,22 @@ fn sentence_of(error: &(dyn Error + Send + Sync + 'static)) -> String {
 fn yaml_sentence(message: String) -> String {
     // The rest of this message is the whole mapping.
     if message.starts_with("Cannot parse ") {
-        return "a mapping or a list stands where a key belongs: is there a comma or a brace too many?".to_owned();
+        return "a mapping or a list is in the place of a key: is there a comma or a brace too many?".to_owned();
     }
     let Some((key, place)) = message.split_once(": duplicated key in mapping ") else {
         return message;
     };
-    match key
-        .strip_prefix("String(")
-        .and_then(|key| key.strip_suffix(')'))
-    {
+    match plain_key(key) {
         Some(key) if key.len() <= 64 => {
-            format!("the key {key} stands twice in one mapping, {place}")
+            format!("the key {key} is given twice in one mapping, {place}")
         }
-        _ => format!("a key stands twice in one mapping, {place}"),
+        _ => format!("a key is given twice in one mapping, {place}"),
     }
+}
+
+/// The key in the parser's notation `String(key)`.
+fn plain_key(notation: &str) -> Option<&str> {
+    notation.strip_prefix("String(")?.strip_suffix(')')
 }
 
 /// The message without the quoted line of the file, which may contain a secret.
@@ -134,13 +144,11 @@ fn check_yaml(text: &str) -> Result<(), String> {
         if matches!(event, Event::StreamEnd) {
             return Ok(());
         }
-        tally.count(&event).map_err(|reason| {
-            format!(
-                "{reason} at line {} column {}",
-                place.line(),
-                place.col() + 1
-            )
-        })?;
+        if let Err(reason) = tally.count(&event) {
+            let line = place.line();
+            let column = place.col() + 1;
+            return Err(format!("{reason} at line {line} column {column}"));
+        }
     }
 }
 
@@ -187,7 +195,7 @@ impl YamlTally {
         let size = self
             .anchored
             .get(&anchor)
-            .ok_or("an alias stands inside the value that it repeats")?;
+            .ok_or("an alias is inside the value that it repeats")?;
         self.nodes = self.nodes.saturating_add(*size);
         Ok(())
     }
@@ -205,9 +213,10 @@ impl YamlTally {
 
 /// Refuses JSON with a duplicate key, of which the parser would silently keep the last.
 fn check_json(text: &str) -> Result<(), String> {
-    serde_json::from_str::<DistinctKeys>(text)
-        .map(|_| ())
-        .map_err(|error| error.to_string())
+    match serde_json::from_str::<DistinctKeys>(text) {
+        Ok(DistinctKeys) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Any JSON value whose objects have distinct keys.
@@ -234,7 +243,7 @@ impl<'de> Visitor<'de> for DistinctKeysVisitor {
             map.next_value::<DistinctKeys>()?;
             if let Some(key) = seen.replace(key) {
                 return Err(serde::de::Error::custom(format!(
-                    "the key {} stands twice in one object",
+                    "the key {} is given twice in one object",
                     quoted(&key)
                 )));
             }

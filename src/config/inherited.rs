@@ -1,4 +1,4 @@
-//! What one level of the configuration and those around it say of TLS, before it is known for which
+//! The TLS keys of one level of the configuration and those around it, before it is known for which
 //! server.
 
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub(super) struct TlsKeys {
 }
 
 impl TlsKeys {
-    /// The keys that come to `settings`.
+    /// The keys that give `settings`, for printing them.
     pub(super) fn from_settings(settings: &TlsSettings, enabled: bool) -> Self {
         let certificate = settings.client_certificate.as_ref();
         Self {

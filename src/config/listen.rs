@@ -78,14 +78,22 @@ impl FromStr for ListenAddress {
             return Ok(addr.into());
         }
         let (host, port) = text.rsplit_once(':').ok_or(ALLOWED)?;
-        let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-        let port = port.parse().ok().filter(|_| is_number).ok_or(ALLOWED)?;
+        let port = parse_port(port).ok_or(ALLOWED)?;
         let host = match host {
             "" => Host::Ip(Ipv4Addr::UNSPECIFIED.into()),
             name if is_host_name(name) => Host::Name(name.to_owned()),
             _ => return Err(ALLOWED),
         };
         Ok(Self { host, port })
+    }
+}
+
+/// A port in digits only: `parse` alone would also take `+1`.
+fn parse_port(text: &str) -> Option<u16> {
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
     }
 }
 
@@ -112,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_as_prometheus_programs_take_them() {
+    fn addresses_are_read_as_prometheus_programs_read_them() {
         let cases = [
             ("0.0.0.0:10121", "0.0.0.0:10121", "127.0.0.1:10121"),
             (":10121", "0.0.0.0:10121", "127.0.0.1:10121"),
@@ -134,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_what_is_allowed() {
+    fn a_malformed_address_is_refused_with_what_is_allowed() {
         let long = format!("{}:1", "x".repeat(254));
         let wrong = [
             "",
@@ -158,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_reached_only_from_this_machine_is_known_by_the_text() {
+    fn a_loopback_address_is_recognized_by_its_text() {
         let loopback = |text: &str| text.parse::<ListenAddress>().unwrap().is_loopback();
         assert!(loopback("127.0.0.1:1") && loopback("localhost:1") && loopback("[::1]:1"));
         assert!(!loopback(":1") && !loopback("a.example.com:1"));

@@ -71,7 +71,7 @@ pub fn parse_duration(text: &str) -> Result<crate::model::Span, String> {
 /// A configuration that was read from a file.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What it says.
+    /// The settings in it.
     pub settings: Settings,
     /// The files of secrets and certificates that it names; none of them has been read.
     pub files: NamedFiles,
@@ -83,31 +83,30 @@ pub struct Loaded {
 /// # Errors
 /// All problems at once; after a syntax error only that one.
 pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, ConfigErrors> {
-    let place = || path.display().to_string();
-    let format = Format::from_path(path).ok_or_else(|| {
-        ConfigErrors::one(
-            place(),
-            "the file's name must end in .yml, .yaml, .toml or .json, which tells its language",
-        )
-    })?;
-    let text = read_text(path)
-        .map_err(|error| ConfigErrors::one(place(), format!("cannot be read: {error}")))?;
-    let root =
-        format::read(&text, format).map_err(|sentence| ConfigErrors::one(place(), sentence))?;
-    version::check(&root, &place())?;
-    resolve(
-        root,
-        path.parent().unwrap_or_else(|| Path::new("")),
-        environment,
-    )
+    let file = path.display().to_string();
+    let root = read_tree(path).map_err(|sentence| ConfigErrors::one(&file, sentence))?;
+    version::check(&root, &file)?;
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    resolve(root, folder, environment)
+}
+
+/// The file's text as a tree. An error is a sentence without a subject, which is the file.
+fn read_tree(path: &Path) -> Result<node::Table, String> {
+    let Some(format) = Format::from_path(path) else {
+        return Err(
+            "the file's name must end in .yml, .yaml, .toml or .json, which tells its language"
+                .to_owned(),
+        );
+    };
+    let text = read_text(path).map_err(|error| format!("cannot be read: {error}"))?;
+    format::read(&text, format)
 }
 
 /// The address that an exporter with the configuration file at `path` listens on, if the file has
 /// one. Mistakes in other keys are ignored, because the commands that look for a running exporter
 /// have to work in spite of them.
 pub fn listen_address(path: &Path, environment: &Environment) -> Option<ListenAddress> {
-    let text = read_text(path).ok()?;
-    let mut root = format::read(&text, Format::from_path(path)?).ok()?;
+    let mut root = read_tree(path).ok()?;
     let problems = error::Problems::default();
     environment.expand(&mut root, &problems);
     environment.override_scalars(&mut root, &problems);

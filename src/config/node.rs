@@ -106,9 +106,11 @@ impl From<Value> for Node {
 
 /// The mapping `map` as a sorted table.
 pub(super) fn table_from(map: impl IntoIterator<Item = (String, Value)>) -> Table {
-    map.into_iter()
-        .map(|(key, value)| (key, value.into()))
-        .collect()
+    let mut table = Table::new();
+    for (key, value) in map {
+        table.insert(key, value.into());
+    }
+    table
 }
 
 /// The path of `key` below `path`; a key that is not plain is quoted.
@@ -122,11 +124,8 @@ pub(super) fn key_path(path: &str, key: &str) -> String {
 
 /// Whether `key` is a plain word, like all keys of the table.
 pub(super) fn is_plain_key(key: &str) -> bool {
-    !key.is_empty()
-        && key.len() <= 128
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+    (1..=128).contains(&key.len()) && key.bytes().all(is_plain)
 }
 
 /// The path of the item `index` of the list at `path`.

@@ -1,4 +1,5 @@
-//! The kinds of receivers and how each is reached.
+//! The kinds of receivers, and the settings that each is reached with. `sections/notify.rs` reads them,
+//! `redact.rs` prints them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ pub enum ReceiverKind {
     /// Gets a message for each alert group: when it fires, changes and resolves. Messages are
     /// queued and retried.
     Group(GroupReceiver),
-    /// Gets the present state again and again, so that nothing has to be queued.
+    /// Gets the current state at intervals, so that nothing has to be queued.
     Periodic(PeriodicReceiver),
 }
 
@@ -28,7 +29,7 @@ pub enum GroupReceiver {
     Webhook(WebhookSettings),
 }
 
-/// A receiver of the present state.
+/// A receiver of the current state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PeriodicReceiver {
     /// Alertmanager, API v2, which expects firing alerts to be resent.
@@ -107,6 +108,7 @@ impl ReceiverKind {
     }
 }
 
+/// Lets settings of each kind be turned into a [`ReceiverKind`] with `From`.
 macro_rules! kinds_from_settings {
     ($($settings:ty => $class:ident($enum:ident::$variant:ident),)*) => {
         $(impl From<$settings> for ReceiverKind {

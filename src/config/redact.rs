@@ -60,16 +60,10 @@ impl Settings {
             MasterSelector::Exact(name) => map.put("master_name", string(name)),
             MasterSelector::Glob(glob) => map.put("master_name", string(&glob.to_string())),
         }
-        let all_tls = entry
-            .sentinels
-            .iter()
-            .all(|sentinel| sentinel.tls.is_some());
-        map.put(
-            "addresses",
-            list(&entry.sentinels, |sentinel| {
-                sentinel_address(sentinel, all_tls)
-            }),
-        );
+        let mut sentinels = entry.sentinels.iter();
+        let all_tls = sentinels.all(|sentinel| sentinel.tls.is_some());
+        let address = |sentinel: &ServerSettings| sentinel_address(sentinel, all_tls);
+        map.put("addresses", list(&entry.sentinels, address));
         map.put("sentinel_auth", sentinel_auth(entry, all_tls));
         put_login(&mut map, &entry.servers.credentials);
         if let Some(settings) = &entry.servers.tls {
@@ -79,7 +73,7 @@ impl Settings {
         map.into()
     }
 
-    /// What a pair has of its own, or other than all pairs.
+    /// The keys of a pair that differ from the global ones.
     fn put_overrides(
         &self,
         map: &mut Mapping,
@@ -144,7 +138,7 @@ fn put_login(map: &mut Mapping, credentials: &Credentials) {
     }
 }
 
-/// A Sentinel's address: where only some speak TLS, those have the scheme that says so.
+/// A Sentinel's address: where only some speak TLS, those get the scheme `rediss://`.
 fn sentinel_address(sentinel: &ServerSettings, all_tls: bool) -> Yaml {
     let scheme = if sentinel.tls.is_some() && !all_tls {
         "rediss://"
@@ -237,12 +231,11 @@ fn maintenance(window: &MaintenanceWindow) -> Yaml {
     map.put("name", string(&window.name));
     put_match(&mut map, &window.matchers);
     map.put("every", list(&window.every, |day| string(day_name(*day))));
-    map.put("start", string(&window.start.strftime("%H:%M").to_string()));
+    let start = window.start.strftime("%H:%M").to_string();
+    map.put("start", string(&start));
     map.put("duration", span(window.duration));
-    map.put(
-        "timezone",
-        string(window.timezone.iana_name().unwrap_or("UTC")),
-    );
+    let timezone = window.timezone.iana_name().unwrap_or("UTC");
+    map.put("timezone", string(timezone));
     map.into()
 }
 
@@ -281,8 +274,13 @@ fn repage_on(repage: RepageOn) -> Yaml {
         (repage.new_in_group, "new_in_group"),
         (repage.new_critical, "new_critical"),
     ];
-    let on = reasons.into_iter().filter(|(on, _)| *on);
-    Yaml::Array(on.map(|(_, word)| string(word)).collect())
+    let mut words = Vec::new();
+    for (is_on, word) in reasons {
+        if is_on {
+            words.push(string(word));
+        }
+    }
+    Yaml::Array(words)
 }
 
 fn kind(kind: &ReceiverKind) -> (&'static str, Mapping) {

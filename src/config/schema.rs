@@ -14,7 +14,7 @@ pub(super) struct Keys {
     /// Keys that this mapping has in common with others of its kind; they come first.
     pub(super) base: Option<&'static Keys>,
     pub(super) own: &'static [Key],
-    /// Keys of later versions: refused by name, so that nobody believes that they work.
+    /// Keys of later versions: refused by name, so that they do not seem to work.
     pub(super) later: &'static [&'static str],
 }
 
@@ -57,11 +57,11 @@ pub(super) enum Kind {
     Secret(Check),
     /// The path of a file that holds the secret of the key without `_file`.
     SecretFile,
-    /// A mapping with keys of its own.
+    /// A mapping with its own keys.
     Section(&'static Keys),
     /// A mapping whose keys are documented at another place.
     SameSection(&'static Keys),
-    /// A single value, or a mapping with keys of its own.
+    /// A single value, or a mapping with its own keys.
     ScalarOrSection(&'static Keys),
     /// A list of mappings.
     List(&'static Keys),
@@ -353,10 +353,14 @@ pub fn suggestion<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> 
         return None;
     }
     let word = word.to_ascii_lowercase().replace('-', "_");
-    let distances =
-        candidates.map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate));
-    let (distance, nearest) = distances.min()?;
-    (distance <= nearest.chars().count() / 3).then_some(nearest)
+    let distance = |candidate| strsim::damerau_levenshtein(&word, candidate);
+    let distances = candidates.map(|candidate| (distance(candidate), candidate));
+    let (smallest, nearest) = distances.min()?;
+    if smallest <= nearest.chars().count() / 3 {
+        Some(nearest)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_refused() {
+    fn a_file_without_a_usable_secret_is_refused() {
         assert!(matches!(read(b" \n"), Err(SecretError::Empty { .. })));
         assert!(matches!(
             read(&[0xff, 0xfe]),

@@ -67,7 +67,7 @@ pub struct PollSettings {
     pub timeout_remote: Span,
     /// Whether a scrape that finds old samples polls first.
     pub refresh_on_scrape: bool,
-    /// Heartbeats of pairs without settings of their own.
+    /// Heartbeats of pairs that have no settings for them.
     pub heartbeat: HeartbeatSettings,
 }
 
@@ -133,7 +133,7 @@ pub struct SentinelSettings {
     pub heartbeat: HeartbeatSettings,
 }
 
-/// Which of the masters that Sentinels know are monitored.
+/// Which of the masters that Sentinels list are monitored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MasterSelector {
     /// All of them.
@@ -418,7 +418,7 @@ closed_set! {
         Critical => "critical",
     }
 }
-// A severity of a later version reads as critical: too loud is safer than too quiet.
+// A severity of a later version reads as critical: a needless page is safer than a missing one.
 serde_as_label!(Severity, else Critical);
 
 /// Where state is persisted.

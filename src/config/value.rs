@@ -54,20 +54,14 @@ pub(super) fn parse_span(text: &str) -> Result<Span, String> {
         return Err(format!("has no unit; write {}", unit_examples(text)));
     }
     let mut rest = text;
+    // Each unit is searched for behind the one before: so they come largest first, and once.
     let mut units = TIME_UNITS.iter();
     let mut millis: i64 = 0;
     while !rest.is_empty() {
         let (number, unit, tail) = leading_quantity(rest).ok_or(NOT_A_DURATION)?;
-        let (_, factor) = units
-            .find(|(name, _)| *name == unit)
-            .ok_or(NOT_A_DURATION)?;
-        let part = number
-            .parse::<i64>()
-            .ok()
-            .and_then(|number| number.checked_mul(*factor));
-        millis = part
-            .and_then(|part| millis.checked_add(part))
-            .ok_or("is too long a duration")?;
+        let unit = units.find(|(name, _)| *name == unit);
+        let (_, factor) = unit.ok_or(NOT_A_DURATION)?;
+        millis = add_product(millis, number, *factor).ok_or("is too long a duration")?;
         rest = tail;
     }
     if text.is_empty() {
@@ -75,6 +69,12 @@ pub(super) fn parse_span(text: &str) -> Result<Span, String> {
     } else {
         Ok(Span::from_millis(millis))
     }
+}
+
+/// `sum + number * factor`; `None` if it does not fit.
+fn add_product(sum: i64, number: &str, factor: i64) -> Option<i64> {
+    let number: i64 = number.parse().ok()?;
+    sum.checked_add(number.checked_mul(factor)?)
 }
 
 /// Suggests units for the bare number `text`.
@@ -88,14 +88,13 @@ pub(super) fn unit_examples(text: &str) -> String {
 
 /// Splits `90sREST` into `90`, `s` and `REST`.
 fn leading_quantity(text: &str) -> Option<(&str, &str, &str)> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .filter(|digits| *digits > 0)?;
-    let (number, tail) = text.split_at(digits);
-    let letters = tail
-        .find(|c: char| !c.is_ascii_alphabetic())
-        .unwrap_or(tail.len());
-    let (unit, tail) = tail.split_at(letters);
+    let after_digits = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let tail = after_digits.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let number = text.strip_suffix(after_digits)?;
+    let unit = after_digits.strip_suffix(tail)?;
+    if number.is_empty() {
+        return None;
+    }
     Some((number, unit, tail))
 }
 
@@ -120,18 +119,14 @@ pub(super) fn span_text(span: Span) -> String {
 pub(super) fn parse_bytes(text: &str) -> Result<Bytes, String> {
     let wrong =
         "is not a size; write it like 64MiB, 1GB, or as a bare number of bytes without quotes";
-    let (number, unit, _) = leading_quantity(text)
-        .filter(|(_, _, tail)| tail.is_empty())
-        .ok_or(wrong)?;
-    let (_, factor) = SIZE_UNITS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .ok_or(wrong)?;
-    let bytes = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(*factor))
-        .ok_or("is too large a size")?;
+    let Some((number, unit, "")) = leading_quantity(text) else {
+        return Err(wrong.to_owned());
+    };
+    let unit = SIZE_UNITS.iter().find(|(name, _)| *name == unit);
+    let (_, factor) = unit.ok_or(wrong)?;
+    let too_large = "is too large a size";
+    let number: u64 = number.parse().map_err(|_| too_large)?;
+    let bytes = number.checked_mul(*factor).ok_or(too_large)?;
     Ok(Bytes::new(bytes))
 }
 
@@ -154,11 +149,8 @@ pub(super) fn in_range<T: PartialOrd>(
 /// Checks a name: of a datacenter, pair, receiver or user.
 pub(super) fn check_name(text: &str) -> Result<(), String> {
     let length = text.chars().count();
-    if length == 0
-        || length > MAX_NAME_CHARS
-        || text.chars().any(char::is_control)
-        || text.trim() != text
-    {
+    let fits = (1..=MAX_NAME_CHARS).contains(&length);
+    if !fits || text.contains(char::is_control) || text.trim() != text {
         return Err(format!(
             "is not a name; allowed: 1 to {MAX_NAME_CHARS} characters, no control characters, no space around it"
         ));
@@ -192,17 +184,11 @@ pub(super) enum UrlError {
 /// Checks that `text` is an absolute HTTP URL without credentials.
 pub(super) fn check_url(text: &str) -> Result<(), UrlError> {
     let (scheme, rest) = text.split_once("://").ok_or(UrlError::NotHttp)?;
-    if !["http", "https"]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known))
-    {
+    let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    if !is_http {
         return Err(UrlError::NotHttp);
     }
-    if text.len() > MAX_URL_BYTES
-        || !text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
-    {
+    if text.len() > MAX_URL_BYTES || !text.bytes().all(is_url_byte) {
         return Err(UrlError::Illegal);
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -214,6 +200,11 @@ pub(super) fn check_url(text: &str) -> Result<(), UrlError> {
     } else {
         Ok(())
     }
+}
+
+/// Whether a URL may have this byte as it is, without percent-encoding.
+fn is_url_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)
 }
 
 impl fmt::Display for UrlError {

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_refused_and_nothing_else_is_said() {
+    fn another_version_is_refused_with_this_problem_only() {
         let understood = concat!(
             "but this program (",
             env!("CARGO_PKG_VERSION"),

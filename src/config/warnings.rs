@@ -2,21 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    AlertSettings, BOUND_PERIODS, PairSettings, SentinelSettings, ServerSettings, Settings,
-};
-use crate::model::Span;
+use super::{AlertSettings, BOUND_PERIODS, LevelRule, SentinelSettings, Settings, TlsSettings};
+use crate::model::{PairName, Span};
 
 impl Settings {
     /// Warnings about these settings, as sentences for the log and for `check-config`. Contain no
     /// secret.
     pub fn warnings(&self) -> Vec<String> {
-        let named = unverified_tls(&self.pairs, &self.sentinels).into_iter();
-        let found = self.sentinels.iter().filter_map(unverified_discovery);
-        named
-            .chain(found)
-            .chain(unprovable_thresholds(self))
-            .collect()
+        let mut warnings = Vec::new();
+        warnings.extend(unverified_tls(self));
+        warnings.extend(self.sentinels.iter().filter_map(unverified_discovery));
+        warnings.extend(unprovable_thresholds(self));
+        warnings
     }
 }
 
@@ -24,14 +21,14 @@ impl Settings {
 fn unprovable_thresholds(settings: &Settings) -> Option<String> {
     let interval = settings.poll.min_interval;
     let oldest_bound = interval.mul_f64(BOUND_PERIODS);
-    let pairs = settings.pairs.iter();
-    let pairs = pairs.map(|pair| (&pair.alerts, &pair.name));
-    let entries = settings.sentinels.iter();
-    let entries = entries.map(|entry| (&entry.alerts, &entry.name));
-    let clear_levels = pairs
-        .chain(entries)
-        .filter_map(|(alerts, name)| Some((lowest_clear_level(alerts)?, name)));
-    let (below, name) = clear_levels.min()?;
+    let mut clear_levels = Vec::new();
+    for pair in &settings.pairs {
+        clear_levels.extend(lowest_clear_level(&pair.alerts, &pair.name));
+    }
+    for entry in &settings.sentinels {
+        clear_levels.extend(lowest_clear_level(&entry.alerts, &entry.name));
+    }
+    let (below, name) = clear_levels.into_iter().min()?;
     if below >= oldest_bound {
         return None;
     }
@@ -42,20 +39,35 @@ fn unprovable_thresholds(settings: &Settings) -> Option<String> {
     ))
 }
 
-fn lowest_clear_level(alerts: &AlertSettings) -> Option<Span> {
-    let rule = &alerts.lag_seconds;
-    let levels = rule.warning.into_iter().chain(rule.critical);
-    levels.map(|level| level.clear_below).min()
+/// The lowest lag in seconds below which an alert of the pair or entry `name` resolves, with that
+/// name.
+fn lowest_clear_level<'a>(
+    alerts: &AlertSettings,
+    name: &'a PairName,
+) -> Option<(Span, &'a PairName)> {
+    let LevelRule {
+        warning, critical, ..
+    } = alerts.lag_seconds;
+    let lowest = match (warning, critical) {
+        (Some(warning), Some(critical)) => warning.clear_below.min(critical.clear_below),
+        (Some(level), None) | (None, Some(level)) => level.clear_below,
+        (None, None) => return None,
+    };
+    Some((lowest, name))
 }
 
 /// A warning about all servers whose certificates are not verified.
-fn unverified_tls(pairs: &[PairSettings], sentinels: &[SentinelSettings]) -> Option<String> {
-    let in_pairs = pairs
-        .iter()
-        .flat_map(|pair| std::iter::once(&pair.master).chain(&pair.replicas));
-    let all = in_pairs.chain(sentinels.iter().flat_map(|entry| &entry.sentinels));
-    let unverified = all.filter(|server| is_unverified(server));
-    let addrs: BTreeSet<_> = unverified.map(|server| &server.addr).collect();
+fn unverified_tls(settings: &Settings) -> Option<String> {
+    let mut servers = Vec::new();
+    for pair in &settings.pairs {
+        servers.push(&pair.master);
+        servers.extend(&pair.replicas);
+    }
+    for entry in &settings.sentinels {
+        servers.extend(&entry.sentinels);
+    }
+    servers.retain(|server| is_unverified(server.tls.as_ref()));
+    let addrs: BTreeSet<_> = servers.iter().map(|server| &server.addr).collect();
     let first = addrs.first()?;
     let which = match addrs.len() {
         1 => first.to_string(),
@@ -67,18 +79,15 @@ fn unverified_tls(pairs: &[PairSettings], sentinels: &[SentinelSettings]) -> Opt
     ))
 }
 
-fn is_unverified(server: &ServerSettings) -> bool {
-    let tls = server.tls.as_ref();
+fn is_unverified(tls: Option<&TlsSettings>) -> bool {
     tls.is_some_and(|tls| tls.insecure_skip_verify)
 }
 
 /// A warning if certificates of servers that Sentinels report are not verified.
 fn unverified_discovery(entry: &SentinelSettings) -> Option<String> {
-    entry
-        .servers
-        .tls
-        .as_ref()
-        .filter(|tls| tls.insecure_skip_verify)?;
+    if !is_unverified(entry.servers.tls.as_ref()) {
+        return None;
+    }
     let name = &entry.name;
     Some(format!(
         "tls.insecure_skip_verify is on for the servers that the Sentinels of {name} find: certificates are not verified, \
@@ -111,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_that_polling_cannot_prove_to_be_clear_is_named() {
+    fn a_threshold_that_polling_cannot_prove_to_be_clear_gets_a_warning() {
         let mut settings = settings_of(&[("orders", "a:1", &["b:1"]), ("other", "c:1", &["d:1"])]);
         for (clear_below, warned) in [(625, false), (624, true)] {
             let level = settings.pairs[0]

@@ -59,7 +59,7 @@ impl From<Mapping> for Yaml {
     }
 }
 
-/// A text as it has to be written: an undoubled dollar would begin a variable.
+/// A text with its dollars doubled, because a single one would begin a variable.
 pub(super) fn string(text: &str) -> Yaml {
     Yaml::String(text.replace('$', "$$"))
 }
@@ -81,7 +81,7 @@ pub(super) fn count(count: u64) -> Yaml {
 }
 
 /// What is switched off. `yaml-rust2` writes null as `~`, which fewer people know; a number is
-/// written as it stands.
+/// written unchanged.
 pub(super) fn off() -> Yaml {
     Yaml::Real("null".to_owned())
 }

@@ -1,7 +1,8 @@
-//! The vocabulary of delivery: what becomes of a notification on its way to a receiver.
+//! The vocabulary of delivery: the events, outcomes and queues of notifications on their way to
+//! receivers.
 //!
 //! `notify` delivers, `monitor` keeps the counters and `report` shows them. The types that they
-//! exchange stand below all three, so that none of them has to know another one for a name.
+//! exchange are declared below all three, so that none of them imports another.
 
 mod event;
 mod reason;

@@ -76,7 +76,7 @@ pub struct PastDelivery {
 pub struct DeadDelivery {
     /// The delivery and why it failed.
     pub delivery: PastDelivery,
-    /// Whether the group has resolved since; such a dead letter cannot be replayed.
+    /// Whether the group has resolved since. A firing cannot be replayed then.
     pub over: bool,
 }
 

@@ -35,8 +35,8 @@ pub struct Discovery {
     events: mpsc::Sender<DiscoveryEvent>,
 }
 
-/// What the task of one reporter needs to know, by the kind of its source. A task continues over a
-/// reload if its plan stays equal.
+/// How to query one reporter, by the kind of its source. A task continues over a reload if its plan
+/// stays equal.
 #[derive(Clone, Debug, PartialEq)]
 enum Plan {
     Sentinel(SentinelPlan),
@@ -77,14 +77,14 @@ impl Discovery {
 }
 
 impl Plan {
-    /// Queries the reporter until nobody takes the answers any more.
+    /// Queries the reporter until the receiver of the answers is dropped.
     async fn run(self, source: SourceId, events: mpsc::Sender<DiscoveryEvent>) {
         match self {
             Self::Sentinel(plan) => plan.run(source, events).await,
         }
     }
 
-    /// Queries the reporter once, on a connection of its own.
+    /// Queries the reporter once, on a new connection.
     async fn query_once(self, source: SourceId) -> DiscoveryEvent {
         match self {
             Self::Sentinel(plan) => plan.query_once(source).await,

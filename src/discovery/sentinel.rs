@@ -30,8 +30,8 @@ pub(super) struct SentinelPlan {
 }
 
 impl SentinelPlan {
-    /// Queries the Sentinel every second and at each of its events, until it is dropped or nobody
-    /// takes the answers any more.
+    /// Queries the Sentinel every second and at each of its events, until it is dropped or the
+    /// receiver of the answers is.
     pub(super) async fn run(self, source: SourceId, events: mpsc::Sender<DiscoveryEvent>) {
         let event_seen = Notify::new();
         tokio::select! {
@@ -40,7 +40,7 @@ impl SentinelPlan {
         }
     }
 
-    /// Queries once, on a connection of its own.
+    /// Queries once, on a new connection.
     pub(super) async fn query_once(self, source: SourceId) -> DiscoveryEvent {
         let result = match self.connect().await {
             Ok(mut connection) => self.query(&mut connection).await,
@@ -76,8 +76,9 @@ impl SentinelPlan {
         }
     }
 
-    /// Queries on the open connection, or on a new one. An open connection may have been closed
-    /// long ago, by a restart or an idle timeout, which says nothing about the Sentinel now.
+    /// Queries on the open connection, or on a new one. The Sentinel may have closed an open
+    /// connection long ago, by a restart or an idle timeout, so its failure is no failure of the
+    /// Sentinel now.
     async fn query_on(
         &self,
         connection: &mut Option<SentinelConnection>,
@@ -155,19 +156,27 @@ impl SentinelPlan {
         event_seen.notify_one();
         while let Ok(message) = timeout(SILENCE, subscription.next()).await {
             let message = message?;
-            match SentinelMessage::parse(&message.channel, &message.payload) {
-                Some(SentinelMessage::Switched { name, from, to }) => {
-                    let SourceId { entry, reporter } = source;
-                    if self.masters.matches(&name) {
-                        info!(sentinel = %reporter, %entry, master = name, %from, %to, "a Sentinel reports a failover");
-                        event_seen.notify_one();
-                    }
-                }
-                Some(SentinelMessage::Other) => event_seen.notify_one(),
-                None => {}
+            let parsed = SentinelMessage::parse(&message.channel, &message.payload);
+            if let Some(message) = parsed
+                && self.concerns(&message, source)
+            {
+                event_seen.notify_one();
             }
         }
         Ok(())
+    }
+
+    /// Whether a message is a reason to query the Sentinel. A failover is logged.
+    fn concerns(&self, message: &SentinelMessage, source: &SourceId) -> bool {
+        let SentinelMessage::Switched { name, from, to } = message else {
+            return true;
+        };
+        let is_selected = self.masters.matches(name);
+        if is_selected {
+            let SourceId { entry, reporter } = source;
+            info!(sentinel = %reporter, %entry, master = name, %from, %to, "a Sentinel reports a failover");
+        }
+        is_selected
     }
 }
 

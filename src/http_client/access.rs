@@ -56,14 +56,7 @@ impl HttpClient {
         access: &ExporterAccess,
     ) -> Result<Self, AccessError> {
         let mut builder = base(timeouts).no_proxy();
-        builder = match &access.trust {
-            ServerTrust::Nobody => builder.tls_certs_only([]),
-            ServerTrust::System => builder,
-            ServerTrust::Authorities(pem) => builder.tls_certs_only(authorities(pem)?),
-            ServerTrust::Anybody => builder
-                .tls_certs_only([])
-                .tls_danger_accept_invalid_certs(true),
-        };
+        builder = access.trust.apply(builder)?;
         if let Some(pem) = &access.identity {
             let identity = reqwest::Identity::from_pem(pem.reveal().as_bytes());
             builder = builder.identity(identity.map_err(|_| AccessError::Identity)?);
@@ -77,6 +70,23 @@ impl HttpClient {
     }
 }
 
+impl ServerTrust {
+    fn apply(
+        &self,
+        builder: reqwest::ClientBuilder,
+    ) -> Result<reqwest::ClientBuilder, AccessError> {
+        Ok(match self {
+            Self::Nobody => builder.tls_certs_only([]),
+            Self::System => builder,
+            Self::Authorities(pem) => builder.tls_certs_only(authorities(pem)?),
+            Self::Anybody => builder
+                .tls_certs_only([])
+                .tls_danger_accept_invalid_certs(true),
+        })
+    }
+}
+
+/// The certificates of a PEM file, of which there must be at least one.
 pub(super) fn authorities(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, AccessError> {
     let all = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| AccessError::Authorities)?;
     if all.is_empty() {

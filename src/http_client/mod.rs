@@ -12,6 +12,7 @@ pub(crate) mod testing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 
 pub use access::{AccessError, ExporterAccess, ServerTrust};
@@ -60,7 +61,7 @@ pub struct HttpResponse {
 pub struct HttpClient {
     inner: reqwest::Client,
     login: Option<(String, Secret)>,
-    /// Clients for receivers with a route of their own; only in a client for receivers.
+    /// Clients for receivers with their own routes; only in a client for receivers.
     routes: Option<Arc<routes::RouteClients>>,
 }
 
@@ -74,8 +75,8 @@ impl HttpClient {
         let builder = || base(timeouts).pool_max_idle_per_host(0);
         let inner = match builder().build() {
             Ok(inner) => inner,
-            // On a system without certificate authorities plain HTTP still has to work: without
-            // roots each HTTPS receiver fails by itself, with a sentence that says why.
+            // On a system without certificate authorities plain HTTP must still work: without roots
+            // only HTTPS requests fail, each with its reason.
             Err(_) => builder()
                 .tls_certs_only([])
                 .build()
@@ -120,8 +121,8 @@ impl HttpClient {
         body: Vec<u8>,
     ) -> Result<HttpResponse, HttpError> {
         let mut map = header_map(headers)?;
-        let json = reqwest::header::HeaderValue::from_static("application/json");
-        map.entry(reqwest::header::CONTENT_TYPE).or_insert(json);
+        let json = HeaderValue::from_static("application/json");
+        map.entry(CONTENT_TYPE).or_insert(json);
         let request = self.inner.post(url).headers(map).body(body);
         read_answer(self.logged_in(request), MAX_RECEIVER_BODY).await
     }
@@ -156,7 +157,7 @@ impl HttpClient {
         let request = self
             .inner
             .delete(url)
-            .header(reqwest::header::CONTENT_TYPE, "application/json");
+            .header(CONTENT_TYPE, "application/json");
         read_answer(self.logged_in(request), MAX_RECEIVER_BODY).await
     }
 
@@ -186,7 +187,7 @@ impl HttpClient {
 
 /// The settings that all clients share.
 fn base(timeouts: HttpTimeouts) -> reqwest::ClientBuilder {
-    // Fails only when a provider is already installed: ring, which is the only one in this program.
+    // Fails only when a provider is installed already: ring, the only one in this program.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
@@ -198,13 +199,15 @@ fn base(timeouts: HttpTimeouts) -> reqwest::ClientBuilder {
 }
 
 /// `headers` for the library, marked as sensitive: their values may be secrets.
-fn header_map(headers: &[(String, String)]) -> Result<reqwest::header::HeaderMap, HttpError> {
-    let mut map = reqwest::header::HeaderMap::new();
+fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, HttpError> {
+    let mut map = HeaderMap::new();
     for (name, value) in headers {
-        let name = reqwest::header::HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| HttpError::Invalid)?;
-        let mut value =
-            reqwest::header::HeaderValue::from_str(value).map_err(|_| HttpError::Invalid)?;
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+            return Err(HttpError::Invalid);
+        };
+        let Ok(mut value) = HeaderValue::from_str(value) else {
+            return Err(HttpError::Invalid);
+        };
         value.set_sensitive(true);
         map.insert(name, value);
     }
@@ -216,13 +219,12 @@ async fn read_answer(
     request: reqwest::RequestBuilder,
     limit: usize,
 ) -> Result<HttpResponse, HttpError> {
-    let mut response = request
-        .send()
-        .await
-        .map_err(|error| error::classify(&error))?;
-    let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-    let retry_after = header("retry-after");
-    let date = header("date");
+    let mut response = match request.send().await {
+        Ok(response) => response,
+        Err(error) => return Err(error::classify(&error)),
+    };
+    let retry_after = header_text(&response, "retry-after");
+    let date = header_text(&response, "date");
     let status = response.status().as_u16();
     let (body, complete) = read_body(&mut response, limit).await;
     Ok(HttpResponse {
@@ -232,6 +234,11 @@ async fn read_answer(
         body: String::from_utf8_lossy(&body).into_owned(),
         complete,
     })
+}
+
+fn header_text(response: &reqwest::Response, name: &str) -> Option<String> {
+    let value = response.headers().get(name)?;
+    Some(value.to_str().ok()?.to_owned())
 }
 
 /// The first `limit` bytes of the body, and whether that is all of it. A body that ends early is no

@@ -1,5 +1,5 @@
-//! Receivers with a route of their own: through a proxy, or trusted by authorities that the system
-//! lacks.
+//! Clients for receivers with their own route: through a proxy, or with certificate authorities
+//! that the system lacks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -73,7 +73,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_route_is_made_once() {
+    fn a_route_has_one_client() {
         let routes = RouteClients::new(HttpTimeouts {
             connect: Duration::from_secs(1),
             total: Duration::from_secs(1),
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_route_is_refused() {
+    fn an_invalid_route_is_refused() {
         let routes = RouteClients::new(HttpTimeouts {
             connect: Duration::from_secs(1),
             total: Duration::from_secs(1),

@@ -41,7 +41,7 @@ pub(crate) enum Reply {
     Close,
     /// Sends its headers a byte at a time, and never ends.
     Drip,
-    /// Answers 200, and sends its body a byte at a time for longer than anybody waits.
+    /// Answers 200, and sends its body a byte at a time until the client gives up.
     DripBody,
 }
 
@@ -155,7 +155,7 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Request>>>, script: Ar
     }
 }
 
-/// Sends `head`, and then a byte at a time until the client has had enough.
+/// Sends `head`, and then a byte at a time until the client gives up.
 async fn drip(stream: &mut TcpStream, head: &str) {
     let mut sent = stream.write_all(head.as_bytes()).await;
     while sent.is_ok() {

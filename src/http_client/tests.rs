@@ -42,7 +42,7 @@ async fn a_post_carries_the_body_the_headers_and_our_name() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_is_not_followed() {
+async fn a_redirect_is_returned_and_not_followed() {
     let elsewhere = TestServer::replying(vec![Reply::status(200)]).await;
     let server = TestServer::replying(vec![Reply::header(
         302,
@@ -58,7 +58,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 }
 
 #[tokio::test]
-async fn the_headers_that_matter_are_handed_on() {
+async fn retry_after_and_date_are_returned() {
     let headers = "Retry-After: 17\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
     let server =
         TestServer::replying(vec![Reply::Full(429, headers.to_owned(), String::new())]).await;
@@ -89,7 +89,7 @@ async fn a_body_is_read_up_to_its_limit() {
 }
 
 #[tokio::test]
-async fn silence_and_dripping_end_at_the_timeout() {
+async fn a_silent_or_dripping_server_ends_at_the_timeout() {
     let client = HttpClient::for_receivers(QUICK).unwrap();
     for reply in [Reply::Never, Reply::Drip] {
         let server = TestServer::replying(vec![reply]).await;
@@ -104,7 +104,7 @@ async fn silence_and_dripping_end_at_the_timeout() {
 }
 
 #[tokio::test]
-async fn a_status_stands_although_its_body_never_ends() {
+async fn a_status_is_returned_although_its_body_never_ends() {
     let client = HttpClient::for_receivers(QUICK).unwrap();
     let server = TestServer::replying(vec![Reply::DripBody]).await;
     let response = client
@@ -119,10 +119,9 @@ async fn a_status_stands_although_its_body_never_ends() {
     );
 }
 
-/// The proxy's variables are the process's, so that this runs the test below in a process of its
-/// own.
+/// The proxy is set in the environment of a process, so the test below runs in a separate one.
 #[tokio::test]
-async fn receivers_are_reached_through_the_systems_proxy_and_the_exporter_is_not() {
+async fn only_requests_to_receivers_use_the_proxy_of_the_environment() {
     let proxy = TestServer::replying(vec![Reply::body(200, "from the proxy")]).await;
     let child = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "http_client::tests::behind_a_proxy", "--ignored"])
@@ -170,7 +169,7 @@ async fn behind_a_proxy() {
 }
 
 #[tokio::test]
-async fn failures_have_reasons_that_hold_nothing_of_the_url() {
+async fn failure_reasons_contain_nothing_of_the_url() {
     let closing = TestServer::replying(vec![Reply::Close]).await;
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -210,7 +209,7 @@ async fn failures_have_reasons_that_hold_nothing_of_the_url() {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_is_refused_and_said_so() {
+async fn a_self_signed_certificate_is_refused_with_its_reason() {
     let port = self_signed_server();
     let error = receivers()
         .post_json(&format!("https://127.0.0.1:{port}/"), &[], Vec::new())
@@ -221,7 +220,7 @@ async fn a_self_signed_certificate_is_refused_and_said_so() {
 }
 
 #[tokio::test]
-async fn json_of_a_running_exporter_is_read_or_the_failure_named() {
+async fn json_of_a_running_exporter_is_parsed_or_the_failure_named() {
     let client = HttpClient::for_exporter(HttpTimeouts {
         total: Duration::from_secs(10),
         ..QUICK
@@ -247,8 +246,7 @@ async fn json_of_a_running_exporter_is_read_or_the_failure_named() {
     ));
 }
 
-/// A TLS server with a certificate that nobody signed but itself. Serves one connection on a thread
-/// of its own.
+/// A TLS server with a self-signed certificate. Serves one connection on a separate thread.
 fn self_signed_server() -> u16 {
     let cert = include_bytes!("testdata/localhost.cert.der")
         .to_vec()
@@ -269,7 +267,7 @@ fn self_signed_server() -> u16 {
         let (mut socket, _) = listener.accept().unwrap();
         let mut tls = rustls::ServerConnection::new(Arc::new(config)).unwrap();
         let mut stream = rustls::Stream::new(&mut tls, &mut socket);
-        // The client breaks the handshake off; that it does so is what the test checks on its side.
+        // The client aborts the handshake; the test checks that on its side.
         let _ = stream
             .read(&mut [0; 1024])
             .and_then(|_| stream.write(b"HTTP/1.1 200 x\r\n\r\n"));

@@ -15,7 +15,7 @@ pub(super) fn keys(table: &InfoTable<'_>, text: &str) -> Field<u64> {
             continue;
         }
         found = true;
-        let Field::Value(count) = count(raw) else {
+        let Field::Value(count) = keys_of_database(raw) else {
             return Field::Malformed;
         };
         total = total.saturating_add(count);
@@ -35,7 +35,8 @@ fn is_database(key: &str) -> bool {
     !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-fn count(raw: RawValue<'_>) -> Field<u64> {
+/// The number of keys in one database, from the value of its line.
+fn keys_of_database(raw: RawValue<'_>) -> Field<u64> {
     let RawValue::Text(text) = raw else {
         return Field::Malformed;
     };

@@ -83,7 +83,10 @@ impl SentinelRecord {
 
     fn text(&self, name: &str) -> Option<&str> {
         let text = self.0.get(name)?;
-        (!text.is_empty()).then_some(text.as_str())
+        if text.is_empty() {
+            return None;
+        }
+        Some(text)
     }
 
     fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {

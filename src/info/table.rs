@@ -48,7 +48,10 @@ impl<'a> InfoTable<'a> {
     }
 
     fn insert(&mut self, line: &InfoLine<'a>) {
-        let new = line.value.map_or(RawValue::Unusable, RawValue::Text);
+        let new = match line.value {
+            Some(text) => RawValue::Text(text),
+            None => RawValue::Unusable,
+        };
         let Some(old) = self.values.get_mut(line.key) else {
             self.values.insert(line.key, new);
             return;
@@ -114,10 +117,8 @@ fn line(raw: &str) -> Option<InfoLine<'_>> {
     }
     let is_complete = content.len() < raw.len();
     let is_usable = is_complete && content.len() <= MAX_LINE;
-    Some(InfoLine {
-        key,
-        value: is_usable.then_some(value),
-    })
+    let value = if is_usable { Some(value) } else { None };
+    Some(InfoLine { key, value })
 }
 
 /// The `key=value` parts of a line's value, separated by commas; parts without `=` are skipped.

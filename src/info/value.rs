@@ -187,7 +187,11 @@ pub(super) fn word(raw: RawValue<'_>) -> Field<String> {
 fn visible(text: &str) -> Option<&str> {
     let is_short = (1..=MAX_TEXT).contains(&text.len());
     let is_visible = text.bytes().all(|b| b.is_ascii_graphic());
-    (is_short && is_visible).then_some(text)
+    if is_short && is_visible {
+        Some(text)
+    } else {
+        None
+    }
 }
 
 /// `master`, or one of the words for a replica: `slave` (Redis, Valkey, Kvrocks, Garnet), `replica`

@@ -1,4 +1,4 @@
-//! The journal on the disk: a restart does not hide what happened before it.
+//! The journal as documents, so that what happened before a restart stays visible.
 
 use std::sync::Arc;
 
@@ -84,57 +84,64 @@ impl Journal {
 }
 
 fn document(entry: &JournalEntry, anchor: ClockAnchor) -> Document {
-    let event = match &entry.event {
-        JournalEvent::State(change) => EventRecord::State {
-            pair: change.pair.saved_name(),
-            replica: change.pair.replica.to_string(),
-            from: change.from.label().to_owned(),
-            to: change.to.label().to_owned(),
-            reason: Arc::clone(&change.reason),
-        },
-        JournalEvent::Alert(transition) => EventRecord::Alert(transition.clone()),
-    };
     let record = EntryRecord {
         number: entry.number,
         at: entry.at,
-        event,
+        event: EventRecord::new(&entry.event),
     };
     let key = history_key(anchor.wall(entry.at), entry.number);
     Document::record(DocumentTable::Journal, key, &record)
 }
 
-/// `None` for a state that this version does not know.
+/// `None` for an event that this version cannot read.
 fn entry_from_record(record: EntryRecord, shift: &ClockShift) -> Option<JournalEntry> {
-    let event = match record.event {
-        EventRecord::State {
-            pair,
-            replica,
-            from,
-            to,
-            reason,
-        } => {
-            let pair = PairKey::from_saved(&pair, ServerAddr::parse(&replica).ok()?);
-            JournalEvent::State(RecordedChange {
-                pair,
-                from: PairState::parse(&from)?,
-                to: PairState::parse(&to)?,
-                reason,
-            })
-        }
-        EventRecord::Alert(Transition { change, alert }) => {
-            let mut alert = AlertSnapshot::clone(&alert);
-            alert.shift(shift);
-            JournalEvent::Alert(Transition {
-                change,
-                alert: Arc::new(alert),
-            })
-        }
-    };
     Some(JournalEntry {
         number: record.number,
         at: shift.past(record.at),
-        event,
+        event: record.event.into_event(shift)?,
     })
+}
+
+impl EventRecord {
+    fn new(event: &JournalEvent) -> Self {
+        match event {
+            JournalEvent::State(change) => Self::State {
+                pair: change.pair.saved_name(),
+                replica: change.pair.replica.to_string(),
+                from: change.from.label().to_owned(),
+                to: change.to.label().to_owned(),
+                reason: Arc::clone(&change.reason),
+            },
+            JournalEvent::Alert(transition) => Self::Alert(transition.clone()),
+        }
+    }
+
+    /// The event on the present clock; `None` for a state that this version does not know.
+    fn into_event(self, shift: &ClockShift) -> Option<JournalEvent> {
+        match self {
+            Self::State {
+                pair,
+                replica,
+                from,
+                to,
+                reason,
+            } => {
+                let replica = ServerAddr::parse(&replica).ok()?;
+                Some(JournalEvent::State(RecordedChange {
+                    pair: PairKey::from_saved(&pair, replica),
+                    from: PairState::parse(&from)?,
+                    to: PairState::parse(&to)?,
+                    reason,
+                }))
+            }
+            Self::Alert(Transition { change, alert }) => {
+                let mut alert = AlertSnapshot::clone(&alert);
+                alert.shift(shift);
+                let alert = Arc::new(alert);
+                Some(JournalEvent::Alert(Transition { change, alert }))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -194,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_is_written_once() {
+    fn each_entry_is_written_once() {
         let mut journal = Journal::new(anchor(0).wall);
         assert!(!journal.has_unsaved());
         journal.record(change("a"), anchor(1).mono);
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_past_stands_before_the_present_on_the_present_clock() {
+    fn restored_entries_come_first_and_on_the_present_clock() {
         let mut first = Journal::new(anchor(0).wall);
         for (reason, second) in [("a", 1), ("b", 2)] {
             first.record(change(reason), anchor(second).mono);
@@ -225,8 +232,8 @@ mod tests {
         let mut second = Journal::new(anchor(60).wall);
         second.record(change("c"), anchor(61).mono);
         assert_eq!(second.restore(&documents, Timestamp::default()), [""; 0]);
-        let told = reasons(&second);
-        let words: Vec<_> = told
+        let restored = reasons(&second);
+        let words: Vec<_> = restored
             .iter()
             .map(|(_, reason, at)| (reason.as_str(), *at))
             .collect();
@@ -238,9 +245,9 @@ mod tests {
                 ("c", anchor(61).mono)
             ]
         );
-        // Who has seen the first life's last is told of what is new, and of nothing else.
+        // A reader that has seen the last entry of the first process gets only the new one.
         let missed: Vec<_> = second.after(numbers[1]).map(|entry| entry.number).collect();
-        assert_eq!(missed, [told[2].0]);
+        assert_eq!(missed, [restored[2].0]);
         assert_eq!(
             second.take_unsaved(at_second(61)).len(),
             1,
@@ -267,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_taken_in_than_is_kept_and_nonsense_is_said() {
+    fn no_more_is_restored_than_is_kept_and_damaged_entries_are_reported() {
         let mut first = Journal::new(anchor(0).wall);
         let mut documents = Vec::new();
         for _ in 0..MAX_ENTRIES + 5 {

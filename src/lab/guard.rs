@@ -26,7 +26,7 @@ pub(super) struct GuardedChild {
 }
 
 impl GuardedChild {
-    /// Starts `command` in a process group of its own, so that Ctrl-C in a terminal reaches only
+    /// Starts `command` in a new process group, so that Ctrl-C in a terminal reaches only
     /// this process, which then ends its children in order. `directory` is what the guard removes
     /// if this process dies.
     pub(super) fn spawn(command: &mut Command, directory: &Path) -> Result<Self, LabError> {
@@ -37,11 +37,12 @@ impl GuardedChild {
             .map_err(LabError::io(format!("run {program}")))?;
         match spawn_guard(&child, directory) {
             Ok(guard) => Ok(Self { child, guard }),
-            Err(error) => {
+            Err(source) => {
                 end(&mut child);
-                Err(LabError::io("run sh, which guards the servers of the lab")(
-                    error,
-                ))
+                Err(LabError::Io {
+                    action: "run sh, which guards the servers of the lab".to_owned(),
+                    source,
+                })
             }
         }
     }
@@ -62,15 +63,17 @@ impl GuardedChild {
         if self.ended().is_some() {
             return Ok(());
         }
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal)
-            .map_err(|e| LabError::io(format!("signal process {}", self.pid()))(e.into()))
+        let sent = kill_process(Pid::from_child(&self.child), signal);
+        sent.map_err(|error| LabError::Io {
+            action: format!("signal process {}", self.pid()),
+            source: error.into(),
+        })
     }
 }
 
 impl Drop for GuardedChild {
     fn drop(&mut self) {
-        // The guard goes first: once the child is reaped, its pid may belong to another process.
+        // The guard ends first: once the child is reaped, its pid may belong to another process.
         end(&mut self.guard);
         end(&mut self.child);
     }
@@ -87,9 +90,9 @@ fn spawn_guard(child: &Child, directory: &Path) -> io::Result<Child> {
         .spawn()
 }
 
-/// Kills and reaps. Both calls fail only when the process has already been reaped, which is what
-/// they are for.
+/// Kills a process and reaps it.
 fn end(process: &mut Child) {
+    // Both calls fail only when the process has been reaped already.
     let _ = process.kill();
     let _ = process.wait();
 }
@@ -101,7 +104,7 @@ pub(super) fn is_alive(pid: u32) -> bool {
     rustix::process::test_kill_process(pid).is_ok()
 }
 
-/// Whether the process has ended, although nobody may have reaped it.
+/// Whether the process has ended, reaped or not.
 #[cfg(test)]
 pub(super) fn has_ended(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))

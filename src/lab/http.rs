@@ -28,7 +28,7 @@ pub(super) struct Request {
 /// Why a request was not read.
 #[derive(Debug)]
 pub(super) enum RequestError {
-    /// The connection broke: there is nobody to answer.
+    /// The connection broke: no answer can be sent.
     Broken,
     /// The request is refused with this status.
     Refused(u16),
@@ -74,9 +74,8 @@ where
 {
     let mut headers = Vec::new();
     loop {
-        let line = read_text(reader)
-            .await?
-            .ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
+        // A connection that ends within the headers is broken.
+        let line = read_text(reader).await?.ok_or(RequestError::Broken)?;
         if line.is_empty() {
             return Ok(headers);
         }
@@ -91,9 +90,13 @@ where
 async fn read_text<R: AsyncBufRead + Unpin>(
     reader: &mut R,
 ) -> Result<Option<String>, RequestError> {
-    let line = read_line(reader, MAX_LINE).await?;
-    line.map(|bytes| String::from_utf8(bytes).map_err(|_| RequestError::Refused(400)))
-        .transpose()
+    let Some(line) = read_line(reader, MAX_LINE).await? else {
+        return Ok(None);
+    };
+    match String::from_utf8(line) {
+        Ok(text) => Ok(Some(text)),
+        Err(_) => Err(RequestError::Refused(400)),
+    }
 }
 
 /// The body's length. Only Content-Length is understood: a chunked body is answered with 411,
@@ -115,10 +118,8 @@ fn body_length(headers: &[(String, String)]) -> Result<usize, RequestError> {
 
 /// The first field called `name` (in lower case).
 pub(super) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(n, _)| n == name)
-        .map(|(_, value)| value.as_str())
+    let (_, value) = headers.iter().find(|(field, _)| field == name)?;
+    Some(value)
 }
 
 /// A response's bytes. The reason phrase is left empty, which RFC 9112 allows.

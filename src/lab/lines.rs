@@ -21,22 +21,24 @@ where
         return Ok(None);
     }
     if line.pop() != Some(b'\n') {
-        return Err(if line.len() + 1 >= limit {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("a line is longer than {limit} bytes"),
-            )
-        } else {
-            io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the connection closed within a line",
-            )
-        });
+        // Without the last byte, which was popped.
+        let is_too_long = line.len() + 1 >= limit;
+        return Err(broken_line(is_too_long, limit));
     }
     if line.last() == Some(&b'\r') {
         line.pop();
     }
     Ok(Some(line))
+}
+
+fn broken_line(is_too_long: bool, limit: usize) -> io::Error {
+    if is_too_long {
+        let sentence = format!("a line is longer than {limit} bytes");
+        io::Error::new(io::ErrorKind::InvalidData, sentence)
+    } else {
+        let sentence = "the connection closed within a line";
+        io::Error::new(io::ErrorKind::UnexpectedEof, sentence)
+    }
 }
 
 #[cfg(test)]

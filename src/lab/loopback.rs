@@ -36,17 +36,14 @@ impl Loopback {
         H: Fn(TcpStream) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .map_err(LabError::io("listen on 127.0.0.1"))?;
-        let port = listener
-            .local_addr()
-            .map_err(LabError::io("read the listener's port"))?
-            .port();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.map_err(LabError::io("listen on 127.0.0.1"))?;
+        let addr = listener.local_addr();
+        let addr = addr.map_err(LabError::io("read the listener's port"))?;
         let accepted = Arc::new(AtomicU64::new(0));
         let task = tokio::spawn(accept_all(listener, Arc::clone(&accepted), handle));
         Ok(Self {
-            addr: ServerAddr::new("127.0.0.1", port),
+            addr: ServerAddr::new("127.0.0.1", addr.port()),
             accepted,
             task,
         })

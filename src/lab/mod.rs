@@ -3,7 +3,7 @@
 //! `demo`.
 //!
 //! **Invariant:** everything the lab starts listens on the loopback network only, and ends with the
-//! value that stands for it (on drop); a `redis-server` ends even when the process that started it
+//! value that represents it (on drop); a `redis-server` ends even when the process that started it
 //! is killed with SIGKILL.
 //!
 //! **Invariant:** the lab shares no protocol code with the product. It speaks its own minimal RESP

@@ -6,6 +6,7 @@
 //! binds it. A Redis Cluster node also binds its port plus 10000, so the lab's range is 10000-19999
 //! and its cluster buses are 20000-29999: no bus ever meets another server's port.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -45,21 +46,28 @@ pub fn free() -> Result<u16, LabError> {
     })
 }
 
-/// The port that process `pid` tries as its `index`th: a walk through the whole range from a start
-/// of its own.
+/// The port that process `pid` tries as its `index`th. Each process walks through the whole range,
+/// from a different start.
 fn port_at(pid: u32, index: u16) -> u16 {
     let start = u64::from(pid) * u64::from(STRIDE);
     let offset = (start + u64::from(index)) % u64::from(COUNT);
     FIRST + u16::try_from(offset).unwrap_or(0)
 }
 
-/// Binds the port without listening on it. A listener would live on for moments in a child that
-/// another thread is just starting, which has its descriptors until it runs its program, and keep
-/// the server from the port that it was told is free: one take in hundreds of the laboratory ended
-/// so. Who is only bound, with `SO_REUSEADDR`, keeps nobody away.
+/// Whether the port can be bound.
+///
+/// It is bound without listening on it. A listener would live on for moments in a child that another
+/// thread is just starting, which has its descriptors until it runs its program, and would keep the
+/// server from the port: one run in hundreds of the laboratory ended so. A socket that is only
+/// bound, with `SO_REUSEADDR`, keeps the port free for others.
 fn is_free(port: u16) -> bool {
-    let socket = TcpSocket::new_v4().and_then(|socket| socket.set_reuseaddr(true).map(|()| socket));
-    socket.is_ok_and(|socket| socket.bind((Ipv4Addr::LOCALHOST, port).into()).is_ok())
+    try_bind(port).is_ok()
+}
+
+fn try_bind(port: u16) -> io::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, port).into())
 }
 
 #[cfg(test)]
@@ -89,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_starts_meanwhile_takes_no_free_port_away() {
+    fn a_child_that_starts_in_between_keeps_no_port_in_use() {
         let over = AtomicBool::new(false);
         let start_children = || {
             while !over.load(Ordering::Relaxed) {
@@ -109,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn every_process_walks_the_whole_range_from_a_start_of_its_own() {
+    fn every_process_walks_the_whole_range_from_a_different_start() {
         let walk: HashSet<u16> = (0..COUNT).map(|index| port_at(4711, index)).collect();
         assert_eq!(walk.len(), usize::from(COUNT));
         let starts: HashSet<u16> = (0..10_000).map(|pid| port_at(pid, 0)).collect();

@@ -1,4 +1,4 @@
-//! A webhook receiver: records what is posted to it, and answers as it is told to.
+//! A webhook receiver: records what is posted to it, and answers as its script says.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -17,7 +17,7 @@ use super::loopback::Loopback;
 use crate::clock;
 use crate::model::Timestamp;
 
-/// Requests kept; the oldest go first. With bodies of a few KiB this is some tens of MiB.
+/// Requests kept; the oldest are dropped first. With bodies of a few KiB this is some tens of MiB.
 const MAX_RECORDED: usize = 10_000;
 /// Requests that a slow subscriber may fall behind before it loses the oldest.
 const SUBSCRIBER_QUEUE: usize = 1024;
@@ -149,18 +149,14 @@ impl Receiver {
             script: script.into_iter().collect(),
             ..State::default()
         };
-        let (count, subscribers) = (
-            watch::Sender::new(0),
-            broadcast::Sender::new(SUBSCRIBER_QUEUE),
-        );
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
-            count,
-            subscribers,
+            count: watch::Sender::new(0),
+            subscribers: broadcast::Sender::new(SUBSCRIBER_QUEUE),
         });
         let for_handlers = Arc::clone(&shared);
-        let server =
-            Loopback::start(move |stream| converse(stream, Arc::clone(&for_handlers))).await?;
+        let handle = move |stream| serve(stream, Arc::clone(&for_handlers));
+        let server = Loopback::start(handle).await?;
         Ok(Self { server, shared })
     }
 
@@ -206,14 +202,7 @@ impl Receiver {
         let search = async {
             loop {
                 count.mark_unchanged();
-                if let Some(found) = self
-                    .shared
-                    .state()
-                    .recorded
-                    .iter()
-                    .find(|r| matches(r))
-                    .cloned()
-                {
+                if let Some(found) = self.shared.state().find(&matches) {
                     return found;
                 }
                 if count.changed().await.is_err() {
@@ -221,13 +210,14 @@ impl Receiver {
                 }
             }
         };
-        let last_seen = || self.shared.state().summary();
-        let late = |_| LabError::NotReached {
-            what: what.to_owned(),
-            limit,
-            last_seen: last_seen(),
-        };
-        timeout(limit, search).await.map_err(late)
+        match timeout(limit, search).await {
+            Ok(found) => Ok(found),
+            Err(_) => Err(LabError::NotReached {
+                what: what.to_owned(),
+                limit,
+                last_seen: self.shared.state().summary(),
+            }),
+        }
     }
 }
 
@@ -237,20 +227,27 @@ impl State {
             self.recorded.pop_front();
         }
         self.recorded.push_back(received);
-        self.script
-            .pop_front()
-            .unwrap_or_else(|| self.otherwise.clone())
+        match self.script.pop_front() {
+            Some(answer) => answer,
+            None => self.otherwise.clone(),
+        }
     }
 
-    /// What came, for an error: the last few requests in short.
+    /// The oldest request that `matches`.
+    fn find(&self, matches: impl Fn(&Received) -> bool) -> Option<Received> {
+        let mut requests = self.recorded.iter();
+        requests.find(|request| matches(request)).cloned()
+    }
+
+    /// The number of requests and the last few in short, for an error.
     fn summary(&self) -> String {
-        let line = |r: &Received| format!("{} {} {:.200}", r.method, r.path, r.text());
-        let last: Vec<String> = self.recorded.iter().rev().take(3).rev().map(line).collect();
-        format!(
-            "{} requests, the last: [{}]",
-            self.recorded.len(),
-            last.join("; ")
-        )
+        let count = self.recorded.len();
+        let mut last = Vec::new();
+        for request in self.recorded.iter().skip(count.saturating_sub(3)) {
+            let Received { method, path, .. } = request;
+            last.push(format!("{method} {path} {:.200}", request.text()));
+        }
+        format!("{count} requests, the last: [{}]", last.join("; "))
     }
 }
 
@@ -274,7 +271,7 @@ impl Shared {
             body,
         };
         let answer = self.state().record(received.clone());
-        // Without subscribers there is nobody to tell.
+        // An error means that there are no subscribers.
         let _ = self.subscribers.send(received);
         self.count.send_modify(|count| *count += 1);
         answer
@@ -282,23 +279,22 @@ impl Shared {
 }
 
 /// Serves one connection until the client closes it, it breaks, or an answer ends it.
-async fn converse(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let mut stream = BufReader::new(stream);
     loop {
         match http::read_request(&mut stream).await {
             Ok(Some(request)) => {
                 let path = request.path.clone();
                 let answer = shared.record(request);
-                if give(&mut stream, answer, &path).await.is_err() {
+                if respond(&mut stream, answer, &path).await.is_err() {
                     return;
                 }
             }
             Err(RequestError::Refused(status)) => {
                 let close = [("connection".to_owned(), "close".to_owned())];
-                // The connection ends either way.
-                let _ = stream
-                    .write_all(&http::encode_response(status, &close, ""))
-                    .await;
+                let refusal = http::encode_response(status, &close, "");
+                // The connection ends whether the client gets this or not.
+                let _ = stream.write_all(&refusal).await;
                 return;
             }
             Ok(None) | Err(RequestError::Broken) => return,
@@ -306,25 +302,26 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Gives one answer; an error ends the connection.
-async fn give(stream: &mut BufReader<TcpStream>, answer: Answer, path: &str) -> io::Result<()> {
+/// Sends one answer; an error ends the connection.
+async fn respond(stream: &mut BufReader<TcpStream>, answer: Answer, path: &str) -> io::Result<()> {
     let response = match answer {
         Answer::Accept => accepted(path),
         Answer::Respond(response) => response,
         Answer::Hang => pending().await,
         Answer::Close => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
-    sleep(response.delay).await;
-    stream
-        .write_all(&http::encode_response(
-            response.status,
-            &response.headers,
-            &response.body,
-        ))
-        .await
+    let Response {
+        status,
+        headers,
+        body,
+        delay,
+    } = response;
+    sleep(delay).await;
+    let encoded = http::encode_response(status, &headers, &body);
+    stream.write_all(&encoded).await
 }
 
-/// What the real services say to a good request: Slack's incoming webhooks answer `ok`, the Events
+/// What the real services answer to a good request: Slack's incoming webhooks answer `ok`, the Events
 /// API v2 of `PagerDuty` answers 202 with a JSON object.
 fn accepted(path: &str) -> Response {
     if path.starts_with("/v2/enqueue") {

@@ -133,27 +133,26 @@ impl Connection {
         commands: &[u8],
         replies: usize,
     ) -> Result<Vec<Reply>, LabError> {
-        let Self {
-            server,
-            stream,
-            limit,
-        } = self;
-        let exchange = async {
-            stream.write_all(commands).await?;
-            let mut read = Vec::with_capacity(replies);
-            for _ in 0..replies {
-                read.push(
-                    read_reply(stream)
-                        .await?
-                        .ok_or(io::ErrorKind::UnexpectedEof)?,
-                );
-            }
-            Ok(read)
-        };
-        in_time(*limit, exchange)
+        let exchange = write_and_read(&mut self.stream, commands, replies);
+        let action = format!("exchange commands with {}", self.server);
+        in_time(self.limit, exchange)
             .await
-            .map_err(LabError::io(format!("exchange commands with {server}")))
+            .map_err(LabError::io(action))
     }
+}
+
+async fn write_and_read(
+    stream: &mut BufReader<TcpStream>,
+    commands: &[u8],
+    replies: usize,
+) -> io::Result<Vec<Reply>> {
+    stream.write_all(commands).await?;
+    let mut read = Vec::with_capacity(replies);
+    for _ in 0..replies {
+        let reply = read_reply(stream).await?;
+        read.push(reply.ok_or(io::ErrorKind::UnexpectedEof)?);
+    }
+    Ok(read)
 }
 
 /// A command as an array of bulk strings.
@@ -184,17 +183,20 @@ async fn read_nested<R: AsyncBufRead + Unpin + Send>(
     };
     let text = String::from_utf8_lossy(&line);
     let rest = text.get(1..).unwrap_or_default();
-    Ok(Some(match line.first() {
+    let reply = match line.first() {
         Some(b'+') => Reply::Simple(rest.to_owned()),
         Some(b'-') => Reply::Error(rest.to_owned()),
-        Some(b':') => Reply::Integer(
-            rest.parse()
-                .map_err(|_| invalid("an integer reply is not a number"))?,
-        ),
+        Some(b':') => Reply::Integer(read_integer(rest)?),
         Some(b'$') => read_bulk(reader, rest).await?,
         Some(b'*') => read_array(reader, rest, depth).await?,
         _ => return Err(invalid("the reply is not RESP2")),
-    }))
+    };
+    Ok(Some(reply))
+}
+
+fn read_integer(text: &str) -> io::Result<i64> {
+    text.parse()
+        .map_err(|_| invalid("an integer reply is not a number"))
 }
 
 async fn read_bulk<R: AsyncBufRead + Unpin + Send>(
@@ -232,7 +234,7 @@ async fn read_array<R: AsyncBufRead + Unpin + Send>(
     Ok(Reply::Array(items))
 }
 
-/// A length that may be -1, which stands for null.
+/// A length that may be -1, which means null.
 fn read_length(text: &str, limit: usize) -> io::Result<Option<usize>> {
     if text == "-1" {
         return Ok(None);
@@ -248,13 +250,11 @@ fn read_length(text: &str, limit: usize) -> io::Result<Option<usize>> {
 }
 
 async fn in_time<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = || {
-        io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("no answer within {:.1} s", limit.as_secs_f64()),
-        )
-    };
-    timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
+    if let Ok(result) = timeout(limit, work).await {
+        return result;
+    }
+    let sentence = format!("no answer within {:.1} s", limit.as_secs_f64());
+    Err(io::Error::new(io::ErrorKind::TimedOut, sentence))
 }
 
 fn invalid(problem: &str) -> io::Error {

@@ -27,8 +27,11 @@ pub trait Probed {
 impl Probed for bool {
     type Found = ();
     fn found(self) -> Result<(), String> {
-        self.then_some(())
-            .ok_or_else(|| "the condition is false".to_owned())
+        if self {
+            Ok(())
+        } else {
+            Err("the condition is false".to_owned())
+        }
     }
 }
 
@@ -65,27 +68,21 @@ where
 {
     let deadline = Instant::now() + limit;
     let mut last_seen = "the first probe did not return".to_owned();
-    loop {
-        match timeout_at(deadline, probe()).await.map(Probed::found) {
-            Ok(Ok(found)) => return Ok(found),
-            Ok(Err(seen)) => last_seen = seen,
-            Err(_) => {
-                return Err(LabError::NotReached {
-                    what: what.to_owned(),
-                    limit,
-                    last_seen,
-                });
-            }
+    while let Ok(probed) = timeout_at(deadline, probe()).await {
+        match probed.found() {
+            Ok(found) => return Ok(found),
+            Err(seen) => last_seen = seen,
         }
         if Instant::now() >= deadline {
-            return Err(LabError::NotReached {
-                what: what.to_owned(),
-                limit,
-                last_seen,
-            });
+            break;
         }
         sleep(PAUSE).await;
     }
+    Err(LabError::NotReached {
+        what: what.to_owned(),
+        limit,
+        last_seen,
+    })
 }
 
 #[cfg(test)]
@@ -104,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_says_what_was_seen_last() {
+    async fn a_failure_shows_what_was_seen_last() {
         let probe = || async { Err::<(), _>("link down") };
         let error = eventually("the sync", Duration::from_millis(1500), probe)
             .await

@@ -1,7 +1,7 @@
 //! A steady writer: the load whose replication is measured.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ use crate::model::{Secret, ServerAddr};
 /// How often the writer sends what is due: often enough that the stream has no steps a lag
 /// measurement could see.
 const TICK: Duration = Duration::from_millis(10);
-/// The pause before it connects again.
+/// The pause before it connects again after a failure.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// How long one batch may take before the connection counts as dead.
 const BATCH_LIMIT: Duration = Duration::from_secs(2);
@@ -49,6 +49,14 @@ struct Shared {
     last_error: Mutex<Option<String>>,
 }
 
+impl Shared {
+    fn last_error(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl SteadyWriter {
     /// Writes to `master` until it is stopped. It connects again when the connection breaks or a
     /// write is refused, for as long as it takes.
@@ -78,16 +86,12 @@ impl SteadyWriter {
 
     /// Why the last write failed; `None` when none has failed since the last success.
     pub fn last_error(&self) -> Option<String> {
-        self.shared
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.shared.last_error().clone()
     }
 
     /// Stops after the batch under way and returns how many writes the master has confirmed.
     pub async fn stop(mut self) -> u64 {
-        // The task may have ended with the runtime; then there is nothing to stop.
+        // Both fail only if the task has ended already, as it does with the runtime.
         let _ = self.stop.send(true);
         let _ = (&mut self.task).await;
         self.written()
@@ -114,7 +118,7 @@ impl Task {
     async fn run(mut self) {
         while !*self.stopped.borrow() {
             if let Err(error) = self.write_on_one_connection().await {
-                self.note(Some(error.to_string()));
+                self.set_last_error(Some(error.to_string()));
                 let mut stopped = self.stopped.clone();
                 tokio::select! {
                     () = sleep(RECONNECT_PAUSE) => {}
@@ -145,33 +149,35 @@ impl Task {
 
     /// Sends `count` writes at once and reads their replies.
     async fn write(&mut self, connection: &mut Connection, count: u32) -> Result<(), LabError> {
+        let batch = self.next_batch(count);
+        for reply in connection.exchange(&batch, count as usize).await? {
+            if let Reply::Error(reply) = reply {
+                return Err(LabError::CommandRefused {
+                    server: self.master.to_string(),
+                    command: "SET".to_owned(),
+                    reply,
+                });
+            }
+            self.shared.written.fetch_add(1, Ordering::Relaxed);
+        }
+        self.set_last_error(None);
+        Ok(())
+    }
+
+    /// The next `count` writes, encoded.
+    fn next_batch(&mut self, count: u32) -> Vec<u8> {
         let mut batch = Vec::new();
         for _ in 0..count {
             let key = format!("lab:{}", self.next_key % KEYS);
             self.next_key += 1;
             batch.extend(encode(&[b"SET", key.as_bytes(), &self.value]));
         }
-        for reply in connection.exchange(&batch, count as usize).await? {
-            if let Reply::Error(reply) = reply {
-                let (server, command) = (self.master.to_string(), "SET".to_owned());
-                return Err(LabError::CommandRefused {
-                    server,
-                    command,
-                    reply,
-                });
-            }
-            self.shared.written.fetch_add(1, Ordering::Relaxed);
-        }
-        self.note(None);
-        Ok(())
+        batch
     }
 
-    fn note(&self, error: Option<String>) {
-        *self
-            .shared
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = error;
+    /// Sets what [`SteadyWriter::last_error`] returns.
+    fn set_last_error(&self, error: Option<String>) {
+        *self.shared.last_error() = error;
     }
 }
 
@@ -179,7 +185,8 @@ impl Task {
 struct Pace {
     per_second: f64,
     last: Instant,
-    owed: f64,
+    /// The part of a write that was due at `last`.
+    fraction: f64,
 }
 
 impl Pace {
@@ -187,17 +194,16 @@ impl Pace {
         Self {
             per_second: f64::from(per_second),
             last: now,
-            owed: 0.0,
+            fraction: 0.0,
         }
     }
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole, not negative, at most u32::MAX / 10
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // not negative, at most u32::MAX / 10 + 1
     fn due(&mut self, now: Instant) -> u32 {
         let elapsed = now.saturating_duration_since(self.last).min(MAX_OVERDUE);
         self.last = now;
-        self.owed += elapsed.as_secs_f64() * self.per_second;
-        let due = self.owed.floor();
-        self.owed -= due;
+        let due = self.fraction + elapsed.as_secs_f64() * self.per_second;
+        self.fraction = due.fract();
         due as u32
     }
 }

@@ -3,14 +3,24 @@
 use prometheus::proto::MetricFamily;
 
 use super::catalogue as c;
-use super::families::{Families, label};
+use super::families::{Families, SeriesLabels, label, with};
 use crate::alert::{AlertState, ListedAlert};
+use crate::delivery::QueueState;
 use crate::model::{ClockAnchor, Span, Timestamp};
 use crate::monitor::{FleetSnapshot, ReceiverSnapshot};
 use crate::store::{StoreOperation, StoreStatus};
 
 /// The histograms over the fleet.
 pub(super) fn add_histograms(families: &mut Families, snapshot: &FleetSnapshot) {
+    add_lag_distribution(families, snapshot);
+    add_latency(families, snapshot);
+    for (dc, histogram) in &snapshot.lateness {
+        let labels = vec![label("dc", dc.as_str())];
+        families.add_histogram(&c::POLL_LATENESS, labels, histogram);
+    }
+}
+
+fn add_lag_distribution(families: &mut Families, snapshot: &FleetSnapshot) {
     for ((source, target), histogram) in &snapshot.lag_distribution {
         let labels = vec![
             label("source_dc", source.as_str()),
@@ -18,16 +28,15 @@ pub(super) fn add_histograms(families: &mut Families, snapshot: &FleetSnapshot) 
         ];
         families.add_histogram(&c::LAG_DISTRIBUTION, labels, histogram);
     }
+}
+
+fn add_latency(families: &mut Families, snapshot: &FleetSnapshot) {
     for ((operation, dc), histogram) in &snapshot.latency {
         let labels = vec![
             label("operation", operation.label()),
             label("dc", dc.as_str()),
         ];
         families.add_histogram(&c::LATENCY, labels, histogram);
-    }
-    for (dc, histogram) in &snapshot.lateness {
-        let labels = vec![label("dc", dc.as_str())];
-        families.add_histogram(&c::POLL_LATENESS, labels, histogram);
     }
 }
 
@@ -44,8 +53,9 @@ pub(super) fn add_alert(families: &mut Families, listed: &ListedAlert) {
         label("severity", listed.alert.severity.label()),
         label("state", state),
     ];
-    let target = identity.labels.iter();
-    labels.extend(target.map(|(name, value)| label(name, value)));
+    for (name, value) in &*identity.labels {
+        labels.push(label(name, value));
+    }
     families.add(&c::ALERTS, &labels, true);
 }
 
@@ -57,33 +67,44 @@ pub(super) fn add_receiver(
     now: Timestamp,
 ) {
     let labels = vec![label("receiver", &receiver.name)];
-    families.add(&c::NOTIFICATIONS, &labels, receiver.attempts());
-    let failed = receiver.failed.iter();
-    let failed = failed.map(|(reason, count)| (reason.label(), *count));
-    families.add_each(&c::NOTIFICATIONS_FAILED, &labels, "reason", failed);
-    let suppressed = receiver.suppressed.iter();
-    let suppressed = suppressed.map(|(reason, count)| (reason.label(), *count));
-    families.add_each(&c::NOTIFICATIONS_SUPPRESSED, &labels, "reason", suppressed);
-    families.add_histogram(&c::NOTIFICATION_LATENCY, labels.clone(), &receiver.latency);
-    let last_success = receiver.last_success.map(|at| anchor.wall(at));
-    families.add(&c::NOTIFICATION_LAST_SUCCESS, &labels, last_success);
-    let queue = &receiver.queue;
-    families.add(&c::OUTBOX_DEPTH, &labels, queue.depth);
-    let oldest = queue.oldest.map(|at| (now - at).or_zero());
-    families.add(&c::OUTBOX_OLDEST, &labels, oldest);
-    let is_open = queue.circuit_until.is_some_and(|until| until > now);
-    families.add(&c::CIRCUIT_OPEN, &labels, is_open);
-    families.add(&c::DEAD_LETTERS, &labels, queue.dead);
+    add_notifications(families, &labels, receiver, anchor);
+    add_queue(families, &labels, &receiver.queue, now);
 }
 
-/// What the snapshot says of the exporter.
+/// What has become of a receiver's notifications.
+fn add_notifications(
+    families: &mut Families,
+    labels: &SeriesLabels,
+    receiver: &ReceiverSnapshot,
+    anchor: ClockAnchor,
+) {
+    families.add(&c::NOTIFICATIONS, labels, receiver.attempts());
+    for (reason, count) in &receiver.failed {
+        let labels = with(labels, "reason", reason.label());
+        families.add(&c::NOTIFICATIONS_FAILED, &labels, *count);
+    }
+    for (reason, count) in &receiver.suppressed {
+        let labels = with(labels, "reason", reason.label());
+        families.add(&c::NOTIFICATIONS_SUPPRESSED, &labels, *count);
+    }
+    families.add_histogram(&c::NOTIFICATION_LATENCY, labels.clone(), &receiver.latency);
+    let last_success = receiver.last_success.map(|at| anchor.wall(at));
+    families.add(&c::NOTIFICATION_LAST_SUCCESS, labels, last_success);
+}
+
+/// The notifications that wait for a receiver, and those that were given up.
+fn add_queue(families: &mut Families, labels: &SeriesLabels, queue: &QueueState, now: Timestamp) {
+    families.add(&c::OUTBOX_DEPTH, labels, queue.depth);
+    let oldest = queue.oldest.map(|at| (now - at).or_zero());
+    families.add(&c::OUTBOX_OLDEST, labels, oldest);
+    let circuit_is_open = queue.circuit_until.is_some_and(|until| until > now);
+    families.add(&c::CIRCUIT_OPEN, labels, circuit_is_open);
+    families.add(&c::DEAD_LETTERS, labels, queue.dead);
+}
+
+/// The exporter's build, its own health and its last reload.
 pub(super) fn add_exporter(families: &mut Families, snapshot: &FleetSnapshot) {
-    let build = vec![
-        label("version", env!("CARGO_PKG_VERSION")),
-        label("revision", env!("BUILD_REVISION")),
-        label("rustc", env!("RUSTC_VERSION")),
-    ];
-    families.add(&c::BUILD_INFO, &build, true);
+    add_build(families);
     let isolated_for = snapshot.isolation().lasts();
     let is_isolated = isolated_for.map(|lasts| lasts > Span::ZERO);
     families.add_unlabelled(&c::MONITOR_ISOLATED, is_isolated);
@@ -95,10 +116,19 @@ pub(super) fn add_exporter(families: &mut Families, snapshot: &FleetSnapshot) {
     families.add_unlabelled(&c::RELOAD_TIMESTAMP, reload.last_success);
 }
 
-/// The family about the web configuration: whether its file, as it is now, is in force.
-pub fn web_config(is_in_force: bool) -> Vec<MetricFamily> {
+fn add_build(families: &mut Families) {
+    let labels = vec![
+        label("version", env!("CARGO_PKG_VERSION")),
+        label("revision", env!("BUILD_REVISION")),
+        label("rustc", env!("RUSTC_VERSION")),
+    ];
+    families.add(&c::BUILD_INFO, &labels, true);
+}
+
+/// The family about the web configuration: whether its file, as it is now, is active.
+pub fn web_config(is_active: bool) -> Vec<MetricFamily> {
     let mut families = Families::default();
-    families.add_unlabelled(&c::WEB_CONFIG_SUCCESSFUL, is_in_force);
+    families.add_unlabelled(&c::WEB_CONFIG_SUCCESSFUL, is_active);
     families.into_proto()
 }
 

@@ -1,4 +1,4 @@
-//! A scrape in the making: families by metric, each series with its labels.
+//! Collects the series of one scrape into families, one for each metric.
 
 use std::collections::BTreeMap;
 
@@ -80,23 +80,11 @@ impl Families {
     /// Adds a series of a gauge or a counter, unless its value is unknown. A value that is not
     /// finite counts as unknown.
     pub(super) fn add(&mut self, metric: &Metric, labels: &SeriesLabels, value: impl IntoSample) {
-        let Some(value) = value.into_sample().filter(|value| value.is_finite()) else {
-            return;
-        };
-        let mut series = Series::from_label(labels.clone());
-        match metric.kind {
-            Kind::Counter => {
-                let mut counter = Counter::default();
-                counter.set_value(value);
-                series.set_counter(counter);
-            }
-            Kind::Gauge | Kind::Histogram => {
-                let mut gauge = Gauge::default();
-                gauge.set_value(value);
-                series.set_gauge(gauge);
-            }
+        if let Some(value) = value.into_sample()
+            && value.is_finite()
+        {
+            self.push(metric, series(metric.kind, labels, value));
         }
-        self.push(metric, series);
     }
 
     /// Adds a series of a metric without labels.
@@ -124,19 +112,8 @@ impl Families {
         labels: SeriesLabels,
         histogram: &model::Histogram,
     ) {
-        let mut buckets = Vec::new();
-        for (bound, count) in histogram.cumulative() {
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(bound);
-            bucket.set_cumulative_count(count);
-            buckets.push(bucket);
-        }
-        let mut data = Histogram::default();
-        data.set_bucket(buckets);
-        data.set_sample_sum(histogram.sum());
-        data.set_sample_count(histogram.count());
         let mut series = Series::from_label(labels);
-        series.set_histogram(data);
+        series.set_histogram(histogram_data(histogram));
         self.push(metric, series);
     }
 
@@ -168,6 +145,40 @@ impl Family {
         family.set_metric(self.series);
         family
     }
+}
+
+/// A series of a gauge or a counter.
+fn series(kind: Kind, labels: &SeriesLabels, value: f64) -> Series {
+    let mut series = Series::from_label(labels.clone());
+    match kind {
+        Kind::Counter => {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            series.set_counter(counter);
+        }
+        Kind::Gauge | Kind::Histogram => {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            series.set_gauge(gauge);
+        }
+    }
+    series
+}
+
+/// A histogram with its buckets in Prometheus' form.
+fn histogram_data(histogram: &model::Histogram) -> Histogram {
+    let mut buckets = Vec::new();
+    for (bound, count) in histogram.cumulative() {
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(bound);
+        bucket.set_cumulative_count(count);
+        buckets.push(bucket);
+    }
+    let mut data = Histogram::default();
+    data.set_bucket(buckets);
+    data.set_sample_sum(histogram.sum());
+    data.set_sample_count(histogram.count());
+    data
 }
 
 /// One label.

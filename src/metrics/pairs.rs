@@ -20,9 +20,11 @@ pub(super) fn add_pair(
     add_last_known(families, &labels, &assessment, anchor);
     add_link(families, &labels, pair, &assessment, now);
     add_divergence(families, &labels, &assessment);
-    let loss = pair.facts.loss.as_ref();
-    let is_lost = loss.is_some_and(|loss| !loss.is_over(now));
-    families.add(&c::HISTORY_LOST, &labels, is_lost.then_some(true));
+    if let Some(loss) = &pair.facts.loss
+        && !loss.is_over(now)
+    {
+        families.add(&c::HISTORY_LOST, &labels, true);
+    }
     add_raw_signals(families, &labels, pair);
     add_heartbeats(families, &labels, pair, now);
     add_thresholds(families, &labels, pair);
@@ -40,12 +42,26 @@ fn pair_labels(pair: &PairSnapshot) -> SeriesLabels {
 
 fn add_info(families: &mut Families, labels: &SeriesLabels, pair: &PairSnapshot) {
     let mut labels = with(labels, "master", &pair.meta.master.to_string());
-    let configured = pair.meta.labels.iter();
-    labels.extend(configured.map(|(name, value)| label(name, value)));
+    for (name, value) in &*pair.meta.labels {
+        labels.push(label(name, value));
+    }
     families.add(&c::PAIR_INFO, &labels, true);
 }
 
 fn add_lag(
+    families: &mut Families,
+    labels: &SeriesLabels,
+    pair: &PairSnapshot,
+    assessment: &Assessment,
+) {
+    add_lag_seconds(families, labels, pair, assessment);
+    add_lag_bytes(families, labels, assessment);
+    families.add(&c::REPLICATION_BYTES, labels, pair.facts.applied_total);
+    let headroom = assessment.backlog_headroom;
+    families.add(&c::BACKLOG_HEADROOM_BYTES, labels, headroom);
+}
+
+fn add_lag_seconds(
     families: &mut Families,
     labels: &SeriesLabels,
     pair: &PairSnapshot,
@@ -57,13 +73,13 @@ fn add_lag(
     families.add(&c::LAG_UPPER_SECONDS, labels, lag.upper);
     let highest = pair.lag_max.max(lag.estimate);
     families.add(&c::LAG_MAX_SECONDS, labels, highest);
+}
+
+fn add_lag_bytes(families: &mut Families, labels: &SeriesLabels, assessment: &Assessment) {
     let bytes = assessment.bytes;
     families.add(&c::LAG_BYTES, labels, bytes.estimate);
     families.add(&c::LAG_LOWER_BYTES, labels, bytes.lower);
     families.add(&c::LAG_UPPER_BYTES, labels, bytes.upper);
-    families.add(&c::REPLICATION_BYTES, labels, pair.facts.applied_total);
-    let headroom = assessment.backlog_headroom;
-    families.add(&c::BACKLOG_HEADROOM_BYTES, labels, headroom);
 }
 
 fn add_last_known(
@@ -91,14 +107,17 @@ fn add_link(
 ) {
     let current = assessment.state;
     families.add(&c::LINK_UP, labels, current == PairState::Streaming);
-    let states = PairState::ALL.map(|state| (state.label(), state == current));
-    families.add_each(&c::LINK_STATE, labels, "state", states);
+    for state in PairState::ALL {
+        let labels = with(labels, "state", state.label());
+        families.add(&c::LINK_STATE, &labels, state == current);
+    }
     let down_for = pair.link_down_for(assessment, now);
     families.add(&c::LINK_DOWN_SECONDS, labels, down_for);
     let link = &pair.facts.link;
-    if link.syncing {
-        let age = link.sync_progress_at.map(|at| (now - at).or_zero());
-        families.add(&c::SYNC_PROGRESS_AGE, labels, age);
+    if let Some(at) = link.sync_progress_at
+        && link.syncing
+    {
+        families.add(&c::SYNC_PROGRESS_AGE, labels, (now - at).or_zero());
     }
 }
 
@@ -124,8 +143,9 @@ fn add_raw_signals(families: &mut Families, labels: &SeriesLabels, pair: &PairSn
     }
     if pair.master.facts.is_up() {
         let ack = &pair.facts.ack;
-        let age = ack.last.and_then(|ack| ack.age);
-        families.add(&c::ACK_AGE_SECONDS, labels, age);
+        if let Some(last) = ack.last {
+            families.add(&c::ACK_AGE_SECONDS, labels, last.age);
+        }
         families.add(&c::ACK_LAG_BYTES, labels, ack.lag);
     }
 }
@@ -162,7 +182,7 @@ fn add_thresholds(families: &mut Families, labels: &SeriesLabels, pair: &PairSna
 pub(super) fn add_failovers(families: &mut Families, failovers: &EntryFailovers) {
     let labels = vec![label("pair", failovers.pair.as_str())];
     families.add(&c::FAILOVERS, &labels, failovers.total);
-    let last = failovers.last.as_ref();
-    let lost_bytes = last.and_then(|failover| failover.loss.exactly());
-    families.add(&c::FAILOVER_LOST_BYTES, &labels, lost_bytes);
+    if let Some(last) = &failovers.last {
+        families.add(&c::FAILOVER_LOST_BYTES, &labels, last.loss.exactly());
+    }
 }

@@ -16,9 +16,10 @@ pub(super) fn add_server(families: &mut Families, server: &ServerSnapshot, ancho
     add_role_and_version(families, &labels, facts);
     add_syncs(families, &labels, facts);
     add_polls(families, &labels, server, anchor);
-    let errors = server.heartbeat_errors.iter();
-    let errors = errors.map(|(reason, count)| (reason.label(), *count));
-    families.add_each(&c::HEARTBEAT_ERRORS, &labels, "reason", errors);
+    for (reason, count) in &server.heartbeat_errors {
+        let labels = with(&labels, "reason", reason.label());
+        families.add(&c::HEARTBEAT_ERRORS, &labels, *count);
+    }
     if let Some(history) = server.history {
         families.add(&c::HISTORY_RECORDS, &labels, history.records);
         families.add(&c::HISTORY_EPSILON, &labels, history.epsilon);
@@ -31,8 +32,10 @@ fn server_labels(dc: &Datacenter, addr: &ServerAddr) -> SeriesLabels {
 
 fn add_role_and_version(families: &mut Families, labels: &SeriesLabels, facts: &ServerFacts) {
     if let Some(reported) = facts.role {
-        let roles = [Role::Master, Role::Replica].map(|role| (role.label(), role == reported));
-        families.add_each(&c::SERVER_ROLE, labels, "role", roles);
+        for role in [Role::Master, Role::Replica] {
+            let labels = with(labels, "role", role.label());
+            families.add(&c::SERVER_ROLE, &labels, role == reported);
+        }
     }
     if let Some(engine) = facts.engine {
         let labels = with(labels, "engine", engine.label());
@@ -58,16 +61,17 @@ fn add_polls(
 ) {
     families.add(&c::POLLS, labels, server.polls);
     families.add(&c::POLLS_SKIPPED, labels, server.skipped);
-    let errors = server.errors.iter();
-    let errors = errors.map(|(reason, count)| (reason.label(), *count));
-    families.add_each(&c::POLL_ERRORS, labels, "reason", errors);
+    for (reason, count) in &server.errors {
+        let labels = with(labels, "reason", reason.label());
+        families.add(&c::POLL_ERRORS, &labels, *count);
+    }
     if let Some(fault) = server.facts.fault() {
         let labels = with(labels, "reason", fault.reason.label());
         families.add(&c::EXPORTER_FAULT, &labels, true);
     }
-    let answered_at = server.facts.last_answer.map(|(_, received)| received);
-    let answered_at = answered_at.map(|at| anchor.wall(at));
-    families.add(&c::POLL_LAST_SUCCESS, labels, answered_at);
+    if let Some((_, received)) = server.facts.last_answer {
+        families.add(&c::POLL_LAST_SUCCESS, labels, anchor.wall(received));
+    }
 }
 
 /// The metrics of the Sentinels that watch one pair's master. What a Sentinel does not report is
@@ -81,11 +85,13 @@ pub(super) fn add_sentinels(families: &mut Families, group: &SentinelGroup) {
 fn add_sentinel(families: &mut Families, group: &SentinelGroup, sentinel: &SentinelState) {
     let mut labels = vec![label("pair", group.pair.as_str())];
     labels.extend(server_labels(&sentinel.dc, &sentinel.addr));
-    let is_up = sentinel.answer.as_ref().map(Result::is_ok);
-    families.add(&c::SENTINEL_UP, &labels, is_up);
-    let quorum = sentinel.quorum;
-    let has_quorum = quorum.map(|quorum| quorum == QuorumCheck::Reached);
-    families.add(&c::SENTINEL_QUORUM_OK, &labels, has_quorum);
+    if let Some(answer) = &sentinel.answer {
+        families.add(&c::SENTINEL_UP, &labels, answer.is_ok());
+    }
+    if let Some(quorum) = sentinel.quorum {
+        let is_reached = quorum == QuorumCheck::Reached;
+        families.add(&c::SENTINEL_QUORUM_OK, &labels, is_reached);
+    }
     families.add(&c::SENTINEL_AGREES, &labels, sentinel.agrees);
     families.add(&c::SENTINEL_TILT, &labels, sentinel.tilted);
 }

@@ -54,7 +54,7 @@ fn value(text: &str, name: &str) -> Option<f64> {
 }
 
 #[test]
-fn nothing_is_known_before_the_first_poll_and_no_number_is_shown() {
+fn before_the_first_poll_no_value_is_shown() {
     let text = scrape(&monitor(), 0);
     assert!(text.contains("redis_cross_dc_link_state{pair=\"orders\",source_dc=\"unknown\",target_dc=\"unknown\",replica=\"r:1\",state=\"unknown\"} 1"));
     assert_eq!(value(&text, "redis_cross_dc_pair_info"), Some(1.0));
@@ -100,7 +100,7 @@ fn a_healthy_pair_shows_its_lag_and_both_servers() {
 }
 
 #[test]
-fn a_lost_master_leaves_the_last_statement_and_no_lag() {
+fn a_lost_master_leaves_the_last_known_lag_and_no_current_one() {
     let mut monitor = monitor();
     for (server, text, millis) in [
         ("m:1", MASTER, 0),
@@ -160,7 +160,7 @@ fn every_family_is_declared_and_no_value_is_negative_or_no_number() {
 }
 
 #[test]
-fn heartbeats_are_shown_where_they_are_asked_for_and_their_delay_while_they_come() {
+fn heartbeats_are_shown_where_configured_and_their_delay_while_they_arrive() {
     use crate::model::{HeartbeatError, RunId};
     use crate::monitor::HeartbeatEvent;
     use crate::replication::ReceivedHeartbeat;
@@ -315,7 +315,7 @@ fn syncing_replica(down: i64) -> String {
 }
 
 #[test]
-fn how_long_the_link_has_been_down_goes_on_during_a_full_sync() {
+fn the_time_that_a_link_is_down_continues_during_a_full_sync() {
     for (down, expected) in [(42, Some(42.02)), (-1, None)] {
         let mut monitor = monitor();
         answer(&mut monitor, "m:1", MASTER, 0);

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_read_well() {
+    fn sizes_are_printed_in_binary_units() {
         let cases = [
             (0, "0 B"),
             (812, "812 B"),

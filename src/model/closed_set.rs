@@ -22,9 +22,8 @@
 /// `label()`, `parse()` and `Display` (the label). That no two labels are equal is checked at
 /// compile time.
 ///
-/// Serde stays out of it: a set that is written to JSON as its label asks for that with
-/// `serde_as_label!`; one that is kept under other names derives serde's traits
-/// itself.
+/// It implements none of serde's traits: a set that is written to JSON as its label uses
+/// `serde_as_label!`, and one that is stored under other names derives serde's traits itself.
 macro_rules! closed_set {
     (
         $(#[$attribute:meta])*
@@ -189,7 +188,7 @@ mod tests {
     serde_as_label!(Return, else Unknown);
 
     #[test]
-    fn a_set_reads_what_it_writes() {
+    fn a_label_parses_to_its_variant() {
         assert_eq!(Vehicle::ALL, [Vehicle::Bicycle, Vehicle::Train]);
         for vehicle in Vehicle::ALL {
             assert_eq!(Vehicle::parse(vehicle.label()), Some(vehicle));
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_a_later_version_is_refused_or_has_its_variant() {
+    fn an_unknown_label_is_refused_or_has_its_variant() {
         let error = serde_json::from_str::<Vehicle>("\"rocket\"").unwrap_err();
         assert!(
             error

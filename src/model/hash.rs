@@ -1,10 +1,10 @@
-//! A hash that never changes: not with a restart, a version or a machine.
+//! A hash that is the same after a restart, in every version and on every machine.
 
-/// The byte after each text; UTF-8 has none such.
+/// Follows each text in the hash; it never occurs in UTF-8.
 const END_OF_TEXT: u8 = 0xff;
 
-/// FNV-1a (64 bit) over `texts`, each ended by a byte that no text holds: `["ab", "c"]` and `["a",
-/// "bc"]` have different hashes.
+/// FNV-1a (64 bit) over `texts`. Each is followed by [`END_OF_TEXT`], so that `["ab", "c"]` and
+/// `["a", "bc"]` have different hashes.
 pub fn stable_hash<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325;
     for text in texts {

@@ -43,7 +43,7 @@ impl HeartbeatError {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Failed(PollError::Denied) => {
-                "does not let this user send or hear heartbeats: give it the ACL rules +publish +subscribe &__redis_cross_dc_exporter:*"
+                "does not let this user send or receive heartbeats: give it the ACL rules +publish +subscribe &__redis_cross_dc_exporter:*"
             }
             Self::Failed(error) => error.sentence(),
             Self::ClusterMode => {
@@ -54,18 +54,18 @@ impl HeartbeatError {
             }
             Self::SameServer => "is one process with its master: check the pair's addresses",
             Self::Unsupported => {
-                "does not say that it is a Redis or Valkey server of the ordinary kind: switch heartbeat off for this pair"
+                "does not report that it is an ordinary Redis or Valkey server: switch heartbeat off for this pair"
             }
             Self::NoRunId => {
                 "does not name its run_id, without which its restarts cannot be seen: switch heartbeat off for this pair"
             }
             Self::Repeated => {
-                "heard a heartbeat twice: something forwards messages past the replication stream, or the replica went back to an older snapshot; heartbeats prove nothing until it restarts"
+                "received a heartbeat twice: something forwards messages past the replication stream, or the replica went back to an older snapshot; heartbeats prove nothing until it restarts"
             }
         }
     }
 
-    /// Whether only an intervention will change it, so that trying again soon is no use.
+    /// Whether only an operator can change it, so that retrying soon is useless.
     pub const fn is_settled(self) -> bool {
         !matches!(self, Self::Failed(error) if !matches!(error, PollError::Denied))
     }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_fit_a_metric_and_only_what_passes_by_itself_is_tried_again_soon() {
+    fn labels_fit_a_metric_and_only_temporary_errors_are_retried_soon() {
         let settled = [
             HeartbeatError::ClusterMode,
             HeartbeatError::NotMaster,

@@ -1,11 +1,13 @@
-//! A histogram with fixed buckets.
+//! A histogram with fixed buckets, as Prometheus defines it.
 
 use super::Span;
 
-/// How often values fell into each bucket, as Prometheus counts them. Values are in seconds.
+/// How many values fell into each bucket. Values are in seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
+    /// The upper bound of each bucket, inclusive.
     bounds: &'static [f64],
+    /// How many values each bucket has, those of lower buckets not included.
     counts: Vec<u64>,
     sum: f64,
     count: u64,
@@ -25,11 +27,10 @@ impl Histogram {
     /// Counts `value`.
     pub fn observe(&mut self, value: Span) {
         let seconds = value.as_secs_f64();
-        if let Some(bucket) = self
-            .counts
-            .get_mut(self.bounds.partition_point(|bound| *bound < seconds))
-        {
-            *bucket += 1;
+        let bucket = self.bounds.partition_point(|bound| *bound < seconds);
+        // A value above the last bound is in no bucket.
+        if let Some(count) = self.counts.get_mut(bucket) {
+            *count += 1;
         }
         self.sum += seconds;
         self.count += 1;
@@ -37,13 +38,12 @@ impl Histogram {
 
     /// Each upper bound with the number of values at or below it.
     pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
-        self.bounds
-            .iter()
-            .zip(&self.counts)
-            .scan(0, |below, (bound, count)| {
-                *below += count;
-                Some((*bound, *below))
-            })
+        let mut total = 0;
+        let buckets = self.bounds.iter().zip(&self.counts);
+        buckets.map(move |(bound, count)| {
+            total += count;
+            (*bound, total)
+        })
     }
 
     /// The sum of all values, in seconds.

@@ -1,4 +1,4 @@
-//! Who is who: servers, datacenters, pairs.
+//! The identities of servers, datacenters and pairs.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -34,7 +34,7 @@ pub enum AddrError {
         "it has no port: write host:port, such as redis.example.com:6379 or [2001:db8::1]:6379"
     )]
     NoPort,
-    /// What stands behind the last colon is not a port.
+    /// The text after the last colon is not a port.
     #[error("its port is not a number from 1 to 65535")]
     BadPort,
     /// The host is empty, too long or holds characters that no host name or address has.
@@ -103,24 +103,29 @@ fn parse_unix(path: &str) -> Result<ServerAddr, AddrError> {
 
 fn parse_tcp(text: &str) -> Result<ServerAddr, AddrError> {
     let (host, port) = text.rsplit_once(':').ok_or(AddrError::NoPort)?;
-    let port: u16 = port
-        .parse()
-        .ok()
-        .filter(|p| *p > 0)
-        .ok_or(AddrError::BadPort)?;
-    let host = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-        Some(v6) => v6
-            .parse::<Ipv6Addr>()
-            .map(|_| v6)
-            .map_err(|_| AddrError::BadHost)?,
-        None if host.contains(':') => return Err(AddrError::NoPort),
-        None => host,
+    let port = match port.parse::<u16>() {
+        Ok(port) if port > 0 => port,
+        _ => return Err(AddrError::BadPort),
     };
-    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
-    if host.is_empty() || host.len() > 253 || !host.bytes().all(legal) {
+    let host = without_brackets(host)?;
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    if host.is_empty() || host.len() > 253 || !host.bytes().all(is_legal) {
         return Err(AddrError::BadHost);
     }
     Ok(ServerAddr::new(host, port))
+}
+
+/// The host alone. An IPv6 address needs brackets; without them its last part looks like a port.
+fn without_brackets(host: &str) -> Result<&str, AddrError> {
+    let in_brackets = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    match in_brackets {
+        Some(v6) if v6.parse::<Ipv6Addr>().is_ok() => Ok(v6),
+        Some(_) => Err(AddrError::BadHost),
+        None if host.contains(':') => Err(AddrError::NoPort),
+        None => Ok(host),
+    }
 }
 
 impl fmt::Display for ServerAddr {
@@ -134,8 +139,7 @@ impl fmt::Display for ServerAddr {
     }
 }
 
-/// A datacenter's name, as the configuration gives it; `unknown` when nothing says where a server
-/// stands.
+/// A datacenter's name, as the configuration gives it; `unknown` when no rule places a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Datacenter(Arc<str>);
 
@@ -254,7 +258,7 @@ impl PairKey {
 }
 
 impl fmt::Display for PairKey {
-    /// Name and replica; the name tells masters apart for people.
+    /// Name and replica; for people, the name identifies the master.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.name, self.replica)
     }
@@ -265,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_read_and_print_alike() {
+    fn a_parsed_address_prints_as_it_was_written() {
         for text in [
             "redis.example.com:6379",
             "10.0.0.1:1",
@@ -312,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_address_says_what_is_wrong() {
+    fn the_error_about_an_address_names_what_is_wrong() {
         let cases = [
             ("redis.example.com", AddrError::NoPort),
             ("2001:db8::1", AddrError::NoPort),

@@ -1,4 +1,4 @@
-//! What every part of the state has in common that is saved as documents and outlives the process.
+//! The trait of every part of the state that is saved as documents and outlives the process.
 
 use serde::de::DeserializeOwned;
 
@@ -26,8 +26,8 @@ pub trait Persisted {
     /// everything. They count as saved from now on.
     fn take_unsaved(&mut self, scope: SaveScope) -> Vec<Document>;
 
-    /// Restores what an earlier process saved; what this process knows already is newer and stays.
-    /// Returns one sentence for each document that makes no sense.
+    /// Restores what an earlier process saved; what this process has learned is newer and stays.
+    /// Returns one sentence for each document that is not valid.
     fn restore(&mut self, documents: &SavedDocuments, now: Timestamp) -> Vec<String>;
 
     /// Drops what was restored of subjects that are not watched. Called once every Sentinel has

@@ -36,7 +36,7 @@ closed_set! {
 serde_as_label!(PollError, write only);
 
 impl PollError {
-    /// What happened and what to do about it, for the person who reads it at night.
+    /// What happened and what to do about it.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Timeout => {

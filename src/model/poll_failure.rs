@@ -1,5 +1,5 @@
-//! Why one poll failed: the reason, who has to act on it, and the sentence that says so on every
-//! surface.
+//! Why one poll failed: the reason, who has to act on it, and the sentence that every surface
+//! shows.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ const MAX_DETAIL: usize = 300;
 /// Who has to act on a failed poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Blame {
-    /// This exporter: a secret, a TLS file or setting, or its resolver. Nothing was asked of the
+    /// This exporter: a secret, a TLS file or setting, or its resolver. No request reached the
     /// server.
     Exporter,
     /// The server answers, and the two do not agree on access: it refuses the login or INFO, or the
@@ -33,7 +33,7 @@ pub struct PollFailure {
 }
 
 impl PollFailure {
-    /// A failure of this exporter's own; `detail` says what is wrong here.
+    /// A failure of this exporter itself; `detail` describes what is wrong here.
     pub fn own(reason: PollError, detail: &str) -> Self {
         Self::with_detail(reason, Blame::Exporter, detail)
     }
@@ -58,7 +58,8 @@ impl PollFailure {
         }
     }
 
-    /// Whether the server's silence is not the reason: this exporter did not ask, or was refused.
+    /// Whether the reason is not the server's silence: this exporter sent no request, or was
+    /// refused.
     pub const fn is_fault(&self) -> bool {
         matches!(self.blame, Blame::Exporter | Blame::Access)
     }

@@ -10,8 +10,8 @@ use super::Bytes;
 /// A position in a replication stream, in bytes since the history began (`master_repl_offset`,
 /// `slave_repl_offset`).
 ///
-/// Two offsets compare only when they belong to one replication history; the type cannot know, so
-/// the caller must.
+/// Two offsets compare only when they belong to one replication history; the type cannot check
+/// that, so the caller has to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplicationOffset(u64);
 
@@ -59,8 +59,8 @@ impl From<ReplicationId> for String {
 }
 
 impl ReplicationId {
-    /// The identity spelled by `text`; `None` unless it is 40 hexadecimal characters, or when all
-    /// of them are zero (which is how a server says that it has none).
+    /// The ID in `text`; `None` unless it is 40 hexadecimal characters, or when all of them are
+    /// zero (with which a server reports that it has none).
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let none = text.bytes().all(|b| b == b'0');
@@ -85,8 +85,8 @@ impl fmt::Debug for ReplicationId {
     }
 }
 
-/// One life of a server process (`run_id`): changes at every start, so a change says that counters
-/// started from zero again.
+/// One run of a server process (`run_id`): it changes at every start, so that a change proves that
+/// counters started from zero again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(Arc<str>);
 

@@ -26,7 +26,7 @@ impl Revision {
     }
 }
 
-/// Which changes may be acted upon, because a restart would know of them.
+/// Which changes may be acted upon, because they would survive a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durable {
     /// The changes up to this one are on the disk.
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_from_the_disk_is_durable_and_a_change_is_when_it_is_written() {
+    fn restored_state_is_durable_and_a_change_is_once_it_is_written() {
         let mut revision = Revision::START;
         let first = revision.advance();
         let second = revision.advance();

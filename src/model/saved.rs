@@ -1,5 +1,5 @@
-//! What outlives the process besides the lag history: documents in named tables, whose content only
-//! their own room knows.
+//! The state besides the lag history that outlives the process: documents in named tables, whose
+//! content only their own room understands.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ closed_set! {
         Alerts => "alerts",
         /// What each receiver was last sent of each group of alerts.
         Groups => "groups",
-        /// What each receiver's queue knows of each group: the notifications that wait, and what
-        /// was opened.
+        /// Each receiver's queue, by group: the notifications that wait, and the incidents that are
+        /// open.
         Outbox => "outbox",
         /// Each receiver's back-off and circuit breaker.
         Receivers => "receivers",
@@ -27,23 +27,23 @@ closed_set! {
         Failovers => "failovers",
         /// When each server gave full syncs.
         FullSyncs => "full_syncs",
-        /// How delivery to each receiver went.
+        /// The health of each receiver.
         ReceiverFacts => "receiver_facts",
         /// What the charts of each pair show.
         Charts => "charts",
         /// The pairs whose master came back without its history.
         Losses => "losses",
-        /// What happened to pairs and alerts, oldest first.
+        /// State changes of pairs and alerts, oldest first.
         Journal => "journal",
-        /// What became of notifications, oldest first.
+        /// The results of notifications, oldest first.
         Deliveries => "deliveries",
     }
 }
 
-/// One document: what is to be written under its key, or was.
+/// One change of a document: the body to write under its key, or its deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// Where it stands.
+    /// The table that it belongs to.
     pub table: DocumentTable,
     /// Its key in the table.
     pub key: String,
@@ -80,7 +80,8 @@ pub struct ClockShift {
     pub now: ClockAnchor,
 }
 
-/// The key of a history's entry: in the order of the wall clock, so that age and order are one.
+/// The key of a history's entry. Keys sort by the wall clock, so that the oldest entries come
+/// first.
 pub fn history_key(at: WallTime, sequence: u64) -> String {
     format!("{:020}-{sequence:016x}", at.as_nanos().max(0))
 }
@@ -91,14 +92,14 @@ impl DocumentTable {
         self.is_history() || matches!(self, Self::Charts)
     }
 
-    /// Whether it is a history: nothing in it is changed, and it grows.
+    /// Whether it is a history: entries are only added, and never changed.
     pub const fn is_history(self) -> bool {
         matches!(self, Self::Journal | Self::Deliveries)
     }
 }
 
 impl Document {
-    /// What writes `body` under `key`.
+    /// A document that writes `body` under `key`.
     pub fn put(table: DocumentTable, key: impl Into<String>, body: String) -> Self {
         Self {
             table,
@@ -107,19 +108,18 @@ impl Document {
         }
     }
 
-    /// What writes `record` under `key`.
+    /// A document that writes `record` under `key`.
     ///
-    /// Every record of this program can be written as JSON: none has a map with keys that are no
-    /// text, which is the only thing that JSON lacks. A debug build, and so every test, panics where
-    /// that is not so; otherwise the body stays empty, and the next start counts and logs it as
-    /// unreadable.
+    /// Every record of this program can be written as JSON, because none has a map with keys other
+    /// than text. If one had, a debug build, and so every test, would panic; in a release build the
+    /// body would be empty, and the next start would count and log it as unreadable.
     pub fn record(table: DocumentTable, key: impl Into<String>, record: &impl Serialize) -> Self {
         let body = serde_json::to_string(record);
         debug_assert!(body.is_ok(), "{}: {body:?}", table.label());
         Self::put(table, key, body.unwrap_or_default())
     }
 
-    /// What deletes `key`.
+    /// A document that deletes `key`.
     pub fn delete(table: DocumentTable, key: impl Into<String>) -> Self {
         Self {
             table,
@@ -141,7 +141,7 @@ impl ClockShift {
     }
 
     /// The instant of something that is to happen, not later than `at_most` from now: a clock that
-    /// was off must not put it off for days.
+    /// was wrong must not delay it for days.
     pub fn due(&self, at: Timestamp, at_most: Span) -> Timestamp {
         (at + self.by).min(self.now.mono + at_most)
     }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_past_is_still_to_come_and_nothing_due_is_days_away() {
+    fn shifted_instants_of_the_past_are_not_in_the_future_and_due_ones_not_far_away() {
         let now = ClockAnchor {
             mono: at(100),
             ..ClockAnchor::default()

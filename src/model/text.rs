@@ -1,5 +1,4 @@
-//! Small questions about text, and its spelling where something else reads it: in a URL, in a
-//! shell, in the sample of a metric.
+//! Escaping of text for URLs and shells, and checks of characters and label names.
 
 use std::fmt::Write as _;
 
@@ -31,8 +30,8 @@ pub fn shell_quote(text: &str) -> String {
     }
 }
 
-/// Whether a terminal shows `c` as a glyph of its own. Not so: control characters, which it would
-/// obey, and characters that turn the direction of writing around.
+/// Whether a terminal shows `c` as a visible character. Control characters, which it would obey,
+/// and characters that reverse the direction of writing are not printable.
 pub fn is_printable(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
@@ -57,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_reads_one_word() {
+    fn a_quoted_text_is_one_word_for_a_shell() {
         let cases = [
             ("pair=orders/eu", "pair=orders/eu"),
             ("it's", r"'it'\''s'"),
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_not_printable() {
+    fn control_characters_are_not_printable() {
         assert!("aü\"'\\ €".chars().all(is_printable));
         assert!(!"\n\u{1b}\u{7f}\u{202e}\u{200f}".chars().any(is_printable));
     }

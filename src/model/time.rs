@@ -1,4 +1,4 @@
-//! Time: one monotonic clock for every measurement, one wall clock for what people read.
+//! Time: a monotonic clock for every measurement, and a wall clock for times that people read.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
@@ -46,12 +46,12 @@ pub struct ClockAnchor {
 pub struct BootId(u128);
 
 impl BootId {
-    /// The boot that `bits` stand for.
+    /// The boot whose ID has these bits.
     pub const fn from_bits(bits: u128) -> Self {
         Self(bits)
     }
 
-    /// The identity as one number.
+    /// The ID as one number.
     pub const fn bits(self) -> u128 {
         self.0
     }
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn an_anchor_translates_both_ways_in_time() {
+    fn an_anchor_converts_in_both_directions() {
         let anchor = ClockAnchor {
             mono: Timestamp::from_nanos(100),
             wall: WallTime::from_nanos(5_000),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_read_well_at_every_size() {
+    fn spans_are_printed_in_a_fitting_unit() {
         let cases = [
             (0.25, "0.250 s"),
             (12.34, "12.3 s"),

@@ -1,4 +1,4 @@
-//! What the monitor wants done, for whoever runs it.
+//! The actions that the monitor asks its caller to carry out: it does no IO itself.
 
 use crate::alert::{Notification, Transition};
 use crate::journal::RecordedChange;
@@ -6,7 +6,7 @@ use crate::model::{PairKey, ServerAddr, Span, Timestamp};
 use crate::replication::{PairState, Pause, StateReason};
 use crate::topology::TreeId;
 
-/// What the monitor wants done.
+/// Something that the caller of the monitor has to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Notify a receiver.
@@ -29,7 +29,7 @@ pub enum Action {
         /// delayed.
         is_back: bool,
     },
-    /// The delay of the link to a replica: its poll may follow its master's by as much.
+    /// The delay of the link to a replica: its poll may follow its master's by that much.
     LinkDelay {
         /// The tree that is polled.
         tree: TreeId,

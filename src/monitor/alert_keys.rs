@@ -1,5 +1,5 @@
-//! The keys of everything that there can be an alert about: evaluations, groups and inhibitions
-//! refer to alerts by them.
+//! The keys of all alerts that are possible under one configuration: evaluations, groups and
+//! inhibitions refer to alerts by them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::labels::{entry_labels, pair_labels, receiver_labels, server_labels};
 use crate::alert::{AlertKey, Inhibitor, Labels, Rule};
 use crate::config::{CountRule, NotifySettings, Settings};
 use crate::model::{PairName, ServerAddr};
-use crate::topology::{Pair, Topology};
+use crate::topology::{Pair, Server, Topology};
 
 /// The keys of all alerts that follow from one configuration and topology.
 #[derive(Debug)]
@@ -49,15 +49,13 @@ impl AlertKeys {
             unreachable: &unreachable,
             faults: &exporter_faults,
         };
-        let pairs: Vec<_> = topology
-            .pairs
-            .iter()
-            .map(|pair| PairKeys::new(pair, &servers, topology))
-            .collect();
-        let masters = topology.pairs.iter().map(|pair| &pair.master);
-        let history_lost = pairs.iter().map(|keys| &keys.history_lost);
-        let inhibitors_of_full_syncs =
-            inhibition::inhibitors_of_full_syncs(masters.zip(history_lost));
+        let mut pairs = Vec::with_capacity(topology.pairs.len());
+        let mut history_lost = Vec::with_capacity(topology.pairs.len());
+        for pair in &topology.pairs {
+            let keys = PairKeys::new(pair, &servers, topology);
+            history_lost.push((&pair.master, keys.history_lost.clone()));
+            pairs.push(keys);
+        }
         Self {
             pairs,
             unreachable,
@@ -68,7 +66,17 @@ impl AlertKeys {
             isolated: inhibition::isolated(),
             reload_failed: AlertKey::new(Rule::ConfigReloadFailed, Arc::default()),
             inhibitors_of_remote: inhibition::inhibitors_of_remote_servers(),
-            inhibitors_of_full_syncs,
+            inhibitors_of_full_syncs: inhibition::inhibitors_of_full_syncs(&history_lost),
+        }
+    }
+
+    /// What inhibits the alerts about this server; `None` for a server in the exporter's own
+    /// datacenter.
+    pub(super) fn inhibitors_of(&self, server: &Server) -> Option<&Arc<[Inhibitor]>> {
+        if server.local {
+            None
+        } else {
+            Some(&self.inhibitors_of_remote)
         }
     }
 

@@ -1,4 +1,4 @@
-//! From polls and deliveries to what is told: isolation, failing receivers, silences, and clocks
+//! From polls and deliveries to notifications: isolation, failing receivers, silences, and clocks
 //! that jump.
 
 use std::path::Path;
@@ -18,7 +18,7 @@ struct Stage {
     servers: Vec<ServerAddr>,
     silent: Vec<&'static str>,
     second: i64,
-    /// What the wall clock is off by, in seconds.
+    /// How far the wall clock is off, in seconds.
     skew: i64,
     full_syncs: u64,
     actions: Vec<Action>,
@@ -90,19 +90,23 @@ impl Stage {
         }
     }
 
-    /// What was told since this was last asked: to whom, about which rule, how.
-    fn told(&mut self) -> Vec<String> {
+    /// The notifications since the last call: receiver, rule and reason.
+    fn notified(&mut self) -> Vec<String> {
         let line = |action: Action| {
-            let Action::Notify(said) = action else {
+            let Action::Notify(notification) = action else {
                 return None;
             };
-            let name = said.alerts[0]
+            let name = notification.alerts[0]
                 .identity
                 .rule
                 .alert_name()
                 .trim_start_matches("RedisCrossDc")
                 .to_owned();
-            Some(format!("{} {name} {}", said.receiver, said.reason.label()))
+            Some(format!(
+                "{} {name} {}",
+                notification.receiver,
+                notification.reason.label()
+            ))
         };
         std::mem::take(&mut self.actions)
             .into_iter()
@@ -149,23 +153,23 @@ fn anchor(second: i64, skew: i64) -> ClockAnchor {
 }
 
 /// Only what is about servers and this exporter: a pair of masters has alerts of its own.
-fn about_servers(told: Vec<String>) -> Vec<String> {
+fn about_servers(lines: Vec<String>) -> Vec<String> {
     let about = |line: &String| {
         ["Unreachable", "Isolated", "FullSync", "Receiver"]
             .iter()
             .any(|part| line.contains(part))
     };
-    told.into_iter().filter(about).collect()
+    lines.into_iter().filter(about).collect()
 }
 
 #[test]
-fn when_all_remote_servers_are_silent_it_is_probably_this_exporter() {
+fn when_all_remote_servers_are_silent_this_exporter_is_reported_as_isolated() {
     let mut stage = Stage::new(PAIRS);
     stage.until(5);
     stage.silent = vec!["far1", "far2"];
     stage.until(30);
     let isolated = ["chat MonitorIsolated first", "hook MonitorIsolated first"];
-    assert_eq!(about_servers(stage.told()), isolated);
+    assert_eq!(about_servers(stage.notified()), isolated);
     let fleet = stage.monitor.snapshot(anchor(30, 0));
     let held = fleet.alerts.iter().filter(|listed| {
         listed
@@ -181,13 +185,13 @@ fn when_all_remote_servers_are_silent_it_is_probably_this_exporter() {
         fleet.alerts
     );
     assert!(
-        stage.suppressed(SuppressReason::Caused) >= 4,
+        stage.suppressed(SuppressReason::Inhibited) >= 4,
         "two servers for two receivers"
     );
     stage.silent.clear();
     stage.until(40);
     assert_eq!(
-        about_servers(stage.told()),
+        about_servers(stage.notified()),
         [
             "chat MonitorIsolated resolved",
             "hook MonitorIsolated resolved"
@@ -196,13 +200,13 @@ fn when_all_remote_servers_are_silent_it_is_probably_this_exporter() {
 }
 
 #[test]
-fn a_remote_server_that_is_silent_alone_is_that_servers_alert() {
+fn a_single_silent_remote_server_has_its_own_alert() {
     let mut stage = Stage::new(PAIRS);
     stage.until(5);
     stage.silent = vec!["far1"];
     stage.until(30);
     assert_eq!(
-        about_servers(stage.told()),
+        about_servers(stage.notified()),
         [
             "chat ServerUnreachable first",
             "hook ServerUnreachable first"
@@ -211,53 +215,56 @@ fn a_remote_server_that_is_silent_alone_is_that_servers_alert() {
 }
 
 #[test]
-fn full_syncs_are_an_alert_until_the_window_is_over() {
+fn full_syncs_are_an_alert_until_the_window_has_passed() {
     let mut stage =
         Stage::new(&PAIRS.replace("notify:", "alerts: {full_sync: {window: 60s}}\nnotify:"));
     stage.until(10);
     assert_eq!(
-        about_servers(stage.told()),
+        about_servers(stage.notified()),
         [""; 0],
-        "what was before is nobody's business"
+        "full syncs before the first answer do not count"
     );
     stage.full_syncs += 1;
     stage.until(20);
     assert_eq!(
-        about_servers(stage.told()),
+        about_servers(stage.notified()),
         [["chat FullSync first"; 3], ["hook FullSync first"; 3]].concat(),
         "once for each datacenter"
     );
     stage.until(80);
     assert_eq!(
-        about_servers(stage.told()),
+        about_servers(stage.notified()),
         [["chat FullSync resolved"; 3], ["hook FullSync resolved"; 3]].concat()
     );
 }
 
 #[test]
-fn that_a_receiver_fails_is_told_to_the_others() {
+fn a_failing_receiver_is_reported_to_the_others() {
     let mut stage = Stage::new(PAIRS);
     stage.until(5);
     stage.fail("chat", false);
     stage.until(60);
     assert_eq!(
-        about_servers(stage.told()),
+        about_servers(stage.notified()),
         [""; 0],
         "for a minute it may be a restart"
     );
     stage.until(70);
-    assert_eq!(about_servers(stage.told()), ["hook ReceiverFailing first"]);
+    assert_eq!(
+        about_servers(stage.notified()),
+        ["hook ReceiverFailing first"]
+    );
     stage.fail("hook", true);
     stage.until(75);
     assert_eq!(
-        about_servers(stage.told()),
+        about_servers(stage.notified()),
         ["chat ReceiverFailing first"],
-        "one that gave up says so at once"
+        "a notification that was given up is reported at once"
     );
 }
 
-/// Whatever the wall clock does in either direction: no alert begins, ends or is told because of
-/// it.
+/// Whatever the wall clock does in either direction: no alert begins, ends or is notified because
+/// of it.
 #[test]
 fn a_wall_clock_that_jumps_a_day_fires_and_resolves_nothing() {
     for jump in [DAY, -DAY] {
@@ -268,13 +275,13 @@ fn a_wall_clock_that_jumps_a_day_fires_and_resolves_nothing() {
         stage.skew = jump;
         stage.until(18);
         assert_eq!(
-            about_servers(stage.told()),
+            about_servers(stage.notified()),
             [""; 0],
             "not earlier than 15 s"
         );
         stage.until(30);
         assert_eq!(
-            about_servers(stage.told()),
+            about_servers(stage.notified()),
             [
                 "chat ServerUnreachable first",
                 "hook ServerUnreachable first"
@@ -284,7 +291,9 @@ fn a_wall_clock_that_jumps_a_day_fires_and_resolves_nothing() {
         stage.until(60);
         let changed = |action: &Action| match action {
             Action::AlertChanged(transition) => transition.alert.identity.rule == Rule::Unreachable,
-            Action::Notify(said) => said.alerts[0].identity.rule == Rule::Unreachable,
+            Action::Notify(notification) => {
+                notification.alerts[0].identity.rule == Rule::Unreachable
+            }
             _ => false,
         };
         assert!(!stage.actions.iter().any(changed), "{:?}", stage.actions);
@@ -292,7 +301,7 @@ fn a_wall_clock_that_jumps_a_day_fires_and_resolves_nothing() {
 }
 
 #[test]
-fn a_silence_ends_by_the_wall_clock_and_then_what_fires_is_told() {
+fn after_a_silence_has_ended_by_the_wall_clock_firing_alerts_are_notified() {
     let mut stage = Stage::new(PAIRS);
     stage.until(5);
     let silence = NewSilence {
@@ -305,7 +314,7 @@ fn a_silence_ends_by_the_wall_clock_and_then_what_fires_is_told() {
     let id = stage.monitor.silence(silence, anchor(5, 0)).unwrap();
     stage.silent = vec!["far1"];
     stage.until(40);
-    assert_eq!(about_servers(stage.told()), [""; 0]);
+    assert_eq!(about_servers(stage.notified()), [""; 0]);
     let fleet = stage.monitor.snapshot(anchor(40, 0));
     let alert = fleet
         .alerts
@@ -326,7 +335,7 @@ fn a_silence_ends_by_the_wall_clock_and_then_what_fires_is_told() {
     stage.skew = DAY;
     stage.until(42);
     assert_eq!(
-        about_servers(stage.told()),
+        about_servers(stage.notified()),
         [
             "chat ServerUnreachable first",
             "hook ServerUnreachable first"
@@ -335,7 +344,7 @@ fn a_silence_ends_by_the_wall_clock_and_then_what_fires_is_told() {
 }
 
 #[test]
-fn a_maintenance_window_holds_back_while_it_is_open() {
+fn an_open_maintenance_window_suppresses_notifications() {
     // The virtual world begins on Tuesday, 14 November 2023, at 22:13:20 UTC.
     let window = "{name: patching, every: [tuesday], start: '22:00', duration: 15m, timezone: UTC}";
     let mut stage =
@@ -347,10 +356,10 @@ fn a_maintenance_window_holds_back_while_it_is_open() {
     );
     stage.silent = vec!["far1"];
     stage.until(90);
-    assert_eq!(about_servers(stage.told()), [""; 0]);
+    assert_eq!(about_servers(stage.notified()), [""; 0]);
     stage.until(110);
     assert_eq!(
-        about_servers(stage.told()),
+        about_servers(stage.notified()),
         [
             "chat ServerUnreachable first",
             "hook ServerUnreachable first"
@@ -359,33 +368,33 @@ fn a_maintenance_window_holds_back_while_it_is_open() {
     assert_eq!(stage.monitor.snapshot(anchor(110, 0)).maintenance.len(), 0);
 }
 
-/// A second full sync, while the alert about the first one fired, was notified to nobody.
+/// A second full sync, while the alert about the first one fired, was not notified.
 #[test]
 fn each_full_sync_is_notified() {
     let mut stage = Stage::new(PAIRS);
     stage.until(5);
-    stage.told();
+    stage.notified();
     stage.full_syncs += 1;
     stage.until(10);
-    let first = stage.told();
-    assert!(!first.is_empty(), "nobody was notified of the first one");
+    let first = stage.notified();
+    assert!(!first.is_empty(), "the first one was not notified");
     assert!(
-        first.iter().all(|told| told.ends_with("FullSync first")),
+        first.iter().all(|line| line.ends_with("FullSync first")),
         "{first:?}"
     );
     stage.full_syncs += 1;
     stage.until(100);
     let about_syncs = |stage: &mut Stage| {
-        let mut told = stage.told();
-        told.retain(|told| told.contains(" FullSync "));
-        told
+        let mut lines = stage.notified();
+        lines.retain(|line| line.contains(" FullSync "));
+        lines
     };
     let again = about_syncs(&mut stage);
     assert_eq!(again.len(), first.len(), "{again:?}");
     assert!(
         again
             .iter()
-            .all(|told| told.ends_with("FullSync happened_again")),
+            .all(|line| line.ends_with("FullSync happened_again")),
         "{again:?}"
     );
     stage.until(400);

@@ -1,5 +1,5 @@
-//! Whether this program runs: a process that was stopped, or whose machine was suspended, must not
-//! take its own absence for the silence of servers.
+//! Pauses of this program itself: a process that was stopped, or whose machine was suspended, must
+//! not take its own pause for the silence of servers.
 
 use super::EVALUATION_TICK;
 use crate::model::{Span, Timestamp};
@@ -8,8 +8,8 @@ use crate::replication::Pause;
 /// Delays shorter than this are ordinary on a busy machine.
 const LEAST_PAUSE: Span = Span::from_secs(1);
 
-/// From which delay on a missed tick is a pause: `interval`, which is the period of polling, but at
-/// least a second.
+/// A tick that is delayed by more than this was delayed by a pause: `interval`, the period of
+/// polling, but at least a second.
 pub(super) fn pause_limit(interval: Span) -> Span {
     interval.max(LEAST_PAUSE)
 }
@@ -17,7 +17,7 @@ pub(super) fn pause_limit(interval: Span) -> Span {
 /// When this program was last observed to run.
 #[derive(Debug, Default)]
 pub(super) struct Awake {
-    /// `None` before the first tick: without ticks there is no plan that could be missed.
+    /// `None` before the first tick: only once there are ticks can one be late.
     last: Option<Timestamp>,
     /// Whether there are ticks.
     ticks: bool,

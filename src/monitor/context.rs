@@ -1,16 +1,17 @@
-//! What alerts contain besides their values: facts of a pair, a server or an entry.
+//! The context of an alert, from which its texts are made: facts of a pair, a server or an entry.
 
 use std::sync::Arc;
 
-use super::alerting::PairLook;
-use super::failover::{Failover, FailoverLoss};
+use super::alerting::ObservedPair;
+use super::failover::Failover;
+use super::outage::Outage;
 use crate::alert::{
     AlertContext, AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts,
     Inhibitor, MAX_SERVICES, ServedPair, ServiceRole, Worst, WriteLoss,
 };
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::{
-    Assessment, Diverged, HistoryLoss, LagBytes, LagInterval, MasterHistory, PairState,
+    Assessment, Diverged, HistoryLoss, LagBytes, LagInterval, LastKnown, MasterHistory, PairState,
     ServerFacts, StateReason,
 };
 
@@ -31,7 +32,7 @@ pub(super) enum PairFault {
     Unknown,
     /// Two histories.
     Diverged,
-    /// The master lost its history; what is known of that says since when.
+    /// The master lost its history; the loss itself gives the time.
     HistoryLost,
 }
 
@@ -43,13 +44,17 @@ pub(super) fn at_risk(seen: &Assessment) -> Option<AtRisk> {
         bytes: bytes(seen.bytes),
         as_of: None,
     };
-    if lag.estimate.is_some() || lag.upper.is_some() {
-        return Some(now);
+    let is_bounded = lag.estimate.is_some() || lag.upper.is_some();
+    match seen.last_known {
+        _ if is_bounded => Some(now),
+        Some(known) => Some(at_risk_as_of(known)),
+        None if lag.is_unknown() => None,
+        None => Some(now),
     }
-    let Some(known) = seen.last_known else {
-        return (!lag.is_unknown()).then_some(now);
-    };
-    Some(AtRisk {
+}
+
+fn at_risk_as_of(known: LastKnown) -> AtRisk {
+    AtRisk {
         lag: Bounds {
             upper: Some(known.upper),
             ..Bounds::default()
@@ -59,7 +64,7 @@ pub(super) fn at_risk(seen: &Assessment) -> Option<AtRisk> {
             ..Bounds::default()
         },
         as_of: Some(known.at),
-    })
+    }
 }
 
 fn seconds(lag: LagInterval) -> Bounds<Span> {
@@ -103,19 +108,22 @@ fn lasts(headroom: Bytes, writes: (Bytes, Span)) -> Option<Span> {
 
 /// The replica has every write up to this instant.
 pub(super) fn last_data(seen: &Assessment, now: Timestamp) -> Option<Timestamp> {
-    let certain = seen.last_known.map(|known| known.at - known.upper);
-    seen.lag.estimate.map(|lag| now - lag).or(certain)
+    if let Some(lag) = seen.lag.estimate {
+        return Some(now - lag);
+    }
+    let known = seen.last_known?;
+    Some(known.at - known.upper)
 }
 
-/// What an alert about a pair says.
+/// The context of an alert about a pair.
 pub(super) fn pair_context(
-    look: &PairLook<'_>,
+    observed: &ObservedPair<'_>,
     fault: PairFault,
     inhibitors: &Arc<[Inhibitor]>,
     now: Timestamp,
 ) -> Arc<AlertContext> {
-    let pair = look.pair;
-    let seen = look.seen;
+    let pair = observed.pair;
+    let seen = observed.seen;
     let at_risk = at_risk(seen);
     let mut context = AlertContext {
         extra_labels: Arc::clone(&pair.labels),
@@ -126,49 +134,58 @@ pub(super) fn pair_context(
         inhibitors: Arc::clone(inhibitors),
         last_data: last_data(seen, now),
         worst: at_risk.map_or(Worst::default(), |risk| risk.worst()),
-        backlog: backlog(seen, look.history.and_then(recent_writes)),
+        backlog: backlog(seen, observed.history.and_then(recent_writes)),
         at_risk,
         names_replica: pair.shares_dc,
-        same_since: look.link.same_history_since(),
-        history_lost: look.has_lost_history,
-        details: diverged(look).map(Details::Diverged),
+        same_since: observed.link.same_history_since(),
+        history_lost: observed.has_lost_history,
+        details: diverged(observed).map(Details::Diverged),
         ..AlertContext::default()
     };
-    add_fault(&mut context, look, fault, now);
+    add_fault(&mut context, observed, fault, now);
     Arc::new(context)
 }
 
 /// Adds when the fault began, and when it ended.
-fn add_fault(context: &mut AlertContext, look: &PairLook<'_>, fault: PairFault, now: Timestamp) {
+fn add_fault(
+    context: &mut AlertContext,
+    observed: &ObservedPair<'_>,
+    fault: PairFault,
+    now: Timestamp,
+) {
+    let since = observed.since;
     match fault {
-        PairFault::Lag => context.fault_since = look.seen.lag.estimate.map(|lag| now - lag),
-        PairFault::Unknown => context.fault_since = Some(look.since.known),
-        PairFault::Diverged => {
-            context.fault_since = look.since.diverged;
-            context.fault_until = look.since.diverged.is_none().then_some(now);
-        }
+        PairFault::Lag => context.fault_since = observed.seen.lag.estimate.map(|lag| now - lag),
+        PairFault::Unknown => context.fault_since = Some(since.known),
+        PairFault::Diverged => match since.diverged {
+            Some(since) => context.fault_since = Some(since),
+            None => context.fault_until = Some(now),
+        },
         PairFault::HistoryLost => {}
         PairFault::Link => {
-            let Some(outage) = look.link.outage() else {
-                return;
-            };
-            context.fault_since = Some(outage.since());
-            context.fault_until = outage.until();
-            context.worst = outage.worst();
-            context.fault_state = Some(outage.state());
-            context.recovery = outage.recovery();
+            if let Some(outage) = observed.link.outage() {
+                add_outage(context, outage);
+            }
         }
     }
 }
 
-/// What an alert about a history that the pair's master lost says.
+fn add_outage(context: &mut AlertContext, outage: &Outage) {
+    context.fault_since = Some(outage.since());
+    context.fault_until = outage.until();
+    context.worst = outage.worst();
+    context.fault_state = Some(outage.state());
+    context.recovery = outage.recovery();
+}
+
+/// The context of an alert about a history that the pair's master lost.
 pub(super) fn lost_history_context(
-    look: &PairLook<'_>,
+    observed: &ObservedPair<'_>,
     loss: Option<&Arc<HistoryLoss>>,
     inhibitors: &Arc<[Inhibitor]>,
     now: Timestamp,
 ) -> Arc<AlertContext> {
-    let mut context = pair_context(look, PairFault::HistoryLost, inhibitors, now);
+    let mut context = pair_context(observed, PairFault::HistoryLost, inhibitors, now);
     let Some(loss) = loss else {
         return context;
     };
@@ -182,40 +199,40 @@ pub(super) fn lost_history_context(
     context
 }
 
-fn diverged(look: &PairLook<'_>) -> Option<DivergedFacts> {
-    if look.seen.state != PairState::Diverged {
+fn diverged(observed: &ObservedPair<'_>) -> Option<DivergedFacts> {
+    if observed.seen.state != PairState::Diverged {
         return None;
     }
-    let diverged = look.seen.diverged;
+    let diverged = observed.seen.diverged;
     Some(DivergedFacts {
-        master: look.pair.master.to_string(),
-        replica: look.pair.key.replica.to_string(),
-        two_masters: matches!(look.seen.reason, StateReason::TwoMasters { .. }),
+        master: observed.pair.master.to_string(),
+        replica: observed.pair.key.replica.to_string(),
+        two_masters: matches!(observed.seen.reason, StateReason::TwoMasters { .. }),
         only_master: diverged.and_then(Diverged::master),
         only_replica: diverged.map(Diverged::replica),
     })
 }
 
-/// What an alert about a server that does not answer says.
+/// The context of an alert about a server that does not answer.
 pub(super) fn server_context(
     facts: &ServerFacts,
     mut services: Vec<ServedPair>,
     inhibitors: Option<&Arc<[Inhibitor]>>,
 ) -> Arc<AlertContext> {
     let error = facts.last_error.as_ref();
-    let reason = error.map(|error| error.sentence("the server"));
     let answered = facts.last_answer.map(|(_, received)| received);
+    let is_answering = facts.unanswered_since.is_none();
     let lost_history =
         |service: &ServedPair| service.role == ServiceRole::Master && service.history_lost;
     let history_lost = services.iter().any(lost_history);
     let more_services = services.len().saturating_sub(MAX_SERVICES);
     services.truncate(MAX_SERVICES);
     Arc::new(AlertContext {
-        reason,
+        reason: error.map(|error| error.sentence("the server")),
         last_sample: answered,
         inhibitors: inhibitors.cloned().unwrap_or_default(),
         fault_since: facts.silent_since(),
-        fault_until: answered.filter(|_| facts.unanswered_since.is_none()),
+        fault_until: if is_answering { answered } else { None },
         services,
         more_services,
         history_lost,
@@ -225,24 +242,25 @@ pub(super) fn server_context(
     })
 }
 
-/// What an alert about the failovers of an entry says.
+/// The context of an alert about the failovers of an entry.
 pub(super) fn failover_context(
     last: Option<&Failover>,
     first: Option<Timestamp>,
     history_lost: bool,
     window: Span,
 ) -> Arc<AlertContext> {
-    Arc::new(AlertContext {
-        master: last.map(|failover| failover.promotion.to.to_string()),
-        reason: last.map(ToString::to_string),
-        last_sample: last
-            .and_then(|failover| failover.last_known)
-            .map(|known| known.at),
+    let mut context = AlertContext {
         fault_since: first,
         history_lost,
-        details: last.map(|failover| Details::Failover(failover_facts(failover, window))),
         ..AlertContext::default()
-    })
+    };
+    if let Some(failover) = last {
+        context.master = Some(failover.promotion.to.to_string());
+        context.reason = Some(failover.to_string());
+        context.last_sample = failover.last_known.map(|known| known.at);
+        context.details = Some(Details::Failover(failover_facts(failover, window)));
+    }
+    Arc::new(context)
 }
 
 fn failover_facts(failover: &Failover, window: Span) -> FailoverFacts {
@@ -257,25 +275,30 @@ fn failover_facts(failover: &Failover, window: Span) -> FailoverFacts {
     }
 }
 
-/// The tightest statement about what the failover cost. What was certain before it stays the best
-/// one where the old master never showed more: its return bounds the loss by its whole absence.
+/// The tightest statement about what the failover cost. What was certain before the failover is
+/// often tighter than what the return of the old master proves: that bounds the loss only by the
+/// whole time of its absence.
 fn lost(failover: &Failover) -> WriteLoss {
-    let (at_least, within) = match failover.loss {
-        FailoverLoss::Exactly(bytes) => return WriteLoss::Exactly(bytes),
-        FailoverLoss::AtLeast(bytes) => (Some(bytes), None),
-        FailoverLoss::Unseen { at_least, within } => (Some(at_least), within),
-        FailoverLoss::Unknown => (None, None),
-    };
-    let at_least = at_least.filter(|bytes| *bytes > Bytes::ZERO);
-    match (failover.last_known, within) {
-        (Some(known), within) if failover.is_bound_better(within) => WriteLoss::AtMost {
+    let loss = failover.loss;
+    if let Some(bytes) = loss.exactly() {
+        return WriteLoss::Exactly(bytes);
+    }
+    let at_least = loss.at_least().filter(|bytes| *bytes > Bytes::ZERO);
+    let within = loss.within();
+    if let Some(known) = failover.last_known
+        && failover.is_bound_better(within)
+    {
+        return WriteLoss::AtMost {
             lag: known.upper,
             bytes: known.upper_bytes,
             as_of: known.at,
             at_least,
-        },
-        (_, Some(lag)) => WriteLoss::Within { lag, at_least },
-        (_, None) => at_least.map_or(WriteLoss::Unknown, WriteLoss::AtLeast),
+        };
+    }
+    match (within, at_least) {
+        (Some(lag), at_least) => WriteLoss::Within { lag, at_least },
+        (None, Some(at_least)) => WriteLoss::AtLeast(at_least),
+        (None, None) => WriteLoss::Unknown,
     }
 }
 
@@ -283,6 +306,7 @@ fn lost(failover: &Failover) -> WriteLoss {
 mod tests {
     use super::*;
     use crate::model::{Datacenter, PairName, ServerAddr};
+    use crate::monitor::FailoverLoss;
     use crate::monitor::Promotion;
     use crate::replication::LastKnown;
 

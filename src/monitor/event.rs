@@ -1,10 +1,10 @@
-//! What polling reports to the monitor. What delivery reports is in [`crate::delivery`].
+//! The events that polling reports to the monitor. Those of delivery are in [`crate::delivery`].
 
 use crate::info::Observation;
 use crate::model::{HeartbeatError, PollFailure, RunId, ServerAddr, Span, Timestamp};
 use crate::replication::ReceivedHeartbeat;
 
-/// What polling has to say about one server.
+/// An event of polling one server.
 #[derive(Clone, Debug)]
 pub struct PollEvent {
     /// The server.
@@ -31,7 +31,7 @@ pub enum PollEventKind {
         /// How much later than planned the poll began: the exporter's own lateness, not the
         /// server's. Never negative.
         late: Span,
-        /// What it says.
+        /// The parsed reply.
         observation: Box<Observation>,
     },
     /// A poll failed: no connection, an error reply, or no answer within the timeout. After
@@ -57,12 +57,12 @@ pub enum PollEventKind {
     /// The schedule wanted a poll while the one before it was still unanswered. Counted, never
     /// queued.
     Skipped,
-    /// A heartbeat came out of the server, or did not.
+    /// A heartbeat arrived at the server, or failed to.
     Heartbeat(HeartbeatEvent),
 }
 
 impl PollEvent {
-    /// When it was made, where it says so.
+    /// When it happened, for the kinds that carry a time.
     pub const fn at(&self) -> Option<Timestamp> {
         match self.kind {
             PollEventKind::Answered { received, .. } => Some(received),
@@ -75,21 +75,21 @@ impl PollEvent {
 /// What happened to heartbeats at one server.
 #[derive(Clone, Debug)]
 pub enum HeartbeatEvent {
-    /// The server, a replica, let one out.
+    /// The server, a replica, delivered one.
     Arrived {
         /// The master that it was sent to, at the top of the replica's chain.
         top: ServerAddr,
         /// The heartbeat.
         beat: ReceivedHeartbeat,
     },
-    /// The server, a replica, let one out a second time, or after a later one.
+    /// The server, a replica, delivered one a second time, or after a later one.
     Repeated {
         /// The master that it was sent to.
         top: ServerAddr,
         /// The replica's process.
         replica: RunId,
     },
-    /// The server does not take part, or not for the moment.
+    /// The server takes no part in heartbeats, or not at the moment.
     Failed {
         /// Why.
         error: HeartbeatError,

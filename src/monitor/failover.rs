@@ -1,4 +1,4 @@
-//! Failovers: which server took over from which, and what was lost.
+//! Failovers: which server took over from which, and which writes were lost.
 
 use std::fmt;
 
@@ -124,26 +124,35 @@ impl fmt::Display for Failover {
                 self.fmt_known(f)?;
                 f.write_str("; what the old master wrote after that is not known")
             }
-            FailoverLoss::Unseen { within, at_least } => {
-                f.write_str("what the old master wrote ")?;
-                within.map_or(Ok(()), |within| write!(f, "in the last {within} "))?;
-                write!(f, "before it gave way and the new one lacked is lost: ")?;
-                match *at_least {
-                    Bytes::ZERO => f.write_str("how much is not known"),
-                    at_least => write!(f, "at least {at_least}, the rest is not known"),
-                }
-            }
+            FailoverLoss::Unseen { within, at_least } => fmt_unseen(f, *within, *at_least),
             FailoverLoss::AtLeast(_) | FailoverLoss::Unknown => self.fmt_bound(f),
         }
     }
 }
 
+/// What is known of a loss whose exact size will never be known.
+fn fmt_unseen(f: &mut fmt::Formatter<'_>, within: Option<Span>, at_least: Bytes) -> fmt::Result {
+    f.write_str("what the old master wrote ")?;
+    if let Some(within) = within {
+        write!(f, "in the last {within} ")?;
+    }
+    f.write_str("before it gave way and the new one lacked is lost: ")?;
+    if at_least == Bytes::ZERO {
+        f.write_str("how much is not known")
+    } else {
+        write!(f, "at least {at_least}, the rest is not known")
+    }
+}
+
 impl Failover {
-    /// Whether what was certain before the failover is a tighter statement than that all of the loss
-    /// was written `within` some time.
+    /// Whether what was certain before the failover bounds the loss more tightly than `within`, the
+    /// time in which all that is lost was written.
     pub(super) fn is_bound_better(&self, within: Option<Span>) -> bool {
-        let known = self.last_known;
-        known.is_some_and(|known| within.is_none_or(|within| known.upper <= within))
+        match (self.last_known, within) {
+            (Some(known), Some(within)) => known.upper <= within,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
     }
 
     /// What is known while the old master has not answered with its own history.
@@ -165,14 +174,11 @@ impl Failover {
         if known.upper < Span::from_millis(1) {
             return write!(f, "{before} before, the new master lacked nothing");
         }
-        let lacked = known
-            .upper_bytes
-            .map_or_else(String::new, |bytes| format!("{bytes}, "));
-        write!(
-            f,
-            "{before} before, the new master lacked at most {lacked}the writes of {}",
-            known.upper
-        )
+        write!(f, "{before} before, the new master lacked at most ")?;
+        if let Some(bytes) = known.upper_bytes {
+            write!(f, "{bytes}, ")?;
+        }
+        write!(f, "the writes of {}", known.upper)
     }
 }
 
@@ -201,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_says_what_is_certain_and_no_more() {
+    fn the_sentence_claims_no_more_than_what_is_certain() {
         let known = LastKnown {
             upper: Span::from_millis(1500),
             upper_bytes: Some(Bytes::new(70)),

@@ -35,11 +35,11 @@ impl ReloadFailure {
     /// A refusal with the sentences of `why`, made one line of at most [`MAX_SENTENCE`] characters.
     pub(super) fn new(since: Timestamp, why: &str) -> Self {
         let lines: Vec<_> = why.lines().map(str::trim).collect();
-        let line = lines.join("; ");
-        let sentence = match line.char_indices().nth(MAX_SENTENCE) {
-            Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-            None => line,
-        };
+        let mut sentence = lines.join("; ");
+        if let Some((end, _)) = sentence.char_indices().nth(MAX_SENTENCE) {
+            sentence.truncate(end);
+            sentence.push('…');
+        }
         Self {
             since,
             sentence: sentence.into(),
@@ -51,7 +51,7 @@ impl ReloadFailure {
         (now - self.since).max(Span::from_millis(1))
     }
 
-    /// What an alert says about it.
+    /// The context of the alert about it.
     pub(super) fn context(&self) -> Arc<AlertContext> {
         let reason = format!("the new configuration is refused: {}", self.sentence);
         Arc::new(AlertContext {
@@ -62,7 +62,7 @@ impl ReloadFailure {
     }
 }
 
-/// What an alert says about a server to which there is no access.
+/// The context of an alert about a server to which there is no access.
 pub(super) fn fault_context(
     facts: &ServerFacts,
     services: Vec<ServedPair>,

@@ -41,17 +41,19 @@ pub(super) struct ServerInhibitors<'a> {
 impl ServerInhibitors<'_> {
     /// The alerts about the server at `addr`, each inhibiting alerts up to that severity.
     fn of_server(&self, addr: &ServerAddr, up_to: Severity) -> Vec<Inhibitor> {
-        let keys = [self.unreachable.get(addr), self.faults.get(addr)];
-        keys.into_iter()
-            .flatten()
-            .map(|key| inhibitor(key.clone(), up_to))
-            .collect()
+        let mut inhibitors = Vec::new();
+        for keys in [self.unreachable, self.faults] {
+            if let Some(key) = keys.get(addr) {
+                inhibitors.push(inhibitor(key.clone(), up_to));
+            }
+        }
+        inhibitors
     }
 }
 
 impl PairInhibitors {
-    /// The inhibitors of the alerts of `pair`, whose link has the alert `link_down` and whose master's
-    /// history the alert `history_lost`.
+    /// The inhibitors of the alerts of `pair`, whose link has the alert `link_down` and whose
+    /// master's history the alert `history_lost`.
     pub(super) fn new(
         pair: &Pair,
         link_down: &AlertKey,
@@ -59,28 +61,20 @@ impl PairInhibitors {
         servers: &ServerInhibitors<'_>,
         topology: &Topology,
     ) -> Self {
-        let replica = &pair.key.replica;
-        let mut isolation = Vec::new();
-        if [&pair.top, &pair.master, replica]
-            .iter()
-            .any(|addr| is_remote(topology, addr))
-        {
-            isolation.push(inhibitor(isolated(), Severity::Critical));
-        }
+        let isolation = isolation_inhibitors(pair, topology);
         let history_lost = inhibitor(history_lost.clone(), Severity::Critical);
-        let mut masters = isolation.clone();
-        masters.extend(servers.of_server(&pair.top, Severity::Critical));
-        masters.extend(servers.of_server(&pair.master, Severity::Critical));
-        masters.push(history_lost.clone());
-        let with_replica = |up_to| {
-            let mut inhibitors = masters.clone();
-            inhibitors.extend(servers.of_server(replica, up_to));
-            inhibitors
-        };
+        let mut of_masters = isolation.clone();
+        of_masters.extend(servers.of_server(&pair.top, Severity::Critical));
+        of_masters.extend(servers.of_server(&pair.master, Severity::Critical));
+        of_masters.push(history_lost.clone());
+
+        let replica = &pair.key.replica;
         let link_down = inhibitor(link_down.clone(), Severity::Critical);
-        let mut lag = with_replica(Severity::Warning);
+        let mut lag = of_masters.clone();
+        lag.extend(servers.of_server(replica, Severity::Warning));
         lag.push(link_down.clone());
-        let link = with_replica(Severity::Critical);
+        let mut link = of_masters;
+        link.extend(servers.of_server(replica, Severity::Critical));
         let mut unknown = link.clone();
         unknown.push(link_down);
         Self {
@@ -90,6 +84,16 @@ impl PairInhibitors {
             diverged: [history_lost].into(),
             history_lost: isolation.into(),
         }
+    }
+}
+
+/// What inhibits the alerts of a pair with a remote server: that this exporter is cut off.
+fn isolation_inhibitors(pair: &Pair, topology: &Topology) -> Vec<Inhibitor> {
+    let servers = [&pair.top, &pair.master, &pair.key.replica];
+    if servers.iter().any(|addr| is_remote(topology, addr)) {
+        vec![inhibitor(isolated(), Severity::Critical)]
+    } else {
+        Vec::new()
     }
 }
 
@@ -107,21 +111,23 @@ pub(super) fn isolated() -> AlertKey {
 }
 
 /// What inhibits the alert about full syncs of each master: that it lost the history of its pairs.
-pub(super) fn inhibitors_of_full_syncs<'a>(
-    pairs: impl Iterator<Item = (&'a ServerAddr, &'a AlertKey)>,
+/// `history_lost`: the master of each pair, and the alert about the pair's lost history.
+pub(super) fn inhibitors_of_full_syncs(
+    history_lost: &[(&ServerAddr, AlertKey)],
 ) -> BTreeMap<ServerAddr, Arc<[Inhibitor]>> {
-    let mut inhibitors: BTreeMap<ServerAddr, Vec<Inhibitor>> = BTreeMap::new();
-    for (master, history_lost) in pairs {
-        let lost = inhibitor(history_lost.clone(), Severity::Critical);
-        inhibitors.entry(master.clone()).or_default().push(lost);
+    let mut by_master: BTreeMap<&ServerAddr, Vec<Inhibitor>> = BTreeMap::new();
+    for (master, key) in history_lost {
+        let lost = inhibitor(key.clone(), Severity::Critical);
+        by_master.entry(master).or_default().push(lost);
+    }
+    let mut inhibitors = BTreeMap::new();
+    for (master, of_master) in by_master {
+        inhibitors.insert(master.clone(), of_master.into());
     }
     inhibitors
-        .into_iter()
-        .map(|(master, inhibitors)| (master, inhibitors.into()))
-        .collect()
 }
 
-/// What inhibits alerts about remote servers; those about local ones have no cause.
+/// What inhibits alerts about remote servers; nothing inhibits alerts about local ones.
 pub(super) fn inhibitors_of_remote_servers() -> Arc<[Inhibitor]> {
     [inhibitor(isolated(), Severity::Critical)].into()
 }
@@ -130,7 +136,7 @@ const fn inhibitor(key: AlertKey, up_to: Severity) -> Inhibitor {
     Inhibitor { key, up_to }
 }
 
-/// Everything that there could be an alert about, as far as the configuration says.
+/// Every target that the configuration makes possible for an alert.
 pub(super) fn targets(topology: &Topology, notify: &NotifySettings) -> Vec<AlertTarget> {
     let mut targets = Vec::new();
     for pair in &topology.pairs {

@@ -1,15 +1,17 @@
-//! Whether this exporter is cut off, and not all the servers that it cannot reach.
+//! Whether this exporter itself is cut off from the network: more likely than that all remote
+//! servers fail at once.
 
 use crate::model::{Span, Timestamp};
 use crate::replication::ServerFacts;
 use crate::topology::Server;
 
-/// For how long no server outside the exporter's own datacenter has answered.
+/// How long no server outside the exporter's own datacenter has answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Isolation {
     /// How many servers are outside the exporter's own datacenter.
     pub remote: usize,
-    /// How many of them were not polled yet, or could not be because of a fault of this exporter.
+    /// How many of them were not polled yet, or could not be polled because of a fault of this
+    /// exporter.
     not_polled: usize,
     /// The shortest silence of the others; zero when one of them answers.
     shortest: Option<Span>,

@@ -56,7 +56,7 @@ use fleet::Fleet;
 use receivers::Receivers;
 use sources::Sources;
 
-/// How often rules are evaluated. An alert fires at most this much later than its rule says.
+/// How often rules are evaluated: an alert fires at most this much later than its rule requires.
 pub const EVALUATION_TICK: Span = Span::from_millis(100);
 
 /// How often lag is observed for the distribution: a fixed tick, so that the histogram shows time
@@ -149,7 +149,7 @@ impl Monitor {
         self.fleet.promotions(now)
     }
 
-    /// Replaces what is known of the discovery sources.
+    /// Replaces the state of the discovery sources.
     pub fn note_sources(&mut self, sources: Vec<SourceHealth>, now: Timestamp) {
         let keys = self.sources.update(sources, now);
         self.alerting.retire_quorums(&keys, now);
@@ -162,8 +162,8 @@ impl Monitor {
     }
 
     /// Records that this program runs at `now`. To be called before events that arrived meanwhile
-    /// are handled: if the program did not run for some time, nothing of that time says anything
-    /// about servers or receivers.
+    /// are handled: a time in which the program did not run proves nothing about servers and
+    /// receivers.
     pub fn observe_running(&mut self, now: Timestamp) {
         let Some(pause) = self.awake.observe(now, self.fleet.interval()) else {
             return;
@@ -174,10 +174,10 @@ impl Monitor {
         self.alerting.exporter_paused(pause);
     }
 
-    /// Makes a silence.
+    /// Creates a silence.
     ///
     /// # Errors
-    /// It is refused, with a sentence that says why.
+    /// The silence is not valid; the error's text is a sentence with the reason.
     pub fn silence(
         &mut self,
         new: NewSilence,
@@ -190,7 +190,7 @@ impl Monitor {
     /// Ends a silence.
     ///
     /// # Errors
-    /// There is no such silence, or it is over.
+    /// There is no such silence, or it has expired.
     pub fn expire_silence(
         &mut self,
         id: &SilenceId,
@@ -214,7 +214,7 @@ impl Monitor {
         self.reload.failure = Some(ReloadFailure::new(since, why));
     }
 
-    /// Handles what became of a poll.
+    /// Handles an event of polling.
     pub fn handle_poll(&mut self, event: PollEvent) {
         if let Some(at) = event.at() {
             self.observe_running(at);
@@ -226,7 +226,7 @@ impl Monitor {
         }
     }
 
-    /// Handles what became of a notification.
+    /// Handles an event of delivery.
     pub fn handle_delivery(&mut self, event: &DeliveryEvent, now: Timestamp) {
         self.receivers.handle(event, now);
     }
@@ -246,7 +246,7 @@ impl Monitor {
         self.next_evaluation
     }
 
-    /// Everything that readers may know, at the anchor's instant.
+    /// The state of everything that is watched, at the anchor's instant.
     pub fn snapshot(&self, anchor: ClockAnchor) -> FleetSnapshot {
         let (servers, pairs) = self.fleet.snapshot(anchor.mono);
         FleetSnapshot {

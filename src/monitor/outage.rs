@@ -26,12 +26,12 @@ pub(super) struct Outage {
     since: Timestamp,
     /// When the pair was first seen to stream again.
     until: Option<Timestamp>,
-    /// When the answer came that showed that.
+    /// When the answer that showed that was received.
     shown_at: Timestamp,
     /// When the replica had caught up.
     caught_up: Option<Timestamp>,
     worst: Worst,
-    /// The pair's last state in it: a link that is given up after a stall is down.
+    /// The pair's last state during the outage: a stalled link that is given up becomes down.
     state: PairState,
     /// Whether a full sync was seen.
     full_sync: bool,
@@ -50,7 +50,7 @@ struct SyncCounters {
 
 /// What is known of a link at one instant.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LinkLook<'a> {
+pub(super) struct ObservedLink<'a> {
     /// What is true of the pair.
     pub(super) seen: &'a Assessment,
     /// The link, as the replica reports it.
@@ -65,27 +65,37 @@ pub(super) struct LinkLook<'a> {
 
 impl LinkWatch {
     /// Records what is known of the link at `now`: an outage begins, goes on or ends.
-    pub(super) fn record(&mut self, look: LinkLook<'_>, now: Timestamp) {
-        let generation = look.history.map(MasterHistory::generation);
-        if generation != self.history.map(|(known, _)| known) {
-            self.history = generation.map(|generation| (generation, now));
-        }
-        let down_since = look.down_since(now);
+    pub(super) fn record(&mut self, observed: ObservedLink<'_>, now: Timestamp) {
+        self.record_history(observed.history, now);
+        let down_since = observed.down_since(now);
         if let Some(since) = down_since
             && self.is_another(since)
         {
-            let before = self.before.unwrap_or_else(|| look.sync_counters());
-            self.last = Some(Outage::new(since, before, look));
+            let before = self.before.unwrap_or_else(|| observed.sync_counters());
+            self.last = Some(Outage::new(since, before, observed));
         }
         if let Some(outage) = &mut self.last {
-            outage.record(down_since, look, now);
+            outage.record(down_since, observed, now);
         }
-        if look.seen.state == PairState::Streaming {
-            self.before = Some(look.sync_counters());
+        if observed.seen.state == PairState::Streaming {
+            self.before = Some(observed.sync_counters());
         }
     }
 
-    /// Whether an outage since then is not the last one.
+    /// Records which history the master has, and when it was first seen.
+    fn record_history(&mut self, history: Option<&MasterHistory>, now: Timestamp) {
+        let Some(history) = history else {
+            self.history = None;
+            return;
+        };
+        let generation = history.generation();
+        match self.history {
+            Some((known, _)) if known == generation => {}
+            _ => self.history = Some((generation, now)),
+        }
+    }
+
+    /// Whether an outage that began at `since` is another one than the last.
     fn is_another(&self, since: Timestamp) -> bool {
         match &self.last {
             Some(last) => last.until.is_some_and(|until| since >= until),
@@ -98,73 +108,80 @@ impl LinkWatch {
         self.last.as_ref()
     }
 
-    /// Since when the master has its present history, as far as was seen.
+    /// When the master's present history was first seen.
     pub(super) fn same_history_since(&self) -> Option<Timestamp> {
         self.history.map(|(_, since)| since)
     }
 }
 
 impl Outage {
-    fn new(since: Timestamp, before: SyncCounters, look: LinkLook<'_>) -> Self {
+    fn new(since: Timestamp, before: SyncCounters, observed: ObservedLink<'_>) -> Self {
         Self {
             since,
             until: None,
             shown_at: since,
             caught_up: None,
             worst: Worst::default(),
-            state: look.seen.state,
+            state: observed.seen.state,
             full_sync: false,
             before,
-            now: look.sync_counters(),
+            now: observed.sync_counters(),
         }
     }
 
     /// Records what is known of the link at `now`. `down_since` is since when it has been down, if
     /// it is.
-    fn record(&mut self, down_since: Option<Timestamp>, look: LinkLook<'_>, now: Timestamp) {
+    fn record(
+        &mut self,
+        down_since: Option<Timestamp>,
+        observed: ObservedLink<'_>,
+        now: Timestamp,
+    ) {
         if self.caught_up.is_some() && down_since.is_none() {
             return;
         }
-        self.now = look.sync_counters();
-        self.full_sync |= look.seen.state == PairState::FullSync;
-        let worst = Worst {
-            lag: look.seen.lag.estimate.or(look.seen.lag.lower),
-            bytes: look.seen.bytes.estimate.or(look.seen.bytes.lower),
-        };
-        match down_since {
-            Some(since) => {
-                self.since = self.since.min(since);
-                if look.seen.state != PairState::FullSync {
-                    self.state = look.seen.state;
-                }
-                self.until = None;
-                self.caught_up = None;
-                self.worst = self.worst.or_worse(worst);
-            }
-            None if look.seen.state == PairState::Streaming => self.recover(look, now),
-            None => {}
+        self.now = observed.sync_counters();
+        self.full_sync |= observed.seen.state == PairState::FullSync;
+        if let Some(since) = down_since {
+            self.go_on(since, observed.seen);
+        } else if observed.seen.state == PairState::Streaming {
+            self.recover(observed, now);
         }
     }
 
-    fn recover(&mut self, look: LinkLook<'_>, now: Timestamp) {
+    /// The link is down, as it has been since `since`.
+    fn go_on(&mut self, since: Timestamp, seen: &Assessment) {
+        self.since = self.since.min(since);
+        self.until = None;
+        self.caught_up = None;
+        if seen.state != PairState::FullSync {
+            self.state = seen.state;
+        }
+        let lag = seen.lag.estimate.or(seen.lag.lower);
+        let bytes = seen.bytes.estimate.or(seen.bytes.lower);
+        self.worst = self.worst.or_worse(Worst { lag, bytes });
+    }
+
+    /// The pair streams again.
+    fn recover(&mut self, observed: ObservedLink<'_>, now: Timestamp) {
         if self.until.is_none() {
             self.until = Some(now);
-            self.shown_at = match look.replica.last_answer {
+            self.shown_at = match observed.replica.last_answer {
                 Some((_, received)) => received,
                 None => now,
             };
         }
-        let lag = look.seen.lag.estimate;
-        if lag.is_some_and(|lag| lag < CAUGHT_UP) && self.is_located(look.seen) {
+        let lag = observed.seen.lag.estimate;
+        if lag.is_some_and(|lag| lag < CAUGHT_UP) && self.is_located(observed.seen) {
             self.caught_up = Some(now);
         }
     }
 
-    /// When data stopped; `None` once the outage is over.
-    pub(super) fn lasts_since(&self) -> Option<Timestamp> {
+    /// For how long it has lasted; `None` once the pair streams again.
+    pub(super) fn lasts(&self, now: Timestamp) -> Option<Span> {
         match self.until {
             Some(_) => None,
-            None => Some(self.since),
+            None => Some(now - self.since),
         }
     }
 
@@ -206,19 +223,21 @@ impl Outage {
     /// How the stream was resumed, where the master's counters are clear about it: they count the
     /// syncs of all its replicas.
     fn resync(&self) -> Option<Resync> {
-        let grew = |before: Option<u64>, now: Option<u64>| Some(now? > before?);
-        let full = grew(self.before.full, self.now.full);
-        let partial = grew(self.before.partial, self.now.partial);
-        match (self.full_sync, full, partial) {
-            (true, ..) | (false, Some(true), Some(false)) => Some(Resync::Full),
-            (false, Some(false), Some(true)) => Some(Resync::Partial),
-            (false, Some(false), Some(false)) => Some(Resync::None),
-            _ => None,
+        if self.full_sync {
+            return Some(Resync::Full);
+        }
+        let gave_full = self.now.full? > self.before.full?;
+        let gave_partial = self.now.partial? > self.before.partial?;
+        match (gave_full, gave_partial) {
+            (true, false) => Some(Resync::Full),
+            (false, true) => Some(Resync::Partial),
+            (false, false) => Some(Resync::None),
+            (true, true) => None, // either may have been for this replica
         }
     }
 }
 
-impl LinkLook<'_> {
+impl ObservedLink<'_> {
     /// Since when no data has arrived: the link is down or stalled, or a full sync follows that.
     fn down_since(&self, now: Timestamp) -> Option<Timestamp> {
         match self.seen.state {
@@ -246,14 +265,14 @@ mod tests {
     fn look_at(watch: &mut LinkWatch, scene: &Scene, master: &ServerFacts, second: i64) {
         let now = second * 1000 + 90;
         let seen = scene.assess(now);
-        let look = LinkLook {
+        let observed = ObservedLink {
             seen: &seen,
             link: &scene.tracker.facts().link,
             master,
             replica: &scene.replica,
             history: Some(&scene.history),
         };
-        watch.record(look, at(now));
+        watch.record(observed, at(now));
     }
 
     fn counted(full: u64, partial: u64) -> ServerFacts {
@@ -264,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_the_times_and_the_peak_of_the_outage_and_says_how_it_ended() {
+    fn an_outage_has_its_times_its_peak_and_its_recovery() {
         let mut scene = Scene::new();
         let mut watch = LinkWatch::default();
         let before = counted(3, 7);
@@ -274,7 +293,7 @@ mod tests {
         for second in 1..=20_i64 {
             let written = 100 + 10 * second.unsigned_abs();
             scene.master(second * 1000, 'a', written);
-            scene.says(second * 1000 + 20, 'a', down(100, second), false);
+            scene.reports(second * 1000 + 20, 'a', down(100, second), false);
             scene.master(second * 1000 + 40, 'a', written);
             look_at(&mut watch, &scene, &before, second);
         }
@@ -284,7 +303,7 @@ mod tests {
         let after = counted(3, 8);
         scene
             .master(21_000, 'a', 300)
-            .says(21_020, 'a', upstream(300), false);
+            .reports(21_020, 'a', upstream(300), false);
         look_at(&mut watch, &scene, &after, 21);
         let shown = watch.outage().unwrap();
         assert!(
@@ -293,24 +312,21 @@ mod tests {
         );
         scene.master(22_000, 'a', 300).round(22_100, 300, 300);
         look_at(&mut watch, &scene, &after, 22);
-        let over = watch.outage().unwrap();
+        let ended = watch.outage().unwrap();
+        assert!(ended.until().is_some(), "{ended:?}");
         assert!(
-            over.until().is_some() && over.lasts_since().is_none(),
-            "{over:?}"
+            ended.worst().lag.is_some_and(|lag| lag > millis(18_000)),
+            "{ended:?}"
         );
-        assert!(
-            over.worst().lag.is_some_and(|lag| lag > millis(18_000)),
-            "{over:?}"
-        );
-        assert_eq!(over.state(), PairState::LinkDown);
-        let recovery = over.recovery().unwrap();
+        assert_eq!(ended.state(), PairState::LinkDown);
+        let recovery = ended.recovery().unwrap();
         assert_eq!(recovery.resync, Some(Resync::Partial));
         assert!(recovery.took.is_some(), "{recovery:?}");
-        assert!(watch.same_history_since().unwrap() <= over.since() + millis(100));
+        assert!(watch.same_history_since().unwrap() <= ended.since() + millis(100));
     }
 
     #[test]
-    fn how_the_stream_went_on_is_said_only_where_the_counters_are_clear() {
+    fn the_kind_of_resync_is_reported_only_where_the_counters_are_clear() {
         let syncs = |full, partial| SyncCounters {
             full: Some(full),
             partial: Some(partial),

@@ -1,4 +1,5 @@
-//! The exporter was stopped, or its machine suspended: nobody else is blamed for it.
+//! The exporter was stopped, or its machine suspended: that is not reported as a fault of servers
+//! or receivers.
 
 use super::restart_tests::{Stage, YAML, anchor};
 use super::*;
@@ -77,7 +78,7 @@ fn after_a_pause_everything_is_unknown_until_the_next_answers() {
 }
 
 #[test]
-fn no_time_of_a_pause_counts_as_silence() {
+fn a_pause_does_not_count_as_silence() {
     let mut stage = Stage::new();
     stage.until(10).silent = vec!["r"];
     // Unreachable is a warning at 15 s.
@@ -88,7 +89,7 @@ fn no_time_of_a_pause_counts_as_silence() {
 }
 
 #[test]
-fn what_was_unknown_before_a_pause_is_not_unknown_for_longer_by_it() {
+fn a_pause_does_not_prolong_how_long_a_pair_was_unknown() {
     let mut stage = Stage::new();
     stage.until(50).pause(600).until(680);
     assert_eq!(stage.states(Rule::Unknown), [], "80 s of 90");
@@ -106,7 +107,7 @@ fn a_short_delay_is_no_pause() {
 
 /// Readers are faster than the core when the process goes on.
 #[test]
-fn a_snapshot_of_before_a_pause_says_so() {
+fn a_snapshot_from_before_a_pause_shows_the_pause() {
     let mut stage = Stage::new();
     stage.until(30);
     let known = Arc::new(stage.monitor.snapshot(anchor(30)));

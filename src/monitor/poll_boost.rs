@@ -4,11 +4,11 @@ use crate::config::{AlertSettings, BOUND_PERIODS, LevelRule, LevelThreshold};
 use crate::model::{Bytes, Span};
 use crate::replication::{Assessment, PairFacts, PairState};
 
-/// How long a boost lasts after the last reason for it: a backlog is not drained at the first good
-/// sample.
+/// How long a boost lasts after the last reason for it: one good sample does not prove that a
+/// backlog is drained.
 const BOOST_FOR: Span = Span::from_secs(5);
 
-/// Lag that exceeds what the link itself takes by this much is a reason to boost.
+/// Lag that exceeds the delay of the link by this much is a reason to boost.
 const BOOST_LAG: Span = Span::from_millis(100);
 
 /// How long a boost lasts that is meant for one more poll.
@@ -56,11 +56,14 @@ fn nears_a_threshold_in_seconds(seen: &Assessment, context: BoostContext<'_>) ->
     };
     let interval = context.facts.interval;
     let bound = lag + interval.mul_f64(BOUND_PERIODS);
-    levels(&context.rules.lag_seconds).any(|level| {
+    for level in levels(&context.rules.lag_seconds) {
         let may_pass = lag + interval >= level.at;
         let cannot_clear = context.alert && bound >= level.clear_below;
-        may_pass || cannot_clear
-    })
+        if may_pass || cannot_clear {
+            return true;
+        }
+    }
+    false
 }
 
 /// The same in bytes. How fast bytes accumulate is not known: half of a threshold is near.
@@ -89,7 +92,7 @@ impl ReportedDelay {
     /// As a part of the reported delay.
     const CHANGE_PART: f64 = 0.1;
 
-    /// How long the link takes, one way, if that has changed: the lag that it usually shows.
+    /// The one-way delay of the link, if it has changed: the lag that the link usually shows.
     pub(super) fn changed(&mut self, facts: &PairFacts) -> Option<Span> {
         let delay = facts.usual_lag;
         let reported = self.0.unwrap_or(Span::ZERO);
@@ -101,7 +104,7 @@ impl ReportedDelay {
         Some(delay)
     }
 
-    /// Polling has started again and knows no delay.
+    /// Polling has started again, without any delay.
     pub(super) fn reset(&mut self) {
         self.0 = None;
     }
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn lag_and_trouble_are_reasons_and_a_silent_master_is_none() {
+    fn lag_and_a_broken_link_boost_polling_and_a_silent_master_does_not() {
         let case = Case::new();
         case.check(&lag(0), false, "all is well");
         case.check(&lag(99), false, "on its way");
@@ -248,13 +251,13 @@ mod tests {
                     ..lag(0)
                 },
                 false,
-                "more polls tell nothing",
+                "more polls show nothing",
             );
         }
     }
 
     #[test]
-    fn what_the_link_itself_takes_is_no_lag() {
+    fn the_delay_of_the_link_is_not_counted_as_lag() {
         let case = Case::new().delay(150);
         case.check(&lag(150), false, "that is the link");
         case.check(&lag(249), false, "that is the link");
@@ -265,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_that_the_next_base_poll_may_find_passed_is_near() {
+    fn a_threshold_that_may_be_passed_before_the_next_base_poll_is_near() {
         Case::new()
             .warning(2500, 2000)
             .check(&lag(0), false, "2.5 s are far");
@@ -333,18 +336,18 @@ mod tests {
 
     #[test]
     fn a_link_delay_is_reported_when_it_changes() {
-        let mut told = ReportedDelay::default();
-        let news = |told: &mut ReportedDelay, usual: i64| {
-            told.changed(&PairFacts {
+        let mut reported = ReportedDelay::default();
+        let change = |reported: &mut ReportedDelay, usual: i64| {
+            reported.changed(&PairFacts {
                 usual_lag: millis(usual),
                 ..PairFacts::default()
             })
         };
-        assert_eq!(news(&mut told, 0), None, "not measured yet");
-        assert_eq!(news(&mut told, 150), Some(millis(150)));
-        assert_eq!(news(&mut told, 165), None, "hardly another");
-        assert_eq!(news(&mut told, 166), Some(millis(166)));
-        told.reset();
-        assert_eq!(news(&mut told, 166), Some(millis(166)));
+        assert_eq!(change(&mut reported, 0), None, "not measured yet");
+        assert_eq!(change(&mut reported, 150), Some(millis(150)));
+        assert_eq!(change(&mut reported, 165), None, "hardly another");
+        assert_eq!(change(&mut reported, 166), Some(millis(166)));
+        reported.reset();
+        assert_eq!(change(&mut reported, 166), Some(millis(166)));
     }
 }

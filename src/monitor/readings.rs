@@ -1,15 +1,14 @@
-//! The readings of each rule of a pair.
+//! What each alert rule of a pair compares with its thresholds.
 
 use std::sync::Arc;
 
 use super::alert_keys::PairKeys;
-use super::alerting::{PairLook, Since};
+use super::alerting::{ObservedPair, Since};
 use super::context::PairFault;
-use super::outage::Outage;
 use crate::alert::{AlertKey, Inhibitor, Reading, RuleInput, ServedPair, ServiceRole};
 use crate::config::AlertSettings;
-use crate::model::{Span, Timestamp};
-use crate::replication::{Assessment, HistoryLoss, PairState};
+use crate::model::{Bytes, Span, Timestamp};
+use crate::replication::{Assessment, HistoryLoss, LagBytes, LagInterval, PairState};
 
 /// What one rule of a pair reads, and what its alert is about.
 pub(super) struct PairReading<'a> {
@@ -19,28 +18,23 @@ pub(super) struct PairReading<'a> {
     pub(super) inhibitors: &'a Arc<[Inhibitor]>,
 }
 
-/// What each rule of a pair reads. `is_down` says whether the alert about its link fires.
+/// The reading of each rule of a pair. `is_down`: whether the alert about its link fires.
 pub(super) fn pair_readings<'a>(
     keys: &'a PairKeys,
-    look: &PairLook<'a>,
+    observed: &ObservedPair<'a>,
     is_down: bool,
     now: Timestamp,
 ) -> [PairReading<'a>; 5] {
-    let lag = look.seen.lag;
-    let bytes = look.seen.bytes;
-    let rules: &AlertSettings = &look.pair.alerts;
+    let seen = observed.seen;
+    let rules: &AlertSettings = &observed.pair.alerts;
     let inhibitors = &keys.inhibitors;
-    let unknown_for = (now - look.since.known).or_zero();
+    let unknown_for = (now - observed.since.known).or_zero();
     [
         PairReading {
             key: &keys.lag_seconds,
             input: RuleInput::Seconds {
                 rule: &rules.lag_seconds,
-                reading: Reading {
-                    estimate: lag.estimate,
-                    lower: lag.lower,
-                    upper: lag.upper,
-                },
+                reading: lag_reading(seen.lag),
             },
             fault: PairFault::Lag,
             inhibitors: &inhibitors.lag,
@@ -49,11 +43,7 @@ pub(super) fn pair_readings<'a>(
             key: &keys.lag_bytes,
             input: RuleInput::Bytes {
                 rule: &rules.lag_bytes,
-                reading: Reading {
-                    estimate: bytes.estimate,
-                    lower: bytes.lower,
-                    upper: bytes.upper,
-                },
+                reading: bytes_reading(seen.bytes),
             },
             fault: PairFault::Lag,
             inhibitors: &inhibitors.lag,
@@ -62,7 +52,7 @@ pub(super) fn pair_readings<'a>(
             key: &keys.link_down,
             input: RuleInput::Seconds {
                 rule: &rules.link_down,
-                reading: link_reading(look, is_down, now),
+                reading: link_reading(observed, is_down, now),
             },
             fault: PairFault::Link,
             inhibitors: &inhibitors.link,
@@ -80,7 +70,7 @@ pub(super) fn pair_readings<'a>(
             key: &keys.diverged,
             input: RuleInput::Seconds {
                 rule: &rules.diverged,
-                reading: diverged_reading(look.seen, look.since, now),
+                reading: diverged_reading(seen, observed.since, now),
             },
             fault: PairFault::Diverged,
             inhibitors: &inhibitors.diverged,
@@ -88,16 +78,32 @@ pub(super) fn pair_readings<'a>(
     ]
 }
 
+const fn lag_reading(lag: LagInterval) -> Reading<Span> {
+    Reading {
+        estimate: lag.estimate,
+        lower: lag.lower,
+        upper: lag.upper,
+    }
+}
+
+const fn bytes_reading(bytes: LagBytes) -> Reading<Bytes> {
+    Reading {
+        estimate: bytes.estimate,
+        lower: bytes.lower,
+        upper: bytes.upper,
+    }
+}
+
 /// How long the pair has been diverged: from the first moment on at least the smallest threshold.
 /// Not known while a server does not answer.
 fn diverged_reading(seen: &Assessment, since: Since, now: Timestamp) -> Reading<Span> {
-    match (seen.state, since.diverged) {
-        (PairState::Diverged, Some(since)) => {
-            Reading::exact((now - since).max(Span::from_millis(1)))
-        }
-        (_, Some(_)) => Reading::NO_DATA,
-        (_, None) => Reading::exact(Span::ZERO),
+    let Some(since) = since.diverged else {
+        return Reading::exact(Span::ZERO);
+    };
+    if seen.state != PairState::Diverged {
+        return Reading::NO_DATA;
     }
+    Reading::exact((now - since).max(Span::from_millis(1)))
 }
 
 /// Whether the master lost its history: 1 or 0.
@@ -110,27 +116,34 @@ pub(super) fn history_lost_reading(
 }
 
 /// How long the link has been down or stalled. Zero while the pair streams, once the replica was
-/// located in its master's history again: before that, its lag is the one of the outage. The full
-/// sync that ends an outage is a part of it, if the alert fires already. Every other state has its
-/// own rule or none, and leaves the alert as it is.
-fn link_reading(look: &PairLook<'_>, is_down: bool, now: Timestamp) -> Reading<Span> {
-    let seen = look.seen;
-    let outage = look.link.outage();
-    let lasts = outage
-        .and_then(Outage::lasts_since)
-        .map(|since| now - since);
+/// located in its master's history again: before that, its lag is still the lag of the outage. The
+/// full sync that ends an outage counts as part of it, if the alert fires already. Every other
+/// state has its own rule or none, and leaves the alert as it is.
+fn link_reading(observed: &ObservedPair<'_>, is_down: bool, now: Timestamp) -> Reading<Span> {
+    let seen = observed.seen;
+    let outage = observed.link.outage();
+    let outage_lasts = outage.and_then(|outage| outage.lasts(now));
     let is_back = outage.is_none_or(|outage| outage.is_located(seen));
-    match (seen.state, seen.link_down_for, lasts) {
-        (PairState::LinkDown | PairState::Stalled, Some(down), lasts) => {
-            Reading::exact(lasts.unwrap_or(down).max(down))
-        }
-        (PairState::FullSync, _, Some(lasts)) if is_down => Reading::exact(lasts),
-        (PairState::Streaming, ..) if is_back => Reading::exact(Span::ZERO),
+    match seen.state {
+        PairState::LinkDown | PairState::Stalled => match seen.link_down_for {
+            Some(down_for) => Reading::exact(outage_lasts.unwrap_or(down_for).max(down_for)),
+            None => Reading::NO_DATA,
+        },
+        PairState::FullSync if is_down => exact_if_known(outage_lasts),
+        PairState::Streaming if is_back => Reading::exact(Span::ZERO),
         _ => Reading::NO_DATA,
     }
 }
 
-/// The reason of an alert about full syncs, followed by those that are in progress.
+/// The reading of a value that is exact where it is known.
+pub(super) fn exact_if_known<T: Copy + PartialOrd>(value: Option<T>) -> Reading<T> {
+    match value {
+        Some(value) => Reading::exact(value),
+        None => Reading::NO_DATA,
+    }
+}
+
+/// The reason of an alert about full syncs, followed by the syncs that are in progress.
 pub(super) fn with_syncs(reason: String, services: &[ServedPair]) -> String {
     let mut parts = vec![reason];
     for service in services {

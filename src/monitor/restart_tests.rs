@@ -1,5 +1,5 @@
-//! The monitor's alerts over a restart: nobody is told again, nothing is over without a reason, and
-//! what is told goes on.
+//! The monitor's alerts over a restart: nothing is notified twice, no alert ends without a reason,
+//! and open alerts go on.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,12 +30,12 @@ pub(super) struct Stage {
     yaml: String,
     pub(super) monitor: Monitor,
     pub(super) silent: Vec<&'static str>,
-    /// Whether servers are asked at all.
+    /// Whether servers are polled at all.
     pub(super) polls: bool,
     pub(super) second: i64,
     full_syncs: u64,
     disk: BTreeMap<(DocumentTable, String), String>,
-    said: Vec<String>,
+    notified: Vec<String>,
     /// What was logged: states and alerts that changed.
     pub(super) logged: Vec<String>,
     /// When each server last answered.
@@ -77,7 +77,7 @@ impl Stage {
             second: 0,
             full_syncs: 7,
             disk: BTreeMap::new(),
-            said: Vec::new(),
+            notified: Vec::new(),
             logged: Vec::new(),
             answered: BTreeMap::new(),
         }
@@ -96,17 +96,20 @@ impl Stage {
             self.monitor.update_clocks(now);
             for action in self.monitor.tick(now.mono) {
                 self.log(&action);
-                let Action::Notify(said) = action else {
+                let Action::Notify(notification) = action else {
                     continue;
                 };
-                let name = said.alerts[0]
+                let name = notification.alerts[0]
                     .identity
                     .rule
                     .alert_name()
                     .trim_start_matches("RedisCrossDc")
                     .to_owned();
-                self.said
-                    .push(format!("{} {name} {}", self.second, said.reason.label()));
+                self.notified.push(format!(
+                    "{} {name} {}",
+                    self.second,
+                    notification.reason.label()
+                ));
             }
             self.save(false);
         }
@@ -138,7 +141,7 @@ impl Stage {
         }
     }
 
-    /// The servers that are said not to answer, and for how many seconds.
+    /// The servers that are reported not to answer, and for how many seconds.
     pub(super) fn blamed(&self) -> Vec<(String, i64)> {
         let listed = self.monitor.snapshot(anchor(self.second)).alerts;
         let open = listed.iter().filter(|listed| {
@@ -224,21 +227,22 @@ impl Stage {
             .collect()
     }
 
-    /// What was said of this rule since this was last asked.
-    fn said_of(&mut self, name: &str) -> Vec<String> {
-        let said = std::mem::take(&mut self.said);
-        said.into_iter()
+    /// The notifications about this rule since the last call.
+    fn notified_of(&mut self, name: &str) -> Vec<String> {
+        let notified = std::mem::take(&mut self.notified);
+        notified
+            .into_iter()
             .filter(|line| line.contains(name))
             .collect()
     }
 }
 
 #[test]
-fn a_firing_alert_is_neither_told_again_nor_over_because_nothing_is_known_yet() {
+fn a_restored_firing_alert_is_neither_notified_again_nor_resolved_before_the_first_polls() {
     let mut stage = Stage::new();
     stage.until(5).silent = vec!["r"];
     assert_eq!(
-        stage.until(40).said_of("Unreachable"),
+        stage.until(40).notified_of("Unreachable"),
         ["21 ServerUnreachable first"]
     );
     stage.polls = false;
@@ -246,7 +250,7 @@ fn a_firing_alert_is_neither_told_again_nor_over_because_nothing_is_known_yet() 
     assert_eq!(
         (
             stage.states(Rule::Unreachable),
-            stage.said_of("Unreachable")
+            stage.notified_of("Unreachable")
         ),
         (vec![AlertState::Firing], vec![])
     );
@@ -255,41 +259,41 @@ fn a_firing_alert_is_neither_told_again_nor_over_because_nothing_is_known_yet() 
     assert_eq!(
         (
             stage.states(Rule::Unreachable),
-            stage.said_of("Unreachable")
+            stage.notified_of("Unreachable")
         ),
         (vec![AlertState::Firing], vec![])
     );
     // Silent since second 6 and not since the restart: critical is at a minute.
     assert_eq!(
-        stage.until(80).said_of("Unreachable"),
+        stage.until(80).notified_of("Unreachable"),
         ["66 ServerUnreachable escalated"]
     );
     stage.silent.clear();
     assert_eq!(
-        stage.until(90).said_of("Unreachable"),
+        stage.until(90).notified_of("Unreachable"),
         ["81 ServerUnreachable resolved"]
     );
 }
 
 #[test]
-fn what_is_not_known_stays_unknown_over_a_restart() {
+fn an_unknown_lag_stays_unknown_over_a_restart() {
     let mut stage = Stage::new();
     stage.until(100);
     let before = stage.states(Rule::Unknown);
     assert_eq!(before, [AlertState::Firing; 2], "two masters are no pair");
-    stage.said.clear();
+    stage.notified.clear();
     stage.restart(5, YAML).until(130);
     assert_eq!(
-        (stage.states(Rule::Unknown), stage.said_of("Unknown")),
+        (stage.states(Rule::Unknown), stage.notified_of("Unknown")),
         (before, vec![])
     );
 }
 
 #[test]
-fn an_alert_whose_target_is_gone_after_the_restart_is_told_to_be_over() {
+fn an_alert_whose_target_was_removed_during_the_restart_is_notified_as_resolved() {
     let mut stage = Stage::new();
     stage.until(5).silent = vec!["s"];
-    stage.until(40).said.clear();
+    stage.until(40).notified.clear();
     let without = YAML
         .lines()
         .filter(|line| !line.contains("name: q"))
@@ -297,26 +301,26 @@ fn an_alert_whose_target_is_gone_after_the_restart_is_told_to_be_over() {
         .join("\n");
     stage.restart(1, &without).until(45);
     assert_eq!(
-        stage.said_of("Unreachable"),
+        stage.notified_of("Unreachable"),
         ["42 ServerUnreachable resolved"]
     );
 }
 
 #[test]
-fn what_was_counted_before_counts_until_its_window_is_over() {
+fn events_before_a_restart_count_until_their_window_has_passed() {
     let mut stage = Stage::new();
     stage.until(10).full_syncs += 1;
     // Once for each of the two datacenters.
     assert_eq!(
-        stage.until(20).said_of("FullSync"),
+        stage.until(20).notified_of("FullSync"),
         ["11 FullSync first"; 2]
     );
     stage.restart(5, YAML).until(60);
-    assert_eq!(stage.said_of("FullSync"), [""; 0]);
+    assert_eq!(stage.notified_of("FullSync"), [""; 0]);
     assert_eq!(
-        stage.until(90).said_of("FullSync").len(),
+        stage.until(90).notified_of("FullSync").len(),
         2,
-        "over, at most a window after the restart"
+        "ended, at most a window after the restart"
     );
 }
 
@@ -366,16 +370,16 @@ fn a_failing_receiver_and_silences_are_remembered() {
 }
 
 #[test]
-fn a_kill_before_anything_was_written_begins_anew_and_nonsense_is_left_out() {
+fn without_saved_state_alerts_start_empty_and_invalid_documents_are_left_out() {
     let mut stage = Stage::new();
     stage.until(5).silent = vec!["r"];
-    stage.until(30).said.clear();
+    stage.until(30).notified.clear();
     stage.disk.clear();
     assert_eq!(
         stage
             .restart(1, YAML)
             .until(60)
-            .said_of("Unreachable")
+            .notified_of("Unreachable")
             .len(),
         1
     );
@@ -407,7 +411,7 @@ fn a_kill_before_anything_was_written_begins_anew_and_nonsense_is_left_out() {
 }
 
 #[test]
-fn what_happened_before_a_restart_is_told_after_it() {
+fn events_before_a_restart_are_listed_after_it() {
     let mut stage = Stage::new();
     stage.until(5).silent = vec!["r"];
     stage.until(30);
@@ -458,7 +462,7 @@ fn what_happened_before_a_restart_is_told_after_it() {
 
 /// F1: what recovered before a restart "had not answered" since its recovery.
 #[test]
-fn what_was_over_before_a_restart_is_not_begun_by_it() {
+fn an_alert_that_ended_before_a_restart_does_not_fire_again() {
     let mut stage = Stage::new();
     stage.until(5).silent = vec!["m", "r", "n", "s"];
     stage.until(80).silent.clear();
@@ -503,7 +507,7 @@ fn before_the_first_polls_have_ended_no_alert_changes() {
     let before = open(&stage);
     stage.restart(400, YAML).logged.clear();
     stage.polls = false;
-    stage.until(500).said.clear();
+    stage.until(500).notified.clear();
     let identities = |alerts: &[(_, AlertState, _)]| {
         alerts
             .iter()
@@ -516,20 +520,24 @@ fn before_the_first_polls_have_ended_no_alert_changes() {
 
 /// Nobody is notified of an alert that was not seen in this process.
 #[test]
-fn what_fired_unsaid_before_a_restart_is_said_once_it_is_seen_again() {
+fn an_alert_not_yet_notified_before_a_restart_is_notified_once_confirmed() {
     let yaml = YAML.replace("group_wait: 0s", "group_wait: 5s");
     let mut stage = Stage::new();
     stage.restart(0, &yaml).until(5).silent = vec!["r"];
     stage.until(22);
     assert_eq!(stage.states(Rule::Unreachable), [AlertState::Firing]);
-    assert_eq!(stage.said_of("Unreachable"), [""; 0], "group_wait");
+    assert_eq!(stage.notified_of("Unreachable"), [""; 0], "group_wait");
     stage.silent.clear();
     stage.polls = false;
     stage.restart(60, &yaml).until(85);
-    assert_eq!(stage.said_of("Unreachable"), [""; 0]);
+    assert_eq!(stage.notified_of("Unreachable"), [""; 0]);
     stage.polls = true;
     stage.until(120);
-    assert_eq!(stage.said_of("Unreachable"), [""; 0], "it had recovered");
+    assert_eq!(
+        stage.notified_of("Unreachable"),
+        [""; 0],
+        "it had recovered"
+    );
 }
 
 mod properties {
@@ -542,10 +550,10 @@ mod properties {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Whatever happens to servers and to the exporter, nobody is said to be silent for longer
-        /// than it was, nor one that has answered.
+        /// Whatever happens to servers and to the exporter, no server is reported as silent for
+        /// longer than it was, nor one that has answered.
         #[test]
-        fn no_server_is_blamed_for_more_than_its_silence(
+        fn no_server_is_reported_as_silent_for_longer_than_it_was(
             steps in proptest::collection::vec((1_i64..40, 0_usize..16, 0_u8..4, 1_i64..90), 1..8)
         ) {
             let mut stage = Stage::new();

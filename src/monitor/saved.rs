@@ -1,4 +1,4 @@
-//! What of the monitor outlives the process, and how it goes on in the next.
+//! The part of the monitor's state that outlives the process, and how the next process resumes it.
 
 use super::Monitor;
 use crate::alert::{
@@ -36,42 +36,42 @@ impl Monitor {
         }
     }
 
-    /// Lets the count or duration of a restored alert go on, if the alert was pending or firing.
-    /// All that is known of any other target is that it was fine.
+    /// Continues the count or duration of a restored alert, if the alert was pending or firing.
+    /// Any other target was fine.
     fn resume(&mut self, restored: &RestoredAlert) {
-        let RestoredAlert {
-            key,
-            state,
-            value,
-            as_of,
-        } = restored;
-        if !matches!(state, AlertState::Pending | AlertState::Firing) {
+        let was_open = matches!(restored.state, AlertState::Pending | AlertState::Firing);
+        if !was_open {
             return;
         }
+        let key = &restored.key;
+        let as_of = restored.as_of;
         let AlertIdentity { rule, labels } = key.identity();
         if matches!(rule, Rule::Failover | Rule::HistoryLost) {
             return; // the failovers and losses themselves are saved
         }
         if rule.target() == TargetKind::Receiver {
-            let receiver = labels.get("receiver").map_or("", String::as_str);
-            self.receivers.resume(receiver, *as_of);
+            if let Some(receiver) = labels.get("receiver") {
+                self.receivers.resume(receiver, as_of);
+            }
             return;
         }
-        match *value {
-            Some(Quantity::Count(count)) => self.alerting.resume_count(key, *as_of, count),
+        match restored.value {
+            Some(Quantity::Count(count)) => self.alerting.resume_count(key, as_of, count),
             Some(Quantity::Seconds(lasted)) if lasted > Span::ZERO => {
-                self.resume_since(key, *as_of - lasted);
+                self.resume_since(key, as_of - lasted);
             }
             Some(Quantity::Seconds(_) | Quantity::Bytes(_)) | None => {}
         }
     }
 
+    /// The condition of a restored alert has lasted since then.
     fn resume_since(&mut self, key: &AlertKey, since: Timestamp) {
         let AlertIdentity { rule, labels } = key.identity();
         match rule {
             Rule::Unreachable => {
-                let server = labels.get("server").map_or("", String::as_str);
-                self.fleet.resume_silence(server, since);
+                if let Some(server) = labels.get("server") {
+                    self.fleet.resume_silence(server, since);
+                }
             }
             Rule::Unknown => self.fleet.pairs.resume_unknown(labels, since),
             Rule::Diverged => self.fleet.pairs.resume_divergence(labels, since),
@@ -108,8 +108,8 @@ impl Monitor {
     }
 }
 
-/// Nobody is notified a second time of what is restored. Whatever counts seconds goes on from when
-/// it began, once the first poll of this process shows that it is still true.
+/// Restored alerts are not notified a second time. A condition that is timed continues from when it
+/// began, once the first poll of this process shows that it still holds.
 impl Persisted for Monitor {
     fn has_unsaved(&self) -> bool {
         self.persisted().iter().any(|part| part.has_unsaved())

@@ -23,7 +23,7 @@ struct QuorumWatch {
     state: QuorumState,
     /// When it was last reached, or not known to be lost.
     fine_at: Timestamp,
-    /// Since when it has been lost by the state of an earlier run, until something is known again.
+    /// Since when it has been lost according to the saved state, until this process knows more.
     restored: Option<Timestamp>,
 }
 
@@ -58,6 +58,7 @@ impl SentinelQuorums {
         now: Timestamp,
     ) -> BTreeSet<AlertKey> {
         let mut old = std::mem::take(&mut self.watches);
+        let mut keys = BTreeSet::new();
         for group in groups {
             let sentinels = group.sentinels.iter();
             let dcs: BTreeSet<_> = sentinels.map(|sentinel| &sentinel.dc).collect();
@@ -66,11 +67,11 @@ impl SentinelQuorums {
                 let known = old.remove(&id);
                 let mut watch = known.unwrap_or_else(|| QuorumWatch::new(&id, now));
                 watch.update(quorum_state(&group.sentinels, dc), now);
+                keys.insert(watch.key.clone());
                 self.watches.insert(id, watch);
             }
         }
-        let watches = self.watches.values();
-        watches.map(|watch| watch.key.clone()).collect()
+        keys
     }
 
     /// The quorum of this alert has been lost since before a restart.
@@ -153,7 +154,7 @@ impl Quorum<'_> {
                 "the Sentinels that answer say NOQUORUM: too few of them reach each other for a failover"
             }
             QuorumState::Silent => {
-                "no Sentinel answers this exporter: nobody can say that a failover is possible"
+                "no Sentinel answers this exporter: whether a failover is possible is not known"
             }
             QuorumState::Reached | QuorumState::Unknown => return None,
         };
@@ -163,25 +164,27 @@ impl Quorum<'_> {
 
 /// What the Sentinels in `dc` report or, if they are silent, those elsewhere.
 fn quorum_state(sentinels: &[SentinelState], dc: &Datacenter) -> QuorumState {
-    let any_here = |answer| {
-        let mut here = sentinels.iter().filter(|sentinel| sentinel.dc == *dc);
-        here.any(|sentinel| sentinel.quorum == Some(answer))
-    };
-    let any_reaches = || {
-        let mut all = sentinels.iter();
-        all.any(|sentinel| sentinel.quorum == Some(QuorumCheck::Reached))
-    };
-    let all_fail = || {
-        let mut all = sentinels.iter();
-        all.all(|sentinel| matches!(sentinel.answer, Some(Err(_))))
-    };
-    if any_here(QuorumCheck::Reached) {
+    let mut reached_here = false;
+    let mut not_reached_here = false;
+    let mut reached_elsewhere = false;
+    let mut all_fail = true;
+    for sentinel in sentinels {
+        let is_here = sentinel.dc == *dc;
+        match sentinel.quorum {
+            Some(QuorumCheck::Reached) if is_here => reached_here = true,
+            Some(QuorumCheck::Reached) => reached_elsewhere = true,
+            Some(QuorumCheck::NotReached) if is_here => not_reached_here = true,
+            _ => {}
+        }
+        all_fail &= matches!(sentinel.answer, Some(Err(_)));
+    }
+    if reached_here {
         QuorumState::Reached
-    } else if any_here(QuorumCheck::NotReached) {
+    } else if not_reached_here {
         QuorumState::NotReached
-    } else if any_reaches() {
+    } else if reached_elsewhere {
         QuorumState::Reached
-    } else if all_fail() {
+    } else if all_fail {
         QuorumState::Silent
     } else {
         QuorumState::Unknown
@@ -257,7 +260,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn silence_counts_only_where_nobody_sees_a_quorum() {
+    fn silent_sentinels_count_only_if_no_other_reports_a_quorum() {
         check("as bs", "a10 b10");
         check("as br", "a0 b0");
         check("as bn", "a- b10");
@@ -267,7 +270,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_loss_counts_from_its_beginning_and_ends_at_once() {
+    fn a_lost_quorum_is_timed_from_its_beginning_and_ends_at_once() {
         let mut all = SentinelQuorums::default();
         let reading = |all: &SentinelQuorums, secs| {
             all.quorums(at(secs))

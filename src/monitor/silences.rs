@@ -1,4 +1,4 @@
-//! Silences on the disk.
+//! Silences on the disk: which documents to write and delete, so that a restart keeps them.
 
 use std::collections::BTreeSet;
 
@@ -38,14 +38,15 @@ impl SavedSilences {
             documents.push(Document::record(DocumentTable::Silences, &*key, record));
             keys.insert(key);
         }
-        let gone = self.keys.difference(&keys);
-        documents.extend(gone.map(|key| Document::delete(DocumentTable::Silences, &**key)));
+        for gone in self.keys.difference(&keys) {
+            documents.push(Document::delete(DocumentTable::Silences, &**gone));
+        }
         self.keys = keys;
         documents
     }
 
     /// Adds the saved silences to those that were made since the start. Returns a sentence for each
-    /// document that makes no sense.
+    /// document that is not valid.
     pub(super) fn restore(
         &mut self,
         silences: &mut Silences,
@@ -56,8 +57,9 @@ impl SavedSilences {
             records.push(record);
             Ok(())
         });
-        let keys = documents.iter().map(|document| document.key.clone());
-        self.keys.extend(keys);
+        for document in documents {
+            self.keys.insert(document.key.clone());
+        }
         *silences = Silences::restored(records);
         self.changed = true;
         refused

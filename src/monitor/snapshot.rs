@@ -30,7 +30,7 @@ pub const PUBLISHED_EVERY: Span = Span::from_secs(1);
 /// delay, for snapshots of a large fleet take some time.
 const PAUSES_UNSEEN: f64 = 2.0;
 
-/// Everything that readers may know, at one instant.
+/// The state of the fleet at one instant: all that readers get.
 #[derive(Clone, Debug)]
 pub struct FleetSnapshot {
     /// Both clocks at that instant.
@@ -39,7 +39,7 @@ pub struct FleetSnapshot {
     pub pairs: Vec<PairSnapshot>,
     /// Every server, by address.
     pub servers: Vec<Arc<ServerSnapshot>>,
-    /// How the discovery sources are.
+    /// The health of the discovery sources.
     pub sources: Arc<[SourceHealth]>,
     /// The failovers of every entry, by name.
     pub failovers: Vec<EntryFailovers>,
@@ -179,8 +179,9 @@ pub struct Threshold {
 }
 
 impl FleetSnapshot {
-    /// The fleet as it is seen at `now`. A snapshot is published every [`PUBLISHED_EVERY`]: if the
-    /// last one is much older, the monitor has not run since, and nothing in it is about `now`.
+    /// The fleet as it is known at `now`. A snapshot is published every [`PUBLISHED_EVERY`]: if the
+    /// last one is much older, the monitor has not run since, and the time until `now` is recorded
+    /// as a pause.
     pub fn seen_at(known: &Arc<Self>, now: Timestamp) -> Arc<Self> {
         let interval = known.pairs.first().map(|pair| pair.facts.interval);
         let usual = pause_limit(interval.unwrap_or_default()).mul_f64(PAUSES_UNSEEN);
@@ -222,32 +223,35 @@ impl PairSnapshot {
     /// Alerts about it contain the same sentence.
     pub fn line(&self, seen: &Assessment, now: Timestamp, anchor: &ClockAnchor) -> Sentence {
         let meta = &self.meta;
-        let [pair, source_dc, target_dc, replica] = [
-            meta.key.name.to_string(),
-            meta.source_dc.to_string(),
-            meta.target_dc.to_string(),
-            meta.key.replica.to_string(),
-        ];
         let reason = seen.reason.to_string();
-        let is_syncing = seen.state == PairState::FullSync;
-        let down_since = self.facts.link.down_since.filter(|_| is_syncing);
         let at_risk = context::at_risk(seen);
         let backlog = context::backlog(seen, self.recent_writes);
         let loss = self.facts.loss.as_ref();
         let news = PairNews {
-            pair: &pair,
-            source_dc: &source_dc,
-            target_dc: &target_dc,
-            replica: &replica,
+            pair: meta.key.name.as_str(),
+            source_dc: &meta.source_dc.to_string(),
+            target_dc: &meta.target_dc.to_string(),
+            replica: &meta.key.replica.to_string(),
             names_replica: meta.shares_dc,
             state: seen.state,
             reason: Some(&reason),
-            since: seen.link_down_for.map(|lasts| now - lasts).or(down_since),
+            since: self.down_since(seen, now),
             at_risk: at_risk.as_ref(),
             backlog: backlog.as_ref(),
             history_lost: loss.is_some_and(|loss| !loss.is_over(now)),
         };
         pair_line(&news, Clock { now, anchor })
+    }
+
+    /// Since when the link is down or stalled, or was before the full sync that is in progress.
+    fn down_since(&self, seen: &Assessment, now: Timestamp) -> Option<Timestamp> {
+        if let Some(down_for) = seen.link_down_for {
+            return Some(now - down_for);
+        }
+        match seen.state {
+            PairState::FullSync => self.facts.link.down_since,
+            _ => None,
+        }
     }
 
     /// For how long the link has been down or stalled; the full sync that ends an outage is a part
@@ -275,28 +279,21 @@ impl PairSnapshot {
     /// The thresholds of the pair's rules, in the rules' units; levels that are off have none.
     pub fn thresholds(&self) -> Vec<Threshold> {
         let rules = &self.meta.alerts;
-        let mut thresholds = Vec::new();
-        for (rule, levels) in [
+        let mut all = Vec::new();
+        let in_seconds = [
             (Rule::LagSeconds, &rules.lag_seconds),
             (Rule::LinkDown, &rules.link_down),
             (Rule::Unknown, &rules.unknown),
             (Rule::Diverged, &rules.diverged),
-        ] {
-            add_thresholds(&mut thresholds, rule, levels, Span::as_secs_f64);
+        ];
+        for (rule, levels) in in_seconds {
+            add_thresholds(&mut all, rule, levels, Span::as_secs_f64);
         }
-        add_thresholds(
-            &mut thresholds,
-            Rule::LagBytes,
-            &rules.lag_bytes,
-            Bytes::as_f64,
-        );
-        add_thresholds(
-            &mut thresholds,
-            Rule::Failover,
-            &rules.failover.levels,
-            |count| count as f64,
-        );
-        thresholds
+        let in_bytes = &rules.lag_bytes;
+        add_thresholds(&mut all, Rule::LagBytes, in_bytes, Bytes::as_f64);
+        let failovers = &rules.failover.levels;
+        add_thresholds(&mut all, Rule::Failover, failovers, |count| count as f64);
+        all
     }
 }
 

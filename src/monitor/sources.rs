@@ -1,4 +1,4 @@
-//! The discovery sources as they are: shown to readers, and judged by the rules of their kind.
+//! The state of the discovery sources: shown to readers, and evaluated by the rules of their kind.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Sources {
         self.quorums.quorums(now)
     }
 
-    /// How every source is.
+    /// The health of every source.
     pub(super) fn health(&self) -> Arc<[SourceHealth]> {
         Arc::clone(&self.health)
     }

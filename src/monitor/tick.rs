@@ -1,6 +1,6 @@
 //! One tick: every rule is evaluated, and what has to be done follows.
 
-use super::alerting::{PairLook, ServerLook};
+use super::alerting::{ObservedPair, ObservedServer};
 use super::isolation::Isolation;
 use super::{Action, DISTRIBUTION_TICK, EVALUATION_TICK, Monitor, poll_boost};
 use crate::alert::DueNotifications;
@@ -19,7 +19,9 @@ impl Monitor {
         self.next_evaluation = now + EVALUATION_TICK;
         let counts_lag = self.is_distribution_tick(now);
         let mut actions = Vec::new();
-        actions.extend(self.awake.take_unreported().map(Action::Paused));
+        if let Some(pause) = self.awake.take_unreported() {
+            actions.push(Action::Paused(pause));
+        }
         for index in 0..self.fleet.pairs.len() {
             self.tick_pair(index, counts_lag, now, &mut actions);
         }
@@ -32,9 +34,16 @@ impl Monitor {
             self.alerting.evaluate_quorum(&quorum, now);
         }
         self.forget_unclaimed(now);
-        let transitions = self.alerting.take_transitions();
-        actions.extend(transitions.into_iter().map(Action::AlertChanged));
+        for transition in self.alerting.take_transitions() {
+            actions.push(Action::AlertChanged(transition));
+        }
         self.record_in_journal(&actions, now);
+        self.add_due_notifications(&mut actions, now);
+        actions
+    }
+
+    /// Adds the notifications that are due, and counts those that are suppressed.
+    fn add_due_notifications(&mut self, actions: &mut Vec<Action>, now: Timestamp) {
         let DueNotifications {
             notifications,
             suppressed,
@@ -42,8 +51,9 @@ impl Monitor {
         for (receiver, why) in suppressed {
             self.receivers.count_suppressed(&receiver, why);
         }
-        actions.extend(notifications.into_iter().map(Action::Notify));
-        actions
+        for notification in notifications {
+            actions.push(Action::Notify(notification));
+        }
     }
 
     /// Whether lag is observed for the distribution in this tick. Ticks keep to their plan, so that
@@ -71,10 +81,12 @@ impl Monitor {
         if let Some(lag) = assessment.lag.estimate {
             self.fleet.record_lag(index, lag, counts_lag, now);
         }
-        let change = self.fleet.record_state(index, &assessment, now);
-        actions.extend(change.map(Action::StateChanged));
+        if let Some(change) = self.fleet.record_state(index, &assessment, now) {
+            actions.push(Action::StateChanged(change));
+        }
         self.fleet.record_streaming(index, &assessment, now);
-        if !assessment.gap.is_some_and(Gap::awaits_polls) {
+        let awaits_polls = assessment.gap.is_some_and(Gap::awaits_polls);
+        if !awaits_polls {
             self.evaluate_pair(index, &assessment, now);
         }
         self.report_link_delay(index, actions);
@@ -85,7 +97,7 @@ impl Monitor {
         let Some(entry) = self.fleet.pairs.get(index) else {
             return;
         };
-        let look = PairLook {
+        let observed = ObservedPair {
             pair: &entry.meta,
             seen: assessment,
             since: entry.since(),
@@ -93,13 +105,13 @@ impl Monitor {
             history: self.fleet.history_of(&entry.meta),
             has_lost_history: entry.has_lost_history(now),
         };
-        self.alerting.evaluate_pair(index, look, now);
+        self.alerting.evaluate_pair(index, observed, now);
         self.alerting
-            .evaluate_history(index, look, entry.loss(), now);
+            .evaluate_history(index, observed, entry.loss(), now);
         self.fleet.end_loss(index, now);
     }
 
-    /// Reports what the pair's link takes one way, if that has changed.
+    /// Reports the one-way delay of the pair's link, if it has changed.
     fn report_link_delay(&mut self, index: usize, actions: &mut Vec<Action>) {
         let Some(delay) = self.fleet.changed_link_delay(index) else {
             return;
@@ -113,7 +125,7 @@ impl Monitor {
         }
     }
 
-    /// Boosts the polls of the pair, if that makes its lag known sooner or better.
+    /// Polls the pair faster for a while, if that shows its lag sooner or more precisely.
     fn update_poll_boost(
         &mut self,
         index: usize,
@@ -137,28 +149,27 @@ impl Monitor {
             is_back,
         };
         actions.push(boost(&pair.key.replica, context.facts.is_back()));
-        if pair.master != pair.top {
-            // The link of a chained replica shows in the answers of its own master.
+        let is_chained = pair.master != pair.top;
+        if is_chained {
+            // Only the direct master's answers show the link of a chained replica.
             actions.push(boost(&pair.master, false));
         }
     }
 
     fn evaluate_servers(&mut self, now: Timestamp) {
         for (server, facts) in self.fleet.servers() {
-            let look = ServerLook {
+            let observed = ObservedServer {
                 server,
                 facts,
                 services: &|| self.fleet.services_of(&server.addr, now),
             };
-            self.alerting.evaluate_server(look, now);
+            self.alerting.evaluate_server(observed, now);
         }
     }
 
     /// Evaluates the rules about this exporter: its network, its configuration, its receivers.
     fn evaluate_exporter(&mut self, now: Timestamp) {
-        let servers = self.fleet.servers();
-        let servers = servers.map(|(server, facts)| (&**server, facts));
-        let isolation = Isolation::from_servers(servers, now);
+        let isolation = Isolation::from_servers(self.fleet.servers(), now);
         self.alerting.evaluate_isolation(isolation, now);
         self.alerting
             .evaluate_reload(self.reload.failure.as_ref(), now);

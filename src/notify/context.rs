@@ -1,4 +1,4 @@
-//! Where messages come from and what they link to.
+//! The part of a message that is the same for every alert: which exporter sends it, and its links.
 
 use crate::config::TemplateSettings;
 
@@ -7,7 +7,7 @@ use crate::config::TemplateSettings;
 pub struct MessageContext {
     /// Which exporter sends it: its identity or host name.
     pub exporter: String,
-    /// Where people reach that exporter's pages, if that is known.
+    /// The URL of that exporter's pages, if it is known.
     pub external_url: Option<String>,
     /// The dashboard that messages link to, if there is one.
     pub dashboard_url: Option<String>,

@@ -1,5 +1,5 @@
-//! What receivers document of their requests, checked on bodies about names and numbers that nobody
-//! would choose.
+//! The documented limits and types of receivers' requests, checked on bodies about arbitrary names
+//! and numbers.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ const REASONS: [NotifyReason; 8] = [
     NotifyReason::Resolved,
 ];
 
-/// Text as hostile as any: markup, control characters, characters of two UTF-16 units, much of it.
+/// Hostile text: markup, control characters, characters of two UTF-16 units, and long.
 fn name() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("&".to_owned()),
@@ -45,7 +45,7 @@ fn name() -> impl Strategy<Value = String> {
         .prop_map(|(pieces, times)| pieces.concat().repeat(times))
 }
 
-fn told() -> impl Strategy<Value = Notification> {
+fn notifications() -> impl Strategy<Value = Notification> {
     let alert = (name(), any::<bool>());
     let parts = (
         prop::collection::vec(alert, 1..25),
@@ -112,7 +112,7 @@ fn units(text: &Value) -> usize {
     text.as_str().unwrap().encode_utf16().count()
 }
 
-/// <https://docs.slack.dev/reference/block-kit/blocks>, and no markup but links that are ours.
+/// <https://docs.slack.dev/reference/block-kit/blocks>, and no markup but our own links.
 fn keeps_slacks_limits(body: &Value) {
     let empty = Vec::new();
     let blocks = body["blocks"].as_array().unwrap_or(&empty).iter();
@@ -170,8 +170,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn slack_takes_every_body(told in told(), context in links()) {
-        let message = templates::message(&told, &anchor(), &context);
+    fn slack_takes_every_body(notification in notifications(), context in links()) {
+        let message = templates::message(&notification, &anchor(), &context);
         let posted = PostedMessage { configured: "#c".into(), channel: "C".into(), ts: "1".into() };
         keeps_slacks_limits(&slack::rich(&message));
         keeps_slacks_limits(&slack::plain(&message));
@@ -184,19 +184,19 @@ proptest! {
     }
 
     #[test]
-    fn pagerduty_takes_every_event(told in told(), context in links(), identity in name()) {
-        let message = templates::message(&told, &anchor(), &context);
-        let dedup_key = pagerduty::dedup_key(&identity, &told.group, told.generation);
+    fn pagerduty_takes_every_event(notification in notifications(), context in links(), identity in name()) {
+        let message = templates::message(&notification, &anchor(), &context);
+        let dedup_key = pagerduty::dedup_key(&identity, &notification.group, notification.generation);
         let incident = Incident { routing_key: Secret::new("k"), dedup_key };
-        keeps_pagerdutys_limits(&pagerduty::trigger(&told, &message, &anchor(), &context, &incident));
+        keeps_pagerdutys_limits(&pagerduty::trigger(&notification, &message, &anchor(), &context, &incident));
     }
 
     #[test]
-    fn what_understands_alertmanager_understands_the_webhook(told in told(), context in links()) {
-        let body = webhook::body(&told, "", &anchor(), &context);
+    fn the_webhook_body_has_alertmanagers_types(notification in notifications(), context in links()) {
+        let body = webhook::body(&notification, "", &anchor(), &context);
         let alerts = body["alerts"].as_array().unwrap();
         prop_assert!(alerts.len() == 1 || body.to_string().len() <= 1_000_000);
-        prop_assert_eq!(body["truncatedAlerts"].as_u64().unwrap(), (told.alerts.len() - alerts.len()) as u64);
+        prop_assert_eq!(body["truncatedAlerts"].as_u64().unwrap(), (notification.alerts.len() - alerts.len()) as u64);
         for alert in alerts {
             prop_assert!(is_time(&alert["startsAt"]) && is_time(&alert["endsAt"]));
             prop_assert!(alert["labels"].as_object().unwrap().values().all(Value::is_string));
@@ -205,12 +205,12 @@ proptest! {
     }
 
     #[test]
-    fn alertmanager_takes_every_alert(told in told(), context in links(), interval in 1_i64..3_600) {
+    fn alertmanager_takes_every_alert(notification in notifications(), context in links(), interval in 1_i64..3_600) {
         let mut memory = SentAlerts::default();
         let firing: Vec<_> =
-            told.alerts.iter().map(|alert| FiringAlert { alert: Arc::clone(alert), suppressed: false }).collect();
+            notification.alerts.iter().map(|alert| FiringAlert { alert: Arc::clone(alert), suppressed: false }).collect();
         memory.update(now(), &firing, &[]);
-        memory.update(now(), &firing[firing.len() / 2..], &told.alerts);
+        memory.update(now(), &firing[firing.len() / 2..], &notification.alerts);
         for alert in memory.bodies(&anchor(), Span::from_secs(interval), &context).iter().flat_map(|b| b.as_array().unwrap()) {
             let time = |key: &str| alert[key].as_str().unwrap().parse::<Instant>().unwrap();
             prop_assert!(time("startsAt") <= time("endsAt"));

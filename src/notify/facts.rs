@@ -1,4 +1,5 @@
-//! What is known about one alert, in words.
+//! The facts about one alert, as named lines of text: messages and templates show them, webhooks
+//! carry them as annotations.
 
 use crate::alert::news::{self, Clock, Sentence};
 use crate::alert::{
@@ -6,14 +7,14 @@ use crate::alert::{
 };
 use crate::model::{ClockAnchor, Timestamp};
 
-/// One thing that is known, with its name.
+/// One line about an alert, with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// What it is: `Worst`.
+    /// The name for people: `Worst`.
     pub name: &'static str,
     /// The same in lower case with underscores, for machines.
     pub key: &'static str,
-    /// What is known, in one line.
+    /// The text, in one line.
     pub text: Sentence,
 }
 
@@ -51,7 +52,7 @@ pub fn subject(identity: &AlertIdentity) -> String {
     }
 }
 
-/// What an alert is about, where the direction has been said already.
+/// What an alert is about, without the direction, which the reader has seen already.
 pub fn short_subject(identity: &AlertIdentity) -> String {
     let label = |name: &str| identity.labels.get(name);
     match (
@@ -64,7 +65,7 @@ pub fn short_subject(identity: &AlertIdentity) -> String {
         (.., Some(server), Some(dc)) => format!("{server} in {dc}"),
         (Some(pair), .., Some(dc)) => format!("{pair}, seen from {dc}"),
         _ if identity.rule.target() == TargetKind::Monitor => "this exporter".to_owned(),
-        _ => list(&identity.labels),
+        _ => label_list(&identity.labels),
     }
 }
 
@@ -118,70 +119,86 @@ pub fn resolve_reason(rule: Rule, reason: ResolveReason) -> &'static str {
 
 /// Everything known about `alert` as of `now`, in the order in which it helps.
 pub fn facts(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Vec<Fact> {
-    let context = &alert.context;
-    let rule = alert.identity.rule;
     let clock = Clock { now, anchor };
-    let words = |text: String| Some(Sentence::words(text));
-    let label = |name: &str| alert.identity.labels.get(name).cloned();
-    let state = context.state.map(|state| match &context.reason {
-        Some(reason) => format!("{state}: {reason}"),
-        None => state.to_string(),
-    });
-    let level = alert.severity.label();
-    let threshold = format!("{} ({level})", quantity(alert.threshold));
-    let reason = alert
-        .resolved
-        .map(|(_, reason)| resolve_reason(rule, reason));
-    let last_answer = context.last_sample.map(|at| ago(at, clock));
-    let about_pair = rule.target() == TargetKind::Pair;
-    let no_answer = about_pair.then(|| Sentence::words("none known"));
-    let extra = (!context.extra_labels.is_empty()).then(|| list(&context.extra_labels));
-    let known = [
-        (
-            "Summary",
-            "summary",
-            Some(news::headline(alert, now, anchor)),
-        ),
-        ("Measured", "value", words(measured(&alert.value))),
-        ("Threshold", "threshold", words(threshold)),
-        (
-            "Worst",
-            "peak",
-            alert.peak.map(quantity).map(Sentence::words),
-        ),
-        ("Since", "since", Some(since(alert, clock))),
-        (
-            "Resolved because",
-            "resolve_reason",
-            reason.map(Sentence::words),
-        ),
-        (
-            "State",
-            "state",
-            state
-                .or_else(|| context.reason.clone())
-                .map(Sentence::words),
-        ),
-        (
-            "Master",
-            "master",
-            context.master.clone().map(Sentence::words),
-        ),
-        ("Replica", "replica", label("replica").map(Sentence::words)),
-        ("Server", "server", label("server").map(Sentence::words)),
-        (
-            "Has every write up to",
-            "last_data",
-            context.last_data.map(|at| ago(at, clock)),
-        ),
-        ("Last answer", "last_sample", last_answer.or(no_answer)),
-        ("Labels", "labels", extra.map(Sentence::words)),
-    ];
-    let fact = |(name, key, text): (&'static str, &'static str, Option<Sentence>)| {
-        let text = text?.in_one_line();
-        Some(Fact { name, key, text })
-    };
-    known.into_iter().filter_map(fact).collect()
+    let mut list = FactList::default();
+    list.push("Summary", "summary", news::headline(alert, now, anchor));
+    list.push_value(alert);
+    list.push("Since", "since", since(alert, clock));
+    list.push_condition(alert);
+    list.push_servers(alert);
+    list.push_samples(alert, clock);
+    let extra = &alert.context.extra_labels;
+    if !extra.is_empty() {
+        list.push_text("Labels", "labels", label_list(extra));
+    }
+    list.facts
+}
+
+/// The facts of an alert, collected in the order in which they are shown.
+#[derive(Default)]
+struct FactList {
+    facts: Vec<Fact>,
+}
+
+impl FactList {
+    fn push(&mut self, name: &'static str, key: &'static str, text: Sentence) {
+        let text = text.in_one_line();
+        self.facts.push(Fact { name, key, text });
+    }
+
+    fn push_text(&mut self, name: &'static str, key: &'static str, text: impl Into<String>) {
+        self.push(name, key, Sentence::words(text));
+    }
+
+    /// The value, and what it is compared with.
+    fn push_value(&mut self, alert: &AlertSnapshot) {
+        self.push_text("Measured", "value", measured(&alert.value));
+        let level = alert.severity.label();
+        let threshold = format!("{} ({level})", quantity(alert.threshold));
+        self.push_text("Threshold", "threshold", threshold);
+        if let Some(peak) = alert.peak {
+            self.push_text("Worst", "peak", quantity(peak));
+        }
+    }
+
+    /// Why it resolved, and the state of the pair.
+    fn push_condition(&mut self, alert: &AlertSnapshot) {
+        if let Some((_, reason)) = alert.resolved {
+            let why = resolve_reason(alert.identity.rule, reason);
+            self.push_text("Resolved because", "resolve_reason", why);
+        }
+        let state = match (&alert.context.state, &alert.context.reason) {
+            (Some(state), Some(reason)) => format!("{state}: {reason}"),
+            (Some(state), None) => state.to_string(),
+            (None, Some(reason)) => reason.clone(),
+            (None, None) => return,
+        };
+        self.push_text("State", "state", state);
+    }
+
+    fn push_servers(&mut self, alert: &AlertSnapshot) {
+        if let Some(master) = &alert.context.master {
+            self.push_text("Master", "master", master);
+        }
+        if let Some(replica) = alert.identity.labels.get("replica") {
+            self.push_text("Replica", "replica", replica);
+        }
+        if let Some(server) = alert.identity.labels.get("server") {
+            self.push_text("Server", "server", server);
+        }
+    }
+
+    /// How far the replica is, and when it last answered.
+    fn push_samples(&mut self, alert: &AlertSnapshot, clock: Clock<'_>) {
+        if let Some(at) = alert.context.last_data {
+            self.push("Has every write up to", "last_data", ago(at, clock));
+        }
+        if let Some(at) = alert.context.last_sample {
+            self.push("Last answer", "last_sample", ago(at, clock));
+        } else if alert.identity.rule.target() == TargetKind::Pair {
+            self.push_text("Last answer", "last_sample", "none known");
+        }
+    }
 }
 
 /// When the fault began and ended, and how long it has lasted.
@@ -208,7 +225,8 @@ fn ago(at: Timestamp, clock: Clock<'_>) -> Sentence {
         .and(format!(" ({ago} ago)"))
 }
 
-fn list(labels: &Labels) -> String {
+/// `dc=dc1, server=redis1:6379`.
+fn label_list(labels: &Labels) -> String {
     let parts: Vec<_> = labels
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
@@ -234,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_says_what_is_certain_about_it() {
+    fn a_value_shows_its_certain_bounds() {
         check(Some(20), Some(20), Some(20), "20 s");
         check(
             Some(20),
@@ -274,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pairs_facts_are_complete() {
+    fn a_pair_alert_has_all_its_facts() {
         let expected = [
             "Summary: orders dc1 → dc2 2 min 10 s behind (stalled). If dc1 died now: the last 2 min \
              10 s of writes, 4.2 MiB, would be lost. Backlog has 11.0 MiB left, then a full resync.",
@@ -293,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_said() {
+    fn unknown_facts_are_left_out() {
         let mut alert = (*pair_alert("orders", 0)).clone();
         alert.context = std::sync::Arc::default();
         alert.peak = None;

@@ -1,4 +1,5 @@
-//! How a receiver knows an alert group that it was notified of.
+//! The names under which receivers know the alert groups that they were notified of: a group's
+//! resolve has to repeat them, also after a restart.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +40,13 @@ pub struct PostedMessage {
 }
 
 impl IncidentRef {
-    /// Whether `other` is no longer open once this one is. A message that is known is the one that
-    /// was perhaps posted, and a group has one message in a channel.
+    /// Whether it stays open until a resolve closes it.
+    pub(super) fn needs_resolve(&self) -> bool {
+        matches!(self, Self::PagerDuty(_))
+    }
+
+    /// Whether `other` is no longer open once this one is. A message whose place is known is the
+    /// one that may have been posted before, and a group has one message in a channel.
     pub(super) fn supersedes(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::SlackMessage(_), Self::Unnamed) => true,
@@ -53,8 +59,7 @@ impl IncidentRef {
 }
 
 impl Incident {
-    /// Whether this is a later incident of the same group than `other`, in the same service: then
-    /// `other` is over.
+    /// Whether this incident replaces `other`: a later one of the same group in the same service.
     pub fn follows(&self, other: &Self) -> bool {
         let (group, generation) = split_generation(&self.dedup_key);
         let (other_group, other_generation) = split_generation(&other.dedup_key);

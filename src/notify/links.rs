@@ -1,5 +1,5 @@
 //! The links of a message: runbooks, the dashboard at the time of the alert or the pair's page; and
-//! how to silence it: commands and a form that is filled in.
+//! how to silence the alert: commands, and a form that is filled in.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,16 +9,16 @@ use crate::model::{ClockAnchor, Span, Timestamp, percent_encode, shell_quote};
 
 use super::context::MessageContext;
 
-/// What a dashboard shows of the time before the first alert began: how it came about.
+/// How much a dashboard shows of the time before the first alert began, to show how it came about.
 const BEFORE: Span = Span::from_secs(900);
 
-/// What a dashboard shows of the time after the last alert was over.
+/// How much a dashboard shows of the time after the last alert resolved.
 const AFTER: Span = Span::from_secs(300);
 
 /// The longest command: one that wraps in a terminal is not copied correctly.
 const MAX_COMMAND: usize = 1_000;
 
-/// Alerts of one message with a command each; of more, one fits all of them or there is none.
+/// Up to so many alerts of a message have a command each. More alerts share one, or there is none.
 const MAX_SILENCES: usize = 3;
 
 /// The labels that our dashboards have as variables.
@@ -76,102 +76,130 @@ pub fn runbook(rule: Rule, context: &MessageContext) -> Option<String> {
     Some(format!("{base}/runbooks/{}", rule.alert_name()))
 }
 
-/// The dashboard from before the first of `alerts` until now, or until the last was over; without a
-/// dashboard the exporter's own page.
+/// The dashboard at the time of `alerts`; the exporter's own page where there is no dashboard.
 pub fn dashboard<A>(alerts: &[A], context: &MessageContext, anchor: &ClockAnchor) -> Option<String>
 where
     A: AsRef<AlertSnapshot>,
 {
-    let alerts = || alerts.iter().map(AsRef::as_ref);
-    let Some(base) = &context.dashboard_url else {
-        let base = context.external_url.as_deref()?.trim_end_matches('/');
-        let mut page = format!("{base}/");
-        if let Some((pair, replica)) = pair_in_common(alerts()) {
-            page.push_str("pairs/");
-            page.push_str(&percent_encode(pair));
-            if let Some(replica) = replica {
-                page.push_str("?replica=");
-                page.push_str(&percent_encode(replica));
-            }
-        }
-        return Some(page);
-    };
-    let begin = alerts().map(|alert| alert.started_at).min()?;
-    let fires = alerts().any(|alert| alert.status == AlertStatus::Firing);
-    let end = alerts()
-        .filter_map(|alert| Some(alert.resolved?.0))
-        .max()
-        .filter(|_| !fires);
-    let millis = |at: Timestamp| anchor.wall(at).as_nanos() / 1_000_000;
-    let mut url = format!(
-        "{base}{}from={}",
-        if base.contains('?') { '&' } else { '?' },
-        millis(begin - BEFORE)
-    );
-    match end {
-        Some(end) => _ = write!(url, "&to={}", millis(end + AFTER)),
+    let alerts: Vec<&AlertSnapshot> = alerts.iter().map(AsRef::as_ref).collect();
+    match &context.dashboard_url {
+        Some(base) => configured_dashboard(base, &alerts, anchor),
+        None => status_page(&alerts, context),
+    }
+}
+
+/// The dashboard at `base` from before the first of `alerts` until now, or until the last has
+/// resolved.
+fn configured_dashboard(
+    base: &str,
+    alerts: &[&AlertSnapshot],
+    anchor: &ClockAnchor,
+) -> Option<String> {
+    let begin = alerts.iter().map(|alert| alert.started_at).min()?;
+    let separator = if base.contains('?') { '&' } else { '?' };
+    let from = unix_millis(begin - BEFORE, anchor);
+    let mut url = format!("{base}{separator}from={from}");
+    match last_end(alerts) {
+        Some(end) => _ = write!(url, "&to={}", unix_millis(end + AFTER, anchor)),
         None => url.push_str("&to=now"),
     }
     for name in VARIABLES {
-        if let Some(value) = in_common(alerts(), name) {
+        if let Some(value) = common_label(alerts, name) {
             _ = write!(url, "&var-{name}={}", percent_encode(value));
         }
     }
     Some(url)
 }
 
-/// The value of a label, where all of `alerts` have the same.
-fn in_common<'a>(
-    mut alerts: impl Iterator<Item = &'a AlertSnapshot>,
-    name: &str,
-) -> Option<&'a str> {
-    let first = alerts.next()?.identity.labels.get(name)?;
-    alerts
-        .all(|alert| alert.identity.labels.get(name) == Some(first))
-        .then_some(first)
+/// When the last of `alerts` resolved; `None` while one of them fires.
+fn last_end(alerts: &[&AlertSnapshot]) -> Option<Timestamp> {
+    let mut last = None;
+    for alert in alerts {
+        if alert.status == AlertStatus::Firing {
+            return None;
+        }
+        if let Some((at, _)) = alert.resolved {
+            last = last.max(Some(at));
+        }
+    }
+    last
 }
 
-/// The pair that all of `alerts` are about, and the replica, where it is one. An alert about a
-/// server is about its only pair.
-fn pair_in_common<'a>(
-    alerts: impl Iterator<Item = &'a AlertSnapshot> + Clone,
-) -> Option<(&'a str, Option<&'a str>)> {
-    let mut pairs = alerts.clone().map(pair_of);
-    let first = pairs.next()??;
-    let is_one = pairs.all(|pair| pair == Some(first));
-    is_one.then(|| (first, in_common(alerts, "replica")))
+fn unix_millis(at: Timestamp, anchor: &ClockAnchor) -> i64 {
+    anchor.wall(at).as_nanos() / 1_000_000
 }
 
+/// The exporter's own page of the pair that all of `alerts` are about, or its status page.
+fn status_page(alerts: &[&AlertSnapshot], context: &MessageContext) -> Option<String> {
+    let base = context.external_url.as_deref()?.trim_end_matches('/');
+    let Some(pair) = common_pair(alerts) else {
+        return Some(format!("{base}/"));
+    };
+    let mut url = format!("{base}/pairs/{}", percent_encode(pair));
+    if let Some(replica) = common_label(alerts, "replica") {
+        _ = write!(url, "?replica={}", percent_encode(replica));
+    }
+    Some(url)
+}
+
+/// The value of a label, if all of `alerts` have the same.
+fn common_label<'a>(alerts: &[&'a AlertSnapshot], name: &str) -> Option<&'a str> {
+    let (first, others) = alerts.split_first()?;
+    let value = first.identity.labels.get(name)?;
+    for other in others {
+        if other.identity.labels.get(name) != Some(value) {
+            return None;
+        }
+    }
+    Some(value)
+}
+
+/// The pair that all of `alerts` are about.
+fn common_pair<'a>(alerts: &[&'a AlertSnapshot]) -> Option<&'a str> {
+    let (first, others) = alerts.split_first()?;
+    let pair = pair_of(first)?;
+    for other in others {
+        if pair_of(other) != Some(pair) {
+            return None;
+        }
+    }
+    Some(pair)
+}
+
+/// The pair of an alert. An alert about a server is about the server's only pair.
 fn pair_of(alert: &AlertSnapshot) -> Option<&str> {
     if let Some(pair) = alert.identity.labels.get("pair") {
         return Some(pair);
     }
-    let services = alert.context.services.iter();
-    let mut served = services.map(|service| service.pair.as_str());
-    let first = served.next()?;
-    served.all(|pair| pair == first).then_some(first)
+    let (first, others) = alert.context.services.split_first()?;
+    let is_only_pair = others.iter().all(|other| other.pair == first.pair);
+    if is_only_pair {
+        Some(&first.pair)
+    } else {
+        None
+    }
 }
 
-/// The matchers of silences that fit what fires and nothing else: one a alert where these are few,
-/// else the labels of the group, if they name more than the alert. None where nothing fires.
+/// The matchers of silences that fit what fires and nothing else: one for each alert where these
+/// are few, else one with the labels that all have, if it names more than the rule.
 fn silences(notification: &Notification) -> Vec<Labels> {
     let each: Vec<Labels> = firing(notification).map(matchers).collect();
     if each.len() <= MAX_SILENCES {
         return each;
     }
-    let Some(mut shared) = each.into_iter().reduce(|mut shared, matchers| {
-        shared.retain(|name, value| matchers.get(name) == Some(value));
-        shared
-    }) else {
+    let mut each = each.into_iter();
+    let Some(mut shared) = each.next() else {
         return Vec::new();
     };
-    shared.retain(|_, value| !value.is_empty());
-    let names_place = shared.keys().any(|name| name != "alertname");
-    if names_place {
-        vec![shared]
-    } else {
-        Vec::new()
+    for matchers in each {
+        shared.retain(|name, value| matchers.get(name) == Some(value));
     }
+    shared.retain(|_, value| !value.is_empty());
+    let only_names_rule = shared.keys().all(|name| name == "alertname");
+    if only_names_rule {
+        return Vec::new(); // it would silence the rule everywhere
+    }
+    vec![shared]
 }
 
 /// The labels that only this alert has.
@@ -187,25 +215,28 @@ fn matchers(alert: &AlertSnapshot) -> Labels {
 /// The commands that silence what fires for two hours, to be pasted where this exporter can be
 /// reached. One that a person could not type is left out.
 pub fn silence_commands(notification: &Notification, context: &MessageContext) -> Vec<String> {
-    let exporter = match &context.external_url {
-        Some(url) => format!(" --exporter.url {}", shell_quote(url.trim_end_matches('/'))),
-        None => String::new(),
-    };
-    let command = |matchers: &Labels| {
-        let words: Vec<_> = matchers
-            .iter()
-            .map(|(name, value)| shell_quote(&format!("{name}={value}")))
-            .collect();
-        let words = words.join(" ");
-        format!(
-            "redis-cross-dc-exporter silence add {words} --for 2h --comment 'looking into it'{exporter}"
-        )
-    };
-    let commands = silences(notification);
-    let commands = commands.iter().map(command);
+    let mut commands = Vec::new();
+    for matchers in silences(notification) {
+        let command = silence_command(&matchers, context);
+        if command.len() <= MAX_COMMAND && !command.contains(char::is_control) {
+            commands.push(command);
+        }
+    }
     commands
-        .filter(|command| !command.contains(char::is_control) && command.len() <= MAX_COMMAND)
-        .collect()
+}
+
+fn silence_command(matchers: &Labels, context: &MessageContext) -> String {
+    let mut command = "redis-cross-dc-exporter silence add".to_owned();
+    for (name, value) in matchers {
+        let matcher = format!("{name}={value}");
+        _ = write!(command, " {}", shell_quote(&matcher));
+    }
+    command.push_str(" --for 2h --comment 'looking into it'");
+    if let Some(url) = &context.external_url {
+        let url = shell_quote(url.trim_end_matches('/'));
+        _ = write!(command, " --exporter.url {url}");
+    }
+    command
 }
 
 /// The page's form, filled in for what fires; of several silences it could fill in only one.
@@ -215,12 +246,13 @@ fn silence_form(notification: &Notification, context: &MessageContext) -> Option
     let [matchers] = silences.as_slice() else {
         return None;
     };
-    let queries: Vec<_> = matchers
-        .iter()
-        .map(|(name, value)| format!("silence={}", percent_encode(&format!("{name}={value}"))))
-        .collect();
-    let queries = queries.join("&");
-    Some(format!("{base}/?{queries}&for=2h#silences"))
+    let mut url = format!("{base}/?");
+    for (name, value) in matchers {
+        let matcher = format!("{name}={value}");
+        _ = write!(url, "silence={}&", percent_encode(&matcher));
+    }
+    url.push_str("for=2h#silences");
+    Some(url)
 }
 
 #[cfg(test)]
@@ -252,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_leads_to_the_runbook_and_to_the_dashboard_of_that_time() {
+    fn a_message_links_to_the_runbook_and_to_the_dashboard_of_that_time() {
         let alerts = vec![pair_alert("or ders", 0), pair_alert("or ders", 1)];
         let grafana = with_dashboard("https://grafana.example.com/d/x?orgId=1");
         let urls_of = |alerts, context: &MessageContext| {
@@ -275,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_dashboard_it_leads_to_the_pairs_page_and_without_a_url_nowhere() {
+    fn without_a_dashboard_a_message_links_to_the_pairs_page() {
         let page = |alerts| urls(alerts, &context())[1].clone();
         assert_eq!(
             page(vec![pair_alert("or ders/1", 0)]),
@@ -298,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_opens_the_form_filled_in() {
+    fn a_link_fills_in_the_silence_form() {
         assert_eq!(
             urls(vec![pair_alert("or ders", 0)], &context())[2],
             "Silence https://redis-lag.example.com/?silence=alertname%3DRedisCrossDcLagHigh&silence=\
@@ -314,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_silences_what_fires_and_nothing_else() {
+    fn a_command_silences_only_the_firing_alerts() {
         let command = |rest: &str| {
             format!(
                 "redis-cross-dc-exporter silence add alertname=RedisCrossDcLagHigh {rest}source_dc=dc1 \
@@ -337,13 +369,13 @@ mod tests {
             [] as [&str; 0]
         );
         let local = MessageContext::default();
-        let told = notification(NotifyReason::First, vec![pair_alert("a", 0)]);
-        assert!(!silence_commands(&told, &local)[0].contains("--exporter.url"));
+        let notification = notification(NotifyReason::First, vec![pair_alert("a", 0)]);
+        assert!(!silence_commands(&notification, &local)[0].contains("--exporter.url"));
     }
 
     /// Full syncs of the whole company have only the alert's name in common.
     #[test]
-    fn nothing_silences_a_rule_everywhere() {
+    fn no_command_silences_a_rule_everywhere() {
         let servers = (0..4).map(|n| {
             let mut alert = (*server_alert()).clone();
             let labels = [
@@ -356,7 +388,7 @@ mod tests {
         assert_eq!(commands(servers.collect()), [] as [&str; 0]);
     }
 
-    /// What `sh` makes of the words of `command`, which runs nothing.
+    /// The words into which `sh` splits `command`, which is not run.
     fn words(command: &str) -> Vec<String> {
         let script = format!("printf '%s\\n' {command}");
         let output = std::process::Command::new("sh")
@@ -372,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_gets_out_of_its_word() {
+    fn a_hostile_name_stays_one_shell_word() {
         for name in hostile_names()
             .into_iter()
             .chain(["$(reboot); `id` 'x' \\ & | * ~".to_owned()])

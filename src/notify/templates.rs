@@ -1,8 +1,8 @@
-//! A receiver's own templates for the texts of a message.
+//! A receiver's own templates: they replace the title and the summary of its messages.
 
 use serde_json::{Map, Value, json};
 
-use crate::alert::{AlertStatus, Notification};
+use crate::alert::{AlertStatus, Labels, Notification};
 use crate::config::TemplateSettings;
 use crate::model::ClockAnchor;
 use crate::template::Template;
@@ -27,28 +27,47 @@ pub fn message(
 }
 
 /// Replaces the texts of `message` by those of the receiver's templates. Where a template fails,
-/// the built-in text stays and the message says so: a mistake must not cost a page.
+/// the built-in text stays and the message carries the error: a mistake must not cost a page.
 fn apply(context: &MessageContext, notification: &Notification, message: &mut Message) {
     let values = values(notification, message, context);
     let mut errors = Vec::new();
-    let mut render =
-        |name: &str, template: &Option<Template>| match template.as_ref()?.render(&values) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                errors.push(format!("{name}: {error}"));
-                None
-            }
-        };
-    if let Some(title) = render("title", &context.template.title) {
+    if let Some(title) = render(
+        "title",
+        context.template.title.as_ref(),
+        &values,
+        &mut errors,
+    ) {
         message.title = marked(context, &one_line(&title));
-        message.news = None;
+        message.built_in = None;
     }
-    if let Some(summary) = render("summary", &context.template.summary) {
+    if let Some(summary) = render(
+        "summary",
+        context.template.summary.as_ref(),
+        &values,
+        &mut errors,
+    ) {
         message.summary = marked(context, &lines(&summary));
-        message.news = None;
+        message.built_in = None;
     }
     if !errors.is_empty() {
         message.failed_template = Some(one_line(&errors.join("; ")));
+    }
+}
+
+/// The text of the template called `name`; `None` where there is none, or where it fails, which is
+/// added to `errors`.
+fn render(
+    name: &str,
+    template: Option<&Template>,
+    values: &Value,
+    errors: &mut Vec<String>,
+) -> Option<String> {
+    match template?.render(values) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            errors.push(format!("{name}: {error}"));
+            None
+        }
     }
 }
 
@@ -59,23 +78,10 @@ fn lines(text: &str) -> String {
 
 /// The values that a template may name. One that is not known is empty.
 fn values(notification: &Notification, message: &Message, context: &MessageContext) -> Value {
-    let label = |name: &str| notification.group.0.get(name).cloned().unwrap_or_default();
-    let firing = notification
-        .alerts
-        .iter()
-        .filter(|alert| alert.status == AlertStatus::Firing)
-        .count();
-    let affected = notification.affected.map(|affected| {
-        let kind = affected.kind.noun(affected.of);
-        json!({"firing": affected.firing, "of": affected.of, "kind": kind})
-    });
-    let link = |name: &str| {
-        message
-            .links
-            .iter()
-            .find(|link| link.name == name)
-            .map(|link| link.url.clone())
-    };
+    let labels: &Labels = &notification.group.0;
+    let label = |name: &str| labels.get(name).map_or("", String::as_str);
+    let firing = firing_count(notification);
+    let dashboard = link_url(message, "Dashboard").or(link_url(message, "Status page"));
     json!({
         "title": unmarked(context, &message.title),
         "summary": unmarked(context, &message.summary),
@@ -86,35 +92,67 @@ fn values(notification: &Notification, message: &Message, context: &MessageConte
         "alertname": label("alertname"),
         "source_dc": label("source_dc"),
         "target_dc": label("target_dc"),
-        "group": &*notification.group.0,
+        "group": labels,
         "firing": firing,
         "resolved": notification.alerts.len() - firing,
-        "affected": affected,
+        "affected": affected(notification),
         "held": notification.held,
-        "alerts": notification.alerts.iter().zip(&message.alerts).map(|(of, alert)| {
-            described(&of.identity.labels, alert)
-        }).collect::<Vec<_>>(),
+        "alerts": described_alerts(notification, message),
         "more": message.more,
         "advice": message.advice,
-        "runbook_url": link("Runbook").unwrap_or_default(),
-        "dashboard_url": link("Dashboard").or_else(|| link("Status page")).unwrap_or_default(),
+        "runbook_url": link_url(message, "Runbook").unwrap_or_default(),
+        "dashboard_url": dashboard.unwrap_or_default(),
         "silence": message.silence.join("\n"),
         "as_of": message.as_of,
         "exporter": message.exporter,
     })
 }
 
-fn described(labels: &crate::alert::Labels, alert: &DescribedAlert) -> Value {
-    let mut facts: Map<String, Value> = FACTS
-        .iter()
-        .map(|key| ((*key).to_owned(), json!("")))
-        .collect();
-    facts.extend(
-        alert
-            .facts
-            .iter()
-            .map(|fact| (fact.key.to_owned(), json!(fact.text.to_string()))),
-    );
+fn firing_count(notification: &Notification) -> usize {
+    let mut count = 0;
+    for alert in &notification.alerts {
+        if alert.status == AlertStatus::Firing {
+            count += 1;
+        }
+    }
+    count
+}
+
+/// How many of how many targets are affected; null where that is not known.
+fn affected(notification: &Notification) -> Value {
+    match notification.affected {
+        Some(affected) => json!({
+            "firing": affected.firing,
+            "of": affected.of,
+            "kind": affected.kind.noun(affected.of),
+        }),
+        None => Value::Null,
+    }
+}
+
+/// The URL of the message's first link called `name`.
+fn link_url<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
+    let link = message.links.iter().find(|link| link.name == name)?;
+    Some(&link.url)
+}
+
+/// The described alerts: the first of the notification, with their labels.
+fn described_alerts(notification: &Notification, message: &Message) -> Vec<Value> {
+    let mut alerts = Vec::new();
+    for (alert, description) in notification.alerts.iter().zip(&message.alerts) {
+        alerts.push(described(&alert.identity.labels, description));
+    }
+    alerts
+}
+
+fn described(labels: &Labels, alert: &DescribedAlert) -> Value {
+    let mut facts = Map::new();
+    for key in FACTS {
+        facts.insert(key.to_owned(), json!(""));
+    }
+    for fact in &alert.facts {
+        facts.insert(fact.key.to_owned(), json!(fact.text.to_string()));
+    }
     json!({
         "status": alert.status.label(),
         "severity": alert.severity.label(),
@@ -137,7 +175,7 @@ mod tests {
             title: title.map(template),
             summary: summary.map(template),
         };
-        let told = notification(
+        let notification = notification(
             NotifyReason::First,
             vec![pair_alert("or\u{7}ders", 0), pair_alert("b", 1)],
         );
@@ -145,11 +183,11 @@ mod tests {
             template,
             ..context()
         };
-        message(&told, &anchor(), &context)
+        message(&notification, &anchor(), &context)
     }
 
     #[test]
-    fn a_receivers_words_take_the_place_of_ours() {
+    fn a_receivers_templates_replace_the_built_in_texts() {
         let title = "{{ level }} {{ source_dc }}>{{ target_dc }}: {{ alerts[0].labels.pair }}";
         let summary = "{% for a in alerts %}{{ a.subject }}: {{ a.facts.value }}{{ a.facts.server }}\n{% endfor %}";
         let message = with_templates(Some(title), Some(summary));
@@ -164,12 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_fails_leaves_our_words_and_says_so() {
-        let ours = with_templates(None, None);
+    fn a_template_that_fails_leaves_the_built_in_text_and_is_reported() {
+        let built_in = with_templates(None, None);
         let failed = with_templates(Some("{{ titel }}"), Some("{{ alertname }}"));
         assert_eq!(
             (failed.title, failed.summary.as_str()),
-            (ours.title, "RedisCrossDcLagHigh")
+            (built_in.title, "RedisCrossDcLagHigh")
         );
         assert!(
             failed

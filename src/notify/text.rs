@@ -1,4 +1,5 @@
-//! Texts within limits: cutting, escaping, times.
+//! Text helpers of all receivers: cut to a limit, escape for Slack, write times. Names come from
+//! servers and may hold anything.
 
 use jiff::Timestamp as Instant;
 
@@ -8,7 +9,7 @@ use crate::model::WallTime;
 /// `text` with at most `max` units, the last of which is `…` when something was cut off.
 ///
 /// A unit is one of UTF-16. Receivers do not say whether they count these or characters; there are
-/// never fewer units, so both counts keep the limit. Never cuts through a character.
+/// never fewer units, so both counts keep the limit. No character is cut.
 pub(super) fn cut(text: &str, max: usize) -> String {
     cut_pieces(text.chars().map(Piece::Char), max)
 }
@@ -19,18 +20,18 @@ pub(super) fn slack_escape(text: &str, max: usize) -> String {
     cut_pieces(text.chars().map(slack_piece), max)
 }
 
-/// `line` escaped as Slack wants it, in at most `max` units. Beside each time stands the same in the
-/// reader's own time zone, which only Slack knows
+/// `line` escaped as Slack wants it, in at most `max` units. Each time is followed by the same in
+/// the reader's own time zone, which Slack fills in
 /// (<https://docs.slack.dev/messaging/formatting-message-text#date-formatting>).
 pub(super) fn slack_line(line: &Sentence, max: usize) -> String {
-    let pieces = line.pieces().iter().flat_map(|piece| {
-        let local = match piece {
-            LinePiece::Words(_) => None,
-            LinePiece::Time(at, text) => Some(Piece::Token(local_time(*at, text))),
-        };
-        piece.text().chars().map(slack_piece).chain(local)
-    });
-    cut_pieces(pieces, max)
+    let mut pieces = Vec::new();
+    for piece in line.pieces() {
+        pieces.extend(piece.text().chars().map(slack_piece));
+        if let LinePiece::Time(at, text) = piece {
+            pieces.push(Piece::Token(local_time(*at, text)));
+        }
+    }
+    cut_pieces(pieces.into_iter(), max)
 }
 
 /// ` (<!date^1700000000^{time_secs}|22:13:20>)`: what Slack cannot show is the text after the bar.
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cut_at_a_characters_end() {
+    fn texts_are_cut_between_characters() {
         let cases = [
             ("orders", 6, "orders"),
             ("orders", 5, "orde…"),
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_has_the_readers_own_beside_it_which_is_never_cut_through() {
+    fn a_time_is_followed_by_the_readers_local_time_which_is_never_cut() {
         let anchor = crate::notify::testing::anchor();
         let clock = crate::alert::news::Clock {
             now: anchor.mono,
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_one_line() {
+    fn control_characters_become_spaces() {
         assert_eq!(one_line("a\r\nb\u{1b}[0m"), "a  b [0m");
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::own_delay::OwnDelay;
 use super::report::Reporter;
 use super::server::{PollCommand, ServerTask};
 use crate::model::ServerAddr;
@@ -31,21 +32,23 @@ struct Running {
 impl Connections {
     /// Starts and drops tasks so that they match the servers of `topology`. The task of a server
     /// that is gone, or has another login, ends as soon as no tree holds its sender any more.
-    pub(super) fn reload(&mut self, topology: &Topology, reporter: &Reporter) {
+    pub(super) fn reload(
+        &mut self,
+        topology: &Topology,
+        reporter: &Reporter,
+        own_delay: &OwnDelay,
+    ) {
         self.running
             .retain(|addr, running| topology.servers.get(addr) == Some(&running.server));
         for (addr, server) in &topology.servers {
-            if !self.running.contains_key(addr) {
-                let (commands, task) = start(server, reporter);
-                self.running.insert(
-                    addr.clone(),
-                    Running {
-                        server: Arc::clone(server),
-                        commands,
-                        task,
-                    },
-                );
-            }
+            self.running.entry(addr.clone()).or_insert_with(|| {
+                let (commands, task) = start(server, reporter, own_delay);
+                Running {
+                    server: Arc::clone(server),
+                    commands,
+                    task,
+                }
+            });
         }
     }
 
@@ -69,8 +72,14 @@ impl Connections {
 pub(super) fn start(
     server: &Arc<Server>,
     reporter: &Reporter,
+    own_delay: &OwnDelay,
 ) -> (mpsc::Sender<PollCommand>, JoinHandle<()>) {
     let (commands, received) = mpsc::channel(COMMAND_QUEUE);
-    let task = ServerTask::new(Arc::clone(server), received, reporter.clone());
+    let task = ServerTask::new(
+        Arc::clone(server),
+        received,
+        reporter.clone(),
+        own_delay.clone(),
+    );
     (commands, tokio::spawn(task.run()))
 }

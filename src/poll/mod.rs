@@ -10,6 +10,7 @@ mod backoff;
 mod budget;
 mod connections;
 mod heartbeat;
+mod own_delay;
 mod refresher;
 mod replica_delay;
 mod report;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 use budget::{PollBudget, sustainable_interval};
 use connections::Connections;
 use heartbeat::Heartbeats;
+use own_delay::DelayMeter;
 use refresher::{TreeHandle, TreeHandles};
 use report::Reporter;
 use tree::{PollContext, PollRequests, ServerRequest, TreeProgress, TreeServer, TreeTask};
@@ -59,6 +61,7 @@ pub struct Poller {
     /// The trees that may be refreshed: all, or none if that is off.
     refreshable: watch::Sender<TreeHandles>,
     context: PollContext,
+    delay_meter: DelayMeter,
     dropped_events: Arc<AtomicU64>,
 }
 
@@ -77,12 +80,12 @@ impl Poller {
         events: mpsc::Sender<PollEvent>,
     ) -> Self {
         let dropped_events = Arc::default();
+        let budget = PollBudget::new(settings.max_polls_per_second, clock::now());
+        let delay_meter = DelayMeter::start();
         let context = PollContext {
             reporter: Reporter::new(events, Arc::clone(&dropped_events)),
-            budget: Arc::new(Mutex::new(PollBudget::new(
-                settings.max_polls_per_second,
-                clock::now(),
-            ))),
+            own_delay: delay_meter.delay().clone(),
+            budget: Arc::new(Mutex::new(budget)),
             missed_rounds: Arc::default(),
         };
         let nothing = Topology {
@@ -98,6 +101,7 @@ impl Poller {
             settings,
             refreshable: watch::Sender::default(),
             context,
+            delay_meter,
             dropped_events,
         };
         poller.reload(topology, settings);
@@ -110,10 +114,25 @@ impl Poller {
         let diff = TopologyDiff::between(&self.topology, topology);
         self.topology = topology.clone();
         self.settings = sustainable(topology, settings);
-        let base = polls_per_round(topology) as f64 / self.settings.interval.as_secs_f64();
-        self.context
-            .budget()
-            .set_rate(settings.max_polls_per_second, base);
+        self.share_out_budget();
+        self.connections
+            .reload(topology, &self.context.reporter, self.delay_meter.delay());
+        self.reload_trees(&diff);
+        self.heartbeats
+            .reload(topology, &settings, &self.context.reporter);
+        self.publish_refreshable();
+    }
+
+    /// Sets the budget's rate, and what base rounds take of it.
+    fn share_out_budget(&self) {
+        let polls = polls_per_round(&self.topology) as f64;
+        let base = polls / self.settings.interval.as_secs_f64();
+        let rate = self.settings.max_polls_per_second;
+        self.context.budget().set_rate(rate, base);
+    }
+
+    /// Ends and starts trees as `diff` says, and passes the settings on to those that stay.
+    fn reload_trees(&mut self, diff: &TopologyDiff) {
         for id in &diff.stopped {
             self.trees.remove(id);
         }
@@ -121,15 +140,15 @@ impl Poller {
             let requests = &tree.handle.requests;
             requests.send_modify(|requests| requests.settings = self.settings);
         }
-        self.connections.reload(topology, &self.context.reporter);
         for tree in &diff.started {
             let running = self.start_tree(tree);
             self.trees.insert(tree.id.clone(), running);
         }
-        self.heartbeats
-            .reload(topology, &settings, &self.context.reporter);
+    }
+
+    fn publish_refreshable(&self) {
         let mut refreshable = BTreeMap::new();
-        if settings.refresh_on_scrape {
+        if self.settings.refresh_on_scrape {
             for (id, tree) in &self.trees {
                 refreshable.insert(id.clone(), Arc::downgrade(&tree.handle));
             }
@@ -204,17 +223,11 @@ impl Poller {
     }
 
     fn start_tree(&self, tree: &Tree) -> RunningTree {
-        let mut members = Vec::new();
-        for addr in tree.servers() {
-            let server = self.topology.servers.get(addr);
-            // Every server of the tree is in the topology, and has a task.
-            if let (Some(server), Some(commands)) = (server, self.connections.commands(addr)) {
-                let server = Arc::clone(server);
-                members.push(TreeServer { server, commands });
-            }
+        let members = self.members(tree);
+        let mut servers = Vec::with_capacity(members.len());
+        for member in &members {
+            servers.push(member.server.addr.clone());
         }
-        let servers = members.iter().map(|member| member.server.addr.clone());
-        let servers: Vec<_> = servers.collect();
         let (requests, received) = watch::channel(PollRequests {
             settings: self.settings,
             servers: vec![ServerRequest::default(); servers.len()],
@@ -225,7 +238,8 @@ impl Poller {
             tree.roots.len(),
             members,
             seed(&tree.id),
-            (received, reported),
+            received,
+            reported,
             self.context.clone(),
         );
         RunningTree {
@@ -237,14 +251,28 @@ impl Poller {
             task: tokio::spawn(task.run()),
         }
     }
+
+    /// The servers of `tree`, roots first. Every one of them is in the topology, and has a task.
+    fn members(&self, tree: &Tree) -> Vec<TreeServer> {
+        let mut members = Vec::new();
+        for addr in tree.servers() {
+            let server = self.topology.servers.get(addr);
+            if let (Some(server), Some(commands)) = (server, self.connections.commands(addr)) {
+                let server = Arc::clone(server);
+                members.push(TreeServer { server, commands });
+            }
+        }
+        members
+    }
 }
 
 /// How many polls one base round of every tree takes.
 fn polls_per_round(topology: &Topology) -> usize {
-    let trees = topology.trees.iter();
-    trees
-        .map(|tree| schedule::polls_per_round(tree.roots.len(), tree.others.len()))
-        .sum()
+    let mut polls = 0;
+    for tree in &topology.trees {
+        polls += schedule::polls_per_round(tree.roots.len(), tree.others.len());
+    }
+    polls
 }
 
 /// The settings with an interval that the budget allows.

@@ -46,6 +46,7 @@ impl Refresher {
     /// A tree waits for its servers no longer than their patience, but that may be long: callers
     /// should set a limit.
     pub async fn refresh<'a>(&self, trees: impl IntoIterator<Item = &'a TreeId>) -> Timestamp {
+        // All are requested before the first is awaited, so that they run at the same time.
         let handles = Arc::clone(&self.trees.borrow());
         let mut requested = Vec::new();
         for tree in trees {

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_is_what_the_link_takes_longer_than_the_polls_do() {
+    fn the_delay_is_the_links_minus_half_of_both_round_trips() {
         check(150, (2, 100), 150 + 15 + 5 - 1 - 50);
         check(150, (0, 0), 170);
         check(40, (2, 80), 40 + 4 + 5 - 1 - 40);

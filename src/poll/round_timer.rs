@@ -124,7 +124,7 @@ impl RoundTimer {
         let planned = match round {
             Round::Base => self.skip_missed(self.base_due, self.intervals.base, now),
             Round::Boost => match self.extra_due.take() {
-                Some(planned) => return planned, // the other rounds stay where they are
+                Some(planned) => return planned, // the other rounds keep their times
                 None => self.skip_missed(self.boost_due, self.boost_period(), now),
             },
             Round::Refresh => self.refresh_due.unwrap_or(now),
@@ -164,8 +164,8 @@ impl RoundTimer {
         self.boost_due = self.boost_due.max(now);
     }
 
-    /// Adds one boost round at once, if there are any. The others stay where they are: they see in
-    /// time what it comes too early for.
+    /// Adds one boost round at once, if there are any. The others keep their times: they observe
+    /// what this one comes too early for.
     pub(super) fn add_boost_round(&mut self, now: Timestamp) {
         if self.next_boost().is_some() {
             self.extra_due = Some(now);
@@ -182,8 +182,8 @@ impl RoundTimer {
         self.refresh_due.get_or_insert(now);
     }
 
-    /// Requests a round that polls all servers before the first base round: after this part of the
-    /// wait for it. A part of 1 is that base round itself.
+    /// Requests a round that polls all servers before the first base round, after `part` of the wait
+    /// for that one. A part of 1 is the base round itself.
     pub(super) fn poll_early(&mut self, part: f64, now: Timestamp) {
         let wait = (self.base_due - now).or_zero();
         let first = now + wait.mul_f64(part.clamp(0.0, 1.0));
@@ -311,7 +311,7 @@ mod tests {
             prop_assert_eq!(first.as_nanos() % 1_000_000_000, phase);
         }
 
-        /// Whatever else is asked for: everybody is polled each base period.
+        /// Whatever else is requested, all servers are polled each base period.
         #[test]
         fn base_rounds_keep_their_period(seed: u64, stretch in 1.0_f64..6.0, refreshes in proptest::collection::vec(0_i64..60_000, 0..50)) {
             let mut timer = timer(seed);
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boost_that_comes_late_in_a_period_starts_a_round_at_once_and_not_late() {
+    fn a_boost_late_in_a_period_starts_a_round_at_once_that_is_not_late() {
         let mut timer = timer(0);
         step(&mut timer);
         assert_eq!(step(&mut timer).0, Round::HalfInterval);
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_was_slept_through_is_skipped_and_counted() {
+    fn rounds_missed_while_suspended_are_skipped_and_counted() {
         let mut timer = timer(0);
         step(&mut timer);
         step(&mut timer);
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn one_refresh_is_one_round_and_moves_no_other() {
+    fn a_refresh_adds_one_round_and_moves_no_other() {
         let mut timer = timer(0);
         step(&mut timer);
         let base = timer.base_due;
@@ -446,17 +446,17 @@ mod tests {
         assert_eq!(
             step(&mut timer).0,
             Round::Base,
-            "which polls everybody as well"
+            "which polls all servers too"
         );
         assert!(!timer.wants_refresh());
     }
 
     #[test]
-    fn one_more_boost_round_is_one_and_moves_no_other() {
+    fn an_added_boost_round_moves_no_other() {
         let mut timer = timer(0);
         step(&mut timer);
         timer.add_boost_round(at(40));
-        assert_eq!(timer.due(at(40)), None, "nobody is boosted");
+        assert_eq!(timer.due(at(40)), None, "no server is boosted");
         timer.boost(at(9000), at(50));
         let next = timer.next();
         timer.add_boost_round(at(60));

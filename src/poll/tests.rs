@@ -245,7 +245,7 @@ async fn a_refresh_waits_for_a_silent_server_once_and_never_for_a_removed_tree()
     for _ in 0..5 {
         tokio::time::timeout(PATIENCE, refresher.refresh([&tree]))
             .await
-            .expect("it is over");
+            .expect("it has ended");
         assert_eq!(
             reported(&mut seen),
             [master.addr(), healthy.addr(), master.addr()]
@@ -257,7 +257,7 @@ async fn a_refresh_waits_for_a_silent_server_once_and_never_for_a_removed_tree()
 }
 
 #[tokio::test]
-async fn a_refresh_without_budget_is_over_at_once() {
+async fn a_refresh_without_budget_ends_at_once() {
     let [master, replica] = fakes().await;
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);
     let poor = PollSettings {
@@ -269,7 +269,7 @@ async fn a_refresh_without_budget_is_over_at_once() {
     let first = refresher.refresh([&tree]).await;
     let second = tokio::time::timeout(PATIENCE, refresher.refresh([&tree]))
         .await
-        .expect("it is over");
+        .expect("it has ended");
     assert_eq!(second, first, "no round ended since");
     assert_eq!(reported(&mut seen).len(), 3, "one round");
 }
@@ -386,7 +386,7 @@ async fn stopping_ends_every_task() {
 }
 
 #[tokio::test]
-async fn dropping_it_ends_every_task() {
+async fn dropping_the_poller_ends_every_task() {
     let [master, hung] = fakes().await;
     hung.freeze();
     let (events, mut seen) = mpsc::channel(EVENT_QUEUE);

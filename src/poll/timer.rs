@@ -5,7 +5,7 @@ use std::future::pending;
 use crate::clock;
 use crate::model::Timestamp;
 
-/// Waits until `at`; without end if there is none.
+/// Waits until `at`; forever if it is `None`.
 ///
 /// Then lets other tasks run once: after a suspend or a busy stretch, an answer may have reached the
 /// socket already, and it is not the server's fault that it has not been read yet.
@@ -21,7 +21,7 @@ mod tests {
     use crate::model::Span;
 
     #[tokio::test]
-    async fn it_waits_until_the_instant_and_not_at_all_for_a_past_one() {
+    async fn it_waits_for_a_future_instant_and_not_for_a_past_one() {
         let at = clock::now() + Span::from_millis(20);
         until(Some(at)).await;
         assert!(clock::now() >= at);
@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_ready_meanwhile_comes_first() {
+    async fn an_answer_that_is_ready_comes_before_the_time() {
         let ready = async {
             tokio::task::yield_now().await;
             "answer"

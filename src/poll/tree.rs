@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::budget::PollBudget;
 use super::connections;
+use super::own_delay::OwnDelay;
 use super::report::Reporter;
 use super::round_timer::{Intervals, Round};
 use super::schedule::{DuePoll, TreeSchedule};
@@ -57,6 +58,7 @@ pub(super) struct TreeProgress {
 #[derive(Clone, Debug)]
 pub(super) struct PollContext {
     pub(super) reporter: Reporter,
+    pub(super) own_delay: OwnDelay,
     pub(super) budget: Arc<Mutex<PollBudget>>,
     pub(super) missed_rounds: Arc<AtomicU64>,
 }
@@ -78,7 +80,7 @@ pub(super) struct TreeTask {
     /// The requests as they were last applied.
     applied: PollRequests,
     progress: watch::Sender<TreeProgress>,
-    /// The demand of this tree that the budget knows, in polls a second.
+    /// The demand of this tree that was reported to the budget, in polls a second.
     demand: f64,
     context: PollContext,
 }
@@ -90,7 +92,8 @@ impl TreeTask {
         roots: usize,
         servers: Vec<TreeServer>,
         seed: u64,
-        (mut requests, progress): (watch::Receiver<PollRequests>, watch::Sender<TreeProgress>),
+        mut requests: watch::Receiver<PollRequests>,
+        progress: watch::Sender<TreeProgress>,
         context: PollContext,
     ) -> Self {
         let applied = requests.borrow_and_update().clone();
@@ -138,8 +141,8 @@ impl TreeTask {
             let intervals = intervals(&new.settings);
             self.schedule.set_intervals(intervals, &timeouts, now);
         }
-        for (index, (request, before)) in new.servers.iter().zip(&self.applied.servers).enumerate()
-        {
+        let servers = new.servers.iter().zip(&self.applied.servers);
+        for (index, (request, before)) in servers.enumerate() {
             let until = request.boosted_until;
             if until > now && until != before.boosted_until {
                 self.schedule.boost(index, until, now);
@@ -171,22 +174,23 @@ impl TreeTask {
         let now = clock::now();
         let was_polling = self.schedule.is_polling();
         self.share_budget(now);
-        if let Some(round) = self.schedule.due_round(now)
-            && !self.may_begin(round, now)
-        {
-            self.schedule.put_off(round, now);
-        } else {
-            let missed_before = self.schedule.missed_rounds();
-            let polls = self.schedule.on_time(now);
-            let missed = self.schedule.missed_rounds() - missed_before;
-            self.context
-                .missed_rounds
-                .fetch_add(missed, Ordering::Relaxed);
-            for poll in polls {
-                self.send(poll);
-            }
+        match self.schedule.due_round(now) {
+            Some(round) if !self.may_begin(round, now) => self.schedule.put_off(round, now),
+            _ => self.advance(now),
         }
         self.publish_progress(was_polling, now);
+    }
+
+    /// Advances the schedule, and sends the polls that are due.
+    fn advance(&mut self, now: Timestamp) {
+        let missed_before = self.schedule.missed_rounds();
+        let polls = self.schedule.on_time(now);
+        let missed = self.schedule.missed_rounds() - missed_before;
+        let total = &self.context.missed_rounds;
+        total.fetch_add(missed, Ordering::Relaxed);
+        for poll in polls {
+            self.send(poll);
+        }
     }
 
     /// Reports this tree's demand for boost rounds to the budget, and passes the share that it gets
@@ -234,33 +238,43 @@ impl TreeTask {
         let Some(member) = self.servers.get_mut(poll.server) else {
             return; // the schedule has no other servers
         };
-        let request = self.applied.servers.get(poll.server);
+        let is_back = match self.applied.servers.get(poll.server) {
+            Some(request) => request.back_until > poll.planned,
+            None => false,
+        };
         let command = PollCommand {
             order: PollOrder {
                 planned: poll.planned,
                 patience: poll.patience,
                 timeout: timeout_of(&member.server, &self.applied.settings),
-                is_back: request.is_some_and(|request| request.back_until > poll.planned),
+                is_back,
             },
             reply_to: ReplyTo {
                 tree: self.feedback_to.clone(),
                 server: poll.server,
             },
         };
-        let addr = &member.server.addr;
+        let context = &self.context;
         match member.commands.try_send(command) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                self.context.reporter.report(addr, PollEventKind::Skipped);
+                let addr = &member.server.addr;
+                context.reporter.report(addr, PollEventKind::Skipped);
             }
-            Err(TrySendError::Closed(command)) => {
-                tracing::error!(server = %addr, "the server's polling task ended; restarting it");
-                let (commands, _) = connections::start(&member.server, &self.context.reporter);
-                // The new channel is empty and open: this cannot fail.
-                drop(commands.try_send(command));
-                member.commands = commands;
-            }
+            Err(TrySendError::Closed(command)) => member.restart(command, context),
         }
+    }
+}
+
+impl TreeServer {
+    /// Starts the server's task again with `command`, after it has ended by a panic.
+    fn restart(&mut self, command: PollCommand, context: &PollContext) {
+        let addr = &self.server.addr;
+        tracing::error!(server = %addr, "the server's polling task ended; restarting it");
+        let (commands, _) = connections::start(&self.server, &context.reporter, &context.own_delay);
+        // The new channel is empty and open: this cannot fail.
+        drop(commands.try_send(command));
+        self.commands = commands;
     }
 }
 

@@ -1,13 +1,13 @@
 //! Which `slaveN` line of a master's reply belongs to a replica.
 //!
-//! The line tells "stopped" from "I cannot reach it": while the replica is silent, the offset that
-//! it still ACKs to its master proves that it is alive. A line taken for the wrong replica would
-//! prove nonsense, so where several fit, none does.
+//! The line distinguishes a replica that has stopped from one that this exporter cannot reach: while
+//! the replica is silent, the offset that it still ACKs to its master proves that it is alive. The
+//! line of another replica would prove nonsense, so where several lines fit, none is used.
 
 use crate::info::{Observation, ReplicaConnState, ReplicaLine};
 use crate::model::{ReplicationOffset, ServerAddr, Span};
 
-/// What a master says about one replica.
+/// What a master reports about one replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// The last position that the replica ACKed; `None` when it has not yet.
@@ -28,40 +28,78 @@ impl Ack {
     }
 }
 
-/// Who a replica is, as far as its line can be recognised by it.
+/// What a replica's line can be recognised by.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplicaIdentity<'a> {
-    /// The address that the configuration knows.
+    /// The address in the configuration.
     pub addr: &'a ServerAddr,
-    /// The port that the replica listens on by its own account; differs from the address behind a
-    /// port mapping.
+    /// The port on which the replica reports that it listens; differs from the address behind a port
+    /// mapping.
     pub own_port: Option<u16>,
-    /// Whether the configuration knows no other replica of this master.
+    /// Whether it is the only configured replica of this master.
     pub only_one: bool,
 }
 
 /// The replica's line in the master's reply, if exactly one can be meant.
 fn find_line<'a>(lines: &'a [ReplicaLine], who: ReplicaIdentity<'_>) -> Option<&'a ReplicaLine> {
-    let real = || lines.iter().filter(|l| l.port.value() != Some(0));
-    let with = |port: Option<u16>| real().filter(move |l| port.is_some() && l.port.value() == port);
-    let at_host = |l: &&ReplicaLine| {
-        who.addr
-            .host()
-            .is_some_and(|host| l.ip.eq_ignore_ascii_case(host))
-    };
-    let own = || with(who.own_port.or(who.addr.port()));
+    let own_port = who.own_port.or(who.addr.port());
+    if let Some(line) = only(lines, |line| {
+        has_port(line, own_port) && who.has_host_of(line)
+    }) {
+        return Some(line);
+    }
+    if let Some(line) = only(lines, |line| has_port(line, own_port)) {
+        return Some(line);
+    }
     // A replica that replicates over TLS announces its TLS port (`tls-replication`), while its own
     // INFO names the plain one. Behind a port mapping another replica may have that port, so the
     // host has to fit as well.
-    let announced = || with(who.addr.port()).filter(at_host);
-    let any = || only(real()).filter(|_| who.only_one);
-    only(own().filter(at_host))
-        .or_else(|| only(own()))
-        .or_else(|| only(announced()))
-        .or_else(any)
+    let tls_port = who.addr.port();
+    if let Some(line) = only(lines, |line| {
+        has_port(line, tls_port) && who.has_host_of(line)
+    }) {
+        return Some(line);
+    }
+    if who.only_one {
+        return only(lines, is_replica);
+    }
+    None
 }
 
-/// What the master's reply says about the replica.
+impl ReplicaIdentity<'_> {
+    fn has_host_of(&self, line: &ReplicaLine) -> bool {
+        match self.addr.host() {
+            Some(host) => line.ip.eq_ignore_ascii_case(host),
+            None => false,
+        }
+    }
+}
+
+/// Whether the line is that of a replica, and not of a tool that only reads the stream.
+fn is_replica(line: &ReplicaLine) -> bool {
+    line.port.value() != Some(0)
+}
+
+fn has_port(line: &ReplicaLine, port: Option<u16>) -> bool {
+    is_replica(line) && port.is_some() && line.port.value() == port
+}
+
+/// The line that fits, if exactly one does.
+fn only(lines: &[ReplicaLine], fits: impl Fn(&ReplicaLine) -> bool) -> Option<&ReplicaLine> {
+    let mut fitting = None;
+    for line in lines {
+        if !fits(line) {
+            continue;
+        }
+        if fitting.is_some() {
+            return None;
+        }
+        fitting = Some(line);
+    }
+    fitting
+}
+
+/// What the master's reply shows of the replica.
 pub fn find_ack(master: &Observation, who: ReplicaIdentity<'_>) -> Option<Ack> {
     let line = find_line(&master.replication.replicas, who)?;
     Some(Ack {
@@ -69,11 +107,6 @@ pub fn find_ack(master: &Observation, who: ReplicaIdentity<'_>) -> Option<Ack> {
         age: line.ack_age.value(),
         state: line.state,
     })
-}
-
-fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
-    let first = items.next()?;
-    items.next().is_none().then_some(first)
 }
 
 #[cfg(test)]
@@ -112,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_taken_only_where_one_can_be_meant() {
+    fn a_line_is_used_only_if_no_other_can_be_meant() {
         let two = [("10.0.0.1", 6379), ("10.0.0.2", 6379)];
         check(&two, "10.0.0.2:6379", Some(6379), false, Some(1));
         check(&two, "replica.example.com:6379", Some(6379), false, None);

@@ -1,25 +1,32 @@
-//! Counters that survive the restart of what they count.
+//! Counters that go on over restarts of the server, and the highest value of the last minute.
 
 use crate::model::{RunId, Span, Timestamp};
 
-/// A true counter over a server's own counter, which starts again at a restart or a `CONFIG
-/// RESETSTAT`.
+/// A counter that only rises, made of a server's own counter, which starts again at a restart or a
+/// `CONFIG RESETSTAT`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestartProofCounter {
     total: Option<u64>,
     last: u64,
-    life: Option<RunId>,
+    /// The process that counted `last`.
+    process: Option<RunId>,
 }
 
 impl RestartProofCounter {
-    /// Takes in the server's `value` in the life `run_id`. The first value counts whole.
+    /// Records the server's `value` in the process `run_id`. The first value counts in full.
     pub fn observe(&mut self, value: u64, run_id: Option<&RunId>) {
-        let restarted = value < self.last
-            || (run_id.is_some() && self.life.is_some() && self.life.as_ref() != run_id);
+        let is_other_process = match (&self.process, run_id) {
+            (Some(before), Some(now)) => before != now,
+            _ => false,
+        };
+        let restarted = is_other_process || value < self.last;
         let grown = if restarted { value } else { value - self.last };
-        self.total = Some(self.total.unwrap_or(0).saturating_add(grown));
+        let total = self.total.unwrap_or(0);
+        self.total = Some(total.saturating_add(grown));
         self.last = value;
-        self.life = run_id.cloned().or(self.life.take());
+        if let Some(run_id) = run_id {
+            self.process = Some(run_id.clone());
+        }
     }
 
     /// The total; `None` before the first value.
@@ -27,15 +34,19 @@ impl RestartProofCounter {
         self.total
     }
 
-    /// Everything that has to be kept to count on after a restart of this program: the total, the
-    /// server's last value and the life that it belongs to.
+    /// Everything that is saved to continue the count after a restart of this program: the total,
+    /// the server's last value and the process that it belongs to.
     pub fn parts(&self) -> (Option<u64>, u64, Option<&RunId>) {
-        (self.total, self.last, self.life.as_ref())
+        (self.total, self.last, self.process.as_ref())
     }
 
-    /// The counter of which these were the parts.
-    pub fn from_parts(total: Option<u64>, last: u64, life: Option<RunId>) -> Self {
-        Self { total, last, life }
+    /// The counter with these [`Self::parts`].
+    pub fn from_parts(total: Option<u64>, last: u64, process: Option<RunId>) -> Self {
+        Self {
+            total,
+            last,
+            process,
+        }
     }
 }
 
@@ -55,7 +66,7 @@ impl Default for MinuteMax {
 }
 
 impl MinuteMax {
-    /// Takes in `value` at `now`.
+    /// Records `value` at `now`.
     pub fn observe(&mut self, value: Span, now: Timestamp) {
         let second = now.as_nanos().div_euclid(1_000_000_000);
         let index = usize::try_from(second.rem_euclid(60)).unwrap_or(0);
@@ -73,11 +84,14 @@ impl MinuteMax {
     /// The highest value of the 60 s before `now`; `None` when there was none.
     pub fn get(&self, now: Timestamp) -> Option<Span> {
         let second = now.as_nanos().div_euclid(1_000_000_000);
-        self.seconds
-            .iter()
-            .filter(|(s, _)| (second - 59..=second).contains(s))
-            .map(|(_, value)| *value)
-            .max()
+        let last_minute = second - 59..=second;
+        let mut max = None;
+        for (of_second, highest) in &*self.seconds {
+            if last_minute.contains(of_second) {
+                max = max.max(Some(*highest));
+            }
+        }
+        max
     }
 }
 
@@ -86,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_goes_on_over_restarts_and_resets() {
+    fn a_counter_continues_over_restarts_and_resets() {
         let (a, b) = (RunId::parse("a"), RunId::parse("b"));
         let mut counter = RestartProofCounter::default();
         assert_eq!(counter.total(), None);
@@ -97,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_maximum_of_a_minute_forgets() {
+    fn the_maximum_of_a_minute_forgets_older_values() {
         let at = |secs: i64| Timestamp::from_nanos(secs * 1_000_000_000);
         let mut max = MinuteMax::default();
         assert_eq!(max.get(at(0)), None);

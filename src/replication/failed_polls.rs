@@ -1,10 +1,10 @@
-//! What the failed polls of one server have been since its last answer: its silence, or a fault of
-//! access for which its silence is not to blame.
+//! What the failed polls of one server since its last answer mean: the server is silent, or this
+//! exporter has no access to it.
 
 use crate::model::{PollFailure, Span, Timestamp};
 
-/// So many silent polls in a row end a fault: whether the login would work now, nobody can tell
-/// from a server that does not answer.
+/// This many silent polls in a row end a fault: a server that does not answer cannot show whether
+/// the login would work now.
 const SILENCE_ENDS_A_FAULT: u32 = 2;
 
 /// Since when a server has been silent, and since when this exporter has had no access to it.
@@ -13,17 +13,17 @@ const SILENCE_ENDS_A_FAULT: u32 = 2;
 /// not answered before either.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct FailedPolls {
-    /// When the first poll began that only the server's or the network's silence explains, since
-    /// the server last proved that it lives.
+    /// When the first poll began that failed because the server or the network was silent, since the
+    /// server last proved that it is alive.
     pub(super) silent_since: Option<Timestamp>,
-    /// When the first poll began that failed by a fault, since the last answer.
+    /// When the first poll began that failed by a fault of access, since the last answer.
     pub(super) fault_since: Option<Timestamp>,
     /// Silent polls since the last fault.
     silent_in_a_row: u32,
 }
 
 impl FailedPolls {
-    /// Takes in a poll that began at `began` and failed.
+    /// Records a poll that began at `began` and failed.
     pub(super) fn failed(&mut self, failure: &PollFailure, began: Timestamp) {
         if !failure.is_fault() {
             self.silent(began);
@@ -37,7 +37,7 @@ impl FailedPolls {
     }
 
     fn silent(&mut self, began: Timestamp) {
-        // What was carried over a restart is earlier than a request that was overdue before.
+        // A silence from before a restart is earlier than a request that was overdue already.
         let known = self.silent_since.unwrap_or(began);
         self.silent_since = Some(known.min(began));
         self.silent_in_a_row = self.silent_in_a_row.saturating_add(1);
@@ -46,13 +46,13 @@ impl FailedPolls {
         }
     }
 
-    /// Takes in that the request sent at `sent` takes longer than answers ever do.
+    /// Records that the request sent at `sent` takes longer than answers ever do.
     pub(super) fn overdue(&mut self, sent: Timestamp) {
         self.silent_since.get_or_insert(sent);
     }
 
     /// How long there has been no access; zero without a fault, `None` where the last poll was a
-    /// silent one and nobody knows whether the fault is over.
+    /// silent one, which leaves open whether the fault has ended.
     pub(super) fn fault_for(&self, now: Timestamp) -> Option<Span> {
         match self.fault_since {
             None => Some(Span::ZERO),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_sent_says_nothing_of_the_server() {
+    fn a_poll_that_was_never_sent_leaves_the_silence_as_it_was() {
         let mut trouble = FailedPolls::default();
         fail(&mut trouble, 1, PollError::Refused);
         let unreadable = PollFailure::own(PollError::Auth, "the password file cannot be read");

@@ -1,5 +1,5 @@
-//! When nothing can be said of a server, and the reason is the exporter's own: it has not polled
-//! the server yet, it did not run, or it got no time to poll.
+//! Gaps in the observation of a server that the exporter causes itself: it has not polled the server
+//! yet, it did not run, or it got no time to poll.
 
 use super::state::StateReason;
 use crate::info::Role;
@@ -14,7 +14,7 @@ pub struct Pause {
     pub until: Timestamp,
 }
 
-/// Why nothing is known of a server now, where that says nothing about the server.
+/// Why the exporter knows nothing of a server now, where the cause is the exporter itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gap {
     /// No poll of it has ended in this process.
@@ -44,12 +44,12 @@ impl Pause {
 }
 
 impl Gap {
-    /// Whether it ends with the next polls: until then nobody judges anything, and nothing is news.
+    /// Whether it ends with the next polls: until then nothing is judged, and no change is reported.
     pub const fn awaits_polls(self) -> bool {
         matches!(self, Self::FirstPolls | Self::Paused { .. })
     }
 
-    /// The gap as the reason for a pair's state. `who` is the server that it is about.
+    /// The gap as the reason for a pair's state. `who` is the server with the gap.
     pub const fn reason(self, who: Role) -> StateReason {
         match self {
             Self::FirstPolls => StateReason::Starting,

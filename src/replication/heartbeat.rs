@@ -1,7 +1,11 @@
-//! Heartbeats as evidence: a number that came out of the replica proves how far it had come. The
-//! proof and the assumptions stand in docs/lag.md, "Heartbeats".
+//! Heartbeats as evidence: a number that was sent to the master and came out of the replica proves
+//! that the replica has everything that the master had when the number was sent. docs/lag.md,
+//! "Heartbeats", has the proof and its assumptions.
 
 use crate::model::{ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
+
+/// The shortest time after which a heartbeat is missed.
+const FRESH: Span = Span::from_secs(3);
 
 /// A heartbeat that came out of the replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,24 +20,35 @@ pub struct ReceivedHeartbeat {
     pub replica: RunId,
 }
 
-/// What heartbeats say of a pair.
+/// When a heartbeat was sent to the master and when it was read from the replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct HeartbeatTimes {
+    sent: Timestamp,
+    received: Timestamp,
+}
+
+/// What heartbeats show of a pair.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeartbeatFacts {
     /// How many came out of the replica, whether they prove anything or not.
     pub arrived: u64,
-    /// The newest of them: when it was sent and when it was read.
-    pub last: Option<(Timestamp, Timestamp)>,
-    /// The newest that proves something, likewise: whatever the master had executed when it was
-    /// sent, the replica has.
-    proof: Option<(Timestamp, Timestamp)>,
+    /// The newest of them.
+    last: Option<HeartbeatTimes>,
+    /// The newest that proves something: whatever the master had executed when it was sent, the
+    /// replica has.
+    proof: Option<HeartbeatTimes>,
 }
 
 #[cfg(test)]
 impl HeartbeatFacts {
     /// Facts in which a heartbeat proves that the replica has everything of `sent`.
     fn proving(sent: Timestamp) -> Self {
+        let times = HeartbeatTimes {
+            sent,
+            received: sent,
+        };
         Self {
-            proof: Some((sent, sent)),
+            proof: Some(times),
             ..Self::default()
         }
     }
@@ -42,28 +57,29 @@ impl HeartbeatFacts {
 impl HeartbeatFacts {
     /// The instant of which the replica certainly has everything.
     pub fn proven_up_to(&self) -> Option<Timestamp> {
-        self.proof.map(|(sent, _)| sent)
+        let proof = self.proof?;
+        Some(proof.sent)
     }
 
-    /// How long the newest one took from the exporter over master and replica back to the exporter;
-    /// `None` unless it came within three periods of `interval`, three seconds at least.
+    /// How long the newest one took from the exporter through master and replica back to the
+    /// exporter; `None` unless it came within three periods of `interval`, and within at least three
+    /// seconds.
     pub fn delay(&self, interval: Span, now: Timestamp) -> Option<Span> {
+        let last = self.last?;
         let fresh = interval.mul_f64(3.0).max(FRESH);
-        self.last
-            .filter(|(_, received)| now - *received <= fresh)
-            .map(|(sent, received)| received - sent)
+        if now - last.received > fresh {
+            return None;
+        }
+        Some(last.received - last.sent)
     }
 }
 
-/// The shortest time after which a heartbeat is missed.
-const FRESH: Span = Span::from_secs(3);
-
-/// Watches over the assumptions on which the proof rests, poll by poll, and drops it as soon as one
-/// may not hold.
+/// Checks, poll by poll, the assumptions on which the proof rests, and drops the proof as soon as
+/// one of them may not hold.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HeartbeatWatch {
     facts: HeartbeatFacts,
-    /// Only what was sent later proves anything.
+    /// Only heartbeats sent at this instant or later prove anything.
     counts_from: Timestamp,
     master: Option<RunId>,
     replica: Option<RunId>,
@@ -73,20 +89,28 @@ pub(super) struct HeartbeatWatch {
     generation: u64,
     /// The full syncs that the direct master has given.
     full_syncs: Option<u64>,
-    /// The replica on which a number was heard twice.
+    /// The process of the replica from which a number was received twice.
     repeated_on: Option<RunId>,
 }
 
-/// What an answer of the replica says about whether it may have stepped back.
+/// What an answer of the replica shows about whether it may have gone back to older data.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReplicaPoll<'a> {
     pub(super) run_id: Option<&'a RunId>,
     pub(super) replid: Option<&'a ReplicationId>,
     pub(super) applied: Option<ReplicationOffset>,
     pub(super) link_up: bool,
-    /// A full sync is under way, its data set is being loaded, or it is no replica at all.
+    /// A full sync is under way, its data set is being loaded, or the server is no replica at all.
     pub(super) unsettled: bool,
     pub(super) received: Timestamp,
+}
+
+impl ReplicaPoll<'_> {
+    /// The replica's position, where the answer shows history and offset.
+    fn position(&self) -> Option<(ReplicationId, ReplicationOffset)> {
+        let replid = self.replid?;
+        Some((replid.clone(), self.applied?))
+    }
 }
 
 impl HeartbeatWatch {
@@ -94,54 +118,70 @@ impl HeartbeatWatch {
         &self.facts
     }
 
-    /// Takes in a heartbeat that came out of the replica.
-    pub(super) fn arrived(&mut self, beat: &ReceivedHeartbeat) {
+    /// Records a heartbeat that came out of the replica.
+    pub(super) fn arrived(&mut self, heartbeat: &ReceivedHeartbeat) {
+        let times = HeartbeatTimes {
+            sent: heartbeat.sent,
+            received: heartbeat.received,
+        };
         self.facts.arrived = self.facts.arrived.saturating_add(1);
-        self.facts.last = Some((beat.sent, beat.received));
-        if self
-            .replica
-            .as_ref()
-            .is_some_and(|known| *known != beat.replica)
+        self.facts.last = Some(times);
+        if let Some(known) = &self.replica
+            && *known != heartbeat.replica
         {
-            self.facts.proof = None; // it restarted, and the polls have not seen it yet
+            self.facts.proof = None; // it restarted, and no poll has shown that yet
         }
-        let same_lives = self.master.as_ref() == Some(&beat.master)
-            && self.replica.as_ref() == Some(&beat.replica);
-        let two_servers = beat.master != beat.replica;
-        let counts =
-            beat.sent >= self.counts_from && self.repeated_on.as_ref() != Some(&beat.replica);
-        let newer = self.facts.proof.is_none_or(|(sent, _)| beat.sent > sent);
-        if same_lives && two_servers && counts && newer {
-            self.facts.proof = Some((beat.sent, beat.received));
+        if self.proves_more(heartbeat) {
+            self.facts.proof = Some(times);
         }
     }
 
-    /// Takes in that a number was heard twice on the process `replica`: there is a way from the
-    /// master to it past the stream, or it stepped back. Nothing that comes out of this process
-    /// proves anything any more.
+    /// Whether a heartbeat proves something that is not proved yet.
+    fn proves_more(&self, heartbeat: &ReceivedHeartbeat) -> bool {
+        let is_from_master = self.master.as_ref() == Some(&heartbeat.master);
+        let is_from_replica = self.replica.as_ref() == Some(&heartbeat.replica);
+        if !is_from_master || !is_from_replica || heartbeat.master == heartbeat.replica {
+            return false;
+        }
+        if heartbeat.sent < self.counts_from
+            || self.repeated_on.as_ref() == Some(&heartbeat.replica)
+        {
+            return false;
+        }
+        match self.facts.proof {
+            Some(proof) => heartbeat.sent > proof.sent,
+            None => true,
+        }
+    }
+
+    /// Records that a number was received twice from the process `replica`: either the number has
+    /// another way there than the replication stream, or the process went back to older data.
+    /// Nothing that comes out of it proves anything any more.
     pub(super) fn repeated(&mut self, replica: RunId) {
         self.facts.proof = None;
         self.repeated_on = Some(replica);
     }
 
-    /// Takes in an answer of the replica.
-    pub(super) fn replica_answered(&mut self, look: &ReplicaPoll<'_>) {
-        let new_life = self.replica.as_ref() != look.run_id;
-        let back_again = look.link_up && !self.link_was_up;
-        let position = look.replid.cloned().zip(look.applied);
-        let on = match (&self.position, &position) {
-            (Some((old, was)), Some((new, is))) => old == new && is >= was,
+    /// Records an answer of the replica.
+    pub(super) fn replica_answered(&mut self, poll: &ReplicaPoll<'_>) {
+        let is_new_process = self.replica.as_ref() != poll.run_id;
+        let has_reconnected = poll.link_up && !self.link_was_up;
+        let position = poll.position();
+        let has_gone_on = match (&self.position, &position) {
+            (Some((old_history, before)), Some((history, now))) => {
+                old_history == history && now >= before
+            }
             _ => false,
         };
-        if new_life || back_again || look.unsettled || !on {
-            self.doubt(look.received);
+        if is_new_process || has_reconnected || poll.unsettled || !has_gone_on {
+            self.distrust_before(poll.received);
         }
-        self.replica = look.run_id.cloned();
-        self.link_was_up = look.link_up;
+        self.replica = poll.run_id.cloned();
+        self.link_was_up = poll.link_up;
         self.position = position;
     }
 
-    /// Takes in which process answers as the master at the top, and which of its histories is
+    /// Records which process answers as the master at the top, and which of its histories is
     /// current.
     pub(super) fn master_answered(
         &mut self,
@@ -150,40 +190,41 @@ impl HeartbeatWatch {
         received: Timestamp,
     ) {
         if self.master.as_ref() != run_id || self.generation != generation {
-            self.doubt(received);
+            self.distrust_before(received);
         }
         self.master = run_id.cloned();
         self.generation = generation;
     }
 
-    /// Takes in how many full syncs the direct master has given: one between two polls of the
+    /// Records how many full syncs the direct master has given: one between two polls of the
     /// replica shows only here.
     pub(super) fn full_syncs(&mut self, count: Option<u64>, received: Timestamp) {
         if self.full_syncs != count {
-            self.doubt(received);
+            self.distrust_before(received);
         }
         self.full_syncs = count;
     }
 
-    /// Takes in that the master had certainly gone beyond the replica's position at `passed`, which
-    /// the replica showed when it was asked at `sent`. A proof of more that is older than the
-    /// question is refuted: the replica stepped back.
+    /// Records that the master had certainly gone beyond the replica's position at `passed`, where
+    /// the position is the one that the replica showed when it was asked at `sent`. A proof of more
+    /// that is older than the question is refuted: the replica went back to older data.
     pub(super) fn placed(&mut self, sent: Timestamp, passed: Option<Timestamp>, now: Timestamp) {
-        let refuted = |proof: (Timestamp, Timestamp)| {
-            proof.1 <= sent && passed.is_some_and(|passed| passed < proof.0)
+        let (Some(proof), Some(passed)) = (self.facts.proof, passed) else {
+            return;
         };
-        if self.facts.proof.is_some_and(refuted) {
-            self.doubt(now);
+        if proof.received <= sent && passed < proof.sent {
+            self.distrust_before(now);
         }
     }
 
-    /// What was sent before `from` proves nothing any more.
-    pub(super) fn doubt(&mut self, from: Timestamp) {
+    /// Lets no heartbeat sent before `from` prove anything any more.
+    fn distrust_before(&mut self, from: Timestamp) {
         self.counts_from = self.counts_from.max(from);
-        self.facts.proof = self
-            .facts
-            .proof
-            .filter(|(sent, _)| *sent >= self.counts_from);
+        if let Some(proof) = self.facts.proof
+            && proof.sent < self.counts_from
+        {
+            self.facts.proof = None;
+        }
     }
 }
 
@@ -195,7 +236,7 @@ mod tests {
     use crate::replication::testing::{Scene as Pair, at, id, millis, offset};
     use crate::replication::{Assessment, Evidence, PairFacts, assess};
 
-    fn life(name: &str) -> RunId {
+    fn process(name: &str) -> RunId {
         RunId::parse(name).expect("a name")
     }
 
@@ -211,25 +252,24 @@ mod tests {
 
     impl Scene {
         fn new() -> Self {
-            let (watch, replica, replid) = (HeartbeatWatch::default(), life("r"), id('a'));
             let mut scene = Self {
-                watch,
-                replica,
-                replid,
+                watch: HeartbeatWatch::default(),
+                replica: process("r"),
+                replid: id('a'),
                 applied: 100,
                 link_up: true,
                 unsettled: false,
             };
             scene.watch.full_syncs(Some(1), at(90));
-            scene.watch.master_answered(Some(&life("m")), 1, at(90));
+            scene.watch.master_answered(Some(&process("m")), 1, at(90));
             scene.poll(100);
-            scene.beat(200, 250);
+            scene.heartbeat(200, 250);
             assert_eq!(scene.proves(), Some(at(200)));
             scene
         }
 
         fn poll(&mut self, received: i64) {
-            let look = ReplicaPoll {
+            let poll = ReplicaPoll {
                 run_id: Some(&self.replica),
                 replid: Some(&self.replid),
                 applied: Some(offset(self.applied)),
@@ -237,15 +277,15 @@ mod tests {
                 unsettled: self.unsettled,
                 received: at(received),
             };
-            self.watch.replica_answered(&look);
+            self.watch.replica_answered(&poll);
         }
 
-        fn beat(&mut self, sent: i64, received: i64) {
+        fn heartbeat(&mut self, sent: i64, received: i64) {
             let replica = self.replica.clone();
             self.watch.arrived(&ReceivedHeartbeat {
                 sent: at(sent),
                 received: at(received),
-                master: life("m"),
+                master: process("m"),
                 replica,
             });
         }
@@ -258,8 +298,8 @@ mod tests {
     #[test]
     fn the_newest_heartbeat_counts_and_an_older_one_changes_nothing() {
         let mut scene = Scene::new();
-        scene.beat(300, 340);
-        scene.beat(280, 350);
+        scene.heartbeat(300, 340);
+        scene.heartbeat(280, 350);
         assert_eq!(
             (scene.proves(), scene.watch.facts().arrived),
             (Some(at(300)), 3)
@@ -269,16 +309,16 @@ mod tests {
         assert_eq!(
             scene.proves(),
             Some(at(300)),
-            "going on is no reason to doubt"
+            "a position that rises is no reason to doubt"
         );
     }
 
     type Change = fn(&mut Scene);
 
     #[test]
-    fn whatever_may_have_set_the_replica_back_ends_the_proof() {
+    fn every_sign_that_the_replica_may_have_gone_back_ends_the_proof() {
         let cases: [(&str, Change); 10] = [
-            ("another process", |s| s.replica = life("r2")),
+            ("another process", |s| s.replica = process("r2")),
             ("another history", |s| s.replid = id('b')),
             ("it shows less than before", |s| s.applied = 99),
             ("a full sync", |s| s.unsettled = true),
@@ -293,13 +333,13 @@ mod tests {
                 s.link_up = true;
             }),
             ("the master restarted", |s| {
-                s.watch.master_answered(Some(&life("m2")), 1, at(260));
+                s.watch.master_answered(Some(&process("m2")), 1, at(260));
             }),
-            ("the master says no run_id", |s| {
+            ("the master shows no run_id", |s| {
                 s.watch.master_answered(None, 1, at(260));
             }),
-            ("the master's history is another one", |s| {
-                s.watch.master_answered(Some(&life("m")), 2, at(260));
+            ("the master has another history", |s| {
+                s.watch.master_answered(Some(&process("m")), 2, at(260));
             }),
             ("the direct master gave a full sync", |s| {
                 s.watch.full_syncs(Some(2), at(260));
@@ -313,7 +353,7 @@ mod tests {
             change(&mut scene);
             scene.poll(300);
             assert_eq!(scene.proves(), None, "{what}");
-            scene.beat(240, 310);
+            scene.heartbeat(240, 310);
             assert_eq!(
                 scene.proves(),
                 None,
@@ -332,38 +372,38 @@ mod tests {
     }
 
     #[test]
-    fn a_heartbeat_out_of_another_process_proves_nothing_and_ends_what_was_proven() {
+    fn a_heartbeat_out_of_another_process_proves_nothing_and_ends_the_proof() {
         let mut scene = Scene::new();
-        scene.replica = life("r2");
-        scene.beat(300, 340);
+        scene.replica = process("r2");
+        scene.heartbeat(300, 340);
         assert_eq!(scene.proves(), None);
         scene.poll(400);
-        scene.beat(500, 540);
+        scene.heartbeat(500, 540);
         assert_eq!(
             scene.proves(),
             Some(at(500)),
-            "the polls know that process, too"
+            "the polls have shown that process, too"
         );
     }
 
     #[test]
     fn a_server_that_is_its_own_master_proves_nothing() {
         let mut scene = Scene::new();
-        scene.replica = life("m");
+        scene.replica = process("m");
         scene.poll(300);
-        scene.beat(400, 401);
+        scene.heartbeat(400, 401);
         assert_eq!(scene.proves(), None);
     }
 
     #[test]
-    fn a_replica_that_hears_a_number_twice_proves_nothing_until_it_restarts() {
+    fn a_replica_that_delivers_a_number_twice_proves_nothing_until_it_restarts() {
         let mut scene = Scene::new();
-        scene.watch.repeated(life("r"));
-        scene.beat(300, 340);
+        scene.watch.repeated(process("r"));
+        scene.heartbeat(300, 340);
         assert_eq!(scene.proves(), None);
-        scene.replica = life("r2");
+        scene.replica = process("r2");
         scene.poll(400);
-        scene.beat(500, 540);
+        scene.heartbeat(500, 540);
         assert_eq!(scene.proves(), Some(at(500)));
     }
 
@@ -384,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_narrows_the_upper_bound_and_the_estimate_yields() {
+    fn a_proof_lowers_the_upper_bound_and_the_estimate_follows() {
         let mut behind = Pair::new();
         behind
             .round(0, 100, 100)
@@ -406,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_bounds_a_lag_of_which_polls_know_no_upper_bound() {
+    fn a_proof_bounds_a_lag_that_polls_leave_without_an_upper_bound() {
         let mut started = Pair::new();
         started.round(0, 500, 100).round(1000, 600, 150);
         assert_eq!(started.assess(1100).lag.upper, None);
@@ -414,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_makes_no_number_where_there_is_none() {
+    fn a_proof_bounds_nothing_where_polls_show_no_lag() {
         let mut silent = Pair::new();
         silent
             .round(0, 100, 100)
@@ -431,7 +471,7 @@ mod tests {
         assert_eq!(
             assessed(&ended, 1050, 1100).lag,
             polls,
-            "a history that is over"
+            "a history that has ended"
         );
         assert_eq!(
             assessed(&Pair::new(), 0, 100).lag.upper,
@@ -463,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_is_that_of_a_heartbeat_that_came_lately() {
+    fn the_delay_is_that_of_a_recent_heartbeat() {
         let scene = Scene::new();
         let delay = |interval, now| scene.watch.facts().delay(millis(interval), at(now));
         assert_eq!(delay(100, 3250), Some(millis(50)));

@@ -33,21 +33,21 @@ impl LagInterval {
         upper: None,
     };
 
-    /// The interval with `0 <= lower <= estimate <= upper` made true: the bounds are certain, so
-    /// the estimate yields.
+    /// The interval with `0 <= lower <= estimate <= upper`. The bounds are certain, so it is the
+    /// estimate that is moved between them.
     #[must_use]
-    pub fn ordered(self) -> Self {
-        let upper = self.upper.map(Span::or_zero);
-        let cap = |span: Span| upper.map_or(span.or_zero(), |u| span.or_zero().min(u));
-        let lower = self.lower.map(cap);
-        let estimate = self
-            .estimate
-            .map(|e| cap(e).max(lower.unwrap_or(Span::ZERO)));
-        Self {
-            lower,
-            estimate,
-            upper,
+    pub fn ordered(mut self) -> Self {
+        for value in [&mut self.lower, &mut self.estimate, &mut self.upper] {
+            *value = value.map(Span::or_zero);
         }
+        if let Some(upper) = self.upper {
+            self.lower = self.lower.map(|lower| lower.min(upper));
+            self.estimate = self.estimate.map(|estimate| estimate.min(upper));
+        }
+        if let Some(lower) = self.lower {
+            self.estimate = self.estimate.map(|estimate| estimate.max(lower));
+        }
+        self
     }
 }
 

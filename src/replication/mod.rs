@@ -1,6 +1,7 @@
-//! Replication: offsets become time, time becomes lag, and evidence becomes a state.
+//! Replication: turns polled offsets into lag in seconds and bytes, and what is known of a pair into
+//! its state.
 //!
-//! Pure: no clock, no IO. docs/lag.md explains the method for a reader who runs Redis.
+//! Pure: no clock, no IO. docs/lag.md explains the method for people who run Redis.
 
 mod ack;
 mod assess;

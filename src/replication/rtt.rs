@@ -1,9 +1,8 @@
-//! The smallest round trip of the last minutes: what the network and an idle server take at the
-//! least.
+//! The smallest round trip of the last minutes: the least that the network and an idle server take.
 
 use crate::model::{Span, Timestamp};
 
-/// Sliding minimum of round trips, in two buckets: covers between one and two bucket lengths, in
+/// Sliding minimum of round trips in two buckets. It covers between one and two bucket lengths, in
 /// constant memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MinRtt {
@@ -13,17 +12,18 @@ pub struct MinRtt {
 }
 
 impl MinRtt {
-    /// A bucket's length. A route that became longer is believed after at most twice as long.
+    /// A bucket's length. A route that became slower shows after at most two buckets.
     const BUCKET: Span = Span::from_secs(150);
 
-    /// Takes in a round trip that ended at `received`.
+    /// Records a round trip that ended at `received`.
     pub fn observe(&mut self, rtt: Span, received: Timestamp) {
         let began = *self.bucket_began.get_or_insert(received);
         if received - began >= Self::BUCKET {
             self.previous = self.current.take();
             self.bucket_began = Some(received);
         }
-        self.current = Some(self.current.map_or(rtt, |smallest| smallest.min(rtt)));
+        let smallest = self.current.unwrap_or(rtt);
+        self.current = Some(smallest.min(rtt));
     }
 
     /// The smallest round trip; `None` before the first.

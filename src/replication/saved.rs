@@ -1,4 +1,4 @@
-//! What a restart of this program must not forget: plain state, which somebody else writes to a
+//! What must survive a restart of this program, as plain state; the room `store` writes it to the
 //! disk.
 
 use std::collections::HashMap;
@@ -8,10 +8,10 @@ use super::epochs::MasterHistory;
 use super::pair::PairRecord;
 use crate::model::{PairKey, PairName, ServerAddr};
 
-/// What is kept of one server.
+/// What is saved of one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerRecord {
-    /// The port that it listens on by its own account.
+    /// The port on which it reports that it listens.
     pub own_port: Option<u16>,
     /// Full resyncs that it served.
     pub full_syncs: RestartProofCounter,
@@ -21,8 +21,7 @@ pub struct ServerRecord {
     pub partial_syncs_denied: RestartProofCounter,
 }
 
-/// Everything that is worth keeping, as it is now. Histories are borrowed: most of each was written
-/// before.
+/// Everything that is saved, as it is now. Histories are borrowed: most of each was saved before.
 #[derive(Debug, Default)]
 pub struct ToSave<'a> {
     /// Each master's history.
@@ -33,7 +32,7 @@ pub struct ToSave<'a> {
     pub servers: Vec<(ServerAddr, ServerRecord)>,
 }
 
-/// Everything that was kept, as it was read.
+/// Everything that was saved, as it was read.
 #[derive(Debug, Default)]
 pub struct SavedState {
     /// Each master's history.
@@ -45,12 +44,12 @@ pub struct SavedState {
 }
 
 impl SavedState {
-    /// Whether a history of this server's was kept: it was at the top of a tree.
+    /// Whether a history of this server was saved: it was at the top of a tree.
     pub fn was_top(&self, server: &ServerAddr) -> bool {
         self.histories.contains_key(server)
     }
 
-    /// Whether it was a replica of the entry of that name.
+    /// Whether the server was a replica of the entry of that name.
     pub fn was_replica(&self, name: &PairName, server: &ServerAddr) -> bool {
         let key = PairKey::new(name.clone(), server.clone());
         self.pairs.contains_key(&key)

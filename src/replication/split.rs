@@ -1,4 +1,4 @@
-//! Two masters of one history.
+//! The unshared history of two servers that both are masters of one history.
 
 use crate::model::Bytes;
 
@@ -7,7 +7,7 @@ use crate::model::Bytes;
 pub struct Split {
     /// Bytes that only the pair's master has.
     pub master: Bytes,
-    /// Bytes that only its replica has, which is a master, too.
+    /// Bytes that only its replica has, which is a master as well.
     pub replica: Bytes,
     /// Whether the master is the one that was promoted: the other one writes the older history.
     pub master_was_promoted: bool,

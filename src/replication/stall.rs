@@ -1,15 +1,15 @@
-//! Whether a link that claims to be up brings nothing although the master writes.
+//! Stalls: a link that claims to be up and brings nothing although the master writes.
 //!
 //! Redis itself reports `master_link_status:up` for up to `repl-timeout` (60 s) after a silent
-//! partition. Where the polls saw when the master went beyond the replica, they alone decide
-//! ([`Located::stalled_since`]). A program that starts in the middle of a stall did not see that;
-//! then what the servers themselves have counted decides.
+//! partition. Where polls have shown when the master went beyond the replica, they alone decide
+//! ([`Located::stalled_since`]). An exporter that starts during a stall has not seen that; then the
+//! servers' own counters decide.
 
 use super::pair::{LinkIdle, Located, PairFacts};
 use crate::model::{Span, Timestamp};
 
-/// What a replica lacks for longer than this is not on its way: no link between datacenters takes
-/// a second.
+/// Data that a replica has lacked for longer than this is not on its way: no link between
+/// datacenters takes a second.
 const NOT_ON_ITS_WAY: Span = Span::from_secs(1);
 
 /// `repl-ping-replica-period` unless it was configured: an idle master writes a PING this often.
@@ -30,12 +30,12 @@ pub struct Stall {
     /// The link has been stalled since this instant, at the latest.
     pub since: Timestamp,
     /// Nothing has arrived since this instant, at the latest, by the replica's own count; `None`
-    /// where the polls saw the stall begin.
+    /// where polls showed the stall begin.
     pub idle_since: Option<Timestamp>,
 }
 
 impl PairFacts {
-    /// The stall of the link at `now`. Means something only while the link claims to be up and the
+    /// The stall of the link at `now`. Meaningful only while the link claims to be up and the
     /// replica's position is in the master's current history.
     pub fn stall(&self, now: Timestamp) -> Option<Stall> {
         let located = self.located.as_ref()?;
@@ -48,36 +48,40 @@ impl PairFacts {
         self.unseen_stall(located, now)
     }
 
-    /// A stall that began before the first poll, so that nobody saw the master pass the position.
+    /// A stall that began before the first poll, so that no poll showed the master pass the
+    /// position.
     fn unseen_stall(&self, located: &Located, now: Timestamp) -> Option<Stall> {
         let lacking_since = located.bracket.hi?;
         if located.bracket.lo.is_some() || !located.stands_still() || located.is_late(self.interval)
         {
             return None;
         }
-        let idle = self
-            .link
-            .idle
-            .filter(|idle| located.received() - idle.since > IDLE_FOR);
-        let by_counters =
-            idle.and_then(|idle| self.stalled_by_counters(located, lacking_since, idle));
-        let by_polls = located.is_long_enough(now - lacking_since, self.interval);
-        if by_counters.is_none() && !by_polls {
+        let mut since = lacking_since;
+        let mut idle_since = lacking_since;
+        let mut is_proved = located.is_long_enough(now - lacking_since, self.interval);
+        if let Some(idle) = self.link.idle
+            && located.received() - idle.since > IDLE_FOR
+        {
+            idle_since = idle_since.min(idle.since);
+            if let Some(stalled) = self.stalled_by_counters(located, lacking_since, idle) {
+                since = since.min(stalled);
+                is_proved = true;
+            }
+        }
+        if !is_proved {
             return None;
         }
-        let earlier = |since: Timestamp| since.min(lacking_since);
         Some(Stall {
-            since: by_counters.map_or(lacking_since, earlier),
-            idle_since: Some(idle.map_or(lacking_since, |idle| earlier(idle.since))),
+            since,
+            idle_since: Some(idle_since),
         })
     }
 
-    /// Since when the link has been stalled at the latest, if what the servers have counted proves
-    /// it.
+    /// Since when the link has been stalled at the latest, if the servers' counters prove it.
     ///
-    /// That nothing arrives proves nothing alone, for an idle master sends nothing; nor does an old
-    /// ACK, for the way back may be stalled alone. So the replica has to lack something for longer
-    /// than a link takes.
+    /// That nothing arrives is no proof by itself, because an idle master sends nothing; nor is an
+    /// old ACK, because only the way back may be stalled. So the replica has to lack something for
+    /// longer than a link takes.
     fn stalled_by_counters(
         &self,
         located: &Located,
@@ -87,30 +91,38 @@ impl PairFacts {
         if located.sent() - lacking_since < NOT_ON_ITS_WAY {
             return None;
         }
-        // Neither direction has brought anything since.
-        let by_acks = self.no_ack_since().map(|since| since.max(idle.since));
-        // An idle master may have had nothing to send before its next PING.
-        let lacks_ping = located.received() - idle.since > NO_PING_FOR;
-        let by_ping = lacks_ping.then_some(idle.since + PING_PERIOD);
-        match (by_acks, by_ping) {
-            (Some(by_acks), Some(by_ping)) => Some(by_acks.min(by_ping)),
-            (by_acks, by_ping) => by_acks.or(by_ping),
+        let mut by_acks = None;
+        if let Some(no_ack_since) = self.no_ack_since() {
+            // Neither direction has brought anything since.
+            by_acks = Some(no_ack_since.max(idle.since));
         }
+        let mut by_ping = None;
+        if located.received() - idle.since > NO_PING_FOR {
+            // Before its next PING an idle master may have had nothing to send.
+            by_ping = Some(idle.since + PING_PERIOD);
+        }
+        [by_acks, by_ping].into_iter().flatten().min()
     }
 
-    /// Since when the master has had no ACK of the replica, where that is longer than it should be.
+    /// Since when the master has received no ACK of the replica, where that is longer than usual.
     fn no_ack_since(&self) -> Option<Timestamp> {
         self.ack.last?;
         let since = self.ack.arrival?.before;
         let asked = self.ack.asked_at?;
-        (asked - since > NO_ACK_FOR).then_some(since)
+        if asked - since <= NO_ACK_FOR {
+            return None;
+        }
+        Some(since)
     }
 
     /// Whether nothing bounds the lag from above: the replica has not shown yet what the master had
     /// when it was first asked.
     pub fn is_unbounded(&self) -> bool {
-        let by_polls = self.located.as_ref().and_then(|located| located.bracket.lo);
-        by_polls.is_none() && self.heartbeats.proven_up_to().is_none()
+        let is_bounded_by_polls = match &self.located {
+            Some(located) => located.bracket.lo.is_some(),
+            None => false,
+        };
+        !is_bounded_by_polls && self.heartbeats.proven_up_to().is_none()
     }
 }
 
@@ -131,7 +143,7 @@ mod tests {
         let start = second * 1000;
         scene
             .master(start, 'a', master)
-            .says(start + 20, 'a', says, false)
+            .reports(start + 20, 'a', says, false)
             .master(start + 40, 'a', master);
     }
 
@@ -164,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_round_in_a_stall_is_no_reason_to_say_that_data_flows() {
+    fn after_the_first_round_in_a_stall_the_state_is_unknown() {
         let seen = started_in_a_stall(42, 43, 0);
         assert_eq!(seen.state, PairState::Unknown);
         assert!(matches!(seen.reason, StateReason::NotYetReached { .. }));
     }
 
     #[test]
-    fn the_servers_own_counts_date_a_stall_at_the_second_round() {
+    fn the_servers_own_counters_date_a_stall_at_the_second_round() {
         let both_ways = started_in_a_stall(42, 43, 1);
         assert_eq!(both_ways.state, PairState::Stalled);
         at_least(idle_for(&both_ways), 42);
@@ -184,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_silence_is_a_stall_once_the_polls_saw_it_themselves() {
+    fn a_short_silence_is_a_stall_once_polls_have_shown_it_for_long_enough() {
         assert_eq!(started_in_a_stall(5, 0, 2).state, PairState::Unknown);
         let seen = started_in_a_stall(5, 0, 4);
         assert_eq!(seen.state, PairState::Stalled);
@@ -212,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_link_is_healthy_however_long_it_is_quiet() {
+    fn an_idle_link_is_healthy_however_long_nothing_arrives() {
         // `repl-ping-replica-period 60`: the first write after 57 s is just on its way.
         let idle = [
             (100, 100, 55),
@@ -227,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn acks_that_stay_away_alone_are_no_stall() {
+    fn missing_acks_alone_are_no_stall() {
         let busy = [(500, 400, 0), (1500, 1400, 0), (2500, 2400, 0)];
         let states = never_stalled(60, &busy);
         assert_eq!(states[1..], [PairState::Streaming; 2]);
     }
 
     #[test]
-    fn a_replica_that_drains_is_neither_stalled_nor_well() {
+    fn a_replica_that_drains_is_neither_stalled_nor_streaming() {
         let far_behind: Vec<_> = (0..20).map(|n| (100_000 + n, 100 + 10 * n, 0)).collect();
         assert_eq!(never_stalled(0, &far_behind), [PairState::Unknown; 20]);
     }
@@ -250,7 +262,7 @@ mod tests {
         let lost = crate::replication::testing::down(100, 0);
         scene
             .master(2000, 'a', 520)
-            .says(2020, 'a', lost, false)
+            .reports(2020, 'a', lost, false)
             .master(2040, 'a', 520);
         let after = scene.assess(2050);
         assert_eq!(after.state, PairState::LinkDown);

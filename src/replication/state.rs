@@ -1,4 +1,4 @@
-//! The state of a pair's link: one word that a person can act on, and one sentence that says why.
+//! The states of a pair: one word that an operator can act on, and a sentence with the reason.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ closed_set! {
     /// A pair's state. Exactly one holds at any time: the first that fits, in the order of
     /// declaration.
     ///
-    /// A word of a later version is read as `unknown`: the reason beside it still says what it
-    /// means, and a `check` that is older than its exporter keeps working.
+    /// A label of a later version is read as `unknown`, so that a `check` that is older than its
+    /// exporter keeps working; the reason still explains the state.
     pub enum PairState {
-        /// A server is of a kind whose offsets are no bytes.
+        /// A server is of a kind whose offsets are not bytes.
         Unsupported => "unsupported",
         /// The master does not answer.
         MasterUnreachable => "master_unreachable",
@@ -33,7 +33,7 @@ closed_set! {
         LinkDown => "link_down",
         /// The link claims to be up, and nothing arrives although the master writes.
         Stalled => "stalled",
-        /// The link is up and data flows, or there is none to flow.
+        /// The link is up, and data flows as far as there is any.
         Streaming => "streaming",
         /// Not known (yet).
         Unknown => "unknown",
@@ -44,7 +44,7 @@ serde_as_label!(PairState, else Unknown);
 /// Why a pair is in its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateReason {
-    /// The server is of a kind whose offsets are no bytes.
+    /// The server is of a kind whose offsets are not bytes.
     UnsupportedServer {
         /// Which server.
         who: Role,
@@ -60,17 +60,17 @@ pub enum StateReason {
         /// For how long.
         for_: Option<Span>,
     },
-    /// This exporter has no access to the server: a fault of its own, or the server refuses it.
-    /// Whether the server is well, nobody knows.
+    /// This exporter has no access to the server, because of its own fault or because the server
+    /// refuses it. It is not known whether the server is healthy.
     NoAccess {
         /// Which server.
         who: Role,
         /// What is wrong.
         fault: PollFailure,
     },
-    /// Both servers say that they are masters.
+    /// Both servers report that they are masters.
     TwoMasters {
-        /// What each of them has alone, where that is known.
+        /// What each of them has that the other has not, where that is known.
         split: Option<Split>,
     },
     /// The replica applied bytes that the promoted master does not have.
@@ -78,9 +78,9 @@ pub enum StateReason {
         /// How many.
         bytes: Bytes,
     },
-    /// The replica says that it is a master and the configured master says that it is a replica.
+    /// The replica reports that it is a master, and the configured master that it is a replica.
     RolesSwapped,
-    /// The configured master says that it is a replica.
+    /// The configured master reports that it is a replica.
     MasterIsReplica,
     /// The link is up and the position is in no history of the configured master.
     ForeignHistory,
@@ -101,8 +101,8 @@ pub enum StateReason {
         /// For how long.
         for_: Span,
     },
-    /// Nothing arrives although the master writes, and that began before the first poll: the
-    /// servers themselves have counted for how long.
+    /// Nothing arrives although the master writes, and that began before the first poll: the servers'
+    /// own counters show for how long.
     AlreadyStalled {
         /// Nothing has arrived for at least this long.
         idle_for: Span,
@@ -121,15 +121,15 @@ pub enum StateReason {
     MasterHistoryUnknown,
     /// The link is up, and the replica still has a history that its master has ended.
     EndedHistory,
-    /// The link is up, and the replica has not yet shown what the master had when it was first
-    /// asked, so nothing bounds its lag.
+    /// The link is up, and the replica has not yet reached what the master had when it was first
+    /// polled, so nothing bounds its lag.
     NotYetReached {
         /// How long ago that was.
         for_: Span,
     },
     /// The replica shows an offset beyond its master's.
     Ahead,
-    /// The server's answer lacks fields without which nothing can be said.
+    /// The server's answer lacks fields without which its state is not known.
     IncompleteAnswer {
         /// Which server.
         who: Role,
@@ -166,7 +166,10 @@ impl fmt::Display for StateReason {
                     Some(error) => f.write_str(&error.sentence(&whom))?,
                     None => write!(f, "{whom} does not answer")?,
                 }
-                for_.map_or(Ok(()), |span| write!(f, " (for {span})"))
+                match for_ {
+                    Some(span) => write!(f, " (for {span})"),
+                    None => Ok(()),
+                }
             }
             Self::NoAccess { who, fault } => f.write_str(&fault.sentence(&format!("the {}", who.label()))),
             Self::TwoMasters { split: Some(Split { master, replica, .. }) } => {
@@ -224,7 +227,7 @@ impl fmt::Display for StateReason {
     }
 }
 
-/// How far a full sync is.
+/// The progress of a full sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncProgress {
     /// Bytes of the transfer that were read; `None` while it is prepared or loaded.
@@ -233,7 +236,7 @@ pub struct SyncProgress {
     pub total: Option<Bytes>,
     /// Bytes read per second, recently.
     pub rate: Option<Bytes>,
-    /// For how long nothing has been read, where that is more than a few seconds.
+    /// For how long nothing has been read, if it is more than a few seconds.
     pub still_for: Option<Span>,
 }
 
@@ -254,24 +257,31 @@ impl fmt::Display for SyncProgress {
             return Ok(());
         };
         write!(f, ", {rate}/s")?;
-        let missing = self
-            .total
-            .and_then(|total| total.get().checked_sub(read.get()));
-        match missing.and_then(|missing| left(missing, rate)) {
-            Some(left) => write!(f, ", ~{left} left"),
+        match self.seconds_left() {
+            Some(seconds) => write!(f, ", ~{} left", duration_text(seconds)),
             None => Ok(()),
         }
     }
 }
 
-/// How long `bytes` take at `rate` bytes a second, for people: whole seconds, or minutes.
-fn left(bytes: u64, rate: Bytes) -> Option<String> {
-    let seconds = bytes.div_ceil(rate.get().max(1));
-    match (rate.get(), seconds) {
-        (0, _) => None,
-        (_, ..120) => Some(format!("{seconds} s")),
-        (_, ..7200) => Some(format!("{} min", seconds / 60)),
-        (_, _) => Some(format!("{} h", seconds / 3600)),
+impl SyncProgress {
+    /// How long the rest takes at the present rate.
+    fn seconds_left(&self) -> Option<u64> {
+        let missing = self.total?.get().checked_sub(self.read?.get())?;
+        let rate = self.rate?.get();
+        if rate == 0 {
+            return None;
+        }
+        Some(missing.div_ceil(rate))
+    }
+}
+
+/// A rough duration for people: in seconds, minutes or hours.
+fn duration_text(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
     }
 }
 

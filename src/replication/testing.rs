@@ -28,7 +28,7 @@ pub(crate) fn id(letter: char) -> ReplicationId {
     ReplicationId::parse(&letter.to_string().repeat(40)).expect("a hexadecimal letter")
 }
 
-/// A replica's words: link up, no sync, unless changed.
+/// What a replica reports of its link: up, without a sync, unless a test changes it.
 pub(crate) fn upstream(applied: u64) -> UpstreamInfo {
     UpstreamInfo {
         link: Field::Value(LinkStatus::Up),
@@ -38,7 +38,7 @@ pub(crate) fn upstream(applied: u64) -> UpstreamInfo {
     }
 }
 
-/// The same with the link down for so many seconds.
+/// The same with the link down for `secs` seconds.
 pub(crate) fn down(applied: u64, secs: i64) -> UpstreamInfo {
     UpstreamInfo {
         link: Field::Value(LinkStatus::Down),
@@ -53,7 +53,7 @@ pub(crate) struct Scene {
     pub(crate) replica: ServerFacts,
     pub(crate) history: MasterHistory,
     pub(crate) tracker: PairTracker,
-    /// What the master says of the replica.
+    /// What the master reports of the replica.
     pub(crate) ack: Option<Ack>,
     /// When the last ACK came: when the offset of `ack` was first shown.
     acked: Option<(Option<ReplicationOffset>, i64)>,
@@ -76,8 +76,7 @@ impl Scene {
         }
     }
 
-    /// What the master says of the replica at `sent`: an offset that it says again is an ACK that
-    /// did not come again.
+    /// What the master reports of the replica at `sent`: the same offset again is the same ACK.
     fn ack_at(&mut self, sent: i64) -> Option<Ack> {
         let ack = self.ack?;
         let (_, came) = *self.acked.insert(
@@ -103,8 +102,8 @@ impl Scene {
         info.backlog.active = Field::Value(true);
         info.backlog.size = Field::Value(Bytes::new(1000));
         if let Some((old, second)) = self.continues {
-            (info.replid2, info.second_offset) =
-                (Field::Value(id(old)), Field::Value(offset(second)));
+            info.replid2 = Field::Value(id(old));
+            info.second_offset = Field::Value(offset(second));
         }
         let (sent, received) = (at(sent), at(sent + TAKES));
         let seen = observation(info);
@@ -119,8 +118,8 @@ impl Scene {
         self
     }
 
-    /// The replica answers with these words about its link, in the history `letter`.
-    pub(crate) fn says(
+    /// The replica answers with this about its link, in the history `letter`.
+    pub(crate) fn reports(
         &mut self,
         sent: i64,
         letter: char,
@@ -148,7 +147,7 @@ impl Scene {
 
     /// The replica answers that its link is up and that it applied and received `bytes`.
     pub(crate) fn replica(&mut self, sent: i64, letter: char, bytes: u64) -> &mut Self {
-        self.says(sent, letter, upstream(bytes), false)
+        self.reports(sent, letter, upstream(bytes), false)
     }
 
     pub(crate) fn replica_answers(&mut self, sent: i64, seen: &Observation) -> &mut Self {

@@ -1,4 +1,4 @@
-//! The open alerts of a pair, in short.
+//! The open alerts of a pair, in short form, for the list of pairs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,15 +61,18 @@ impl<'a> OpenAlerts<'a> {
         let name = key.name.as_str();
         let replica = key.replica.to_string();
         let mut about = Vec::new();
-        let own = self.pairs.get(&(name, replica.as_str()));
-        about.extend(own.into_iter().flatten().cloned());
-        let entry = self.entries.get(name);
-        about.extend(entry.into_iter().flatten().cloned());
+        if let Some(own) = self.pairs.get(&(name, replica.as_str())) {
+            about.extend_from_slice(own);
+        }
+        if let Some(entry) = self.entries.get(name) {
+            about.extend_from_slice(entry);
+        }
         // In a chain the lag is measured against the server at its top.
         let servers = BTreeSet::from([&pair.meta.top, &pair.meta.master, &key.replica]);
         for server in servers {
-            let of_server = self.servers.get(server.to_string().as_str());
-            about.extend(of_server.into_iter().flatten().cloned());
+            if let Some(of_server) = self.servers.get(server.to_string().as_str()) {
+                about.extend_from_slice(of_server);
+            }
         }
         about
     }
@@ -102,8 +105,11 @@ impl AlertBrief {
         self.alertname == rule.alert_name()
     }
 
-    /// Whether it is an alert of this rule, if there is one.
+    /// Whether it is an alert of this rule; false without a rule.
     pub(super) fn is_of_any(&self, rule: Option<Rule>) -> bool {
-        rule.is_some_and(|rule| self.is_of(rule))
+        match rule {
+            Some(rule) => self.is_of(rule),
+            None => false,
+        }
     }
 }

@@ -1,12 +1,15 @@
-//! Alerts in a report.
+//! Alerts in a report: each with its state, its value and why it is or is not notified.
+
+use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+use super::numbers::UnixClock;
 use super::servers::ExporterReport;
 use crate::alert::news::headline;
 use crate::alert::{
-    AlertKey, AlertSnapshot, AlertState, AlertStatus, Labels, ListedAlert, MutedBy, Quantity,
-    Transition,
+    AlertKey, AlertSnapshot, AlertState, AlertStatus, Decision, Labels, ListedAlert, MutedBy,
+    Quantity, Transition,
 };
 use crate::config::Severity;
 use crate::model::{Timestamp, closed_set, serde_as_label};
@@ -17,7 +20,7 @@ use crate::monitor::FleetSnapshot;
 pub struct AlertsReport {
     /// Firing first, then pending, then resolved; critical before warning; the oldest first.
     pub alerts: Vec<AlertReport>,
-    /// Who says so, and when.
+    /// The exporter that made the report, and when.
     pub exporter: ExporterReport,
 }
 
@@ -28,11 +31,11 @@ pub struct AlertReport {
     pub alertname: String,
     /// Its severity now, or the last one it had.
     pub severity: Severity,
-    /// One line: what happened, to whom and since when, and what would be lost now. Empty in
+    /// One line: what happened to which target and since when, and what would be lost now. Empty in
     /// reports of older exporters.
     #[serde(default)]
     pub summary: String,
-    /// Where it stands.
+    /// Its state.
     pub state: ListedState,
     /// Whether it fires although its value is clear: not yet for long enough.
     pub recovering: bool,
@@ -54,8 +57,7 @@ pub struct AlertReport {
     pub started_timestamp: f64,
     /// When it resolved.
     pub resolved_timestamp: Option<f64>,
-    /// Since when the fault lasts, which is older than the alert. Absent from reports of older
-    /// exporters.
+    /// When the fault began, which is before the alert did. Absent from reports of older exporters.
     #[serde(default)]
     pub fault_since_timestamp: Option<f64>,
     /// When the fault ended.
@@ -74,22 +76,23 @@ pub struct AlertReport {
     pub reason: Option<String>,
     /// The pair's master, `host:port`.
     pub master: Option<String>,
-    /// The silence that keeps it from being told.
+    /// The silence that mutes its notifications.
     pub silenced_by: Option<String>,
-    /// The maintenance window that keeps it from being told.
+    /// The maintenance window that mutes its notifications.
     pub maintenance: Option<String>,
-    /// The alert that explains it: receivers that are notified of that one are not notified of this one.
+    /// The alert that inhibits it: receivers that are notified of that one are not notified of this
+    /// one.
     pub caused_by: Option<InhibitorReport>,
-    /// Whether it had so many outages lately that its short ones are not notified until it is stable.
+    /// Whether it recently had so many outages that short ones are not notified until it is stable.
     pub flapping: bool,
-    /// While it flaps: how many outages of the series are over.
+    /// While it flaps: how many outages of the series have ended.
     #[serde(default)]
     pub outages: Option<u32>,
-    /// What made it what it is; `null` while it is pending.
+    /// Its last change; `null` while it is pending.
     pub decision: Option<DecisionReport>,
 }
 
-/// An alert that explains another one.
+/// An alert that inhibits another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InhibitorReport {
     /// Its name.
@@ -100,7 +103,7 @@ pub struct InhibitorReport {
     pub fingerprint: String,
 }
 
-/// The last change of an alert, and the value that it rests on.
+/// The last change of an alert, and the value that caused it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecisionReport {
     /// `fired`, `escalated`, `deescalated`, `settled` or `resolved`; of an older version `flapping`.
@@ -122,7 +125,7 @@ closed_set! {
         Firing => "firing",
         /// A condition holds, but not yet for long enough.
         Pending => "pending",
-        /// It is over.
+        /// It has ended.
         Resolved => "resolved",
     }
 }
@@ -144,17 +147,11 @@ serde_as_label!(ValueUnit);
 impl AlertsReport {
     /// The alerts at `now`.
     pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {
-        let mut alerts: Vec<_> = fleet
-            .alerts
-            .iter()
-            .map(|listed| AlertReport::new(fleet, listed, now))
-            .collect();
-        alerts.sort_by(|a, b| {
-            (a.state, b.severity)
-                .cmp(&(b.state, a.severity))
-                .then_with(|| a.started_timestamp.total_cmp(&b.started_timestamp))
-                .then_with(|| a.fingerprint.cmp(&b.fingerprint))
-        });
+        let mut alerts = Vec::with_capacity(fleet.alerts.len());
+        for listed in &*fleet.alerts {
+            alerts.push(AlertReport::new(fleet, listed, now));
+        }
+        alerts.sort_by(AlertReport::compare_attention);
         Self {
             alerts,
             exporter: ExporterReport::new(fleet, now),
@@ -163,6 +160,15 @@ impl AlertsReport {
 }
 
 impl AlertReport {
+    /// Orders the alert first that most deserves attention.
+    fn compare_attention(&self, other: &Self) -> Ordering {
+        let by_state = self.state.cmp(&other.state);
+        by_state
+            .then_with(|| other.severity.cmp(&self.severity))
+            .then_with(|| self.started_timestamp.total_cmp(&other.started_timestamp))
+            .then_with(|| self.fingerprint.cmp(&other.fingerprint))
+    }
+
     fn new(fleet: &FleetSnapshot, listed: &ListedAlert, now: Timestamp) -> Self {
         let caused_by = listed.inhibited_by.as_ref().map(InhibitorReport::new);
         Self {
@@ -191,12 +197,11 @@ impl AlertReport {
         state: AlertState,
         now: Timestamp,
     ) -> Self {
-        let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
+        let clock = UnixClock::new(fleet.anchor);
         let (state, recovering) = listed_state(state);
         let context = &alert.context;
-        let over = alert.resolved.map(|(at, _)| at);
-        let ended = context.fault_since.and(context.fault_until.or(over));
-        let number = |quantity: Option<Quantity>| quantity.map(Quantity::as_f64);
+        let decision = alert.decision;
+        let (silenced_by, maintenance) = muted_by(alert);
         Self {
             alertname: alert.identity.rule.alert_name().to_owned(),
             severity: alert.severity,
@@ -210,34 +215,58 @@ impl AlertReport {
             unit: ValueUnit::new(alert.threshold),
             threshold: alert.threshold.as_f64(),
             peak: number(alert.peak),
-            started_timestamp: wall(alert.started_at),
-            resolved_timestamp: alert.resolved.map(|(at, _)| wall(at)),
-            fault_since_timestamp: alert.context.fault_since.map(wall),
-            fault_until_timestamp: ended.map(wall),
-            last_data_timestamp: alert.context.last_data.map(wall),
+            started_timestamp: clock.unix(alert.started_at),
+            resolved_timestamp: clock.unix_if_known(resolved_at(alert)),
+            fault_since_timestamp: clock.unix_if_known(context.fault_since),
+            fault_until_timestamp: clock.unix_if_known(fault_until(alert)),
+            last_data_timestamp: clock.unix_if_known(context.last_data),
             resolve_reason: alert.resolved.map(|(_, reason)| reason.label().to_owned()),
-            last_sample_timestamp: alert.context.last_sample.map(wall),
+            last_sample_timestamp: clock.unix_if_known(context.last_sample),
             fingerprint: alert.fingerprint.to_string(),
-            reason: alert.context.reason.clone(),
-            master: alert.context.master.clone(),
-            silenced_by: match &alert.muted_by {
-                Some(MutedBy::Silence(id)) => Some(id.to_string()),
-                _ => None,
-            },
-            maintenance: match &alert.muted_by {
-                Some(MutedBy::Maintenance(window)) => Some(window.to_string()),
-                _ => None,
-            },
+            reason: context.reason.clone(),
+            master: context.master.clone(),
+            silenced_by,
+            maintenance,
             caused_by: None,
             flapping: alert.series.is_some(),
             outages: alert.series.map(|series| series.outages),
-            decision: alert.decision.map(|decision| DecisionReport {
-                change: decision.change.label().to_owned(),
-                timestamp: wall(decision.at),
-                value: number(decision.value.estimate),
-                lower: number(decision.value.lower),
-                upper: number(decision.value.upper),
-            }),
+            decision: decision.map(|decision| DecisionReport::new(decision, clock)),
+        }
+    }
+}
+
+fn number(quantity: Option<Quantity>) -> Option<f64> {
+    quantity.map(Quantity::as_f64)
+}
+
+fn resolved_at(alert: &AlertSnapshot) -> Option<Timestamp> {
+    let (at, _) = alert.resolved?;
+    Some(at)
+}
+
+/// When a fault with a known beginning ended: with its alert, unless another instant is known.
+fn fault_until(alert: &AlertSnapshot) -> Option<Timestamp> {
+    alert.context.fault_since?;
+    alert.context.fault_until.or(resolved_at(alert))
+}
+
+/// The silence or the maintenance window that mutes the alert.
+fn muted_by(alert: &AlertSnapshot) -> (Option<String>, Option<String>) {
+    match &alert.muted_by {
+        Some(MutedBy::Silence(id)) => (Some(id.to_string()), None),
+        Some(MutedBy::Maintenance(window)) => (None, Some(window.to_string())),
+        None => (None, None),
+    }
+}
+
+impl DecisionReport {
+    fn new(decision: Decision, clock: UnixClock) -> Self {
+        Self {
+            change: decision.change.label().to_owned(),
+            timestamp: clock.unix(decision.at),
+            value: number(decision.value.estimate),
+            lower: number(decision.value.lower),
+            upper: number(decision.value.upper),
         }
     }
 }
@@ -262,21 +291,17 @@ impl ValueUnit {
     }
 }
 
-/// The configured labels, and over them the identity's: those are what the alert is.
+/// The configured labels and those of the identity, which take precedence.
 fn all_labels(alert: &AlertSnapshot) -> Labels {
     let mut labels = (*alert.context.extra_labels).clone();
-    labels.extend(
-        alert
-            .identity
-            .labels
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
+    for (name, value) in &*alert.identity.labels {
+        labels.insert(name.clone(), value.clone());
+    }
     labels
 }
 
-/// The listed state, and whether the alert is recovering. A recovering alert still fires: nobody
-/// was told otherwise.
+/// The listed state, and whether the alert is recovering. A recovering alert still fires: no receiver
+/// was notified otherwise.
 pub(super) const fn listed_state(state: AlertState) -> (ListedState, bool) {
     match state {
         AlertState::Pending => (ListedState::Pending, false),
@@ -313,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_firing_alert_says_what_where_since_when_and_why() {
+    fn a_firing_alert_is_reported_with_target_beginning_and_reason() {
         let (fleet, now) = fleet(Scene::MasterLost);
         let report = AlertsReport::new(&fleet, now);
         let alert = &report.alerts[0];

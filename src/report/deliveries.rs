@@ -1,8 +1,9 @@
-//! Deliveries in a report: what waits, what was taken, what was given up.
+//! Deliveries in a report: those that wait, that were accepted, and that were given up.
 
 use serde::{Deserialize, Serialize};
 
 use super::level::Level;
+use super::numbers::UnixClock;
 use super::servers::ExporterReport;
 use crate::alert::{AlertState, Labels, ListedAlert, Rule};
 use crate::config::Severity;
@@ -15,13 +16,13 @@ use crate::monitor::{FleetSnapshot, ReceiverSnapshot};
 pub struct DeliveriesReport {
     /// The receivers, in the configuration's order.
     pub receivers: Vec<ReceiverReport>,
-    /// What waits or is under way.
+    /// Notifications that wait or are being sent.
     pub waiting: Vec<WaitingReport>,
-    /// What was taken or given up lately, newest first.
+    /// Notifications that were recently accepted or given up, newest first.
     pub recent: Vec<DeliveryReport>,
-    /// What was given up and may be sent again, newest first.
+    /// Notifications that were given up and may be sent again, newest first.
     pub dead_letters: Vec<DeadLetterReport>,
-    /// Who says so, and when.
+    /// The exporter that made the report, and when.
     pub exporter: ExporterReport,
 }
 
@@ -30,23 +31,23 @@ pub struct DeliveriesReport {
 pub struct ReceiverReport {
     /// Its name.
     pub receiver: String,
-    /// Notifications that wait or are under way.
+    /// Notifications that wait or are being sent.
     pub waiting: usize,
-    /// When the oldest of them was decided.
+    /// When it was decided to send the oldest of them.
     pub oldest_timestamp: Option<f64>,
-    /// When it last took one.
+    /// When it last accepted one.
     pub last_success_timestamp: Option<f64>,
     /// Notifications given up since the start.
     pub given_up: u64,
-    /// Until when nothing is sent to it, because it said that it is gone; `null` while it is not.
+    /// Until when nothing is sent to it, because it answered that it is gone; `null` otherwise.
     pub circuit_open_until_timestamp: Option<f64>,
-    /// How ill it is: the level of its alert, `warning` while it fails and has no alert yet.
+    /// The level of its alert; `warning` while it fails and the alert does not fire yet.
     #[serde(default)]
     pub level: String,
-    /// Since when it fails; `null` while it does not.
+    /// Since when deliveries to it have failed; `null` while they do not.
     #[serde(default)]
     pub failing_since_timestamp: Option<f64>,
-    /// What is wrong, as a sentence, with what it answered last.
+    /// What is wrong, as a sentence, with its last answer.
     #[serde(default)]
     pub trouble: Option<String>,
 }
@@ -54,9 +55,9 @@ pub struct ReceiverReport {
 /// What a notification is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SubjectReport {
-    /// Its name, the same on every attempt.
+    /// Its ID, the same on every attempt.
     pub id: String,
-    /// To whom.
+    /// The receiver.
     pub receiver: String,
     /// The labels of its group.
     pub group: Labels,
@@ -66,34 +67,33 @@ pub struct SubjectReport {
     pub severity: Severity,
     /// Why it is sent.
     pub reason: String,
-    /// When it was decided.
+    /// When it was decided to send it.
     pub decided_timestamp: f64,
     /// How many times it was tried.
     pub attempts: u32,
 }
 
-/// A notification that waits or is under way.
+/// A notification that waits or is being sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WaitingReport {
     /// What it is about.
     #[serde(flatten)]
     pub subject: SubjectReport,
-    /// When it is tried next, at the earliest; `null` while it is under way.
+    /// The earliest instant of the next attempt; `null` during an attempt.
     pub next_attempt_timestamp: Option<f64>,
 }
 
-/// A notification of which nothing more is expected.
+/// A notification that was accepted or given up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryReport {
     /// What it is about.
     #[serde(flatten)]
     pub subject: SubjectReport,
-    /// When it came to its end.
+    /// When it was accepted or given up.
     pub ended_timestamp: f64,
-    /// Why it was given up, in the words of the metric's `reason`; `null` when the receiver took
-    /// it.
+    /// Why it was given up, as the metric's `reason`; `null` when the receiver accepted it.
     pub failure: Option<String>,
-    /// What the receiver answered then: `HTTP 404 Not Found`.
+    /// The receiver's answer: `HTTP 404 Not Found`.
     #[serde(default)]
     pub answer: Option<String>,
 }
@@ -101,135 +101,123 @@ pub struct DeliveryReport {
 /// A notification that was given up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetterReport {
-    /// What became of it.
+    /// How its delivery ended.
     #[serde(flatten)]
     pub delivery: DeliveryReport,
-    /// Whether what it says is over: it is not sent again then.
+    /// Whether its alerts have resolved since: then it is not sent again.
     pub over: bool,
 }
 
 /// A dead letter that is sent again: the answer of `/api/v1/deliveries/{id}/replay`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayReport {
-    /// Its name.
+    /// Its ID.
     pub id: String,
-    /// To whom.
+    /// The receiver.
     pub receiver: String,
 }
 
 impl DeliveriesReport {
     /// The deliveries at `now`.
     pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {
-        let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
+        let clock = UnixClock::new(fleet.anchor);
         let deliveries = &fleet.deliveries;
-        let dead = deliveries.dead_letters.iter();
-        Self {
-            receivers: fleet
-                .receivers
-                .iter()
-                .map(|receiver| ReceiverReport::new(receiver, &fleet.alerts, &wall))
-                .collect(),
-            waiting: deliveries
-                .waiting
-                .iter()
-                .map(|waiting| WaitingReport::new(waiting, &wall))
-                .collect(),
-            recent: deliveries
-                .recent
-                .iter()
-                .map(|past| DeliveryReport::new(past, &wall))
-                .collect(),
-            dead_letters: dead
-                .map(|letter| DeadLetterReport {
-                    delivery: DeliveryReport::new(&letter.delivery, &wall),
-                    over: letter.over,
-                })
-                .collect(),
+        let mut report = Self {
+            receivers: Vec::new(),
+            waiting: Vec::new(),
+            recent: Vec::new(),
+            dead_letters: Vec::new(),
             exporter: ExporterReport::new(fleet, now),
+        };
+        for receiver in &fleet.receivers {
+            let receiver = ReceiverReport::new(receiver, &fleet.alerts, clock);
+            report.receivers.push(receiver);
         }
+        for waiting in &deliveries.waiting {
+            report.waiting.push(WaitingReport::new(waiting, clock));
+        }
+        for past in &deliveries.recent {
+            report.recent.push(DeliveryReport::new(past, clock));
+        }
+        for letter in &deliveries.dead_letters {
+            report.dead_letters.push(DeadLetterReport {
+                delivery: DeliveryReport::new(&letter.delivery, clock),
+                over: letter.over,
+            });
+        }
+        report
     }
 }
 
 impl ReceiverReport {
-    fn new(
-        receiver: &ReceiverSnapshot,
-        alerts: &[ListedAlert],
-        wall: &impl Fn(Timestamp) -> f64,
-    ) -> Self {
+    fn new(receiver: &ReceiverSnapshot, alerts: &[ListedAlert], clock: UnixClock) -> Self {
+        let queue = &receiver.queue;
         Self {
             level: level_of(receiver, alerts).label().to_owned(),
-            failing_since_timestamp: receiver.failing_since.map(wall),
+            failing_since_timestamp: clock.unix_if_known(receiver.failing_since),
             trouble: receiver.trouble.as_deref().map(str::to_owned),
             receiver: receiver.name.to_string(),
-            waiting: receiver.queue.depth,
-            oldest_timestamp: receiver.queue.oldest.map(wall),
-            last_success_timestamp: receiver.last_success.map(wall),
-            given_up: receiver.queue.dead,
-            circuit_open_until_timestamp: receiver.queue.circuit_until.map(wall),
+            waiting: queue.depth,
+            oldest_timestamp: clock.unix_if_known(queue.oldest),
+            last_success_timestamp: clock.unix_if_known(receiver.last_success),
+            given_up: queue.dead,
+            circuit_open_until_timestamp: clock.unix_if_known(queue.circuit_until),
         }
     }
 }
 
 /// The level of the receiver's alert; a warning while it fails and the alert does not fire yet.
 fn level_of(receiver: &ReceiverSnapshot, alerts: &[ListedAlert]) -> Level {
-    let is_its_own = |listed: &&ListedAlert| {
-        listed.alert.identity.rule == Rule::ReceiverFailing
-            && listed.alert.label("receiver") == &*receiver.name
-            && matches!(listed.state, AlertState::Firing | AlertState::Recovering)
-    };
-    if let Some(firing) = alerts.iter().find(is_its_own) {
-        return Level::from(firing.alert.severity);
+    for listed in alerts {
+        if is_firing_for(listed, &receiver.name) {
+            return Level::from(listed.alert.severity);
+        }
     }
-    let rests = receiver.queue.circuit_until.is_some();
-    if rests || receiver.failing_since.is_some() {
+    let is_circuit_open = receiver.queue.circuit_until.is_some();
+    if is_circuit_open || receiver.failing_since.is_some() {
         Level::Warning
     } else {
         Level::Ok
     }
 }
 
+/// Whether it is the alert about this receiver, and fires.
+fn is_firing_for(listed: &ListedAlert, receiver: &str) -> bool {
+    listed.alert.identity.rule == Rule::ReceiverFailing
+        && listed.alert.label("receiver") == receiver
+        && matches!(listed.state, AlertState::Firing | AlertState::Recovering)
+}
+
 impl SubjectReport {
-    fn new(subject: &DeliverySubject, wall: &impl Fn(Timestamp) -> f64) -> Self {
-        let DeliverySubject {
-            id,
-            receiver,
-            group,
-            status,
-            severity,
-            reason,
-            decided_at,
-            attempts,
-        } = subject;
+    fn new(subject: &DeliverySubject, clock: UnixClock) -> Self {
         Self {
-            id: id.clone(),
-            receiver: receiver.to_string(),
-            group: Labels::clone(&group.0),
-            status: status.label().to_owned(),
-            severity: *severity,
-            reason: reason.label().to_owned(),
-            decided_timestamp: wall(*decided_at),
-            attempts: *attempts,
+            id: subject.id.clone(),
+            receiver: subject.receiver.to_string(),
+            group: Labels::clone(&subject.group.0),
+            status: subject.status.label().to_owned(),
+            severity: subject.severity,
+            reason: subject.reason.label().to_owned(),
+            decided_timestamp: clock.unix(subject.decided_at),
+            attempts: subject.attempts,
         }
     }
 }
 
 impl WaitingReport {
-    fn new(waiting: &WaitingDelivery, wall: &impl Fn(Timestamp) -> f64) -> Self {
-        let subject = SubjectReport::new(&waiting.subject, wall);
+    fn new(waiting: &WaitingDelivery, clock: UnixClock) -> Self {
         Self {
-            subject,
-            next_attempt_timestamp: waiting.next_attempt.map(wall),
+            subject: SubjectReport::new(&waiting.subject, clock),
+            next_attempt_timestamp: clock.unix_if_known(waiting.next_attempt),
         }
     }
 }
 
 impl DeliveryReport {
-    fn new(past: &PastDelivery, wall: &impl Fn(Timestamp) -> f64) -> Self {
-        let subject = SubjectReport::new(&past.subject, wall);
+    fn new(past: &PastDelivery, clock: UnixClock) -> Self {
         let failure = past.failure.map(|failure| failure.label().to_owned());
         Self {
-            subject,
-            ended_timestamp: wall(past.at),
+            subject: SubjectReport::new(&past.subject, clock),
+            ended_timestamp: clock.unix(past.at),
             failure,
             answer: past.answer.as_deref().map(str::to_owned),
         }
@@ -269,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_what_was_taken_and_what_was_refused_is_told_with_times() {
+    fn waiting_accepted_and_refused_notifications_are_reported_with_times() {
         let (mut fleet, now) = fleet(Scene::Streaming);
         let next_attempt = Some(now + Span::from_secs(5));
         let waiting = WaitingDelivery {

@@ -1,9 +1,9 @@
-//! Failovers in a report.
+//! Failovers in a report: from which server to which, and what was lost.
 
 use serde::{Deserialize, Serialize};
 
 use super::last_known::LastKnownReport;
-use crate::model::{Bytes, Span};
+use super::numbers::{bytes, seconds};
 use crate::monitor::{EntryFailovers, Failover, FleetSnapshot};
 
 /// The failovers of one entry of the configuration, or of one master of Sentinels.
@@ -11,20 +11,20 @@ use crate::monitor::{EntryFailovers, Failover, FleetSnapshot};
 pub struct FailoversReport {
     /// What its pairs are called.
     pub pair: String,
-    /// How many there were since the exporter watches it.
+    /// How many there have been since the exporter has watched the entry.
     pub total: u64,
     /// The last one; `null` where there was none.
     pub last: Option<FailoverReport>,
 }
 
-/// One failover, as far as it is known by now.
+/// One failover, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailoverReport {
     /// The master before, `host:port`.
     pub from: String,
     /// Its datacenter.
     pub from_dc: String,
-    /// The master since, `host:port`.
+    /// The master afterwards, `host:port`.
     pub to: String,
     /// Its datacenter.
     pub to_dc: String,
@@ -33,9 +33,9 @@ pub struct FailoverReport {
     /// Bytes of the old master's stream that the new one does not have; `null` until the old master
     /// has answered.
     pub lost_bytes: Option<u64>,
-    /// It is certainly at least this; `null` where nobody can say.
+    /// It is certainly at least this; `null` where that is not known.
     pub lost_at_least_bytes: Option<u64>,
-    /// All that is lost was written within so many seconds, where that is all that will ever be
+    /// All lost data was written within this many seconds, where nothing more precise will become
     /// known; `null` otherwise.
     pub lost_within_seconds: Option<f64>,
     /// The last certified statement about the new master while it was a replica.
@@ -47,15 +47,20 @@ pub struct FailoverReport {
 impl FailoversReport {
     /// The failovers of every entry, by name.
     pub(super) fn new(fleet: &FleetSnapshot) -> Vec<Self> {
-        let of_entry = |entry: &EntryFailovers| Self {
+        let mut reports = Vec::new();
+        for entry in &fleet.failovers {
+            reports.push(Self::from_entry(fleet, entry));
+        }
+        reports
+    }
+
+    fn from_entry(fleet: &FleetSnapshot, entry: &EntryFailovers) -> Self {
+        let last = entry.last.as_ref();
+        Self {
             pair: entry.pair.to_string(),
             total: entry.total,
-            last: entry
-                .last
-                .as_ref()
-                .map(|last| FailoverReport::new(fleet, last)),
-        };
-        fleet.failovers.iter().map(of_entry).collect()
+            last: last.map(|last| FailoverReport::new(fleet, last)),
+        }
     }
 }
 
@@ -67,12 +72,10 @@ impl FailoverReport {
             to: failover.promotion.to.to_string(),
             to_dc: failover.to_dc.to_string(),
             timestamp: fleet.anchor.wall(failover.at).as_secs_f64(),
-            lost_bytes: failover.loss.exactly().map(Bytes::get),
-            lost_at_least_bytes: failover.loss.at_least().map(Bytes::get),
-            lost_within_seconds: failover.loss.within().map(Span::as_secs_f64),
-            last_known: failover
-                .last_known
-                .map(|known| LastKnownReport::new(fleet, known)),
+            lost_bytes: bytes(failover.loss.exactly()),
+            lost_at_least_bytes: bytes(failover.loss.at_least()),
+            lost_within_seconds: seconds(failover.loss.within()),
+            last_known: LastKnownReport::new(fleet, failover.last_known),
             reason: failover.to_string(),
         }
     }

@@ -1,14 +1,15 @@
-//! The past of one pair: what its charts show.
+//! The history of one pair in a report, from its charts.
 
 use serde::Serialize;
 
+use super::numbers::{UnixClock, bytes, seconds};
 use super::servers::ExporterReport;
 use crate::chart::{ChartPoint, PastState};
-use crate::model::{Span, Timestamp};
+use crate::model::Timestamp;
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::replication::PairState;
 
-/// The past of one pair: the answer of `/api/v1/pairs/{pair}/history`.
+/// The history of one pair: the answer of `/api/v1/pairs/{pair}/history`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HistoryReport {
     /// The name of the configuration's entry.
@@ -17,14 +18,14 @@ pub struct HistoryReport {
     pub replica: String,
     /// How long a point is: 5, 60 or 300 seconds, the finest that reaches back far enough.
     pub step_seconds: f64,
-    /// From when on points were asked for.
+    /// The instant from which points were requested.
     pub since_timestamp: f64,
-    /// The points, oldest first, without a gap in time. The last one is not over yet.
+    /// The points, oldest first, without a gap in time. The step of the last one has not ended yet.
     pub points: Vec<PointReport>,
-    /// The states that it came into since then, oldest first; of one that changes often, the last
+    /// The states that it entered since then, oldest first; of a pair that changes often, the last
     /// fifty.
     pub changes: Vec<ChangeReport>,
-    /// Who says so, and when.
+    /// The exporter that made the report, and when.
     pub exporter: ExporterReport,
 }
 
@@ -43,11 +44,11 @@ pub struct PointReport {
     pub lag_upper_seconds: Option<f64>,
     /// The highest estimate of the bytes behind.
     pub lag_bytes: Option<u64>,
-    /// The state that most deserves attention; `null` when nobody looked.
+    /// The state that most deserves attention; `null` when the pair was not observed.
     pub state: Option<PairState>,
 }
 
-/// A state that the pair came into.
+/// A state that the pair entered.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ChangeReport {
     /// When.
@@ -59,7 +60,7 @@ pub struct ChangeReport {
 }
 
 impl HistoryReport {
-    /// The past of `pair` from `since` on, as known at `now`.
+    /// The history of `pair` from `since` on, as known at `now`.
     pub fn new(
         fleet: &FleetSnapshot,
         pair: &PairSnapshot,
@@ -67,25 +68,26 @@ impl HistoryReport {
         now: Timestamp,
     ) -> Self {
         let tier = pair.chart.tier(since, now);
-        let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
-        let recent = |begin: Timestamp| begin + tier.step() > since;
-        let points = tier.points().filter(|(begin, _)| recent(*begin));
-        let changes = pair
-            .chart
-            .changes()
-            .iter()
-            .filter(|change| change.at >= since);
+        let clock = UnixClock::new(fleet.anchor);
+        let mut points = Vec::new();
+        for (begin, point) in tier.points() {
+            if begin + tier.step() > since {
+                points.push(PointReport::new(clock.unix(begin), point));
+            }
+        }
+        let mut changes = Vec::new();
+        for change in pair.chart.changes() {
+            if change.at >= since {
+                changes.push(ChangeReport::new(clock.unix(change.at), change));
+            }
+        }
         Self {
             pair: pair.meta.key.name.to_string(),
             replica: pair.meta.key.replica.to_string(),
             step_seconds: tier.step().as_secs_f64(),
-            since_timestamp: wall(since),
-            points: points
-                .map(|(begin, point)| PointReport::new(wall(begin), point))
-                .collect(),
-            changes: changes
-                .map(|change| ChangeReport::new(wall(change.at), change))
-                .collect(),
+            since_timestamp: clock.unix(since),
+            points,
+            changes,
             exporter: ExporterReport::new(fleet, now),
         }
     }
@@ -93,14 +95,13 @@ impl HistoryReport {
 
 impl PointReport {
     fn new(timestamp: f64, point: ChartPoint) -> Self {
-        let seconds = |span: Option<Span>| span.map(Span::as_secs_f64);
         Self {
             timestamp,
             lag_seconds: seconds(point.lag_max()),
             lag_min_seconds: seconds(point.lag_min()),
             lag_lower_seconds: seconds(point.lag_lower()),
             lag_upper_seconds: seconds(point.lag_upper()),
-            lag_bytes: point.bytes_max().map(crate::model::Bytes::get),
+            lag_bytes: bytes(point.bytes_max()),
             state: point.state(),
         }
     }
@@ -120,6 +121,7 @@ impl ChangeReport {
 mod tests {
     use super::super::testing::{Scene, fleet};
     use super::*;
+    use crate::model::Span;
 
     fn history(scene: Scene, ago: Span) -> HistoryReport {
         let (fleet, now) = fleet(scene);
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_master_is_seen_in_the_points_and_told_by_the_changes() {
+    fn a_lost_master_is_seen_in_the_points_and_in_the_changes() {
         let history = history(Scene::MasterLost, Span::from_secs(60));
         assert_eq!(
             (history.pair.as_str(), history.step_seconds),
@@ -146,7 +148,7 @@ mod tests {
         assert_eq!(
             states,
             [PairState::Streaming, PairState::MasterUnreachable],
-            "that the first polls were under way is no state that it came into"
+            "it did not enter a state while the first polls were under way"
         );
         assert!(
             history
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_asked_for_is_told() {
+    fn only_the_requested_time_is_reported() {
         let history = history(Scene::MasterLost, Span::from_secs(7));
         assert!((2..=3).contains(&history.points.len()), "{history:?}");
         assert_eq!(history.changes, []);
@@ -169,7 +171,7 @@ mod tests {
         assert_eq!(
             json["points"],
             serde_json::json!([]),
-            "nobody has looked yet"
+            "nothing was observed yet"
         );
         let json = serde_json::to_value(history(Scene::MasterLost, Span::from_secs(60))).unwrap();
         let last = json["points"].as_array().unwrap().last().unwrap().clone();

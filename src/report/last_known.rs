@@ -18,11 +18,13 @@ pub struct LastKnownReport {
 }
 
 impl LastKnownReport {
-    pub(super) fn new(fleet: &FleetSnapshot, known: LastKnown) -> Self {
-        Self {
+    /// `None` where nothing was certified yet.
+    pub(super) fn new(fleet: &FleetSnapshot, known: Option<LastKnown>) -> Option<Self> {
+        let known = known?;
+        Some(Self {
             lag_upper_seconds: known.upper.as_secs_f64(),
             lag_upper_bytes: bytes(known.upper_bytes),
             timestamp: fleet.anchor.wall(known.at).as_secs_f64(),
-        }
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! How bad a pair is.
+//! Levels: how bad a pair is, and what makes it so.
 
 use super::alert_brief::AlertBrief;
 use crate::config::Severity;
@@ -7,13 +7,13 @@ use crate::replication::PairState;
 
 closed_set! {
     /// How bad a pair is. Ordered: an unknown state is worse than a warning, because it may hide
-    /// anything.
+    /// any fault.
     pub enum Level {
         /// All is well.
         Ok => "ok",
         /// Somebody should look.
         Warning => "warning",
-        /// Nobody can tell how it is.
+        /// It is not known how it is.
         Unknown => "unknown",
         /// Somebody must look now.
         Critical => "critical",
@@ -22,8 +22,8 @@ closed_set! {
 serde_as_label!(Level, write only);
 
 impl Level {
-    /// What a state alone says, where no rule judges it: data that may be lost is critical, a link
-    /// that may heal by itself is a warning.
+    /// The level of a state that no rule judges: data that may be lost is critical, a link that may
+    /// recover by itself is a warning.
     pub const fn from_state(state: PairState) -> Self {
         match state {
             PairState::Streaming => Self::Ok,
@@ -58,7 +58,7 @@ pub enum LevelReason<'a> {
     Alert(&'a AlertBrief),
     /// The state alone: no rule judges it, or the rule that does is off.
     State(PairState),
-    /// The lag is not known, and no alert fires yet that says so.
+    /// The lag is not known, and no alert about that fires yet.
     LagUnknown,
 }
 

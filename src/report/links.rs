@@ -1,4 +1,4 @@
-//! The links between datacenters: the pairs between two of them, summed up.
+//! The links between datacenters in a report: a summary of the pairs from one to another.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -25,22 +25,22 @@ pub struct LinkReport {
     pub level_reason: Option<String>,
     /// How many pairs there are.
     pub pairs: usize,
-    /// How many of them are in `state`; where that is `streaming`, at `level`, too.
+    /// How many of them are in `state`; where that is `streaming`, only those at `level`.
     pub in_state: usize,
     /// How many of them stream.
     pub streaming: usize,
-    /// Of how many of them neither the lag nor a bound of it is known.
+    /// For how many of them neither the lag nor a lower bound is known.
     pub lag_unknown: usize,
     /// The largest lag: the best estimate, or the lower bound where there is none.
     pub worst_lag_seconds: Option<f64>,
     /// Whether the worst lag may be larger: some pair's lag is unknown, or known from below only.
     pub worst_lag_is_at_least: bool,
-    /// What may be gone with the source: the bytes behind of all pairs of which they are known.
+    /// What may be lost with the source: the bytes behind of all pairs for which they are known.
     pub bytes_behind: Option<u64>,
     /// Whether there may be more: some pair's bytes are unknown, or known from below only.
     pub bytes_behind_is_at_least: bool,
-    /// Of how many pairs whose lag is unknown now an upper bound was known once: those of a lost
-    /// master.
+    /// For how many pairs whose lag is unknown now an upper bound was certified before: those of a
+    /// lost master.
     pub last_known: usize,
     /// The largest of those bounds.
     pub last_known_lag_upper_seconds: Option<f64>,
@@ -53,7 +53,7 @@ pub struct LinkReport {
 pub struct Summary {
     /// Somebody must look now.
     pub critical: usize,
-    /// Nobody can tell how they are.
+    /// It is not known how they are.
     pub unknown: usize,
     /// Somebody should look.
     pub warning: usize,
@@ -162,38 +162,38 @@ impl LinkReport {
         let lag = pair.known_lag_seconds();
         self.lag_unknown += usize::from(lag.is_none());
         self.worst_lag_is_at_least |= pair.lag_seconds.is_none();
-        let all = lag.into_iter().chain(self.worst_lag_seconds);
-        self.worst_lag_seconds = all.reduce(f64::max);
+        let known = [self.worst_lag_seconds, lag].into_iter().flatten();
+        self.worst_lag_seconds = known.reduce(f64::max);
     }
 
     fn add_bytes(&mut self, pair: &PairReport) {
         let lower = pair.lag_lower_bytes.filter(|lower| *lower > 0);
         let bytes = pair.lag_bytes.or(lower);
         self.bytes_behind_is_at_least |= pair.lag_bytes.is_none();
-        let all = bytes.into_iter().chain(self.bytes_behind);
-        self.bytes_behind = all.reduce(u64::saturating_add);
+        let known = [self.bytes_behind, bytes].into_iter().flatten();
+        self.bytes_behind = known.reduce(u64::saturating_add);
     }
 
     fn add_last_known(&mut self, pair: &PairReport) {
-        let unknown_now = pair.known_lag_seconds().is_none();
-        let Some(known) = pair.last_known.filter(|_| unknown_now) else {
+        if pair.known_lag_seconds().is_some() {
+            return;
+        }
+        let Some(known) = pair.last_known else {
             return;
         };
         self.last_known += 1;
-        let seconds = [known.lag_upper_seconds]
-            .into_iter()
-            .chain(self.last_known_lag_upper_seconds);
-        self.last_known_lag_upper_seconds = seconds.reduce(f64::max);
-        let bytes = known
-            .lag_upper_bytes
-            .into_iter()
-            .chain(self.last_known_lag_upper_bytes);
-        self.last_known_lag_upper_bytes = bytes.reduce(u64::saturating_add);
+        let upper = known.lag_upper_seconds;
+        let largest = self.last_known_lag_upper_seconds.unwrap_or(upper);
+        self.last_known_lag_upper_seconds = Some(largest.max(upper));
+        if let Some(bytes) = known.lag_upper_bytes {
+            let sum = self.last_known_lag_upper_bytes.unwrap_or(0);
+            self.last_known_lag_upper_bytes = Some(sum.saturating_add(bytes));
+        }
     }
 }
 
 impl PairReport {
-    /// The lag as far as it is known now: the estimate, or a lower bound that says something.
+    /// The lag as far as it is known now: the estimate, or a lower bound above zero.
     fn known_lag_seconds(&self) -> Option<f64> {
         let lower = self.lag_lower_seconds.filter(|lower| *lower > 0.0);
         self.lag_seconds.or(lower)
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_of_any_pair_is_not_known_of_the_link() {
+    fn what_is_known_of_no_pair_is_not_known_of_the_link() {
         let mut report = report([pair("dark")]);
         let dark = &mut report.pairs[0];
         (
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn of_pairs_that_stream_those_at_the_worst_level_are_counted() {
+    fn only_streaming_pairs_at_the_worst_level_are_counted() {
         let mut report = report(["calm", "slow"].map(pair));
         report.pairs[1].alerts = vec![AlertBrief {
             alertname: "RedisCrossDcLagHigh".to_owned(),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_master_counts_with_what_was_known_of_it_last() {
+    fn a_pair_of_a_lost_master_counts_with_its_last_certified_bounds() {
         let mut report = report(["calm", "lost"].map(pair));
         report.pairs[0].lag_bytes = Some(12);
         let lost = &mut report.pairs[1];

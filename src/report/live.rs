@@ -1,4 +1,4 @@
-//! The live stream's events: the fleet in short, and changes as they happen.
+//! The events of the live stream: the fleet in short form, and changes as they happen.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ const MAX_LIVE_PAIRS: usize = 50;
 /// The fleet in short: the event `snapshot`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LiveReport {
-    /// Who says so, and when.
+    /// The exporter that made the report, and when.
     pub exporter: ExporterReport,
     /// How many pairs there are at each level.
     pub summary: Summary,
@@ -85,10 +85,11 @@ pub enum JournalEntryReport {
 impl LiveReport {
     /// Shortens a whole report of the fleet.
     pub fn new(fleet: &FleetSnapshot, report: &PairsReport) -> Self {
-        let is_firing = |listed: &&ListedAlert| {
-            matches!(listed.state, AlertState::Firing | AlertState::Recovering)
-        };
-        let firing = fleet.alerts.iter().filter(is_firing).count();
+        let firing = fleet
+            .alerts
+            .iter()
+            .filter(|listed| is_firing(listed))
+            .count();
         let worst = report.worst_first().into_iter().take(MAX_LIVE_PAIRS);
         Self {
             exporter: report.exporter.clone(),
@@ -99,6 +100,10 @@ impl LiveReport {
             last_number: fleet.journal.last(),
         }
     }
+}
+
+fn is_firing(listed: &ListedAlert) -> bool {
+    matches!(listed.state, AlertState::Firing | AlertState::Recovering)
 }
 
 impl LivePair {
@@ -152,15 +157,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lost_master_is_told_as_state_and_alert() {
+    fn a_lost_master_is_sent_as_state_and_alert() {
         let (fleet, now) = fleet(Scene::MasterLost);
-        let told: Vec<_> = fleet
+        let sent: Vec<_> = fleet
             .journal
             .after(0)
             .map(|entry| JournalEntryReport::new(&fleet, entry))
             .collect();
-        let json = serde_json::to_value(&told).unwrap();
-        let events: Vec<_> = told.iter().map(JournalEntryReport::event).collect();
+        let json = serde_json::to_value(&sent).unwrap();
+        let events: Vec<_> = sent.iter().map(JournalEntryReport::event).collect();
         assert_eq!(events, ["state", "alert"], "{json}");
         assert_eq!(
             (&json[0]["from"], &json[0]["state"]),
@@ -181,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_fleet_is_told_in_short() {
+    fn of_a_large_fleet_only_the_worst_pairs_are_sent() {
         let (fleet, now) = large_fleet(500);
         let live = LiveReport::new(&fleet, &PairsReport::new(&fleet, now));
         assert_eq!(

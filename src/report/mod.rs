@@ -1,8 +1,8 @@
-//! The fleet as a report: what JSON, the page and `check` say, in one form that can be written and
-//! read back.
+//! Reports on the fleet: what JSON, the page and `check` show, in one form that is written as JSON and
+//! read back by `check`.
 //!
 //! Pure: a function of a [`FleetSnapshot`](crate::monitor::FleetSnapshot) and `now`. A value that
-//! is not known is `None`, which is `null` in JSON; there is no number that means "unknown".
+//! is not known is `None`, which is `null` in JSON; no number means "unknown".
 //! Seconds are numbers with a fraction, `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
 
 mod alert_brief;

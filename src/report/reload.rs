@@ -1,4 +1,4 @@
-//! What a reload came to, for whoever asked for it.
+//! The result of a reload, for the log and for the client that requested it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Sentinels in a report.
+//! Sentinels in a report: whether they answer, what they report, and where they run.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,33 +6,33 @@ use crate::info::QuorumCheck;
 use crate::monitor::FleetSnapshot;
 use crate::topology::{SentinelGroup, SentinelState, SourceHealth};
 
-/// The Sentinels of one pair's name, and what they say.
+/// The Sentinels that watch the pairs of one name, and what they report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentinelsReport {
     /// What the pairs are called; the name of the configuration's entry while no master is known.
     pub pair: String,
-    /// Whom they take for the master, `host:port`; `null` while no master is known.
+    /// The server that they name as the master, `host:port`; `null` while no master is known.
     pub master: Option<String>,
     /// Every Sentinel, by address.
     pub sentinels: Vec<SentinelReport>,
-    /// What is risky about where they stand, a sentence each.
+    /// The risks of where they run, a sentence each.
     pub risks: Vec<String>,
-    /// Whether it is known where they stand: without that, no risks say nothing. Absent from
+    /// Whether it is known where they run: if not, an empty list of risks means nothing. Absent from
     /// reports of older exporters.
     #[serde(default)]
     pub placement_known: bool,
 }
 
-/// One Sentinel, and what it says of one master. What it does not say is `null`.
+/// One Sentinel, and what it reports of one master. What it does not report is `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SentinelReport {
     /// Its datacenter.
     pub dc: String,
     /// Its address, `host:port`.
     pub server: String,
-    /// Whether it answered the last time; `null` before the first time.
+    /// Whether it answered the last query; `null` before the first.
     pub up: Option<bool>,
-    /// Why it did not, as a sentence.
+    /// Why it did not answer, as a sentence.
     pub reason: Option<String>,
     /// Whether enough Sentinels are reachable for a failover.
     pub quorum_ok: Option<bool>,
@@ -44,10 +44,11 @@ pub struct SentinelReport {
 
 impl SentinelsReport {
     pub(super) fn new(fleet: &FleetSnapshot) -> Vec<Self> {
-        let sources = fleet.sources.iter();
-        sources
-            .map(|SourceHealth::Sentinels(group)| Self::from_group(group))
-            .collect()
+        let mut reports = Vec::new();
+        for SourceHealth::Sentinels(group) in &*fleet.sources {
+            reports.push(Self::from_group(group));
+        }
+        reports
     }
 
     fn from_group(group: &SentinelGroup) -> Self {
@@ -63,38 +64,40 @@ impl SentinelsReport {
 
 impl SentinelReport {
     fn new(sentinel: &SentinelState) -> Self {
+        let reason = match &sentinel.answer {
+            Some(Err(failure)) => Some(failure.sentence("the Sentinel")),
+            Some(Ok(())) | None => None,
+        };
         Self {
             dc: sentinel.dc.to_string(),
             server: sentinel.addr.to_string(),
             up: sentinel.answer.as_ref().map(Result::is_ok),
-            reason: sentinel
-                .answer
-                .as_ref()
-                .and_then(|answer| answer.as_ref().err())
-                .map(|failure| failure.sentence("the Sentinel")),
+            reason,
             quorum_ok: sentinel.quorum.map(|quorum| quorum == QuorumCheck::Reached),
             agrees: sentinel.agrees,
             tilt: sentinel.tilted,
         }
     }
 
-    /// What is wrong with it, in a few words; `None` where nothing is known to be.
+    /// What is wrong with it, in a few words; `None` where nothing is known to be wrong.
     pub fn trouble(&self) -> Option<String> {
-        let words = [
-            (self.up == Some(false)).then(|| {
-                self.reason
-                    .clone()
-                    .unwrap_or_else(|| "it does not answer".to_owned())
-            }),
-            (self.quorum_ok == Some(false))
-                .then(|| "it sees no quorum: nothing will be failed over".to_owned()),
-            (self.agrees == Some(false))
-                .then(|| "it names another master than the others".to_owned()),
-            (self.tilt == Some(true))
-                .then(|| "it is in TILT: it decides nothing for the moment".to_owned()),
-        ];
-        let words: Vec<_> = words.into_iter().flatten().collect();
-        (!words.is_empty()).then(|| words.join("; "))
+        let mut problems = Vec::new();
+        if self.up == Some(false) {
+            problems.push(self.reason.as_deref().unwrap_or("it does not answer"));
+        }
+        if self.quorum_ok == Some(false) {
+            problems.push("it sees no quorum: nothing will be failed over");
+        }
+        if self.agrees == Some(false) {
+            problems.push("it names another master than the others");
+        }
+        if self.tilt == Some(true) {
+            problems.push("it is in TILT: it decides nothing for the moment");
+        }
+        if problems.is_empty() {
+            return None;
+        }
+        Some(problems.join("; "))
     }
 }
 

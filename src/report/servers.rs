@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::numbers::{UnixClock, seconds};
 use crate::model::{Span, Timestamp};
 use crate::monitor::{FleetSnapshot, ServerSnapshot};
 
-/// A snapshot may always be this old, and
+/// A snapshot may always be this old.
 const OLD_SNAPSHOT: Span = Span::from_secs(30);
 
-/// this many polling intervals old: snapshots are made when polls end.
+/// A snapshot may be this many polling intervals old, because snapshots are made when polls end.
 const OLD_POLLS: f64 = 3.0;
 
 /// One server and whether it answers.
@@ -18,22 +19,22 @@ pub struct ServerReport {
     pub dc: String,
     /// Its address, `host:port`.
     pub server: String,
-    /// Whether its last poll was answered; `null` before its first poll came to an end.
+    /// Whether its last poll was answered; `null` before its first poll has ended.
     pub up: Option<bool>,
-    /// The role that it claimed last: `master` or `replica`.
+    /// The role that it reported last: `master` or `replica`.
     pub role: Option<String>,
-    /// The program that it is.
+    /// The program that it runs.
     pub engine: Option<String>,
     /// The program's version.
     pub version: Option<String>,
-    /// Why its last poll failed, in the words of the metric's `reason`; `null` while it answers.
+    /// Why its last poll failed, as the metric's `reason`; `null` while it answers.
     pub last_error: Option<String>,
     /// The same as a sentence.
     pub reason: Option<String>,
     /// For how long it has not answered; 0 while it answers, also by refusing this exporter's login.
-    /// `null` while nobody knows: this exporter does not get as far as asking.
+    /// `null` while that is not known, because this exporter cannot send its polls.
     pub unreachable_seconds: Option<f64>,
-    /// When its last answer came.
+    /// When its last answer arrived.
     pub last_answer_timestamp: Option<f64>,
     /// Polls since the start, answered or not.
     pub polls_total: u64,
@@ -52,10 +53,10 @@ pub struct ExporterReport {
     pub now_timestamp: f64,
     /// When the state that it was made from was recorded.
     pub snapshot_timestamp: f64,
-    /// For how long the monitor has said nothing, where that is too long: it is stuck.
+    /// For how long the monitor has published no snapshot, where that is too long: it is stuck.
     pub stuck_seconds: Option<f64>,
-    /// Why the new configuration was refused, while the old one goes on; `null` when the last load
-    /// succeeded.
+    /// Why the new configuration was refused, while the old one stays in force; `null` when the last
+    /// load succeeded.
     #[serde(default)]
     pub reload_failed: Option<String>,
     /// When it was first refused.
@@ -68,7 +69,7 @@ impl ServerReport {
     pub fn new(fleet: &FleetSnapshot, server: &ServerSnapshot, now: Timestamp) -> Self {
         let facts = &server.facts;
         let error = facts.last_error.as_ref();
-        let wall = |at: Timestamp| fleet.anchor.wall(at).as_secs_f64();
+        let clock = UnixClock::new(fleet.anchor);
         Self {
             dc: server.meta.dc.to_string(),
             server: server.meta.addr.to_string(),
@@ -78,8 +79,8 @@ impl ServerReport {
             version: facts.version.as_deref().map(str::to_owned),
             last_error: error.map(|error| error.reason.label().to_owned()),
             reason: error.map(|error| error.sentence("the server")),
-            unreachable_seconds: facts.unreachable_for(now).map(Span::as_secs_f64),
-            last_answer_timestamp: facts.last_answer.map(|(_, received)| wall(received)),
+            unreachable_seconds: seconds(facts.unreachable_for(now)),
+            last_answer_timestamp: facts.last_answer.map(|(_, received)| clock.unix(received)),
             polls_total: server.polls,
             polls_skipped_total: server.skipped,
         }
@@ -89,26 +90,34 @@ impl ServerReport {
 impl ExporterReport {
     /// The exporter at `now`.
     pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {
-        let refusal = fleet.reload.failure.as_ref();
-        Self {
+        let clock = UnixClock::new(fleet.anchor);
+        let mut report = Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready: fleet.ready,
-            now_timestamp: fleet.anchor.wall(now).as_secs_f64(),
+            now_timestamp: clock.unix(now),
             snapshot_timestamp: fleet.anchor.wall.as_secs_f64(),
-            stuck_seconds: stuck_for(fleet, now).map(Span::as_secs_f64),
-            reload_failed: refusal.map(|failure| failure.sentence.to_string()),
-            reload_failed_timestamp: refusal
-                .map(|failure| fleet.anchor.wall(failure.since).as_secs_f64()),
+            stuck_seconds: seconds(stuck_for(fleet, now)),
+            reload_failed: None,
+            reload_failed_timestamp: None,
+        };
+        if let Some(failure) = &fleet.reload.failure {
+            report.reload_failed = Some(failure.sentence.to_string());
+            report.reload_failed_timestamp = Some(clock.unix(failure.since));
         }
+        report
     }
 }
 
-/// For how long the monitor has said nothing, where that is so long that it must be stuck. Where
-/// nothing is polled, it has nothing to say.
+/// For how long the monitor has published no snapshot, where that is so long that it must be stuck.
+/// Where nothing is polled, no snapshot is due.
 pub fn stuck_for(fleet: &FleetSnapshot, now: Timestamp) -> Option<Span> {
     let interval = fleet.pairs.iter().map(|pair| pair.facts.interval).max()?;
     let age = now - fleet.anchor.mono;
-    (age > OLD_SNAPSHOT.max(interval.mul_f64(OLD_POLLS))).then_some(age)
+    let oldest_healthy = OLD_SNAPSHOT.max(interval.mul_f64(OLD_POLLS));
+    if age <= oldest_healthy {
+        return None;
+    }
+    Some(age)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::servers::ExporterReport;
-use crate::alert::{AlertStatus, ListedAlert, MutedBy, NewSilence, SilenceRecord, SilenceState};
+use crate::alert::{AlertStatus, MutedBy, NewSilence, SilenceRecord, SilenceState};
 use crate::model::{Timestamp, WallTime};
 use crate::monitor::FleetSnapshot;
 
@@ -16,7 +16,7 @@ pub struct SilencesReport {
     pub silences: Vec<SilenceReport>,
     /// The names of the maintenance windows that are open.
     pub maintenance: Vec<String>,
-    /// Who says so, and when.
+    /// The exporter that made the report, and when.
     pub exporter: ExporterReport,
 }
 
@@ -47,7 +47,7 @@ pub struct SilenceReport {
 pub struct SilenceRequest {
     /// Labels and the globs (`*`, `?`) that all of them have to match.
     pub matchers: BTreeMap<String, String>,
-    /// When it begins, in Unix seconds; without it at once.
+    /// When it begins, in Unix seconds; without this, at once.
     #[serde(default)]
     pub starts_timestamp: Option<f64>,
     /// When it ends, in Unix seconds.
@@ -67,7 +67,7 @@ pub struct SilenceRequest {
 pub struct SilenceMade {
     /// Its ID.
     pub id: String,
-    /// A warning that nothing fits it, as far as is known.
+    /// A warning that it matches nothing that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
@@ -75,11 +75,12 @@ pub struct SilenceMade {
 impl SilencesReport {
     /// The silences at `now`.
     pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {
-        let silence = |(state, record): &(SilenceState, SilenceRecord)| {
-            SilenceReport::new(fleet, *state, record)
-        };
+        let mut silences = Vec::new();
+        for (state, record) in &*fleet.silences {
+            silences.push(SilenceReport::new(fleet, *state, record));
+        }
         Self {
-            silences: fleet.silences.iter().map(silence).collect(),
+            silences,
             maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
             exporter: ExporterReport::new(fleet, now),
         }
@@ -89,11 +90,13 @@ impl SilencesReport {
 impl SilenceReport {
     fn new(fleet: &FleetSnapshot, state: SilenceState, record: &SilenceRecord) -> Self {
         let this = MutedBy::Silence(record.id.clone());
-        let is_muted = |listed: &&ListedAlert| {
-            let alert = &listed.alert;
-            alert.status == AlertStatus::Firing && alert.muted_by.as_ref() == Some(&this)
-        };
-        let muted = fleet.alerts.iter().filter(is_muted).count();
+        let mut muted = 0;
+        for listed in &*fleet.alerts {
+            let is_firing = listed.alert.status == AlertStatus::Firing;
+            if is_firing && listed.alert.muted_by.as_ref() == Some(&this) {
+                muted += 1;
+            }
+        }
         Self {
             id: record.id.to_string(),
             state: state.label().to_owned(),
@@ -108,36 +111,28 @@ impl SilenceReport {
 }
 
 impl SilenceRequest {
-    /// What is asked for, at `now`.
+    /// The silence that is asked for at `now`.
     ///
     /// # Errors
-    /// A sentence, where it says neither how long nor until when, or both.
+    /// A sentence, where the request has neither an end nor a duration, or both.
     pub fn into_new(self, now: WallTime) -> Result<NewSilence, String> {
-        let Self {
-            matchers,
-            starts_timestamp,
-            ends_timestamp,
-            duration_seconds,
-            author,
-            comment,
-        } = self;
-        let starts = starts_timestamp.map(wall);
-        let ends = match (ends_timestamp, duration_seconds) {
-            (Some(ends), None) => wall(ends),
-            (None, Some(lasts)) => wall(starts.unwrap_or(now).as_secs_f64() + lasts),
-            _ => {
-                return Err(
-                    "give either ends_timestamp (Unix seconds) or duration_seconds".to_owned(),
-                );
-            }
-        };
+        let starts = self.starts_timestamp.map(wall);
         Ok(NewSilence {
-            matchers,
             starts,
-            ends,
-            author,
-            comment,
+            ends: self.ends(starts.unwrap_or(now))?,
+            matchers: self.matchers,
+            author: self.author,
+            comment: self.comment,
         })
+    }
+
+    /// When a silence ends that begins at `starts`.
+    fn ends(&self, starts: WallTime) -> Result<WallTime, String> {
+        match (self.ends_timestamp, self.duration_seconds) {
+            (Some(ends), None) => Ok(wall(ends)),
+            (None, Some(lasts)) => Ok(wall(starts.as_secs_f64() + lasts)),
+            _ => Err("give either ends_timestamp (Unix seconds) or duration_seconds".to_owned()),
+        }
     }
 }
 

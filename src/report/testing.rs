@@ -1,4 +1,4 @@
-//! Fleets for tests: a real monitor that was told captured INFO replies, in virtual time.
+//! Fleets for tests: a real monitor that processed captured INFO replies, in virtual time.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ impl Scene {
     pub(crate) const ALL: [Self; 3] = [Self::NothingYet, Self::Streaming, Self::MasterLost];
 }
 
-/// A fleet and the instant to look at it.
+/// A fleet and the instant at which a test reports on it.
 pub(crate) fn fleet(scene: Scene) -> (FleetSnapshot, Timestamp) {
     fleet_named("orders", scene)
 }
@@ -206,12 +206,11 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         reload_failed: None,
         reload_failed_timestamp: None,
     };
-    let (servers, sentinels, failovers) = (Vec::new(), Vec::new(), Vec::new());
     PairsReport {
         pairs: pairs.into(),
-        servers,
-        sentinels,
-        failovers,
+        servers: Vec::new(),
+        sentinels: Vec::new(),
+        failovers: Vec::new(),
         exporter,
     }
 }

@@ -1,9 +1,9 @@
-//! Values of a report as people read them, on the page and in `check`.
+//! The values of a report as text for people, on the page and in `check`.
 
 use super::alerts::ValueUnit;
 use crate::model::{Bytes, Span, is_printable};
 
-/// What stands where a value is not known.
+/// The text for a value that is not known.
 const NOT_KNOWN: &str = "-";
 
 /// Seconds for people: `0.012 s`, `4m 10s`.
@@ -13,10 +13,10 @@ pub fn seconds_text(seconds: f64) -> String {
 
 /// Bytes for people: `812 B`, `1.5 MiB`; a dash when they are not known.
 pub fn bytes_text(bytes: Option<u64>) -> String {
-    bytes.map_or_else(
-        || NOT_KNOWN.to_owned(),
-        |count| Bytes::new(count).to_string(),
-    )
+    match bytes {
+        Some(count) => Bytes::new(count).to_string(),
+        None => NOT_KNOWN.to_owned(),
+    }
 }
 
 /// A value of an alert, in its unit.
@@ -33,34 +33,38 @@ pub fn amount_text(amount: f64, unit: ValueUnit) -> String {
 /// A lag for people: the estimate with its certified interval (`0.012 s (0.000 s to 0.034 s)`), `at
 /// least 12.0 s` where only a lower bound is known, a dash where nothing is.
 ///
-/// "At least" is said of a lower bound above zero, and "at most" of a bare upper bound: `at least 0
-/// s` says nothing.
+/// A lower bound is shown only where it is above zero, because `at least 0 s` tells nothing.
 pub fn lag_text(lower: Option<f64>, estimate: Option<f64>, upper: Option<f64>) -> String {
+    let Some(estimate) = estimate else {
+        return bounds_text(lower, upper);
+    };
+    let estimate = seconds_text(estimate);
+    let Some(upper) = upper else {
+        return estimate;
+    };
+    let lower = seconds_text(lower.unwrap_or(0.0));
+    let upper = seconds_text(upper);
+    format!("{estimate} ({lower} to {upper})")
+}
+
+/// A lag without an estimate: what its bounds are.
+fn bounds_text(lower: Option<f64>, upper: Option<f64>) -> String {
     let positive = lower.filter(|lower| *lower > 0.0);
-    match (positive, estimate, upper) {
-        (_, Some(estimate), Some(upper)) => {
-            let lower = seconds_text(lower.unwrap_or(0.0));
-            format!(
-                "{} ({lower} to {})",
-                seconds_text(estimate),
-                seconds_text(upper)
-            )
-        }
-        (_, Some(estimate), None) => seconds_text(estimate),
-        (Some(lower), None, Some(upper)) => {
-            format!("{} to {}", seconds_text(lower), seconds_text(upper))
-        }
-        (Some(lower), None, None) => format!("at least {}", seconds_text(lower)),
-        (None, None, Some(upper)) => format!("at most {}", seconds_text(upper)),
-        (None, None, None) => NOT_KNOWN.to_owned(),
+    let lower = positive.map(seconds_text);
+    let upper = upper.map(seconds_text);
+    match (lower, upper) {
+        (Some(lower), Some(upper)) => format!("{lower} to {upper}"),
+        (Some(lower), None) => format!("at least {lower}"),
+        (None, Some(upper)) => format!("at most {upper}"),
+        (None, None) => NOT_KNOWN.to_owned(),
     }
 }
 
 /// The most characters of a foreign text that are shown: more than an address or a sentence has.
 const MAX_VISIBLE: usize = 400;
 
-/// A text from outside as a terminal may show it: what a terminal would obey, or what turns the
-/// order of letters around, is escaped (`\u{1b}`), and what is longer than 400 characters is cut.
+/// A text from outside as a terminal may show it: control characters, and characters that change the
+/// direction of writing, are escaped (`\u{1b}`), and everything beyond 400 characters is cut.
 pub fn visible_text(text: &str) -> String {
     match text.char_indices().nth(MAX_VISIBLE) {
         Some((end, _)) => visible_line(&text[..end]) + "…",
@@ -68,8 +72,8 @@ pub fn visible_text(text: &str) -> String {
     }
 }
 
-/// As [`visible_text`], of any length: for the program's own sentences, which only quote what is
-/// foreign.
+/// As [`visible_text`], of any length: for the program's own sentences, which only quote texts from
+/// outside.
 pub fn visible_line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -83,12 +87,12 @@ pub fn visible_line(text: &str) -> String {
 }
 
 /// A Unix time in UTC to the second; a dash when it is beyond the calendar's years.
-#[allow(clippy::cast_possible_truncation)] // `as` saturates, and what saturates is no date
+#[allow(clippy::cast_possible_truncation)] // `as` saturates, and a saturated time is no date
 pub fn utc_text(timestamp: f64) -> String {
-    jiff::Timestamp::from_second(timestamp.floor() as i64).map_or_else(
-        |_| NOT_KNOWN.to_owned(),
-        |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-    )
+    match jiff::Timestamp::from_second(timestamp.floor() as i64) {
+        Ok(at) => at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        Err(_) => NOT_KNOWN.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -96,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lag_says_what_is_certain() {
+    fn a_lag_is_shown_with_its_certain_bounds() {
         let cases = [
             (
                 (Some(0.0), Some(0.012), Some(0.034)),
@@ -119,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_is_shown_nothing_that_it_would_obey() {
+    fn control_characters_are_never_shown_to_a_terminal() {
         let cases = [
             ("orders \"é\" 'x' \\ 😀 注文", "orders \"é\" 'x' \\ 😀 注文"),
             ("\u{1b}[2J\u{9b}31m", "\\u{1b}[2J\\u{9b}31m"),
@@ -139,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_and_times_read_well() {
+    fn amounts_and_times_are_shown_for_people() {
         assert_eq!(amount_text(1_572_864.0, ValueUnit::Bytes), "1.5 MiB");
         assert_eq!(amount_text(250.0, ValueUnit::Seconds), "4m 10s");
         assert_eq!(bytes_text(None), "-");

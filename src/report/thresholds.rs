@@ -42,7 +42,7 @@ pub struct Levels {
 }
 
 impl Thresholds {
-    /// Whether a level of the rule is on.
+    /// Whether the rule has a threshold.
     pub(super) fn has(&self, rule: Rule) -> bool {
         let levels = match rule {
             Rule::LagSeconds => self.lag_seconds,
@@ -55,7 +55,7 @@ impl Thresholds {
             Rule::FullSync => self.full_sync,
             _ => Levels::default(),
         };
-        levels.warning.or(levels.critical).is_some()
+        levels.warning.is_some() || levels.critical.is_some()
     }
 
     pub(super) fn new(pair: &PairSnapshot) -> Self {

@@ -1,11 +1,10 @@
-//! What a silence would mute, shown before it is created: a misspelt matcher must not look like a
-//! working one.
+//! What a silence would mute, shown before it is created, so that a misspelt matcher is noticed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::alert::{AlertIdentity, AlertState, ListedAlert, Matchers, Rule, TargetKind};
+use crate::alert::{AlertIdentity, AlertState, Matchers, Rule, TargetKind};
 use crate::config::suggestion;
-use crate::monitor::{FleetSnapshot, PairSnapshot};
+use crate::monitor::{FleetSnapshot, PairSnapshot, ServerSnapshot};
 
 /// The labels that alerts have by themselves; a configuration adds others to its pairs.
 const OWN_LABELS: [&str; 9] = [
@@ -45,29 +44,20 @@ impl WouldSilence {
                 ..Self::default()
             };
         }
-        let all = Matchers::new(matchers);
-        let about = AboutTargets::new(matchers);
-        let pairs = fleet.pairs.iter().filter(|pair| about.pair(pair));
-        let servers = fleet.servers.iter().filter(|server| {
-            let dc = server.meta.dc.to_string();
-            let addr = server.meta.addr.to_string();
-            about.has(TargetKind::Server, &[("dc", &dc), ("server", &addr)])
-        });
-        let fits_now = |listed: &&ListedAlert| {
-            listed.state != AlertState::Resolved && all.fit(|name| listed.alert.label(name))
-        };
-        let alerts = fleet.alerts.iter().filter(fits_now);
-        let described = alerts.map(|listed| describe(&listed.alert.identity));
+        let targets = TargetMatchers::new(matchers);
+        let pairs = fleet.pairs.iter().filter(|pair| targets.fit_pair(pair));
+        let servers = fleet.servers.iter();
+        let servers = servers.filter(|server| targets.fit_server(server));
         Self {
             unknown_labels,
-            alerts: described.collect(),
+            alerts: open_alerts(fleet, &Matchers::new(matchers)),
             pairs: pairs.count(),
             servers: servers.count(),
-            others: about.others(fleet),
+            others: targets.fit_others(fleet),
         }
     }
 
-    /// Whether nothing fits now, and no known target could have an alert that fits later.
+    /// Whether nothing fits now, and no known target can have an alert that fits later.
     pub fn is_nothing(&self) -> bool {
         self.alerts.is_empty() && self.pairs == 0 && self.servers == 0 && !self.others
     }
@@ -81,8 +71,7 @@ impl WouldSilence {
         }
         let now = match self.alerts.len() {
             0 => "no alert now".to_owned(),
-            1 => "1 alert now".to_owned(),
-            count => format!("{count} alerts now"),
+            count => counted(count, "alert") + " now",
         };
         let mut targets = Vec::new();
         if self.pairs > 0 {
@@ -96,6 +85,18 @@ impl WouldSilence {
         }
         format!("Fits {now}, and later ones of {}.", targets.join(" and "))
     }
+}
+
+/// The pending and firing alerts that all `matchers` fit.
+fn open_alerts(fleet: &FleetSnapshot, matchers: &Matchers) -> Vec<(String, Vec<(String, String)>)> {
+    let mut alerts = Vec::new();
+    for listed in &*fleet.alerts {
+        let is_open = listed.state != AlertState::Resolved;
+        if is_open && matchers.fit(|name| listed.alert.label(name)) {
+            alerts.push(describe(&listed.alert.identity));
+        }
+    }
+    alerts
 }
 
 /// An alert's name and its identity labels.
@@ -113,44 +114,49 @@ fn counted(count: usize, noun: &str) -> String {
 }
 
 /// Matchers, applied to the targets of alerts.
-struct AboutTargets {
+struct TargetMatchers {
     labels: Matchers,
     names: Matchers,
-    own_name: bool,
+    has_name: bool,
 }
 
-impl AboutTargets {
+impl TargetMatchers {
     fn new(matchers: &BTreeMap<String, String>) -> Self {
         let mut labels = matchers.clone();
-        let name = labels.remove("alertname");
         labels.remove("severity");
-        let own_name = name.is_some();
-        let names = name.map(|glob| ("alertname".to_owned(), glob));
+        let mut names = BTreeMap::new();
+        if let Some(glob) = labels.remove("alertname") {
+            names.insert("alertname".to_owned(), glob);
+        }
         Self {
             labels: Matchers::new(&labels),
-            names: Matchers::new(&names.into_iter().collect()),
-            own_name,
+            names: Matchers::new(&names),
+            has_name: !names.is_empty(),
         }
     }
 
     /// Whether some rule about this kind of target has a name that fits.
-    fn has_rule(&self, kind: TargetKind) -> bool {
-        Rule::ALL
-            .into_iter()
-            .filter(|rule| rule.target() == kind)
-            .any(|rule| self.names.fit(|_| rule.alert_name()))
+    fn fit_rule(&self, kind: TargetKind) -> bool {
+        let mut rules = Rule::ALL.into_iter();
+        rules.any(|rule| rule.target() == kind && self.names.fit(|_| rule.alert_name()))
     }
 
     /// Whether a target with these labels fits.
-    fn has(&self, kind: TargetKind, labels: &[(&str, &str)]) -> bool {
-        let label = |name: &str| {
-            let found = labels.iter().find(|(own, _)| *own == name);
-            found.map_or("", |(_, value)| value)
+    fn fit(&self, kind: TargetKind, labels: &[(&str, &str)]) -> bool {
+        let label = |name: &str| match labels.iter().find(|(own, _)| *own == name) {
+            Some((_, value)) => value,
+            None => "",
         };
-        self.has_rule(kind) && self.labels.fit(label)
+        self.fit_rule(kind) && self.labels.fit(label)
     }
 
-    fn pair(&self, pair: &PairSnapshot) -> bool {
+    fn fit_server(&self, server: &ServerSnapshot) -> bool {
+        let dc = server.meta.dc.to_string();
+        let addr = server.meta.addr.to_string();
+        self.fit(TargetKind::Server, &[("dc", &dc), ("server", &addr)])
+    }
+
+    fn fit_pair(&self, pair: &PairSnapshot) -> bool {
         let meta = &pair.meta;
         let source = meta.source_dc.to_string();
         let target = meta.target_dc.to_string();
@@ -161,24 +167,36 @@ impl AboutTargets {
             ("source_dc", &source),
             ("target_dc", &target),
         ];
-        labels.extend(configured(pair));
-        self.has(TargetKind::Pair, &labels)
+        labels.extend(configured_labels(pair));
+        self.fit(TargetKind::Pair, &labels)
     }
 
-    fn others(&self, fleet: &FleetSnapshot) -> bool {
-        let entry = fleet.pairs.iter().any(|pair| {
-            let mut labels = vec![("pair", pair.meta.key.name.as_str())];
-            labels.extend(configured(pair));
-            self.has(TargetKind::Tree, &labels) || self.has(TargetKind::Sentinels, &labels)
-        });
-        let receiver = |name: &str| self.has(TargetKind::Receiver, &[("receiver", name)]);
-        let receiver = fleet.receivers.iter().any(|one| receiver(&one.name));
-        let monitor = self.own_name && self.has(TargetKind::Monitor, &[]);
-        entry || receiver || monitor
+    /// Whether the pair's entry or its Sentinels fit.
+    fn fit_entry(&self, pair: &PairSnapshot) -> bool {
+        let mut labels = vec![("pair", pair.meta.key.name.as_str())];
+        labels.extend(configured_labels(pair));
+        self.fit(TargetKind::Tree, &labels) || self.fit(TargetKind::Sentinels, &labels)
+    }
+
+    fn fit_receiver(&self, receiver: &str) -> bool {
+        self.fit(TargetKind::Receiver, &[("receiver", receiver)])
+    }
+
+    /// Whether an entry, Sentinels, a receiver or the exporter itself fit.
+    fn fit_others(&self, fleet: &FleetSnapshot) -> bool {
+        let mut pairs = fleet.pairs.iter();
+        if pairs.any(|pair| self.fit_entry(pair)) {
+            return true;
+        }
+        let mut receivers = fleet.receivers.iter();
+        if receivers.any(|receiver| self.fit_receiver(&receiver.name)) {
+            return true;
+        }
+        self.has_name && self.fit(TargetKind::Monitor, &[])
     }
 }
 
-fn configured(pair: &PairSnapshot) -> impl Iterator<Item = (&str, &str)> {
+fn configured_labels(pair: &PairSnapshot) -> impl Iterator<Item = (&str, &str)> {
     let labels = pair.meta.labels.iter();
     labels.map(|(name, value)| (name.as_str(), value.as_str()))
 }
@@ -188,19 +206,27 @@ fn unknown_labels<'a>(
     fleet: &FleetSnapshot,
     names: impl Iterator<Item = &'a String>,
 ) -> Vec<String> {
-    let configured = fleet.pairs.iter().flat_map(configured);
-    let known: BTreeSet<&str> = configured.map(|(name, _)| name).chain(OWN_LABELS).collect();
-    let unknown = names.filter(|name| !known.contains(name.as_str()));
-    let sentence = |name: &String| {
-        let near = suggestion(name, known.iter().copied());
-        let near = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-        let all: Vec<&str> = known.iter().copied().collect();
-        format!(
-            "{name:?} is not a label of any alert{near}; they are {}",
-            all.join(", ")
-        )
+    let mut known = BTreeSet::from(OWN_LABELS);
+    for pair in &fleet.pairs {
+        known.extend(configured_labels(pair).map(|(name, _)| name));
+    }
+    let mut sentences = Vec::new();
+    for name in names {
+        if !known.contains(name.as_str()) {
+            sentences.push(unknown_label(name, &known));
+        }
+    }
+    sentences
+}
+
+fn unknown_label(name: &str, known: &BTreeSet<&str>) -> String {
+    let known: Vec<&str> = known.iter().copied().collect();
+    let near = match suggestion(name, known.iter().copied()) {
+        Some(near) => format!(" (did you mean {near}?)"),
+        None => String::new(),
     };
-    unknown.map(sentence).collect()
+    let all = known.join(", ");
+    format!("{name:?} is not a label of any alert{near}; they are {all}")
 }
 
 #[cfg(test)]
@@ -216,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_now_and_later_is_counted() {
+    fn alerts_and_targets_that_fit_are_counted() {
         let server = would_silence(&[("server", "m.example.com:*")]);
         assert_eq!(
             (server.alerts.len(), server.servers, server.pairs),
@@ -237,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_nothing_has_is_a_warning() {
+    fn matchers_that_fit_nothing_give_a_warning() {
         let nothing = would_silence(&[("pair", "nosuchpair")]);
         assert!(nothing.is_nothing() && nothing.words().starts_with("Nothing fits"));
         let other_kind = would_silence(&[("alertname", "RedisCrossDcLinkDown"), ("server", "*")]);
@@ -245,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_no_alert_has_is_named_with_what_was_meant() {
+    fn a_label_that_no_alert_has_is_named_with_a_suggestion() {
         let wrong = would_silence(&[("piar", "orders")]);
         assert_eq!(wrong.unknown_labels.len(), 1);
         let sentence = &wrong.unknown_labels[0];
@@ -256,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_by_its_name_alone_has_its_targets() {
+    fn an_alert_name_alone_fits_the_targets_of_its_rule() {
         let all = would_silence(&[("alertname", "RedisCrossDcFullSync")]);
         assert_eq!((all.servers, all.pairs), (2, 0));
         let receivers = would_silence(&[("alertname", "RedisCrossDcMonitorIsolated")]);

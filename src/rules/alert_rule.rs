@@ -20,7 +20,7 @@ pub(super) struct AlertRule {
     pub(super) pending_for: Span,
     /// How long the alert keeps firing after the condition last held.
     pub(super) keep_firing_for: Span,
-    /// The label `severity`; `None` is "none", for alerts that nobody is notified of.
+    /// The label `severity`; `None` is "none", for alerts without notifications.
     pub(super) severity: Option<Severity>,
     /// Labels in addition to the severity and those that the expression leaves.
     pub(super) labels: Vec<(&'static str, &'static str)>,
@@ -33,24 +33,41 @@ pub(super) struct AlertRule {
 impl AlertRule {
     /// The rule as an entry of a group's list.
     pub(super) fn yaml(&self, links: &Links) -> String {
-        let mut yaml = vec![
-            format!("      - alert: {}", self.name),
-            format!("        expr: {}", quoted(&self.expr)),
+        format!(
+            "      - alert: {}\n        expr: {}\n{}        labels:\n{}        annotations:\n{}",
+            self.name,
+            quoted(&self.expr),
+            self.times_yaml(),
+            self.labels_yaml(),
+            self.annotations_yaml(links)
+        )
+    }
+
+    fn times_yaml(&self) -> String {
+        let times = [
+            ("for", self.pending_for),
+            ("keep_firing_for", self.keep_firing_for),
         ];
-        if self.pending_for > Span::ZERO {
-            yaml.push(format!("        for: {}", duration(self.pending_for)));
+        let mut yaml = String::new();
+        for (key, time) in times {
+            // Prometheus' default is 0.
+            if time > Span::ZERO {
+                yaml += &format!("        {key}: {}\n", duration(time));
+            }
         }
-        if self.keep_firing_for > Span::ZERO {
-            let keep = duration(self.keep_firing_for);
-            yaml.push(format!("        keep_firing_for: {keep}"));
-        }
-        yaml.push("        labels:".to_owned());
+        yaml
+    }
+
+    fn labels_yaml(&self) -> String {
         let severity = self.severity.map_or("none", Severity::label);
-        yaml.push(format!("          severity: {severity}"));
+        let mut yaml = format!("          severity: {severity}\n");
         for (name, value) in &self.labels {
-            yaml.push(format!("          {name}: {value}"));
+            yaml += &format!("          {name}: {value}\n");
         }
-        yaml.push("        annotations:".to_owned());
+        yaml
+    }
+
+    fn annotations_yaml(&self, links: &Links) -> String {
         let runbook = links.runbook(self.name);
         let dashboard = links.dashboard(self.is_about_a_pair());
         let annotations = [
@@ -59,11 +76,11 @@ impl AlertRule {
             ("runbook_url", &runbook),
             ("dashboard_url", &dashboard),
         ];
+        let mut yaml = String::new();
         for (key, value) in annotations {
-            yaml.push(format!("          {key}: {}", quoted(value)));
+            yaml += &format!("          {key}: {}\n", quoted(value));
         }
-        yaml.push(String::new());
-        yaml.join("\n")
+        yaml
     }
 
     /// Whether the alert has a label `pair`.
@@ -89,24 +106,24 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A span as Prometheus writes durations: whole milliseconds, in the largest unit that fits.
+/// A span as Prometheus writes durations: whole milliseconds, in the largest unit without a rest.
 pub(super) fn duration(span: Span) -> String {
-    let millis = span.as_nanos() / 1_000_000;
-    let units = [
+    const UNITS: [(i64, &str); 4] = [
         (86_400_000, "d"),
         (3_600_000, "h"),
         (60_000, "m"),
         (1000, "s"),
-        (1, "ms"),
     ];
+    let millis = span.as_nanos() / 1_000_000;
     if millis == 0 {
         return "0s".to_owned();
     }
-    let mut units = units.into_iter();
-    let (size, unit) = units
-        .find(|(size, _)| millis % size == 0)
-        .unwrap_or((1, "ms"));
-    format!("{}{unit}", millis / size)
+    for (size, unit) in UNITS {
+        if millis % size == 0 {
+            return format!("{}{unit}", millis / size);
+        }
+    }
+    format!("{millis}ms")
 }
 
 #[cfg(test)]

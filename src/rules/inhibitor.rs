@@ -3,7 +3,7 @@
 //! An inhibition rule compares labels of equal names. The alert of a server has `dc` and `server`,
 //! that of a pair has four others, and neither tells which exporter is isolated, so no rule can join
 //! them. This alert does: it has the labels of the alerts to mute, `cause` with the reason, and
-//! `explains` with the highest severity that it mutes. Nobody is notified of it.
+//! `explains` with the highest severity that it mutes. It has no notifications.
 //!
 //! The causes are those of the built-in alerting (`monitor/inhibition.rs`).
 
@@ -48,16 +48,17 @@ pub(super) fn server_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
     // A datacenter of which an isolated exporter sees a server is its own.
     let remote = format!("{up} == 0 and {isolated} unless on (job, instance, dc) ({up} == 1)");
     let of_others = format!("{up} unless {isolated}");
-    levels(unreachable)
-        .into_iter()
-        .map(|(severity, pending_for)| AlertRule {
+    let mut rules = Vec::new();
+    for (severity, pending_for) in levels(unreachable) {
+        rules.push(AlertRule {
             expr: format!("max by (dc, server) ({remote}) unless on (dc, server) ({of_others})"),
             summary:
                 "{{ $labels.server }} in {{ $labels.dc }} answers no exporter, and each is isolated"
                     .to_owned(),
             ..inhibitor("isolated", severity, pending_for)
-        })
-        .collect()
+        });
+    }
+    rules
 }
 
 /// A master that came back without its history starts full syncs with its replicas: the alert of the

@@ -4,7 +4,7 @@ use super::alert_rule::{AlertRule, KEEP, duration, levels_of};
 use super::lookup::{self, LookupUnit};
 use super::selection::{self, BY_PAIR, ON_PAIR, Selection};
 use crate::alert::Rule;
-use crate::config::{CountRule, LevelRule, Settings, Severity};
+use crate::config::{LevelRule, Settings, Severity};
 use crate::metrics::catalogue::{
     DIVERGED_BYTES, FAILOVER_LOST_BYTES, FAILOVERS, HISTORY_LOST, LAG_BYTES, LAG_LOWER_BYTES,
     LAG_LOWER_SECONDS, LAG_SECONDS, LAG_UPPER_BYTES, LAG_UPPER_SECONDS,
@@ -13,12 +13,12 @@ use crate::metrics::catalogue::{LINK_DOWN_SECONDS, LINK_STATE, PAIR_INFO, SYNC_P
 use crate::model::{Bytes, Span};
 use crate::replication::PairState;
 
-/// What is shorter than the time between two evaluations is "at once".
+/// A shorter time than this ends before the next evaluation, so it is no time at all.
 const EVALUATED_EVERY: Span = Span::from_secs(1);
 
-/// A full sync that made progress this recently goes on. Short, because the level's time begins
-/// after it; no shorter than the time between two scrapes of the usual interval.
-const SYNC_GOES_ON: Span = Span::from_secs(30);
+/// A full sync that made progress this recently is still under way. Short, because the level's time
+/// begins after it; no shorter than the time between two scrapes of the usual interval.
+const SYNC_IN_PROGRESS: Span = Span::from_secs(30);
 
 /// Which pair it is, for every summary: the same words as in the exporter's own messages.
 const PAIR: &str = "{{ $labels.pair }} {{ $labels.source_dc }} → {{ $labels.target_dc }}";
@@ -36,50 +36,40 @@ pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
 /// The rules of the pairs that share thresholds.
 fn selection_rules(selection: &Selection) -> Vec<AlertRule> {
     let alerts = &selection.alerts;
-    let CountRule {
-        levels: failovers,
-        window,
-    } = alerts.failover;
+    let failovers = &alerts.failover;
+    let failover = |selection: &Selection, severity: Severity, at: u64| {
+        failover(selection, severity, at, failovers.window)
+    };
     [
-        levels(&alerts.lag_seconds, |severity, level| {
-            lag_seconds(selection, severity, level)
-        }),
-        levels(&alerts.lag_bytes, |severity, level| {
-            lag_bytes(selection, severity, level)
-        }),
-        levels(&alerts.link_down, |severity, level| {
-            link_down(selection, severity, level)
-        }),
-        levels(&alerts.unknown, |severity, level| {
-            unknown(selection, severity, level)
-        }),
-        levels(&alerts.diverged, |severity, level| {
-            diverged(selection, severity, level)
-        }),
-        levels(&failovers, |severity, level| {
-            failover(selection, severity, level, window)
-        }),
+        levels(selection, &alerts.lag_seconds, lag_seconds),
+        levels(selection, &alerts.lag_bytes, lag_bytes),
+        levels(selection, &alerts.link_down, link_down),
+        levels(selection, &alerts.unknown, unknown),
+        levels(selection, &alerts.diverged, diverged),
+        levels(selection, &failovers.levels, failover),
     ]
     .concat()
 }
 
 /// A rule for each level that is on.
-fn levels<T: Copy>(rule: &LevelRule<T>, make: impl Fn(Severity, T) -> AlertRule) -> Vec<AlertRule> {
-    let alerts = levels_of(rule)
-        .into_iter()
-        .map(|(severity, level)| make(severity, level));
-    // What a rule waits for by its nature (`unknown`) may be longer than the configured `for`.
+fn levels<T: Copy>(
+    selection: &Selection,
+    rule: &LevelRule<T>,
+    make: impl Fn(&Selection, Severity, T) -> AlertRule,
+) -> Vec<AlertRule> {
+    let mut alerts = Vec::new();
+    for (severity, level) in levels_of(rule) {
+        let mut alert = make(selection, severity, level);
+        // What a rule waits for by its nature (`unknown`) may be longer than the configured `for`.
+        alert.pending_for = alert.pending_for.max(rule.pending_for);
+        alert.keep_firing_for = alert.keep_firing_for.max(rule.keep_firing_for);
+        alerts.push(alert);
+    }
     alerts
-        .map(|alert| AlertRule {
-            pending_for: alert.pending_for.max(rule.pending_for),
-            keep_firing_for: alert.keep_firing_for.max(rule.keep_firing_for),
-            ..alert
-        })
-        .collect()
 }
 
-/// Of several exporters, the estimate that is the largest counts for a warning, unless another one
-/// has certified that the lag is smaller; for critical the largest certified lower bound.
+/// A warning compares the largest estimate of all exporters, unless one of them has certified that
+/// the lag is smaller. Critical compares the largest certified lower bound.
 fn lag_seconds(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
     let level = at.as_secs_f64();
     let expr = match severity {
@@ -167,8 +157,8 @@ fn link_down(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
     }
 }
 
-/// The lag has been absent for as long as the level says. A full sync that makes progress, the
-/// first one of a replica included, is known to be under way; one that is stuck is not.
+/// The lag has been absent for the time of the level. A full sync that makes progress does not count,
+/// nor does the first one of a replica; one that is stuck does.
 fn unknown(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
     AlertRule {
         name: Rule::Unknown.alert_name(),
@@ -177,7 +167,7 @@ fn unknown(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
             selection.max(PAIR_INFO),
             selection.max(LAG_SECONDS),
             selection.min(SYNC_PROGRESS_AGE),
-            SYNC_GOES_ON.as_secs_f64(),
+            SYNC_IN_PROGRESS.as_secs_f64(),
         ),
         pending_for: at,
         keep_firing_for: KEEP,
@@ -192,7 +182,7 @@ fn unknown(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
     }
 }
 
-/// It has no level that could be configured, so one rule is for all pairs.
+/// It has no configurable level, so one rule is for all pairs.
 fn history_lost() -> AlertRule {
     AlertRule {
         name: Rule::HistoryLost.alert_name(),
@@ -209,6 +199,7 @@ fn history_lost() -> AlertRule {
 }
 
 fn diverged(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
+    let is_diverged = format!("state=\"{}\"", PairState::Diverged.label());
     let lost = lookup::pair_value(
         DIVERGED_BYTES,
         LookupUnit::Bytes,
@@ -217,13 +208,7 @@ fn diverged(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
     );
     AlertRule {
         name: Rule::Diverged.alert_name(),
-        expr: format!(
-            "{} == 1",
-            selection.max_where(
-                LINK_STATE,
-                &format!("state=\"{}\"", PairState::Diverged.label())
-            )
-        ),
+        expr: format!("{} == 1", selection.max_where(LINK_STATE, &is_diverged)),
         // The smallest level is "at once".
         pending_for: if at < EVALUATED_EVERY { Span::ZERO } else { at },
         keep_firing_for: KEEP,

@@ -3,7 +3,7 @@
 use crate::config::{AlertSettings, MasterSelector, SentinelSettings, Settings};
 use crate::metrics::catalogue::Metric;
 
-/// A pair's identity: what is left on an alert.
+/// A pair's identity: the labels that an alert keeps.
 pub(super) const BY_PAIR: &str = "by (pair, source_dc, target_dc, replica)";
 /// The same, where two series are matched.
 pub(super) const ON_PAIR: &str = "on (pair, source_dc, target_dc, replica)";
@@ -15,6 +15,13 @@ pub(super) struct Selection {
     matcher: String,
     /// Their thresholds.
     pub(super) alerts: AlertSettings,
+}
+
+/// An entry of the configuration with its own thresholds.
+struct Override {
+    /// A pattern for the names of its pairs.
+    names: String,
+    alerts: AlertSettings,
 }
 
 impl Selection {
@@ -39,14 +46,11 @@ impl Selection {
     }
 
     fn series_where(&self, metric: Metric, matcher: &str) -> String {
-        let matchers: Vec<&str> = [self.matcher.as_str(), matcher]
-            .into_iter()
-            .filter(|matcher| !matcher.is_empty())
-            .collect();
-        if matchers.is_empty() {
-            metric.name.to_owned()
-        } else {
-            format!("{}{{{}}}", metric.name, matchers.join(","))
+        let name = metric.name;
+        match (self.matcher.as_str(), matcher) {
+            ("", "") => name.to_owned(),
+            ("", one) | (one, "") => format!("{name}{{{one}}}"),
+            (selected, further) => format!("{name}{{{selected},{further}}}"),
         }
     }
 }
@@ -54,43 +58,51 @@ impl Selection {
 /// Which pairs have which thresholds: those of the global section first, then each set that some
 /// entries override.
 pub(super) fn selections(settings: &Settings) -> Vec<Selection> {
-    let overridden = overridden(settings);
-    let mut sets: Vec<(AlertSettings, Vec<String>)> = Vec::new();
-    for (names, alerts) in &overridden {
-        match sets.iter_mut().find(|(set, _)| set == alerts) {
-            Some((_, same)) => same.push(names.clone()),
-            None => sets.push((alerts.clone(), vec![names.clone()])),
-        }
-    }
-    let others: Vec<String> = overridden.into_iter().map(|(names, _)| names).collect();
+    let overrides = overrides(settings);
+    let overridden: Vec<&str> = overrides.iter().map(|o| o.names.as_str()).collect();
     let mut selections = vec![Selection {
-        matcher: matcher("!~", &others),
+        matcher: matcher("!~", &overridden),
         alerts: settings.alerts.clone(),
     }];
-    selections.extend(sets.into_iter().map(|(alerts, names)| Selection {
-        matcher: matcher("=~", &names),
-        alerts,
-    }));
+    for (alerts, names) in by_thresholds(&overrides) {
+        selections.push(Selection {
+            matcher: matcher("=~", &names),
+            alerts: alerts.clone(),
+        });
+    }
     selections
 }
 
-/// The entries whose thresholds are not the global ones, with a pattern for the names of their
-/// pairs, sorted by it.
-fn overridden(settings: &Settings) -> Vec<(String, AlertSettings)> {
-    let pairs = settings
-        .pairs
-        .iter()
-        .map(|entry| (literal(entry.name.as_str()), entry.alerts.clone()));
-    let sentinels = settings
-        .sentinels
-        .iter()
-        .map(|entry| (names_of(entry), entry.alerts.clone()));
-    let mut overridden: Vec<_> = pairs
-        .chain(sentinels)
-        .filter(|(_, alerts)| *alerts != settings.alerts)
-        .collect();
-    overridden.sort_by(|(left, _), (right, _)| left.cmp(right));
-    overridden
+/// The names of the entries that share thresholds, for each set of thresholds.
+fn by_thresholds(overrides: &[Override]) -> Vec<(&AlertSettings, Vec<&str>)> {
+    let mut sets: Vec<(&AlertSettings, Vec<&str>)> = Vec::new();
+    for Override { names, alerts } in overrides {
+        match sets.iter_mut().find(|(set, _)| *set == alerts) {
+            Some((_, same)) => same.push(names),
+            None => sets.push((alerts, vec![names])),
+        }
+    }
+    sets
+}
+
+/// The entries whose thresholds are not the global ones, sorted by the pattern of their names.
+fn overrides(settings: &Settings) -> Vec<Override> {
+    let mut overrides = Vec::new();
+    for entry in &settings.pairs {
+        overrides.push(Override {
+            names: literal(entry.name.as_str()),
+            alerts: entry.alerts.clone(),
+        });
+    }
+    for entry in &settings.sentinels {
+        overrides.push(Override {
+            names: names_of(entry),
+            alerts: entry.alerts.clone(),
+        });
+    }
+    overrides.retain(|entry| entry.alerts != settings.alerts);
+    overrides.sort_by(|left, right| left.names.cmp(&right.names));
+    overrides
 }
 
 /// A pattern for the names of the pairs that an entry's Sentinels find.
@@ -98,13 +110,13 @@ fn names_of(entry: &SentinelSettings) -> String {
     let name = literal(entry.name.as_str());
     match entry.masters {
         MasterSelector::Exact(_) => name,
-        // One that knows no master yet has the entry's own name.
+        // Until a master is discovered, the pair has the entry's own name.
         MasterSelector::All | MasterSelector::Glob(_) => format!("{name}(/.+)?"),
     }
 }
 
 /// A matcher of pairs by patterns of their names; empty where there is none.
-fn matcher(operator: &str, names: &[String]) -> String {
+fn matcher(operator: &str, names: &[&str]) -> String {
     if names.is_empty() {
         return String::new();
     }
@@ -136,7 +148,10 @@ mod tests {
     #[test]
     fn a_name_fits_only_itself() {
         let names = [literal("a.b"), literal("x|y\"")];
-        assert_eq!(matcher("=~", &names), r#"pair=~"a\\.b|x\\|y\"""#);
+        assert_eq!(
+            matcher("=~", &names.each_ref().map(String::as_str)),
+            r#"pair=~"a\\.b|x\\|y\"""#
+        );
         assert_eq!(matcher("!~", &[]), "");
     }
 }

@@ -8,7 +8,7 @@ use crate::metrics::catalogue::{
 };
 use crate::model::Span;
 
-/// A server's identity: what is left on an alert.
+/// A server's identity: the labels that an alert keeps.
 const BY_SERVER: &str = "by (dc, server)";
 
 /// A server that was sent no poll for this long is not polled any more.
@@ -17,33 +17,38 @@ const NOT_POLLED: Span = Span::from_secs(300);
 /// All rules about servers.
 pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
     let alerts = &settings.alerts;
-    let CountRule { levels, window } = alerts.full_sync;
-    let full_syncs = levels_of(&levels)
-        .into_iter()
-        .map(|(severity, at)| full_sync(severity, at, window, levels.pending_for))
-        .collect();
     [
         after(&alerts.unreachable, unreachable),
         after(&alerts.unreachable, exporter_fault),
-        full_syncs,
+        full_syncs(&alerts.full_sync),
         after(&alerts.sentinel_quorum, quorum_lost),
         vec![polls_stopped()],
     ]
     .concat()
 }
 
-/// A rule for each level of seconds that is on, which waits for as long.
+/// A rule for each level of seconds that is on: its alert is pending for that time.
 pub(super) fn after(
     rule: &LevelRule<Span>,
     make: impl Fn(Severity, Span) -> AlertRule,
 ) -> Vec<AlertRule> {
-    let alerts = levels_of(rule)
-        .into_iter()
-        .map(|(severity, at)| make(severity, at.max(rule.pending_for)));
-    alerts.collect()
+    let mut alerts = Vec::new();
+    for (severity, at) in levels_of(rule) {
+        alerts.push(make(severity, at.max(rule.pending_for)));
+    }
+    alerts
 }
 
-/// The sentences of which pairs need the server, and of what a failover from it would lose.
+fn full_syncs(rule: &CountRule) -> Vec<AlertRule> {
+    let mut alerts = Vec::new();
+    for (severity, at) in levels_of(&rule.levels) {
+        let pending_for = rule.levels.pending_for;
+        alerts.push(full_sync(severity, at, rule.window, pending_for));
+    }
+    alerts
+}
+
+/// The sentences about the pairs that need the server, and what a failover from it would lose.
 fn part_in_pairs() -> String {
     let pairs = "on (pair, source_dc, target_dc, replica)";
     let as_master = format!(
@@ -62,8 +67,8 @@ fn part_in_pairs() -> String {
 fn unreachable(severity: Severity, pending_for: Span) -> AlertRule {
     AlertRule {
         name: Rule::Unreachable.alert_name(),
-        // The best of several exporters: a server that one of them reaches is up. One that has no
-        // access to the server has nothing to say about it.
+        // The best of several exporters: a server that one of them reaches is up. Exporters without
+        // access to the server do not count.
         expr: format!(
             "max {BY_SERVER} ({} unless on (job, instance, dc, server) {}) == 0",
             SERVER_UP.name, EXPORTER_FAULT.name

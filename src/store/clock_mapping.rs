@@ -1,5 +1,5 @@
-//! Instants of an earlier life on this life's clock: exact in the same boot, widened by an error
-//! otherwise.
+//! Maps instants of an earlier process to the present clock: exactly in the same boot, otherwise by
+//! the wall clock and widened by its possible error.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ pub const WALL_ERROR: Span = Span::from_secs(1);
 /// ppm).
 const DRIFT: f64 = 5e-5;
 
-/// What is older says nothing any more: the horizon of the tables themselves.
+/// Older state is useless: the tables themselves reach back no further.
 pub const HORIZON: Span = Span::from_secs(48 * 3600);
 
-/// The clock of one life of a machine: which boot, and how it stood to the wall clock.
+/// The clock of one boot of a machine, with its relation to the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BootClock {
     /// The boot; `None` where the kernel does not name it.
@@ -25,12 +25,12 @@ pub struct BootClock {
     pub anchor: ClockAnchor,
 }
 
-/// Why instants of an earlier clock mean nothing now.
+/// Why instants of an earlier clock cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClockRefusal {
-    /// The wall clock stands before the last commit.
+    /// The wall clock shows a time before the last commit.
     #[error(
-        "the wall clock stands {0} before the last time that it was written: nobody can say how old it is"
+        "the wall clock is {0} behind the time at which it was last written: its age is not known"
     )]
     Backwards(Span),
     /// Nothing of it is within the horizon.
@@ -61,61 +61,59 @@ impl BootClock {
     ///
     /// # Errors
     /// They cannot be placed, or are too old to matter.
-    pub fn frame(&self, now: &Self) -> Result<ClockMapping, ClockRefusal> {
-        let same = self.is_same_boot(now);
-        let wall = Span::from_nanos(
-            now.anchor
-                .wall
-                .as_nanos()
-                .saturating_sub(self.anchor.wall.as_nanos()),
-        );
-        let between = if same {
-            now.anchor.mono - self.anchor.mono
-        } else {
-            wall
-        };
-        // Two clocks that differ by less than their error may well stand in the wrong order.
-        if between < Span::ZERO - WALL_ERROR {
-            return Err(ClockRefusal::Backwards(Span::ZERO - between));
+    pub fn mapping(&self, now: &Self) -> Result<ClockMapping, ClockRefusal> {
+        let mono = self.mono_until(now);
+        if self.is_same_boot(now) {
+            if mono > HORIZON {
+                return Err(ClockRefusal::Expired(mono));
+            }
+            return Ok(ClockMapping {
+                by: Span::ZERO,
+                error: Span::ZERO,
+                now: now.anchor.mono,
+            });
         }
-        if between > HORIZON {
-            return Err(ClockRefusal::Expired(between));
+        let wall = self.wall_until(now);
+        // Two wall clocks that differ by less than their error may be in the wrong order.
+        if wall < Span::ZERO - WALL_ERROR {
+            return Err(ClockRefusal::Backwards(Span::ZERO - wall));
         }
-        let by = (now.anchor.mono - self.anchor.mono) - between;
-        let error = if same {
-            Span::ZERO
-        } else {
-            WALL_ERROR + between.or_zero().mul_f64(DRIFT)
-        };
+        if wall > HORIZON {
+            return Err(ClockRefusal::Expired(wall));
+        }
         Ok(ClockMapping {
-            by,
-            error,
+            by: mono - wall,
+            error: WALL_ERROR + wall.or_zero().mul_f64(DRIFT),
             now: now.anchor.mono,
         })
     }
-}
 
-impl BootClock {
-    /// How instants of this clock that prove nothing are read on the clock of `now`: as well as can
-    /// be. A wall clock that went backwards counts as no time between.
+    /// How instants of this clock that prove nothing are read on the clock of `now`: as precisely
+    /// as possible. If the wall clock went backwards, no time is taken to have passed.
     pub(super) fn shift(&self, now: &Self) -> ClockShift {
-        let wall = Span::from_nanos(
-            now.anchor
-                .wall
-                .as_nanos()
-                .saturating_sub(self.anchor.wall.as_nanos()),
-        );
-        let passed = now.anchor.mono - self.anchor.mono;
+        let mono = self.mono_until(now);
         let ago = if self.is_same_boot(now) {
-            passed
+            mono
         } else {
-            wall.or_zero()
+            self.wall_until(now).or_zero()
         };
         ClockShift {
-            by: passed - ago,
+            by: mono - ago,
             ago,
             now: now.anchor,
         }
+    }
+
+    /// From this clock's last commit to `now`, by the monotonic clock. Without meaning over a
+    /// reboot.
+    fn mono_until(&self, now: &Self) -> Span {
+        now.anchor.mono - self.anchor.mono
+    }
+
+    /// From this clock's last commit to `now`, by the wall clock.
+    fn wall_until(&self, now: &Self) -> Span {
+        let nanos = now.anchor.wall.as_nanos();
+        Span::from_nanos(nanos.saturating_sub(self.anchor.wall.as_nanos()))
     }
 }
 
@@ -124,13 +122,20 @@ impl ClockMapping {
     /// be.
     pub(super) fn not_before(&self, at: Timestamp) -> Option<Timestamp> {
         let moved = at + self.by - self.error;
-        (moved <= self.now).then_some(moved)
+        if moved > self.now {
+            return None;
+        }
+        Some(moved)
     }
 
     /// The latest instant that `at` may be now: never one that is still to come.
     pub(super) fn not_after(&self, at: Timestamp) -> Option<Timestamp> {
         let moved = at + self.by + self.error;
-        (self.error > Span::ZERO || moved <= self.now).then_some(moved.min(self.now))
+        let is_exact = self.error == Span::ZERO;
+        if is_exact && moved > self.now {
+            return None;
+        }
+        Some(moved.min(self.now))
     }
 }
 
@@ -141,20 +146,19 @@ pub(super) struct ClockMappings(BTreeMap<u32, Result<ClockMapping, ClockRefusal>
 impl ClockMappings {
     /// Every clock as it is read at `now`.
     pub(super) fn new(clocks: &BTreeMap<u32, BootClock>, now: &BootClock) -> Self {
-        Self(
-            clocks
-                .iter()
-                .map(|(number, clock)| (*number, clock.frame(now)))
-                .collect(),
-        )
+        let mut mappings = BTreeMap::new();
+        for (number, clock) in clocks {
+            mappings.insert(*number, clock.mapping(now));
+        }
+        Self(mappings)
     }
 
-    /// The frame of the clock with this number.
-    pub(super) fn of(&self, number: u32) -> Result<ClockMapping, ClockRefusal> {
-        self.0
-            .get(&number)
-            .copied()
-            .unwrap_or(Err(ClockRefusal::Unknown))
+    /// The mapping of the clock with this number.
+    pub(super) fn get(&self, number: u32) -> Result<ClockMapping, ClockRefusal> {
+        match self.0.get(&number) {
+            Some(mapping) => *mapping,
+            None => Err(ClockRefusal::Unknown),
+        }
     }
 }
 
@@ -182,13 +186,13 @@ mod tests {
     #[test]
     fn in_the_same_boot_instants_stay_as_they_are_whatever_the_wall_clock_does() {
         for wall in [0, 5_000, 9_999_999] {
-            let frame = clock(1, 100, 5_000).frame(&clock(1, 150, wall)).unwrap();
+            let mapping = clock(1, 100, 5_000).mapping(&clock(1, 150, wall)).unwrap();
             assert_eq!(
-                (frame.not_before(at(90)), frame.not_after(at(90))),
+                (mapping.not_before(at(90)), mapping.not_after(at(90))),
                 (Some(at(90)), Some(at(90)))
             );
             assert_eq!(
-                (frame.not_before(at(151)), frame.not_after(at(151))),
+                (mapping.not_before(at(151)), mapping.not_after(at(151))),
                 (None, None),
                 "in the future"
             );
@@ -197,11 +201,11 @@ mod tests {
 
     #[test]
     fn on_another_machine_the_wall_clock_places_them_within_an_error() {
-        let frame = clock(1, 100, 5_000).frame(&clock(2, 7, 5_040)).unwrap();
+        let mapping = clock(1, 100, 5_000).mapping(&clock(2, 7, 5_040)).unwrap();
         let error = WALL_ERROR + Span::from_millis(2);
-        assert_eq!(frame.not_before(at(90)), Some(at(7 - 40 - 10) - error));
-        assert_eq!(frame.not_after(at(90)), Some(at(7 - 40 - 10) + error));
-        let at_once = clock(1, 100, 5_000).frame(&clock(2, 7, 5_000)).unwrap();
+        assert_eq!(mapping.not_before(at(90)), Some(at(7 - 40 - 10) - error));
+        assert_eq!(mapping.not_after(at(90)), Some(at(7 - 40 - 10) + error));
+        let at_once = clock(1, 100, 5_000).mapping(&clock(2, 7, 5_000)).unwrap();
         assert_eq!(
             at_once.not_after(at(100)),
             Some(at(7)),
@@ -210,20 +214,20 @@ mod tests {
     }
 
     #[test]
-    fn a_boot_that_nobody_names_is_another_one() {
+    fn an_unnamed_boot_counts_as_another_one() {
         let unnamed = |mono| BootClock {
             boot: None,
             ..clock(0, mono, 5_000)
         };
         assert!(
             unnamed(100)
-                .frame(&unnamed(150))
-                .is_ok_and(|frame| frame.error >= WALL_ERROR)
+                .mapping(&unnamed(150))
+                .is_ok_and(|mapping| mapping.error >= WALL_ERROR)
         );
         assert!(
             clock(1, 100, 5_000)
-                .frame(&clock(1, 99, 5_001))
-                .is_ok_and(|frame| frame.error >= WALL_ERROR)
+                .mapping(&clock(1, 99, 5_001))
+                .is_ok_and(|mapping| mapping.error >= WALL_ERROR)
         );
     }
 
@@ -231,20 +235,20 @@ mod tests {
     fn a_wall_clock_that_went_backwards_and_what_is_too_old_are_refused() {
         let old = clock(1, 100, 5_000);
         assert_eq!(
-            old.frame(&clock(2, 100, 4_990)),
+            old.mapping(&clock(2, 100, 4_990)),
             Err(ClockRefusal::Backwards(Span::from_secs(10)))
         );
         assert!(
-            old.frame(&clock(2, 100, 4_999))
-                .is_ok_and(|frame| frame.not_after(at(100)) == Some(at(100)))
+            old.mapping(&clock(2, 100, 4_999))
+                .is_ok_and(|mapping| mapping.not_after(at(100)) == Some(at(100)))
         );
         let days = 3 * 86_400;
         assert_eq!(
-            old.frame(&clock(2, 100, 5_000 + days)),
+            old.mapping(&clock(2, 100, 5_000 + days)),
             Err(ClockRefusal::Expired(Span::from_secs(days)))
         );
         assert_eq!(
-            old.frame(&clock(1, 100 + days, 5_000)),
+            old.mapping(&clock(1, 100 + days, 5_000)),
             Err(ClockRefusal::Expired(Span::from_secs(days)))
         );
     }

@@ -1,8 +1,8 @@
-//! The bytes of a row: small numbers in few bytes, instants in microseconds, a version before and a
-//! checksum behind.
+//! The bytes of a row: small numbers take few bytes, instants are in microseconds; a row begins
+//! with a version and ends with a checksum.
 //!
-//! Reading is total: whatever the bytes are, the result is a value or a reason, and memory is asked
-//! for only as far as there are bytes that need it.
+//! Reading never panics: any bytes give a value or an error, and no more memory is reserved than
+//! the bytes can fill.
 
 use super::clock_mapping::{ClockMapping, ClockMappings, ClockRefusal};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, RunId, ServerAddr, Span, Timestamp};
@@ -15,40 +15,40 @@ const ENVELOPE: usize = 5;
 
 const NANOS_PER_MICRO: i64 = 1_000;
 
-/// Why a row is not taken.
+/// Why a row is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     /// It ends too early.
     #[error("it ends too early")]
     Short,
-    /// It was changed after it was written, or is not the row that its key says.
+    /// It was changed after it was written, or belongs to another key.
     #[error("its checksum is wrong")]
     Checksum,
     /// A newer version wrote it.
     #[error("its encoding has version {0}, which this program does not know")]
     Version(u8),
-    /// The checksum is right and the content makes no sense.
+    /// The checksum is right, but the content is not valid.
     #[error("its {0} makes no sense")]
     Malformed(&'static str),
     /// It has an instant that is still to come.
-    #[error("it speaks of the future")]
+    #[error("it has an instant in the future")]
     Future,
     /// It was written by a clock that cannot be read now.
     #[error(transparent)]
     BootClock(#[from] ClockRefusal),
 }
 
-/// A row in the making.
+/// A row that is being written.
 #[derive(Debug, Default)]
 pub(super) struct RowWriter {
     bytes: Vec<u8>,
 }
 
-/// A row being read.
+/// A row that is being read.
 #[derive(Debug)]
 pub(super) struct RowReader<'a> {
     rest: &'a [u8],
-    frame: ClockMapping,
+    clock: ClockMapping,
 }
 
 fn checksum(key: &[u8], row: &[u8]) -> [u8; 4] {
@@ -60,7 +60,8 @@ fn checksum(key: &[u8], row: &[u8]) -> [u8; 4] {
     hasher.finalize().to_le_bytes()
 }
 
-/// The row as it is written under `key`, so that it is taken under no other.
+/// The row as it is written under `key`: its checksum covers the key, so that it is valid under no
+/// other.
 pub(super) fn seal(key: &[u8], body: &RowWriter) -> Vec<u8> {
     let mut row = Vec::with_capacity(body.bytes.len() + ENVELOPE);
     row.push(VERSION);
@@ -137,21 +138,27 @@ impl RowWriter {
         self.signed(ceil_micros(at));
     }
 
-    /// Forty lower-case digits, as every server writes them, take half of that; others are spelled
-    /// out.
+    /// Forty lower-case hexadecimal digits, as every server writes them, are packed into twenty
+    /// bytes; other IDs are written as text.
     pub(super) fn replid(&mut self, replid: &ReplicationId) {
         let digits = replid.as_str().as_bytes();
-        let packed: Option<Vec<u8>> = digits
-            .chunks(2)
-            .map(|two| match two {
-                [high, low] => Some(hex_value(*high)? << 4 | hex_value(*low)?),
-                _ => None,
-            })
-            .collect();
+        let packed = packed_hex(digits);
         self.number(u64::from(packed.is_some()));
         self.bytes
             .extend_from_slice(packed.as_deref().unwrap_or(digits));
     }
+}
+
+/// Two lower-case hexadecimal digits a byte; `None` if there are any other characters.
+fn packed_hex(digits: &[u8]) -> Option<Vec<u8>> {
+    let mut packed = Vec::with_capacity(digits.len() / 2);
+    for two in digits.chunks(2) {
+        let [high, low] = two else {
+            return None;
+        };
+        packed.push(hex_value(*high)? << 4 | hex_value(*low)?);
+    }
+    Some(packed)
 }
 
 /// The instant in whole microseconds, rounded down.
@@ -178,14 +185,14 @@ impl<'a> RowReader<'a> {
     pub(super) fn open(
         key: &[u8],
         row: &'a [u8],
-        frames: &ClockMappings,
+        clocks: &ClockMappings,
     ) -> Result<Self, RowError> {
         let mut reader = Self::open_plain(key, row)?;
-        reader.frame = frames.of(reader.small("clock")?)?;
+        reader.clock = clocks.get(reader.small("clock")?)?;
         Ok(reader)
     }
 
-    /// Opens a row that names no clock, and so can hold no instant that is to be converted.
+    /// Opens a row that names no clock: none of its instants is converted.
     pub(super) fn open_plain(key: &[u8], row: &'a [u8]) -> Result<Self, RowError> {
         let (front, sum) = row.split_last_chunk::<4>().ok_or(RowError::Short)?;
         let (version, body) = front.split_first().ok_or(RowError::Short)?;
@@ -197,7 +204,7 @@ impl<'a> RowReader<'a> {
         }
         Ok(Self {
             rest: body,
-            frame: ClockMapping::default(),
+            clock: ClockMapping::default(),
         })
     }
 
@@ -228,7 +235,7 @@ impl<'a> RowReader<'a> {
         Ok((folded >> 1).cast_signed() ^ -(folded & 1).cast_signed())
     }
 
-    /// How many elements follow. Each takes a byte at least, so more than there are bytes is a lie.
+    /// How many elements follow. Each takes at least a byte, so there cannot be more than bytes.
     pub(super) fn count(&mut self) -> Result<usize, RowError> {
         let count = self.small::<usize>("count")?;
         if count <= self.rest.len() {
@@ -288,35 +295,29 @@ impl<'a> RowReader<'a> {
 
     /// The instant on the present clock, at the earliest.
     pub(super) fn not_before_micros(&self, micros: i64) -> Result<Timestamp, RowError> {
-        self.frame
-            .not_before(from_micros(micros))
-            .ok_or(RowError::Future)
+        let at = from_micros(micros);
+        self.clock.not_before(at).ok_or(RowError::Future)
     }
 
     /// The instant on the present clock, at the latest.
     pub(super) fn not_after_micros(&self, micros: i64) -> Result<Timestamp, RowError> {
-        // Rounding up may have passed the present by less than a microsecond.
         let at = from_micros(micros);
-        let one = Span::from_nanos(NANOS_PER_MICRO);
-        self.frame
-            .not_after(at)
-            .or_else(|| self.frame.not_after(at - one))
-            .ok_or(RowError::Future)
+        if let Some(at) = self.clock.not_after(at) {
+            return Ok(at);
+        }
+        // Rounding up may have passed the present by less than a microsecond.
+        let rounded_down = at - Span::from_nanos(NANOS_PER_MICRO);
+        self.clock.not_after(rounded_down).ok_or(RowError::Future)
     }
 
     pub(super) fn replid(&mut self) -> Result<ReplicationId, RowError> {
+        let invalid = RowError::Malformed("replid");
         let text = match self.number()? {
-            0 => String::from_utf8(self.take(40)?.to_vec())
-                .map_err(|_| RowError::Malformed("replid"))?,
-            1 => self
-                .take(20)?
-                .iter()
-                .flat_map(|byte| [byte >> 4, byte & 15])
-                .map(hex_digit)
-                .collect(),
-            _ => return Err(RowError::Malformed("replid")),
+            0 => String::from_utf8(self.take(40)?.to_vec()).map_err(|_| invalid)?,
+            1 => unpacked_hex(self.take(20)?),
+            _ => return Err(invalid),
         };
-        ReplicationId::parse(&text).ok_or(RowError::Malformed("replid"))
+        ReplicationId::parse(&text).ok_or(invalid)
     }
 
     pub(super) fn run_id(&mut self) -> Result<RunId, RowError> {
@@ -330,6 +331,15 @@ impl<'a> RowReader<'a> {
 
 fn from_micros(micros: i64) -> Timestamp {
     Timestamp::from_nanos(micros.saturating_mul(NANOS_PER_MICRO))
+}
+
+fn unpacked_hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        digits.push(hex_digit(byte >> 4));
+        digits.push(hex_digit(byte & 15));
+    }
+    digits
 }
 
 fn hex_digit(value: u8) -> char {
@@ -362,7 +372,7 @@ mod tests {
     )]
 
     use super::*;
-    use crate::store::testing::frames;
+    use crate::store::testing::mappings;
     use proptest::prelude::*;
 
     fn read<T>(
@@ -370,8 +380,8 @@ mod tests {
         read: impl FnOnce(&mut RowReader<'_>) -> Result<T, RowError>,
     ) -> Result<T, RowError> {
         let row = seal(b"k", writer);
-        let frames = frames();
-        let mut reader = RowReader::open(b"k", &row, &frames)?;
+        let mappings = mappings();
+        let mut reader = RowReader::open(b"k", &row, &mappings)?;
         let value = read(&mut reader)?;
         reader.end()?;
         Ok(value)
@@ -379,7 +389,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_come_back(a in any::<u64>(), b in any::<i64>(), small in 0_u64..200, text in ".{0,40}") {
+        fn numbers_are_decoded_as_they_were_encoded(a in any::<u64>(), b in any::<i64>(), small in 0_u64..200, text in ".{0,40}") {
             let mut writer = RowWriter::new(0);
             writer.number(a);
             writer.signed(b);
@@ -390,7 +400,7 @@ mod tests {
         }
 
         #[test]
-        fn instants_come_back_rounded_outwards(nanos in -1_000_000_000_000_000_i64..=0) {
+        fn instants_are_rounded_outwards(nanos in -1_000_000_000_000_000_i64..=0) {
             let at = Timestamp::from_nanos(nanos);
             let mut writer = RowWriter::new(0);
             writer.not_before(at);
@@ -401,23 +411,23 @@ mod tests {
 
         /// A row that was changed anywhere, or cut anywhere, is refused.
         #[test]
-        fn no_changed_row_is_taken(body in proptest::collection::vec(any::<u8>(), 0..60), bit in any::<usize>(), cut in any::<usize>()) {
+        fn a_changed_row_is_refused(body in proptest::collection::vec(any::<u8>(), 0..60), bit in any::<usize>(), cut in any::<usize>()) {
             let mut writer = RowWriter::new(0);
             writer.bytes.extend_from_slice(&body);
             let row = seal(b"key", &writer);
-            let frames = frames();
-            prop_assert!(RowReader::open(b"key", &row, &frames).is_ok());
-            prop_assert!(RowReader::open(b"kez", &row, &frames).is_err());
+            let mappings = mappings();
+            prop_assert!(RowReader::open(b"key", &row, &mappings).is_ok());
+            prop_assert!(RowReader::open(b"kez", &row, &mappings).is_err());
             let mut flipped = row.clone();
             let bit = bit % (row.len() * 8);
             flipped[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(RowReader::open(b"key", &flipped, &frames).is_err());
-            prop_assert!(RowReader::open(b"key", &row[..cut % row.len()], &frames).is_err());
+            prop_assert!(RowReader::open(b"key", &flipped, &mappings).is_err());
+            prop_assert!(RowReader::open(b"key", &row[..cut % row.len()], &mappings).is_err());
         }
     }
 
     #[test]
-    fn replids_take_half_their_length_and_come_back_as_they_were_spelled() {
+    fn replids_are_packed_and_decoded_as_they_were_written() {
         for (text, length) in [("0a".repeat(20), 22), ("0A".repeat(20), 42)] {
             let replid = ReplicationId::parse(&text).unwrap();
             let mut writer = RowWriter::new(0);
@@ -446,7 +456,7 @@ mod tests {
             Err(RowError::BootClock(ClockRefusal::Unknown))
         );
         assert_eq!(
-            RowReader::open(b"", &[], &frames()).err(),
+            RowReader::open(b"", &[], &mappings()).err(),
             Some(RowError::Short)
         );
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with the state's file, in sentences for whoever runs the exporter.
+//! The errors of the state's file, as sentences for the operator of the exporter.
 
 use std::io;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Its schema.
         found: u64,
-        /// The newest schema that this program knows.
+        /// The newest schema that this program supports.
         known: u64,
     },
     /// The file is damaged.
@@ -74,7 +74,7 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
-    /// What keeps the state has ended, which it never should.
+    /// The thread that keeps the state has ended, which it never should.
     #[error("the thread that keeps the state has ended; this is a bug: please report it")]
     Ended,
 }

@@ -1,4 +1,4 @@
-//! The state's folder and file, and what becomes of a damaged one.
+//! Opens the state's file in its folder. A damaged file is moved aside and a new one is begun.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
@@ -13,11 +13,10 @@ use super::error::StoreError;
 /// The database's name in the folder.
 const FILE: &str = "state.redb";
 
-/// Damaged files that are kept. A disk that damages more of them will not get better by being
-/// filled.
+/// How many damaged files are kept. A disk that damages more of them must not be filled with them.
 const DAMAGED_KEPT: usize = 3;
 
-/// A file that is open, and how it came to be.
+/// An open file, and what was found when it was opened.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) database: Database,
@@ -34,51 +33,55 @@ pub(super) fn open(folder: &Path, present: BootClock) -> Result<Opened, StoreErr
         path: path.clone(),
         why,
     })?;
-    match guarded(&path, || Database::open(&path, present)) {
-        Err(StoreError::Corrupt { why, .. }) => {
-            let aside = set_aside(&path, present).map_err(|error| StoreError::Stuck {
-                path: path.clone(),
-                damage: why.clone(),
-                why: error.to_string(),
-            })?;
-            let (database, loaded) = guarded(&path, || Database::open(&path, present))?;
-            Ok(Opened {
+    let try_open = || guarded(&path, || Database::open(&path, present));
+    let damage = match try_open() {
+        Ok((database, loaded)) => {
+            return Ok(Opened {
                 database,
                 loaded,
-                set_aside: Some((aside, why)),
-            })
+                set_aside: None,
+            });
         }
-        other => other.map(|(database, loaded)| Opened {
-            database,
-            loaded,
-            set_aside: None,
-        }),
-    }
+        Err(StoreError::Corrupt { why, .. }) => why,
+        Err(other) => return Err(other),
+    };
+    let aside = set_aside(&path, present).map_err(|error| StoreError::Stuck {
+        path: path.clone(),
+        damage: damage.clone(),
+        why: error.to_string(),
+    })?;
+    let (database, loaded) = try_open()?;
+    Ok(Opened {
+        database,
+        loaded,
+        set_aside: Some((aside, damage)),
+    })
 }
 
-/// Runs `work` on the database at `path`. It should not panic whatever is in the file; if it does,
-/// the file is damaged, and not the program.
+/// Runs `work` on the database at `path`. It should not panic whatever the file contains; if it
+/// does, the file is taken to be damaged.
 pub(super) fn guarded<T>(
     path: &Path,
     work: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or(panic.downcast_ref::<&str>().copied());
-        let why = format!(
-            "the database gave up on it: {}",
-            said.unwrap_or("no reason given")
-        );
-        Err(StoreError::Corrupt {
-            path: path.to_owned(),
-            why,
-        })
+    let panic = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => return result,
+        Err(panic) => panic,
+    };
+    let message = if let Some(message) = panic.downcast_ref::<String>() {
+        message.as_str()
+    } else if let Some(message) = panic.downcast_ref::<&str>() {
+        message
+    } else {
+        "no reason given"
+    };
+    Err(StoreError::Corrupt {
+        path: path.to_owned(),
+        why: format!("the database gave up on it: {message}"),
     })
 }
 
-/// Nobody but this program's user has any business in there.
+/// Makes the folder and the file, for this program's user alone.
 fn make(folder: &Path, path: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -108,17 +111,15 @@ fn set_aside(path: &Path, present: BootClock) -> io::Result<PathBuf> {
         )));
     }
     let seconds = present.anchor.wall.as_nanos() / 1_000_000_000;
-    let free = |n: &u32| {
-        let suffix = if *n == 0 {
-            String::new()
-        } else {
-            format!("-{n}")
-        };
-        Some(folder.join(format!("{name}{seconds}{suffix}"))).filter(|aside| !aside.exists())
-    };
-    let aside = (0..=100)
-        .find_map(|n| free(&n))
-        .ok_or_else(|| io::Error::other("no name is free for it"))?;
+    let mut aside = folder.join(format!("{name}{seconds}"));
+    let mut attempt = 0;
+    while aside.exists() {
+        attempt += 1;
+        if attempt > 100 {
+            return Err(io::Error::other("no name is free for it"));
+        }
+        aside = folder.join(format!("{name}{seconds}-{attempt}"));
+    }
     std::fs::rename(path, &aside)?;
     Ok(aside)
 }
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_is_made_for_this_user_alone_and_the_file_opens_again() {
+    fn the_folder_is_private_and_the_file_can_be_opened_again() {
         let (_folder, file) = filled();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
@@ -154,15 +155,15 @@ mod tests {
     }
 
     #[test]
-    fn two_never_share_a_file() {
+    fn a_file_cannot_be_opened_twice() {
         let (_folder, file) = filled();
         let first = open_in(file.parent().unwrap()).unwrap();
         let error = open_in(file.parent().unwrap()).unwrap_err();
-        let said = format!(
+        let expected = format!(
             "{} is in use by another exporter: give each its own state.path",
             file.display()
         );
-        assert_eq!(error.to_string(), said);
+        assert_eq!(error.to_string(), expected);
         drop(first);
         assert!(open_in(file.parent().unwrap()).is_ok());
     }
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_made_says_where_and_what_to_do() {
+    fn the_error_about_a_folder_has_its_path_and_the_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let taken = folder.path().join("file");
         std::fs::write(&taken, "").unwrap();

@@ -1,10 +1,10 @@
 //! The durable state, in an embedded database: the lag history, and documents of the alerts and
 //! their outbox.
 //!
-//! Pure: what is written when (`save_planner`), how it looks in bytes (`rows`, `codec`), what old
-//! instants mean now (`clock_mapping`). IO: the file (`database`, `file`) and the thread that alone
-//! touches it (`worker`). **Invariant:** monitoring never waits for the disk, and continues from
-//! memory when there is none; nothing that was read is trusted without its checksum.
+//! Pure: what is written when (`save_planner`), its encoding (`rows`, `codec`), what old instants
+//! mean now (`clock_mapping`). IO: the file (`database`, `file`) and the only thread that uses it
+//! (`worker`). **Invariant:** monitoring never waits for the disk, and continues from memory when
+//! there is none; nothing that was read is trusted without its checksum.
 
 mod clock_mapping;
 mod codec;
@@ -41,16 +41,15 @@ pub use error::{StoreError, StoreOperation};
 pub use save_planner::{Batch, PendingCommit, SNAPSHOT_EVERY, Save, SavePlanner};
 pub use status::StoreStatus;
 
-/// How often the lag history is written. What came since is lost when the process is killed; that
-/// costs precision of the bounds, not their truth.
+/// How often the lag history is written. What is newer is lost when the process is killed; that
+/// makes bounds less precise, but not wrong.
 pub const SAVE_EVERY: Span = Span::from_secs(10);
 
-/// Documents that nobody waits for are written this long after the ones before: a fleet whose
-/// alerts flap must not keep the disk busy.
+/// Documents that are not urgent are written this long after the ones before: a fleet whose alerts
+/// flap must not keep the disk busy.
 pub const DOCUMENTS_EVERY: Span = Span::from_secs(1);
 
-/// A save that takes longer than this no longer holds anything up: what waits for it is done from
-/// memory.
+/// A save that takes longer than this is no longer waited for: notifications are sent from memory.
 pub const STUCK_AFTER: Span = Span::from_secs(3);
 
 /// Events of the thread that the core has not received yet. At most one batch is under way.
@@ -59,7 +58,7 @@ const EVENTS: usize = 4;
 /// Documents that are to be written.
 #[derive(Debug, Default)]
 pub struct DocumentChanges {
-    /// What changed; everything there is, where that was asked for.
+    /// Those that changed, or all of them where [`SaveDue::all`] requires that.
     pub documents: Vec<Document>,
     /// The last change that they contain.
     pub revision: Revision,
@@ -76,7 +75,7 @@ pub enum Urgency {
     Now,
 }
 
-/// What is to be handed over to the thread.
+/// What the next save has to contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SaveDue {
     /// Whether the lag history is.
@@ -90,7 +89,7 @@ pub struct SaveDue {
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
-    /// The way to the thread; `None` once the file is to be closed.
+    /// The channel to the thread; `None` once the file is to be closed.
     batches: Option<SyncSender<Save>>,
     events: mpsc::Receiver<WorkerEvent>,
     status: watch::Receiver<StoreStatus>,
@@ -136,7 +135,7 @@ struct UnderWay {
     commit: Option<PendingCommit>,
     revision: Revision,
     since: Timestamp,
-    /// Whether the log says that it takes too long.
+    /// Whether it was logged that it takes too long.
     is_reported: bool,
 }
 
@@ -175,6 +174,30 @@ impl FileState {
     }
 }
 
+impl OpenFile {
+    fn is_stuck(&self, now: Timestamp) -> bool {
+        match &self.under_way {
+            Some(save) => save.is_stuck(now),
+            None => false,
+        }
+    }
+
+    /// The lag history as the next save contains it, and what to commit once that is written.
+    fn plan(
+        &self,
+        lag: Option<ToSave<'_>>,
+        anchor: ClockAnchor,
+    ) -> (Option<Batch>, Option<PendingCommit>) {
+        match lag {
+            Some(state) => {
+                let (batch, commit) = self.planner.plan(state, anchor);
+                (Some(batch), Some(commit))
+            }
+            None => (None, None),
+        }
+    }
+}
+
 impl Store {
     /// Begins to open the database in `folder`, in this boot of the machine.
     pub fn start(folder: PathBuf, boot: Option<BootId>) -> Self {
@@ -192,8 +215,8 @@ impl Store {
             retry_at: Instant::now(),
             complaint: None,
         };
-        // A thread of its own and not one of the runtime's: the runtime waits for its threads when
-        // the program ends, and a disk may hang.
+        // Not one of the runtime's threads: the runtime waits for those when the program ends, and
+        // a disk may hang.
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || worker.run());
@@ -253,7 +276,7 @@ impl Store {
         self.status.clone()
     }
 
-    /// Waits for the thread's next event, and takes it in.
+    /// Waits for the thread's next event, and handles it.
     pub async fn next_event(&mut self) {
         match self.events.recv().await {
             Some(event) => self.handle_event(event),
@@ -268,11 +291,7 @@ impl Store {
         let FileState::Open(file) = &self.file else {
             return Durable::Everything;
         };
-        if file
-            .under_way
-            .as_ref()
-            .is_some_and(|save| save.is_stuck(now))
-        {
+        if file.is_stuck(now) {
             return Durable::Everything;
         }
         match file.documents {
@@ -289,14 +308,14 @@ impl Store {
         let FileState::Open(file) = &self.file else {
             return None;
         };
-        if let Some(save) = &file.under_way {
-            let is_awaited = urgency == Urgency::Now && !save.is_reported;
-            return is_awaited.then(|| save.since + STUCK_AFTER);
+        match (&file.under_way, urgency) {
+            (Some(save), Urgency::Now) if !save.is_reported => Some(save.since + STUCK_AFTER),
+            (Some(_), _) | (None, Urgency::Nothing) => None,
+            (None, Urgency::Soon | Urgency::Now) => Some(self.next_documents),
         }
-        (urgency != Urgency::Nothing).then_some(self.next_documents)
     }
 
-    /// What is to be handed over now; `None` when it is not time yet, while a save is under way, and
+    /// What the next save has to contain; `None` when none is due yet, while one is under way, and
     /// without a file.
     pub fn due(&mut self, now: Timestamp, urgency: Urgency) -> Option<SaveDue> {
         while let Ok(event) = self.events.try_recv() {
@@ -318,7 +337,11 @@ impl Store {
             Urgency::Soon => now >= self.next_documents,
             Urgency::Nothing => all,
         };
-        (lag || documents).then_some(SaveDue { lag, all })
+        if lag || documents {
+            Some(SaveDue { lag, all })
+        } else {
+            None
+        }
     }
 
     /// Warns once that the save under way takes too long.
@@ -346,14 +369,10 @@ impl Store {
         let Some(batches) = &self.batches else {
             return;
         };
-        let (lag, commit) = match lag {
-            Some(state) => {
-                self.next_lag = anchor.mono + SAVE_EVERY;
-                let (batch, commit) = file.planner.plan(state, anchor);
-                (Some(batch), Some(commit))
-            }
-            None => (None, None),
-        };
+        if lag.is_some() {
+            self.next_lag = anchor.mono + SAVE_EVERY;
+        }
+        let (lag, commit) = file.plan(lag, anchor);
         self.next_documents = anchor.mono + DOCUMENTS_EVERY;
         let replaces_all = file.documents == SavedRevision::Outdated;
         if replaces_all {
@@ -429,8 +448,8 @@ impl Store {
         match event {
             WorkerEvent::Saved => self.note_saved(),
             WorkerEvent::Failed => self.file = FileState::Closed,
-            // It came too late for the monitor, which knows better by now: everything is written
-            // again. Only what the last run left undone is not known better.
+            // It is too late to restore the state, for the monitor has newer state by now:
+            // everything is written again. Only the documents of the last run are still needed.
             WorkerEvent::Opened(loaded, last_commit) => {
                 if matches!(self.last_run, LastRun::Unread) {
                     self.last_run = LastRun::ReadLate(loaded.documents);

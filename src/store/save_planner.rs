@@ -1,15 +1,16 @@
-//! What has been written, and so what is to be written next.
+//! Plans the next write of the lag history from what the file already holds.
 //!
 //! Writing whole histories of 48 hours every ten seconds would be too much. So each history has a
-//! *snapshot* row, written now and then, and every commit has *delta* rows: what came to each
-//! history since the commit before. A history is its snapshot with all later deltas on top. When a
-//! snapshot is [`SNAPSHOT_EVERY`] commits old it is written again, and deltas that no snapshot needs
-//! any more are deleted: about as much is then written, and kept, in snapshots as in deltas.
+//! *snapshot* row, written now and then, and every commit has *delta* rows: what was added to each
+//! history since the previous commit. A history is its snapshot with all later deltas on top. When
+//! a snapshot is [`SNAPSHOT_EVERY`] commits old it is written again, and deltas that no snapshot
+//! needs any more are deleted: about as much is then written, and kept, in snapshots as in deltas.
 //!
-//! Any row is a set of facts that stay true. So a snapshot that is late, or a delta that is missing,
-//! costs precision and never makes a bound wrong, and the work of one commit can be limited.
+//! Any row is a set of facts that stay true. So a snapshot that is late, or a delta that is
+//! missing, costs precision and never makes a bound wrong, and the work of one commit can be
+//! limited.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::model::{
     ClockAnchor, Document, PairKey, ReplicationOffset, ServerAddr, Span, Timestamp,
@@ -22,12 +23,12 @@ use crate::replication::{
 pub const SNAPSHOT_EVERY: u64 = 60;
 
 /// Table records that go into the snapshot rows of one commit, at about ten bytes each, unless one
-/// snapshot alone has more: 200 full histories, so that 10,000 have their turn within [`SNAPSHOT_EVERY`]
-/// commits. It limits what the core copies at once.
+/// snapshot alone has more: 200 full histories, so that 10,000 have their turn within
+/// [`SNAPSHOT_EVERY`] commits. It limits what the core copies at once.
 const SNAPSHOT_BUDGET: usize = 250_000;
 
-/// Histories of servers that are no longer watched are kept for this long: somebody may have taken
-/// a pair out by mistake.
+/// Histories of servers that are no longer watched are kept for this long: a pair may have been
+/// removed from the configuration by mistake.
 const KEPT_UNWATCHED: Span = Span::from_secs(48 * 3600);
 
 /// What goes into one commit of the lag history.
@@ -35,13 +36,13 @@ const KEPT_UNWATCHED: Span = Span::from_secs(48 * 3600);
 pub struct Batch {
     /// The commit's number.
     pub commit: u64,
-    /// Both clocks when it was made up.
+    /// Both clocks when it was planned.
     pub anchor: ClockAnchor,
     /// Whole histories.
     pub snapshots: Vec<(ServerAddr, HistoryRecord)>,
-    /// What came to the other histories.
+    /// What was added to the other histories since the last commit.
     pub deltas: Vec<(ServerAddr, DeltaRecord)>,
-    /// Tails of this commit and of earlier ones are needed no more.
+    /// Deltas up to and including this commit can be deleted.
     pub drop_deltas_to: u64,
     /// Histories that are no longer watched, or cannot be read, by their keys.
     pub forgotten: Vec<String>,
@@ -54,13 +55,13 @@ pub struct Batch {
 /// Everything that goes into one transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Save {
-    /// Both clocks when it was made up.
+    /// Both clocks when it was planned.
     pub anchor: ClockAnchor,
-    /// The lag history, when it is its turn.
+    /// The lag history, when it is due.
     pub lag: Option<Batch>,
     /// Documents that changed.
     pub documents: Vec<Document>,
-    /// Whether the documents are all that there are: every other one in their tables is deleted.
+    /// Whether these are all documents: every other one in their tables is deleted.
     pub replaces_all: bool,
 }
 
@@ -81,7 +82,7 @@ struct SavedPosition {
     generation: u64,
     /// The commit of its snapshot row.
     snapshot: u64,
-    /// The newest record that was written: its offset and when it was last asked for.
+    /// The newest record that was written: its offset, and when its last poll was sent.
     newest: Option<(ReplicationOffset, Timestamp)>,
     /// When anything of it was last written.
     saved_at: Timestamp,
@@ -89,7 +90,7 @@ struct SavedPosition {
     watched: bool,
 }
 
-/// Knows what the file has, and plans what to write next.
+/// What the file holds. Plans what to write next.
 #[derive(Debug, Default)]
 pub struct SavePlanner {
     last_commit: u64,
@@ -98,7 +99,7 @@ pub struct SavePlanner {
     unreadable: Vec<String>,
 }
 
-/// What the planner will know once a batch is on the disk.
+/// The planner as it will be once a batch is on the disk.
 #[derive(Debug)]
 pub struct PendingCommit(SavePlanner);
 
@@ -119,7 +120,7 @@ impl SavePlanner {
         }
     }
 
-    /// Notes a history that was read from the disk: its snapshot is of the commit `snapshot`, its
+    /// Records a history that was read from the disk: its snapshot is of the commit `snapshot`, its
     /// last row of the instant `saved_at`.
     pub(super) fn note(
         &mut self,
@@ -132,94 +133,131 @@ impl SavePlanner {
         self.positions.insert(server, position);
     }
 
-    /// Notes the key of a snapshot row that cannot be read: the next commit deletes it.
+    /// Records the key of a snapshot row that cannot be read: the next commit deletes it.
     pub(super) fn note_unreadable(&mut self, key: String) {
         self.unreadable.push(key);
     }
 
-    /// What is to be written now, and what will be known once it is.
+    /// What is to be written now, and the planner's state once that is done.
     pub fn plan(&self, state: ToSave<'_>, anchor: ClockAnchor) -> (Batch, PendingCommit) {
-        let now = anchor.mono;
-        let commit = self.last_commit + 1;
-        let mut positions = self.positions.clone();
-        for position in positions.values_mut() {
-            position.watched = false;
-        }
-
-        let mut deltas = Vec::new();
-        let mut due = Vec::new();
+        let mut next = NextCommit::after(self, anchor.mono);
         for (server, history) in state.histories {
-            let mut last = 0;
-            if let Some(saved) = self.positions.get(server)
-                && saved.continues(history)
-            {
-                if let Some(delta) = saved.delta(history) {
-                    deltas.push((server.clone(), delta));
-                }
-                let position = SavedPosition::new(history, saved.snapshot, now);
-                positions.insert(server.clone(), position);
-                if commit.saturating_sub(saved.snapshot) < SNAPSHOT_EVERY {
-                    continue;
-                }
-                last = saved.snapshot;
-            }
-            due.push(DueSnapshot {
-                last,
-                server,
-                history,
-            });
+            next.add(server, history, self.positions.get(server));
         }
-
-        let mut snapshots = Vec::new();
-        for DueSnapshot {
-            server, history, ..
-        } in within_budget(due)
-        {
-            snapshots.push((server.clone(), history.record()));
-            let position = SavedPosition::new(history, commit, now);
-            positions.insert(server.clone(), position);
-        }
-        // A new snapshot contains what its delta would.
-        let has_new_snapshot = |server: &ServerAddr| {
-            let position = positions.get(server);
-            position.is_some_and(|position| position.snapshot == commit)
-        };
-        deltas.retain(|(server, _)| !has_new_snapshot(server));
-
-        let mut forgotten = self.unreadable.clone();
-        positions.retain(|server, position| {
-            let is_expired = position.is_expired(now);
-            if is_expired {
-                forgotten.push(server.to_string());
-            }
-            !is_expired
-        });
+        next.take_snapshots();
+        next.forget_expired();
         let batch = Batch {
-            commit,
+            commit: next.commit,
             anchor,
-            snapshots,
-            deltas,
-            drop_deltas_to: oldest_snapshot(&positions).unwrap_or(commit),
-            forgotten,
+            drop_deltas_to: oldest_snapshot(&next.positions).unwrap_or(next.commit),
+            snapshots: next.snapshots,
+            deltas: next.deltas,
+            forgotten: next.forgotten,
             pairs: state.pairs,
             servers: state.servers,
         };
         let pending = PendingCommit(Self {
-            last_commit: commit,
-            positions,
+            last_commit: next.commit,
+            positions: next.positions,
             unreadable: Vec::new(),
         });
         (batch, pending)
     }
 
-    /// Takes in that the batch of this commit is on the disk.
+    /// Records that the batch of this commit is on the disk.
     pub fn commit(&mut self, pending: PendingCommit) {
         *self = pending.0;
     }
 }
 
-/// As many of `due` as one commit may hold, at least one: those without a snapshot first, then those
-/// with the oldest.
+/// A commit that is being planned.
+struct NextCommit<'a> {
+    commit: u64,
+    now: Timestamp,
+    /// The positions once the commit is on the disk.
+    positions: HashMap<ServerAddr, SavedPosition>,
+    /// Histories whose snapshots are due.
+    due: Vec<DueSnapshot<'a>>,
+    snapshots: Vec<(ServerAddr, HistoryRecord)>,
+    deltas: Vec<(ServerAddr, DeltaRecord)>,
+    forgotten: Vec<String>,
+}
+
+impl<'a> NextCommit<'a> {
+    /// The commit after those of `planner`, so far without any watched history.
+    fn after(planner: &SavePlanner, now: Timestamp) -> Self {
+        let mut positions = planner.positions.clone();
+        for position in positions.values_mut() {
+            position.watched = false;
+        }
+        Self {
+            commit: planner.last_commit + 1,
+            now,
+            positions,
+            due: Vec::new(),
+            snapshots: Vec::new(),
+            deltas: Vec::new(),
+            forgotten: planner.unreadable.clone(),
+        }
+    }
+
+    /// Adds a watched history, `saved` up to this position: its delta and, if it is time for one, a
+    /// snapshot.
+    fn add(
+        &mut self,
+        server: &'a ServerAddr,
+        history: &'a MasterHistory,
+        saved: Option<&SavedPosition>,
+    ) {
+        let mut last = 0;
+        if let Some(saved) = saved
+            && saved.continues(history)
+        {
+            if let Some(delta) = saved.delta(history) {
+                self.deltas.push((server.clone(), delta));
+            }
+            let position = SavedPosition::new(history, saved.snapshot, self.now);
+            self.positions.insert(server.clone(), position);
+            if self.commit.saturating_sub(saved.snapshot) < SNAPSHOT_EVERY {
+                return;
+            }
+            last = saved.snapshot;
+        }
+        self.due.push(DueSnapshot {
+            last,
+            server,
+            history,
+        });
+    }
+
+    /// Takes the snapshots that are due, as many as one commit may hold. They replace deltas.
+    fn take_snapshots(&mut self) {
+        let mut servers = HashSet::new();
+        for snapshot in within_budget(std::mem::take(&mut self.due)) {
+            let DueSnapshot {
+                server, history, ..
+            } = snapshot;
+            self.snapshots.push((server.clone(), history.record()));
+            let position = SavedPosition::new(history, self.commit, self.now);
+            self.positions.insert(server.clone(), position);
+            servers.insert(server);
+        }
+        self.deltas.retain(|(server, _)| !servers.contains(server));
+    }
+
+    /// Deletes the histories that have not been watched for long.
+    fn forget_expired(&mut self) {
+        let now = self.now;
+        let expired = self
+            .positions
+            .extract_if(|_, position| position.is_expired(now));
+        self.forgotten
+            .extend(expired.map(|(server, _)| server.to_string()));
+    }
+}
+
+/// As many of `due` as one commit may hold, at least one: first those without a snapshot, then
+/// those with the oldest.
 fn within_budget(mut due: Vec<DueSnapshot<'_>>) -> Vec<DueSnapshot<'_>> {
     due.sort_by_key(|snapshot| snapshot.last);
     let mut records = 0;
@@ -235,7 +273,7 @@ fn within_budget(mut due: Vec<DueSnapshot<'_>>) -> Vec<DueSnapshot<'_>> {
     due
 }
 
-/// The commit of the oldest snapshot of a watched history: older deltas serve nothing.
+/// The commit of the oldest snapshot of a watched history: older deltas are not needed.
 fn oldest_snapshot(positions: &HashMap<ServerAddr, SavedPosition>) -> Option<u64> {
     let watched = positions.values().filter(|position| position.watched);
     watched.map(|position| position.snapshot).min()
@@ -244,13 +282,11 @@ fn oldest_snapshot(positions: &HashMap<ServerAddr, SavedPosition>) -> Option<u64
 impl SavedPosition {
     /// The position of a watched history that is written up to its end.
     fn new(history: &MasterHistory, snapshot: u64, now: Timestamp) -> Self {
-        let newest = history
-            .ends()
-            .map(|(_, newest)| (newest.offset, newest.last_sent));
+        let ends = history.ends();
         Self {
             generation: history.generation(),
             snapshot,
-            newest,
+            newest: ends.map(|(_, newest)| (newest.offset, newest.last_sent)),
             saved_at: now,
             watched: true,
         }
@@ -268,7 +304,7 @@ impl SavedPosition {
         }
     }
 
-    /// What came since; `None` when nothing did.
+    /// What was added since; `None` when nothing was.
     fn delta(&self, history: &MasterHistory) -> Option<DeltaRecord> {
         let (_, newest) = history.ends()?;
         if self.newest == Some((newest.offset, newest.last_sent)) {
@@ -358,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_is_written_whole_once_and_then_only_what_came() {
+    fn a_history_is_written_whole_once_and_then_as_deltas() {
         let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(2));
         let first = commit(&mut planner, fleet.polled('a', 0..10), 10);
         assert_eq!(
@@ -376,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_written_comes_again() {
+    fn a_batch_that_was_not_committed_is_planned_again() {
         let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(1));
         commit(&mut planner, fleet.polled('a', 0..10), 10);
         let (lost, _) = planner.plan(fleet.polled('a', 10..20).to_save(), anchor(20));
@@ -418,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn bases_have_their_turn_and_tails_that_nobody_needs_go() {
+    fn snapshots_take_turns_and_obsolete_deltas_are_deleted() {
         let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(3));
         let mut rewritten = 0;
         for n in 1..=3 * i64::try_from(SNAPSHOT_EVERY).unwrap() {
@@ -463,11 +499,11 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_watches_is_kept_for_two_days() {
+    fn unwatched_histories_are_kept_for_two_days() {
         let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(1));
         commit(&mut planner, fleet.polled('a', 0..10), 10);
-        let nobody = Fleet::new(0);
-        let forgotten = |secs| commit(&mut planner, &nobody, secs).forgotten;
+        let unwatched = Fleet::new(0);
+        let forgotten = |secs| commit(&mut planner, &unwatched, secs).forgotten;
         assert_eq!(
             [47, 49, 50].map(|hours| hours * 3600).map(forgotten),
             [vec![], vec!["m0:1".to_owned()], vec![]]

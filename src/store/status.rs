@@ -1,4 +1,4 @@
-//! Whether the state is kept, for metrics.
+//! The status of the store, for metrics: whether the state is being kept.
 
 use super::error::StoreOperation;
 use crate::model::WallTime;

@@ -45,7 +45,7 @@ pub(super) fn clock_of(boot: u128, mono: i64, wall: i64) -> BootClock {
 }
 
 /// `BootClock` 0 is the present one, at the tests' zero.
-pub(super) fn frames() -> ClockMappings {
+pub(super) fn mappings() -> ClockMappings {
     ClockMappings::new(&BTreeMap::from([(0, clock(0))]), &clock(0))
 }
 

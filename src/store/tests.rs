@@ -51,7 +51,7 @@ async fn saved(store: &mut Store) -> StoreStatus {
 }
 
 #[tokio::test]
-async fn what_is_saved_is_there_after_a_restart() {
+async fn saved_state_is_restored_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("deep/data");
     let mut first = start(&data);
@@ -103,7 +103,7 @@ async fn a_batch_is_handed_over_every_ten_seconds_and_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_stops_nobody() {
+async fn a_folder_that_cannot_be_written_does_not_stop_the_core() {
     let folder = tempfile::tempdir().unwrap();
     let taken = folder.path().join("taken");
     std::fs::write(&taken, "").unwrap();
@@ -119,7 +119,7 @@ async fn a_folder_that_cannot_be_written_stops_nobody() {
     assert_eq!(
         store.due(now().mono, Urgency::Now),
         None,
-        "there is nobody to hand it to"
+        "there is no thread to hand it to"
     );
     store
         .finish(now(), ToSave::default(), DocumentChanges::default(), LIMIT)
@@ -127,7 +127,7 @@ async fn a_folder_that_cannot_be_written_stops_nobody() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_counted_and_what_follows_is_kept() {
+async fn a_damaged_file_is_counted_and_later_state_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("state.redb"), vec![7; 100_000]).unwrap();
     let mut store = start(folder.path());
@@ -146,12 +146,12 @@ async fn a_damaged_file_is_counted_and_what_follows_is_kept() {
 }
 
 #[tokio::test]
-async fn the_thread_that_is_gone_is_noticed() {
+async fn the_end_of_the_thread_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
     store.load(LIMIT).await;
-    let (nobody, _) = std::sync::mpsc::sync_channel(1);
-    store.batches = Some(nobody);
+    let (unreceived, _) = std::sync::mpsc::sync_channel(1);
+    store.batches = Some(unreceived);
     tick(&mut store, now());
     assert!(!store.is_open());
     let far = ClockAnchor {
@@ -161,16 +161,16 @@ async fn the_thread_that_is_gone_is_noticed() {
     assert_eq!(
         store.due(far.mono, Urgency::Now),
         None,
-        "there is nobody to hand it to"
+        "there is no thread to hand it to"
     );
 }
 
-/// The events of a thread that never says anything; a batch waits for ever.
+/// The events of a thread that never reports anything; a batch waits without end.
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_hangs_holds_up_neither_the_start_nor_the_end() {
+async fn a_hanging_disk_delays_neither_start_nor_stop() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
-    let (told, events) = mpsc::channel(EVENTS);
+    let (reports, events) = mpsc::channel(EVENTS);
     let (batches, asked) = std::sync::mpsc::sync_channel(1);
     (store.events, store.batches) = (events, Some(batches));
     assert!(store.load(LIMIT).await.0.pairs.is_empty());
@@ -179,7 +179,8 @@ async fn a_disk_that_hangs_holds_up_neither_the_start_nor_the_end() {
         None,
         "the file is not open"
     );
-    told.send(WorkerEvent::Opened(Box::default(), 41))
+    reports
+        .send(WorkerEvent::Opened(Box::default(), 41))
         .await
         .unwrap();
     tick(&mut store, now());
@@ -231,7 +232,7 @@ async fn documents_saved(store: &mut Store, changes: DocumentChanges) {
 }
 
 #[tokio::test]
-async fn what_somebody_waits_for_is_written_at_once_and_then_may_be_acted_upon() {
+async fn urgent_documents_are_written_at_once_and_then_durable() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
     store.load(LIMIT).await;
@@ -253,10 +254,10 @@ async fn what_somebody_waits_for_is_written_at_once_and_then_may_be_acted_upon()
 }
 
 #[tokio::test]
-async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
+async fn without_a_file_everything_is_durable_and_a_late_one_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
-    let (told, events) = mpsc::channel(EVENTS);
+    let (reports, events) = mpsc::channel(EVENTS);
     let (batches, asked) = std::sync::mpsc::sync_channel(1);
     (store.events, store.batches) = (events, Some(batches));
     assert!(store.load(Duration::ZERO).await.1.is_empty());
@@ -271,7 +272,10 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
             ..Loaded::default()
         })
     };
-    told.send(WorkerEvent::Opened(loaded(), 41)).await.unwrap();
+    reports
+        .send(WorkerEvent::Opened(loaded(), 41))
+        .await
+        .unwrap();
     store.next_event().await;
     assert_eq!(
         (store.take_late_documents(), store.durable(now().mono)),
@@ -283,31 +287,34 @@ async fn without_a_file_nobody_waits_and_a_late_one_gives_what_it_has() {
     );
     store.save(now(), None, one_document(9));
     assert!(asked.try_recv().unwrap().replaces_all);
-    told.send(WorkerEvent::Saved).await.unwrap();
+    reports.send(WorkerEvent::Saved).await.unwrap();
     store.next_event().await;
     assert_eq!(
         (store.durable(now().mono), store.wants_all()),
         (up_to(9), false)
     );
     store.save(now(), None, one_document(10));
-    told.send(WorkerEvent::Failed).await.unwrap();
+    reports.send(WorkerEvent::Failed).await.unwrap();
     store.next_event().await;
     assert_eq!(
         (store.durable(now().mono), store.is_open()),
         (Durable::Everything, false),
         "from memory"
     );
-    told.send(WorkerEvent::Opened(loaded(), 41)).await.unwrap();
+    reports
+        .send(WorkerEvent::Opened(loaded(), 41))
+        .await
+        .unwrap();
     store.next_event().await;
     assert_eq!(
         (store.take_late_documents(), store.wants_all()),
         (None, true),
-        "the memory knows better"
+        "the state in memory is newer"
     );
 }
 
 #[tokio::test]
-async fn a_disk_that_is_stuck_holds_up_no_notification() {
+async fn a_stuck_disk_delays_no_notification() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = start(folder.path());
     store.load(LIMIT).await;

@@ -1,4 +1,5 @@
-//! The thread that does the IO: opens, reads, writes, and tries again. Nothing waits for it.
+//! The thread that does the IO: it opens, reads and writes the file, and retries after a failure.
+//! Nothing waits for it.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -58,8 +59,7 @@ impl Worker {
         if self.database.is_none() && Instant::now() >= self.retry_at {
             self.open()?;
         }
-        // With the file open there is nothing to wake up for; but an endless wait has no deadline
-        // to be written down.
+        // With the file open there is nothing to wake up for; any timeout does.
         let wait = if self.database.is_some() {
             RETRY
         } else {
@@ -109,26 +109,31 @@ impl Worker {
             let aside = aside.display();
             warn!(%aside, error = why, "the state was damaged: it is kept under another name, and a new one is begun");
         }
-        // After a failure it is up again when something was written: a full disk opens files
-        // without complaint.
-        let well = self.complaint.is_none();
+        self.report_loaded(&loaded);
+        let last_commit = database.last_commit();
+        self.database = Some(database);
+        WorkerEvent::Opened(Box::new(loaded), last_commit)
+    }
+
+    /// Counts and logs what was read, and what of it is left out.
+    fn report_loaded(&self, loaded: &Loaded) {
+        // After a failure the store is up again only when something was written: a file on a full
+        // disk can be opened.
+        let is_up = self.complaint.is_none();
+        let refused = loaded.refused.count;
         self.status.send_modify(|status| {
-            status.up |= well;
-            status.count(StoreOperation::Read, loaded.refused.count);
+            status.up |= is_up;
+            status.count(StoreOperation::Read, refused);
         });
         for refusal in &loaded.refused.first {
             warn!(error = refusal, "a part of the state is not taken");
         }
-        if well {
+        if is_up {
             let folder = self.folder.display();
             let histories = loaded.state.histories.len();
             let pairs = loaded.state.pairs.len();
-            let refused = loaded.refused.count;
             info!(%folder, histories, pairs, refused, "the state was read");
         }
-        let last_commit = database.last_commit();
-        self.database = Some(database);
-        WorkerEvent::Opened(Box::new(loaded), last_commit)
     }
 
     fn save(&mut self, save: &Save) -> WorkerEvent {
@@ -150,8 +155,7 @@ impl Worker {
                 WorkerEvent::Saved
             }
             Err(error) => {
-                // After a failed write the database no longer trusts its file, and neither do we: it
-                // is opened again.
+                // After a failed write the database accepts no more of them: it is opened again.
                 self.database = None;
                 self.fail(StoreOperation::Write, &error);
                 WorkerEvent::Failed

@@ -26,22 +26,25 @@ impl TopologyDiff {
         let known: BTreeSet<_> = old.pairs.iter().map(|pair| &pair.key).collect();
         let kept = new.pairs.iter().filter(|pair| known.contains(&pair.key));
         let pairs_kept = kept.count();
-        let unchanged = unchanged_trees(old, new);
-        let started = new
-            .trees
-            .iter()
-            .filter(|tree| !unchanged.contains(&tree.id));
-        let stopped = old
-            .trees
-            .iter()
-            .filter(|tree| !unchanged.contains(&tree.id));
-        Self {
-            started: started.cloned().collect(),
-            stopped: stopped.map(|tree| tree.id.clone()).collect(),
+        let mut diff = Self {
+            started: Vec::new(),
+            stopped: Vec::new(),
             pairs_added: new.pairs.len() - pairs_kept,
             pairs_removed: old.pairs.len().saturating_sub(pairs_kept),
             pairs_kept,
+        };
+        let unchanged = unchanged_trees(old, new);
+        for tree in &new.trees {
+            if !unchanged.contains(&tree.id) {
+                diff.started.push(Arc::clone(tree));
+            }
         }
+        for tree in &old.trees {
+            if !unchanged.contains(&tree.id) {
+                diff.stopped.push(tree.id.clone());
+            }
+        }
+        diff
     }
 }
 

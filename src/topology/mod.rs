@@ -96,8 +96,10 @@ impl Topology {
 
     /// The server of these settings, in the datacenter that they or the rules name.
     pub fn server(settings: &ServerSettings, rules: &[DatacenterRule]) -> Server {
-        let configured = settings.dc.clone();
-        let dc = configured.unwrap_or_else(|| datacenter_of(&settings.addr, rules));
+        let dc = match &settings.dc {
+            Some(configured) => configured.clone(),
+            None => datacenter_of(&settings.addr, rules),
+        };
         let local = rules.iter().any(|rule| rule.local && rule.name == dc);
         Server {
             addr: settings.addr.clone(),
@@ -170,7 +172,11 @@ impl PairBuilder<'_> {
     fn add_pairs(&self, entry: &PairSettings, pairs: &mut Vec<Arc<Pair>>) {
         let labels = Arc::new(entry.labels.clone());
         let alerts = Arc::new(entry.alerts.clone());
-        let heartbeat = entry.heartbeat;
+        let heartbeat = if entry.heartbeat.enabled {
+            Some(entry.heartbeat.interval)
+        } else {
+            None
+        };
         let master = &entry.master.addr;
         let (Some(source), Some(tree)) = (self.servers.get(master), self.tree_of.get(master))
         else {
@@ -194,7 +200,7 @@ impl PairBuilder<'_> {
                 shares_dc: self.shares_dc(target, entry),
                 labels: Arc::clone(&labels),
                 alerts: Arc::clone(&alerts),
-                heartbeat: heartbeat.enabled.then_some(heartbeat.interval),
+                heartbeat,
             }));
         }
     }
@@ -202,8 +208,10 @@ impl PairBuilder<'_> {
     /// Whether another replica of the entry is in the datacenter of `replica`.
     fn shares_dc(&self, replica: &Server, entry: &PairSettings) -> bool {
         entry.replicas.iter().any(|other| {
-            let server = self.servers.get(&other.addr);
-            other.addr != replica.addr && server.is_some_and(|server| server.dc == replica.dc)
+            let Some(server) = self.servers.get(&other.addr) else {
+                return false;
+            };
+            other.addr != replica.addr && server.dc == replica.dc
         })
     }
 }

@@ -39,9 +39,9 @@ impl ObservedMasters {
     /// against another report.
     pub fn retain_current(&mut self, entries: &[PairSettings]) {
         let reported: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.name, entry)).collect();
-        self.0.retain(|name, observed| {
-            let entry = reported.get(name);
-            entry.is_some_and(|entry| observed.differs_from(entry))
+        self.0.retain(|name, observed| match reported.get(name) {
+            Some(entry) => observed.differs_from(entry),
+            None => false,
         });
     }
 

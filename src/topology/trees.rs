@@ -26,6 +26,28 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// The tree of these members, those that fit `is_root` as its roots; `None` without members.
+    fn split(
+        members: &BTreeSet<&ServerAddr>,
+        is_root: impl Fn(&ServerAddr) -> bool,
+    ) -> Option<Self> {
+        let first = members.first()?;
+        let mut tree = Self {
+            id: TreeId(ServerAddr::clone(first)),
+            roots: Vec::new(),
+            others: Vec::new(),
+        };
+        for &server in members {
+            let group = if is_root(server) {
+                &mut tree.roots
+            } else {
+                &mut tree.others
+            };
+            group.push(server.clone());
+        }
+        Some(tree)
+    }
+
     /// Every server of the tree, roots first.
     pub fn servers(&self) -> impl Iterator<Item = &ServerAddr> {
         self.roots.iter().chain(&self.others)
@@ -57,21 +79,11 @@ pub(super) fn build(entries: &[PairSettings]) -> Vec<Arc<Tree>> {
     let replicas: BTreeSet<_> = edges.iter().map(|(_, replica)| *replica).collect();
     let mut trees = Vec::new();
     for members in components(&edges) {
-        let Some(first) = members.first() else {
-            continue; // no component is empty
-        };
-        let id = TreeId(ServerAddr::clone(first));
-        let all = || members.iter().copied();
-        let (mut roots, mut others): (Vec<_>, Vec<_>) =
-            all().partition(|server| !replicas.contains(server));
-        if roots.is_empty() {
-            (roots, others) = all().partition(|server| masters.contains(server));
+        let mut tree = Tree::split(&members, |server| !replicas.contains(server));
+        if matches!(&tree, Some(tree) if tree.roots.is_empty()) {
+            tree = Tree::split(&members, |server| masters.contains(server));
         }
-        trees.push(Arc::new(Tree {
-            id,
-            roots: roots.into_iter().cloned().collect(),
-            others: others.into_iter().cloned().collect(),
-        }));
+        trees.extend(tree.map(Arc::new));
     }
     trees.sort_by(|a, b| a.id.cmp(&b.id));
     trees

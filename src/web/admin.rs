@@ -1,4 +1,5 @@
-//! Commands over HTTP: write access, and what the core's answers look like.
+//! Commands over HTTP: checks write access, sends them to the core, and turns its answers into
+//! responses.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};

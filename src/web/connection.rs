@@ -49,7 +49,7 @@ impl CloseSignals {
                 .await
                 .is_ok();
             if !changed {
-                // Nobody follows the configuration any more (or ever did), so it never changes.
+                // The sender is gone or never existed, so the configuration never changes.
                 std::future::pending::<()>().await;
             }
         };
@@ -67,7 +67,7 @@ pub(super) struct HttpService {
     pub(super) limits: Limits,
 }
 
-/// The client of one connection, and what the connection table knows of it.
+/// The client of one connection, and the connection's state in the table.
 pub(super) struct Client {
     pub(super) peer: Peer,
     pub(super) state: Arc<ConnectionState>,

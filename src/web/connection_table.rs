@@ -34,7 +34,7 @@ pub(super) struct Slot {
     state: Arc<ConnectionState>,
 }
 
-/// What a connection is doing, for the table; and the table's order to end.
+/// The phase of a connection, and the signal that it is evicted.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     phase: Mutex<Phase>,
@@ -62,6 +62,18 @@ pub(super) struct TableLimits {
     pub(super) min_age_before_eviction: Duration,
     /// How long a client may take nothing of its answer before it is evicted.
     pub(super) patience: Duration,
+}
+
+impl TableLimits {
+    /// For how much longer a connection that is idle since then may not be evicted; `None` when it
+    /// may be.
+    fn too_young_for(&self, idle_since: Instant) -> Option<Duration> {
+        let age = idle_since.elapsed();
+        match self.min_age_before_eviction.checked_sub(age) {
+            Some(left) if !left.is_zero() => Some(left),
+            _ => None,
+        }
+    }
 }
 
 /// Why there is no slot.
@@ -134,20 +146,13 @@ impl Slots {
                 Phase::Accepted => {
                     retry_after = Some(earlier(retry_after, limits.min_age_before_eviction));
                 }
-                Phase::Idle { since } => {
-                    let left = limits
-                        .min_age_before_eviction
-                        .saturating_sub(since.elapsed());
-                    if left.is_zero() {
-                        idle = Some(earlier(idle, (since, *number)));
-                    } else {
-                        retry_after = Some(earlier(retry_after, left));
-                    }
-                }
+                Phase::Idle { since } => match limits.too_young_for(since) {
+                    Some(left) => retry_after = Some(earlier(retry_after, left)),
+                    None => idle = Some(earlier(idle, (since, *number))),
+                },
+                Phase::Blocked { since } if since.elapsed() < limits.patience => {}
                 Phase::Blocked { since } => {
-                    if since.elapsed() >= limits.patience {
-                        blocked = Some(earlier(blocked, (since, *number)));
-                    }
+                    blocked = Some(earlier(blocked, (since, *number)));
                 }
             }
         }
@@ -158,7 +163,7 @@ impl Slots {
         }
     }
 
-    /// The slot is free at once; the connection ends as soon as its task runs.
+    /// Frees the slot at once; the connection ends as soon as its task runs.
     fn evict(&mut self, number: u64) {
         if let Some(state) = self.occupied.remove(&number) {
             state.evicted.notify_one();
@@ -175,7 +180,7 @@ fn earlier<T: Ord>(found: Option<T>, candidate: T) -> T {
 }
 
 impl Slot {
-    /// What the connection reports its phases to.
+    /// The state in which the connection reports its phases.
     pub(super) fn state(&self) -> Arc<ConnectionState> {
         Arc::clone(&self.state)
     }

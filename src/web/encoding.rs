@@ -13,32 +13,51 @@ pub(super) const WORTH_COMPRESSING: usize = 1024;
 /// Whether `Accept-Encoding` takes gzip (RFC 9110, section 12.5.3): named, or covered by `*`, and
 /// not with weight 0.
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let lines = headers
-        .get_all(ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut any = false;
-    for (name, wanted) in lines.flat_map(|line| line.split(',')).map(coding) {
-        if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
-            return wanted;
+    let mut any_is_wanted = false;
+    for line in headers.get_all(ACCEPT_ENCODING) {
+        let Ok(line) = line.to_str() else {
+            continue;
+        };
+        for coding in line.split(',').map(Coding::parse) {
+            if coding.is_gzip() {
+                return coding.is_wanted;
+            }
+            any_is_wanted |= coding.name == "*" && coding.is_wanted;
         }
-        any |= name == "*" && wanted;
     }
-    any
+    any_is_wanted
 }
 
-/// A coding's name and whether its weight is above zero. A weight that cannot be read is no weight.
-fn coding(item: &str) -> (&str, bool) {
-    let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
-    let weight = parameters
-        .trim()
-        .strip_prefix(['q', 'Q'])
-        .map(str::trim_start)
-        .and_then(|q| q.strip_prefix('='));
-    let wanted = weight
-        .and_then(|q| q.trim().parse::<f32>().ok())
-        .is_none_or(|q| q > 0.0);
-    (name.trim(), wanted)
+/// One item of `Accept-Encoding`.
+struct Coding<'a> {
+    name: &'a str,
+    /// Whether its weight is above zero.
+    is_wanted: bool,
+}
+
+impl<'a> Coding<'a> {
+    fn parse(item: &'a str) -> Self {
+        let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
+        Self {
+            name: name.trim(),
+            is_wanted: weight(parameters) > 0.0,
+        }
+    }
+
+    fn is_gzip(&self) -> bool {
+        self.name.eq_ignore_ascii_case("gzip") || self.name.eq_ignore_ascii_case("x-gzip")
+    }
+}
+
+/// The weight `q=0.5`; 1 where there is none, or one that cannot be read.
+fn weight(parameters: &str) -> f32 {
+    let Some((name, value)) = parameters.split_once('=') else {
+        return 1.0;
+    };
+    if !name.trim().eq_ignore_ascii_case("q") {
+        return 1.0;
+    }
+    value.trim().parse().unwrap_or(1.0)
 }
 
 /// The text compressed at the fastest level: metrics are so repetitive that the best one saves
@@ -62,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_sent_only_to_who_takes_it() {
+    fn gzip_is_sent_only_to_clients_that_accept_it() {
         check(&[], false);
         check(&["gzip"], true);
         check(&["deflate, GZIP;q=0.5"], true);

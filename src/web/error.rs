@@ -11,7 +11,7 @@ pub enum WebError {
     Bind {
         /// The address.
         addr: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

@@ -1,8 +1,8 @@
-//! How much of anything a client may take.
+//! The limits of the HTTP server, each with the reason for its value.
 
 use std::time::Duration;
 
-/// How much of anything a client may take. [`Limits::default`] is for production; tests take less.
+/// What a client may use, in time, memory and connections. [`Limits::default`] is for production; tests take less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Time for a TLS handshake, from the accepted connection on.
@@ -10,7 +10,7 @@ pub struct Limits {
     /// Ten seconds, as for a head: three round trips and some processor time, with packets lost on
     /// the way.
     pub handshake: Duration,
-    /// How often the web configuration's files are looked at. The toolkit does so at each request;
+    /// How often the web configuration's files are read. Prometheus' toolkit does so at each request;
     /// a second is as good to a person and costs the same however many requests come.
     pub reread: Duration,
     /// Time for a request's whole head; an idle connection is closed after it, too.
@@ -45,11 +45,10 @@ pub struct Limits {
     /// A quarter of a megabyte: 2.5 MB a second over a link with a round trip of 100 ms. By default
     /// it would be 4 MB.
     pub send_buffer: u32,
-    /// How long a client may take nothing of its answer once its place or its memory is wanted by
-    /// another one.
+    /// How long a client may take nothing of its answer once another client needs its connection or
+    /// its memory.
     ///
-    /// A second: several round trips around the world. Nobody is asked to hurry while there is
-    /// room.
+    /// A second: several round trips around the world. The limit does not apply while there is room.
     pub patience: Duration,
     /// Connections at once. Some Prometheus servers, some browsers: a dozen; a hundred that scrape
     /// at the same moment several times over. Each costs up to some 100 KiB. Beyond it the one that
@@ -61,7 +60,7 @@ pub struct Limits {
     /// kernel.
     pub min_age_before_eviction: Duration,
     /// Connections at once for which there is no room because all others are being answered: they
-    /// are told so (503); more are closed without a word.
+    /// get a 503; more are closed without an answer.
     pub refusals: usize,
     /// Time for such a connection to take its refusal.
     pub refusal: Duration,

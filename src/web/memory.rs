@@ -10,10 +10,11 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::connection_table::ConnectionTable;
 
-/// How finely memory is counted, in bytes: the permits of a request for memory are a `u32`.
+/// The bytes of memory that one permit of the semaphore stands for. An answer takes its permits in
+/// one call, whose number is a `u32`: permits for single bytes would end at 4 GB.
 const UNIT: usize = 1024;
 
-/// How often clients that do not take their answers are looked for while another answer waits for
+/// How often clients that do not take their answers are evicted while another answer waits for
 /// memory.
 const EVICT_EVERY: Duration = Duration::from_millis(100);
 
@@ -52,8 +53,8 @@ impl AnswerMemory {
         }
     }
 
-    /// Gives `bytes` their share until the last client has taken them or left. An answer larger
-    /// than all of the memory waits until it is alone.
+    /// Waits until there is memory for `bytes`, and keeps it until the last client has taken them or
+    /// left. An answer larger than all of the memory waits until it is alone.
     pub(super) async fn hold(&self, bytes: Vec<u8>) -> Bytes {
         let share = units_of(bytes.capacity()).min(self.units);
         let share = Arc::clone(&self.free).acquire_many_owned(share);
@@ -65,7 +66,7 @@ impl AnswerMemory {
         }
     }
 
-    /// Evicts clients that do not take their answers, again and again.
+    /// Evicts clients that do not take their answers, at each interval. Never ends.
     async fn keep_evicting(&self) -> Infallible {
         let mut ticks = interval(EVICT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

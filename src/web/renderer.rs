@@ -87,7 +87,7 @@ impl Renderer {
         }
     }
 
-    /// The response with what `render` makes, on a thread of its own: a large fleet takes
+    /// The response with what `render` makes, on a blocking thread: a large fleet takes
     /// milliseconds to write, and polls must not wait for that. An error or a panic ends as a 500;
     /// the log has the reason, the client does not.
     pub(super) async fn respond<F, E>(
@@ -129,8 +129,7 @@ impl Renderer {
         shared
     }
 
-    /// Waits for a turn and renders. The turn stays with the work, even when nobody waits for it
-    /// any more.
+    /// Waits for a turn and renders. The work keeps its turn even when all its clients have left.
     async fn render(
         self,
         key: RenderKey,

@@ -1,4 +1,4 @@
-//! Responses that are sentences: what a client gets instead of what it asked for.
+//! Responses that are sentences, for requests that cannot be served; and the media types.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
@@ -17,7 +17,7 @@ pub(super) const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
 pub(super) const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) const CSS: HeaderValue = HeaderValue::from_static("text/css; charset=utf-8");
 
-/// Logs why an answer could not be made, which the client is not told.
+/// Logs why an answer could not be made. The client does not receive the reason.
 pub(super) fn log_failure(error: &dyn std::error::Error) {
     tracing::error!(%error, "a response could not be rendered");
 }

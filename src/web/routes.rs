@@ -1,4 +1,4 @@
-//! The paths, and the handlers that only read.
+//! The routes of the server, and the handlers of those that only read.
 
 use std::convert::Infallible;
 
@@ -177,7 +177,8 @@ async fn history(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let (Ok(Path(name)), Some(query)) = (name, query::<PairQuery>(&uri)) else {
+    let query = query::<PairQuery>(&uri);
+    let (Ok(Path(name)), Some(query)) = (name, query) else {
         let sentence = "the path is not UTF-8 text, or the query has a parameter twice";
         return refuse(uri.path(), StatusCode::BAD_REQUEST, sentence);
     };

@@ -48,7 +48,7 @@ pub struct BoundServer {
     server: Server,
 }
 
-/// What a [`Server`] is made of once it knows what it serves.
+/// The parts of a [`Server`] that are built from the state that it serves.
 pub(super) struct ServerParts {
     pub(super) service: HttpService,
     pub(super) active: ActiveConfigWatch,

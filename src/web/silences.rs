@@ -10,6 +10,8 @@ use super::handler::{HandlerState, json_report};
 use super::renderer::Resource;
 use super::reply::{json, refuse};
 use crate::admin::{AdminCommand, AdminReply};
+use crate::alert::NewSilence;
+use crate::model::WallTime;
 use crate::report::{SilenceMade, SilenceRequest, SilencesReport, WouldSilence};
 
 /// The largest body that is read, in bytes: every matcher at its longest fits.
@@ -27,15 +29,8 @@ pub(super) async fn add(State(handler): State<HandlerState>, request: Request) -
         let sentence = "the body is too large for a silence, or broke off";
         return refuse(&path, StatusCode::PAYLOAD_TOO_LARGE, sentence);
     };
-    let requested: SilenceRequest = match serde_json::from_slice(&body) {
-        Ok(requested) => requested,
-        Err(error) => {
-            let sentence = format!("the body is no silence: {error}");
-            return refuse(&path, StatusCode::BAD_REQUEST, &sentence);
-        }
-    };
     let (fleet, now) = handler.web.current();
-    let new = match requested.into_new(fleet.anchor.wall(now)) {
+    let new = match parse(&body, fleet.anchor.wall(now)) {
         Ok(new) => new,
         Err(sentence) => return refuse(&path, StatusCode::BAD_REQUEST, &sentence),
     };
@@ -43,14 +38,25 @@ pub(super) async fn add(State(handler): State<HandlerState>, request: Request) -
     if let Some(sentence) = would.unknown_labels.first() {
         return refuse(&path, StatusCode::BAD_REQUEST, sentence);
     }
+    let warning = if would.is_nothing() {
+        Some(would.words())
+    } else {
+        None
+    };
     match handler.web.admin.ask(AdminCommand::AddSilence(new)).await {
         Ok(AdminReply::SilenceAdded(id)) => {
-            let made = SilenceMade {
-                id: id.to_string(),
-                warning: would.is_nothing().then(|| would.words()),
-            };
-            json(StatusCode::OK, &made)
+            let id = id.to_string();
+            json(StatusCode::OK, &SilenceMade { id, warning })
         }
         answer => admin::respond(&path, answer),
     }
+}
+
+/// The silence that the body describes; a sentence where it describes none.
+fn parse(body: &[u8], now: WallTime) -> Result<NewSilence, String> {
+    let requested: SilenceRequest = match serde_json::from_slice(body) {
+        Ok(requested) => requested,
+        Err(error) => return Err(format!("the body is no silence: {error}")),
+    };
+    requested.into_new(now)
 }

@@ -1,39 +1,53 @@
-//! From when on a history is wanted.
+//! The query parameter `since`: from when on a history is wanted.
 
 use crate::model::{Span, Timestamp};
 use crate::monitor::FleetSnapshot;
 
-/// Without a wish, what the finest points reach back to.
+/// How far back without the parameter: as far as the finest points reach.
 const USUAL: Span = Span::from_secs(900);
 
-/// The furthest that anything is kept. Who asks for more gets that.
+/// How long a history is kept; nobody gets more.
 const LONGEST: Span = Span::from_secs(86_400);
 
 /// Reads a Unix time in seconds (`1750000000.5`) or how long ago (`90s`, `15m`, `2h`, `1d`); `None`
 /// when it is neither.
 pub(super) fn since(text: &str, fleet: &FleetSnapshot, now: Timestamp) -> Option<Timestamp> {
-    let ago = match text.strip_suffix(['s', 'm', 'h', 'd']) {
-        _ if text.is_empty() => USUAL,
-        Some(number) => span(number, &text[number.len()..])?,
+    let Some(last) = text.chars().last() else {
+        return Some(now - USUAL);
+    };
+    let ago = match seconds_of(last) {
+        Some(seconds) => span(text.strip_suffix(last)?, seconds)?,
         None => Span::from_secs_f64(fleet.anchor.wall(now).as_secs_f64() - finite(text)?),
     };
     Some(now - ago.or_zero().min(LONGEST))
 }
 
-fn span(number: &str, unit: &str) -> Option<Span> {
-    let seconds = match unit {
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => 86_400.0,
-    };
-    Some(Span::from_secs_f64(
-        finite(number).filter(|number| *number >= 0.0)? * seconds,
-    ))
+/// The seconds of a unit; `None` for any other letter.
+const fn seconds_of(unit: char) -> Option<f64> {
+    match unit {
+        's' => Some(1.0),
+        'm' => Some(60.0),
+        'h' => Some(3600.0),
+        'd' => Some(86_400.0),
+        _ => None,
+    }
+}
+
+fn span(number: &str, unit_seconds: f64) -> Option<Span> {
+    let number = finite(number)?;
+    if number < 0.0 {
+        return None;
+    }
+    Some(Span::from_secs_f64(number * unit_seconds))
 }
 
 fn finite(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|number: &f64| number.is_finite())
+    let number: f64 = text.parse().ok()?;
+    if number.is_finite() {
+        Some(number)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]

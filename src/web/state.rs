@@ -19,7 +19,7 @@ pub type MetricsEncoder =
 pub type Refreshing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Called before a scrape is answered, so that the poller can take fresh samples. It must end
-/// within a short limit of its own.
+/// within its own short limit.
 pub type Refresh = Arc<dyn Fn() -> Refreshing + Send + Sync>;
 
 /// What requests are answered from. Cheap to clone.

@@ -125,7 +125,7 @@ impl Running {
         self.ask("GET", path, "").await
     }
 
-    /// Sends a request on a connection of its own; `headers` are whole lines.
+    /// Sends a request on a new connection; `headers` are whole lines.
     pub(super) async fn ask(&self, method: &str, path: &str, headers: &str) -> Reply {
         self.send(&format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n"
@@ -245,7 +245,7 @@ impl FakeCore {
     }
 }
 
-/// Knows one dead letter, `msg_1`, and one whose group has resolved, `msg_over`.
+/// Has one dead letter, `msg_1`, and one whose group has resolved, `msg_over`.
 fn replay(id: String) -> AdminAnswer {
     match id.as_str() {
         "msg_1" => Ok(AdminReply::DeliveryReplayed(ReplayReport {

@@ -17,9 +17,9 @@ use super::connection_table::ConnectionState;
 /// limit.
 ///
 /// hyper has the whole response from the start, and flushes its stream exactly when all of it was
-/// written. So a response lasts from the first write that must wait to the next flush; of the live
-/// stream, the only response that goes on, one frame. A flush may have to wait, too: TLS keeps a
-/// part of what was written until then.
+/// written. So a response is timed from its first write that must wait to the next flush. The live
+/// stream has no end; it is flushed after each frame, so each frame is timed. A flush may have to
+/// wait, too: TLS keeps a part of what was written until then.
 pub(super) struct WriteDeadline<S> {
     stream: S,
     limit: Duration,

@@ -188,7 +188,7 @@ fn every_import_points_down() {
 }
 
 #[test]
-fn no_files_need_each_other() {
+fn no_files_import_each_other_in_a_circle() {
     let found: Vec<String> = circles::circles(sources())
         .iter()
         .map(|circle| circle.join(", "))
@@ -253,7 +253,7 @@ fn pure_code_reads_no_clock_and_does_no_io() {
 }
 
 #[test]
-fn the_lists_above_name_what_exists() {
+fn the_lists_name_only_rooms_and_files_that_exist() {
     let sources = sources();
     for room in FLOORS.iter().flat_map(|rooms| rooms.iter()) {
         assert!(
@@ -270,7 +270,7 @@ fn the_lists_above_name_what_exists() {
 }
 
 #[test]
-fn no_file_is_too_large_to_see() {
+fn no_file_exceeds_the_line_limit() {
     // Of 100 columns: 600 lines of 120 columns take as many.
     for source in sources() {
         assert!(

@@ -120,7 +120,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn every_number_is_the_sources_and_every_test_is_there() {
+fn every_number_matches_the_source_and_every_test_exists() {
     let (mut files, mut tests) = (Vec::new(), BTreeSet::new());
     sources(&root().join("src"), &mut files);
     for text in files.iter().map(|path| read(path)) {
@@ -195,7 +195,7 @@ fn no_limit_is_missing() {
 }
 
 #[test]
-fn numbers_are_read_as_they_are_written() {
+fn numbers_in_source_and_document_notation_are_read() {
     let cases = [
         ("64 KiB", "64 * 1024;", 65_536),
         ("1 MiB", "Bytes::new(1024 * 1024);", 1_048_576),

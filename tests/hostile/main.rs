@@ -1,6 +1,6 @@
 //! Hostile bytes and names, from everywhere that the program reads: the fuzz targets' own
 //! functions, fed from the captured replies, the documents and proptest; and names and servers'
-//! words through all that the program says.
+//! words through all output of the program.
 
 #![allow(
     clippy::unwrap_used,

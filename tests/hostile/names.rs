@@ -1,5 +1,5 @@
 //! Names as far as the configuration allows them, and servers' words as far as INFO carries them,
-//! in everything that the program says: metrics, JSON, the page and messages.
+//! in all output of the program: metrics, JSON, the page and messages.
 
 use redis_cross_dc_exporter::model::Span;
 use serde_json::{Value, json};

@@ -22,7 +22,7 @@ fn inputs(target: &str) -> Vec<PathBuf> {
 
 fn replay(target: &str, run: fn(&[u8])) {
     for input in inputs(target) {
-        // A failure says which one it was.
+        // A failure names which one it was.
         eprintln!("{}", input.display());
         run(&read(&input).unwrap());
     }

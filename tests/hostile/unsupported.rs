@@ -94,7 +94,7 @@ fn check(watched: &Watched, program: &str) {
 }
 
 #[test]
-fn another_program_on_either_side_is_said_and_gives_no_number() {
+fn another_program_on_either_side_is_reported_and_gives_no_number() {
     for (name, program) in PROGRAMS {
         let (master, replica) = (
             like_redis(program, MASTER_REPLY),
@@ -114,7 +114,7 @@ fn another_program_on_either_side_is_said_and_gives_no_number() {
 
 /// Found by fuzzing: the last position went on ageing as if it still meant something.
 #[test]
-fn a_pair_whose_server_became_another_program_shows_no_number_any_more() {
+fn a_pair_whose_server_became_another_program_shows_no_number() {
     for (name, program) in PROGRAMS {
         let mut watched = watched();
         watched.rounds(3, MASTER_REPLY, REPLICA_REPLY);

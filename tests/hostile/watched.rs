@@ -1,4 +1,4 @@
-//! A fleet of one pair that is told INFO replies, and everything that the program says of it.
+//! A fleet of one pair that is given INFO replies, and all output of the program about it.
 
 use std::net::Ipv4Addr;
 use std::path::Path;

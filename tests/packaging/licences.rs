@@ -120,7 +120,7 @@ fn every_crate_comes_from_the_registry() {
 }
 
 #[test]
-fn licence_expressions_are_read_as_spdx_says() {
+fn licence_expressions_are_read_as_in_spdx() {
     let allowed: BTreeSet<String> = ["MIT", "ISC"].map(str::to_owned).into();
     let cases = [
         ("MIT", true),

@@ -1,4 +1,4 @@
-//! The real program as a service of Type=notify: what it tells the socket that systemd would listen
+//! The real program as a service of Type=notify: what it sends to the socket that systemd would listen
 //! on.
 
 use std::os::unix::net::UnixDatagram;
@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// As short as a test wants it: the program gives two signs of life in this time.
 const WATCHDOG: Duration = Duration::from_millis(400);
 
-/// Nothing listens on its port, and nothing has to: systemd is told of this program, not of its
+/// Nothing listens on its port, and nothing has to: systemd is notified by this program, not of its
 /// servers.
 const CONFIG: &str = "redis: {username: monitor, password: planted-secret-redis-password}\npairs: [{name: a, master: {address: '127.0.0.1:1', dc: dc1}, replicas: [{address: '127.0.0.2:1', dc: dc2}]}]";
 
@@ -73,7 +73,7 @@ impl Service {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Whether nothing is said for as long as would end the service.
+    /// Whether there is no notification for as long as would end the service.
     fn is_silent(&self) -> bool {
         self.socket.set_nonblocking(false).unwrap();
         self.socket.set_read_timeout(Some(WATCHDOG * 2)).unwrap();
@@ -117,23 +117,23 @@ impl Drop for Service {
 }
 
 #[test]
-fn it_says_when_it_is_ready_reloads_and_ends() {
+fn systemd_is_notified_of_readiness_reload_and_stop() {
     let mut service = Service::start(&[]);
     assert_eq!(service.next(), "READY=1");
     service.expect_reload();
-    // One that is refused ends, too: systemctl reload would wait for ever otherwise.
+    // One that is refused ends, too: systemctl reload would wait forever otherwise.
     std::fs::write(service.folder.path().join("config.yml"), "pairs: 7").unwrap();
     service.expect_reload();
     service.signal(Signal::TERM);
     assert_eq!(service.next(), "STOPPING=1\nSTATUS=draining");
     assert!(service.child.wait().unwrap().success());
-    // Without a watchdog nothing is said of being alive.
+    // Without a watchdog there are no pings.
     service.socket.set_nonblocking(true).unwrap();
     assert!(service.socket.recv(&mut [0; 16]).is_err());
 }
 
 #[test]
-fn it_gives_signs_of_life_and_a_stopped_one_gives_none() {
+fn the_watchdog_is_pinged_unless_the_process_is_stopped() {
     let began = Instant::now();
     let service = Service::start(&[("WATCHDOG_USEC", WATCHDOG.as_micros().to_string())]);
     assert_eq!(service.next(), "READY=1");
@@ -154,7 +154,7 @@ fn it_gives_signs_of_life_and_a_stopped_one_gives_none() {
 }
 
 #[test]
-fn a_watchdog_of_another_process_is_none_of_its_business() {
+fn a_watchdog_of_another_process_is_ignored() {
     let watchdog = ("WATCHDOG_USEC", WATCHDOG.as_micros().to_string());
     let service = Service::start(&[watchdog, ("WATCHDOG_PID", "1".to_owned())]);
     assert_eq!(service.next(), "READY=1");

@@ -1,5 +1,5 @@
 //! The rights that the exporter needs: exactly those that docs/install.md gives for the server
-//! under test, no more and no less. `REDIS_SERVER` says which server that is (`make generations`).
+//! under test, no more and no less. `REDIS_SERVER` names that server (`make generations`).
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ async fn rules_for(server: &RedisServer) -> String {
         .clone()
 }
 
-/// A master and a replica on which `monitor` may do what `rules` say, and nothing is logged yet.
+/// A master and a replica on which `monitor` has `rules`, and nothing is logged yet.
 async fn stage_with(rules: impl Fn(String) -> String) -> Stage {
     let stage = Stage::set().await;
     for server in [&stage.master, &stage.replica] {
@@ -141,7 +141,7 @@ fn every_document_gives_the_same_rules() {
 }
 
 #[tokio::test]
-async fn the_documented_rules_are_enough_for_all_that_it_does() {
+async fn the_documented_rules_are_enough_for_everything() {
     let stage = stage_with(|rules| rules).await;
     let exporter = Exporter::start(&as_monitor(&stage)).await;
     exporter
@@ -204,7 +204,7 @@ async fn the_documented_rules_are_enough_for_all_that_it_does() {
 }
 
 #[tokio::test]
-async fn without_info_it_is_denied_and_says_what_is_missing() {
+async fn without_info_polls_are_denied_and_the_log_names_the_missing_rule() {
     let stage = stage_with(|rules| without(&rules, "+info")).await;
     let exporter = Exporter::start(&as_monitor(&stage)).await;
     let refused = || async {
@@ -239,7 +239,7 @@ async fn without_info_it_is_denied_and_says_what_is_missing() {
 }
 
 #[tokio::test]
-async fn without_its_name_it_works_but_each_connection_is_in_the_servers_acl_log() {
+async fn without_setname_it_works_but_each_connection_is_in_the_servers_acl_log() {
     let stage = stage_with(|rules| without(&rules, "+client|setname")).await;
     let exporter = Exporter::start(&as_monitor(&stage)).await;
     exporter
@@ -257,7 +257,7 @@ async fn without_its_name_it_works_but_each_connection_is_in_the_servers_acl_log
 }
 
 #[tokio::test]
-async fn the_user_can_do_nothing_else() {
+async fn the_user_may_run_no_other_command() {
     let stage = stage_with(|rules| rules).await;
     stage
         .master

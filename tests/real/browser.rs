@@ -129,7 +129,7 @@ pub(crate) fn start(script: &str, url: &str, more: &[&str]) -> Child {
 }
 
 #[tokio::test]
-async fn a_person_sees_what_happens_and_finds_what_is_wrong() -> Result<(), DriverFailed> {
+async fn the_page_shows_a_stall_live_and_leads_to_its_cause() -> Result<(), DriverFailed> {
     let mut fleet = Fleet::set(HOSTILE).await;
     let driver = start("drive.mjs", fleet.exporter.url(), &[]);
     follow(driver, &mut fleet).await
@@ -158,7 +158,7 @@ async fn screenshots() -> Result<(), DriverFailed> {
 
 /// What a driver of the browser can ask for.
 pub(crate) trait Play {
-    /// Does what the word says.
+    /// Carries out the command.
     async fn play(&mut self, word: &str);
 }
 

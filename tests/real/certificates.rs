@@ -12,14 +12,14 @@ use tempfile::TempDir;
 
 use crate::planted;
 
-/// An authority of its own, whose files end with it.
+/// A new authority, whose files are removed with it.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
 }
 
 impl Authority {
-    /// A new one, that nobody knows.
+    /// A new one, which no server trusts.
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -29,7 +29,7 @@ async fn check(folder: &Path, url: &str, more: &[&str]) -> Outcome {
     .await
 }
 
-/// The lines of a table's pairs; what stands below a row is indented.
+/// The lines of a table's pairs; lines below a row are indented.
 fn lines(table: &str) -> impl Iterator<Item = &str> {
     let body = table
         .lines()
@@ -53,7 +53,7 @@ fn row<'a>(table: &'a str, pair: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn check_says_ok_with_and_without_an_exporter() {
+async fn check_reports_ok_with_and_without_an_exporter() {
     let stage = Stage::set().await;
     let yaml = configuration(&[stage.entry("orders")]);
     let (exporter, folder) = (Exporter::start(&yaml).await, folder_with(&yaml));
@@ -203,7 +203,7 @@ async fn check_puts_the_worst_first_and_invents_nothing() {
 }
 
 #[tokio::test]
-async fn check_ends_with_unknown_when_it_cannot_know() {
+async fn check_exits_with_unknown_when_its_input_is_invalid() {
     let folder = folder_with("pairs: [{name: x, colour: red}]");
     let refused = check(folder.path(), &no_exporter(), &[])
         .await

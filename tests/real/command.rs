@@ -1,4 +1,4 @@
-//! The other commands of the program: run to their end, with what they said.
+//! The other commands of the program: run to their end, with their output.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -29,7 +29,7 @@ pub(crate) fn folder_with(yaml: &str) -> tempfile::TempDir {
     folder
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub(crate) fn nobody() -> ServerAddr {
     ServerAddr::new("127.0.0.1", ports::free().unwrap())
 }

@@ -12,7 +12,7 @@ use crate::planted;
 use crate::stage::{LIMIT, Stage, entry};
 
 #[tokio::test]
-async fn check_config_asks_nobody_and_shows_no_secret() {
+async fn check_config_contacts_no_server_and_shows_no_secret() {
     let server = HostileServer::start(Misbehaviour::Hang).await.unwrap();
     let pair = entry(
         "orders",
@@ -49,7 +49,7 @@ async fn check_config_asks_nobody_and_shows_no_secret() {
 }
 
 #[tokio::test]
-async fn check_config_names_files_that_cannot_be_read_unless_asked_for_the_syntax_only() {
+async fn check_config_names_unreadable_files_unless_only_the_syntax_is_checked() {
     let pair = entry("orders", ("dc1", &nobody()), ("dc2", &nobody()));
     let yaml = format!(
         "redis: {{username: monitor, password_file: secret}}\n{}",
@@ -123,7 +123,7 @@ async fn the_examples_are_accepted_and_one_starts() {
 }
 
 #[tokio::test]
-async fn healthcheck_tells_ready_from_not_ready_and_from_nobody() {
+async fn healthcheck_distinguishes_ready_not_ready_and_no_exporter() {
     let stage = Stage::set().await;
     let exporter = Exporter::start(&configuration(&[stage.entry("orders")])).await;
     let folder = tempfile::tempdir().unwrap();
@@ -163,7 +163,7 @@ async fn healthcheck_tells_ready_from_not_ready_and_from_nobody() {
 }
 
 #[tokio::test]
-async fn help_and_version_are_no_errors_and_nonsense_is_one() {
+async fn help_and_version_succeed_and_unknown_arguments_fail() {
     let folder = tempfile::tempdir().unwrap();
     let help = run(folder.path(), &["--help"]).await.ended_with(0);
     for command in [
@@ -200,7 +200,7 @@ async fn help_and_version_are_no_errors_and_nonsense_is_one() {
 }
 
 #[tokio::test]
-async fn a_bad_configuration_ends_it_before_anything_is_bound_or_asked() {
+async fn a_bad_configuration_ends_the_program_before_any_connection() {
     let server = HostileServer::start(Misbehaviour::Hang).await.unwrap();
     let good = configuration(&[entry("orders", ("dc1", server.addr()), ("dc2", &nobody()))]);
     let folder = folder_with(&good.replace("name: orders", "name: ''"));

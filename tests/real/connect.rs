@@ -60,7 +60,7 @@ async fn an_ipv6_address_is_reached() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_is_reached_and_a_missing_one_refuses() {
+async fn a_unix_socket_is_reached_and_a_missing_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("redis.sock");
     let addr = ServerAddr::parse(&format!("unix://{}", path.display())).unwrap();

@@ -27,7 +27,7 @@ fn processes_in(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_story_holds_and_leaves_nothing_behind() {
+async fn the_demo_plays_to_its_end_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let log = std::fs::File::create(folder.path().join("log")).unwrap();
     let servers = folder.path().join("servers").canonicalize();

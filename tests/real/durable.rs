@@ -72,7 +72,7 @@ async fn metric_is(exporter: &Exporter, name: &str, labels: &[(&str, &str)], wan
 const ATTEMPTS: &str = "redis_cross_dc_notifications_total";
 
 #[tokio::test]
-async fn over_a_kill_and_an_orderly_end_everybody_is_told_once_and_of_the_end() {
+async fn across_a_kill_and_an_orderly_stop_each_receiver_gets_one_alert_and_its_resolution() {
     let mut stage = Stage::set().await;
     let (hook, duty) = (receiver().await, receiver().await);
     let yaml = configuration(&stage, &[webhook("hook", &hook), pager(&duty)], "");
@@ -115,7 +115,7 @@ async fn over_a_kill_and_an_orderly_end_everybody_is_told_once_and_of_the_end() 
 }
 
 #[tokio::test]
-async fn a_pager_that_is_taken_out_hears_of_the_end_also_when_that_was_while_nothing_ran() {
+async fn a_removed_pagerduty_receiver_gets_the_resolution_even_across_a_restart() {
     for by_reload in [true, false] {
         let mut stage = Stage::set().await;
         let (hook, duty) = (receiver().await, receiver().await);
@@ -162,7 +162,7 @@ async fn deliveries(exporter: &Exporter) -> DeliveriesReport {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_shown_goes_to_the_fallback_and_is_sent_again() {
+async fn a_rejected_notification_is_shown_goes_to_the_fallback_and_can_be_replayed() {
     let mut stage = Stage::set().await;
     let (hook, refusing) = (receiver().await, receiver().await);
     refusing.always(Answer::Respond(Response::new(403)));
@@ -231,7 +231,7 @@ async fn what_is_refused_is_shown_goes_to_the_fallback_and_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_says_it_is_gone_is_shown_with_its_circuit_open_also_after_a_restart() {
+async fn a_receiver_that_answers_410_has_an_open_circuit_even_after_a_restart() {
     let mut stage = Stage::set().await;
     let gone = receiver().await;
     gone.always(Answer::Respond(Response::new(410)));
@@ -270,7 +270,7 @@ async fn a_receiver_that_says_it_is_gone_is_shown_with_its_circuit_open_also_aft
 }
 
 #[tokio::test]
-async fn without_a_file_everything_is_told_from_memory() {
+async fn without_a_state_file_everything_is_notified_from_memory() {
     let mut stage = Stage::set().await;
     let hook = receiver().await;
     let nowhere = "state: {path: /proc/nothing/can/be/made/here}\n";
@@ -285,7 +285,7 @@ async fn without_a_file_everything_is_told_from_memory() {
 }
 
 #[tokio::test]
-async fn a_state_that_was_damaged_in_the_middle_of_an_alert_is_said_and_alerts_go_on() {
+async fn a_state_damaged_during_an_alert_is_reported_and_alerts_continue() {
     let mut stage = Stage::set().await;
     let hook = receiver().await;
     let mut exporter = Exporter::start(&configuration(&stage, &[webhook("hook", &hook)], "")).await;

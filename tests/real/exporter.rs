@@ -1,4 +1,4 @@
-//! The exporter as a child process, and what it says over HTTP.
+//! The exporter as a child process, and its answers over HTTP.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ const TIMEOUTS: HttpTimeouts = HttpTimeouts {
     total: Duration::from_secs(10),
 };
 
-/// A running exporter. When it is dropped it is killed, and all that it said is looked through.
+/// A running exporter. When it is dropped it is killed, and all its output is searched.
 pub(crate) struct Exporter {
     /// Ends the child when this process dies; `None` while there is no child.
     guard: Option<Guard>,
@@ -88,7 +88,7 @@ impl Exporter {
         self
     }
 
-    /// Waits until it says that it is ready: it has polled everybody once.
+    /// Waits until it is ready: it has polled every server once.
     pub(crate) async fn until_ready(&self) {
         let ready = format!("{}/-/ready", self.url);
         eventually("the exporter to be ready", READY_LIMIT, || async {
@@ -229,12 +229,12 @@ impl Exporter {
         answer.body
     }
 
-    /// What it says of every pair.
+    /// Its report of every pair.
     pub(crate) async fn pairs(&self) -> PairsReport {
         serde_json::from_str(&self.get("/api/v1/pairs").await).unwrap()
     }
 
-    /// What it says of the only pair called `name`.
+    /// Its report of the only pair called `name`.
     pub(crate) async fn pair(&self, name: &str) -> PairReport {
         let mut pairs = self.pairs().await.pairs;
         pairs.retain(|pair| pair.pair == name);
@@ -242,12 +242,12 @@ impl Exporter {
         pairs.remove(0)
     }
 
-    /// What it says of alerts.
+    /// Its report of alerts.
     pub(crate) async fn alerts(&self) -> AlertsReport {
         serde_json::from_str(&self.get("/api/v1/alerts").await).unwrap()
     }
 
-    /// Waits until the only pair called `name` is as `reached` says, and returns it.
+    /// Waits until the only pair called `name` meets `reached`, and returns it.
     pub(crate) async fn wait_for(
         &self,
         name: &str,
@@ -284,7 +284,7 @@ impl Exporter {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Kills it where it stands, and says when.
+    /// Kills it with SIGKILL, and returns when.
     pub(crate) fn kill(&mut self) -> Timestamp {
         self.guard = None;
         self.child.kill().unwrap();
@@ -345,7 +345,7 @@ impl Drop for Exporter {
         self.guard = None;
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // What it wrote beside the log, such as its state, is kept with what it said.
+        // What it wrote beside the log, such as its state, is kept with its output.
         for (name, text) in planted::files_in(self.folder.path()) {
             if !self.given.contains(&name) {
                 // The state alone has the keys that incidents were opened with, and nobody else may

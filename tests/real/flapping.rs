@@ -14,17 +14,17 @@ use crate::logline;
 use crate::stage::{LIMIT, Stage};
 
 /// Quick rounds, so that a stopped server is noticed at once; no faster ones in trouble.
-/// The timeout is long enough for a busy machine: nobody else is to be late.
+/// The timeout is long enough for a busy machine: no other server may be late.
 const POLL: &str =
     "poll: {interval: 200ms, min_interval: 200ms, timeout: {local: 700ms, remote: 700ms}}";
 
-/// How often the exporter looks at a pair's state.
+/// How often the exporter evaluates a pair's state.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How often the server goes and comes back.
 const FLAPS: usize = 10;
 
-/// How long a subject has to be quiet until what was held back is told, and some time for a busy
+/// How long a subject may log nothing until what was held back is written, and some time for a busy
 /// machine.
 const TOLD_AFTER: Duration = Duration::from_secs(30);
 
@@ -39,7 +39,7 @@ fn lines_with(exporter: &Exporter, name: &str) -> Vec<Line> {
         .collect()
 }
 
-/// How many lines of the log a line stands for.
+/// How many lines of the log a line replaces.
 fn weight(line: &Line) -> usize {
     line.get("held_back")
         .map_or(1, |lines| lines.parse().unwrap())
@@ -69,7 +69,7 @@ async fn told(
 }
 
 /// Checks that the first lines are told as they happen, and that the last sums the others up;
-/// `minutes` may have ended with a line of their own.
+/// `minutes` may have ended with a separate line.
 fn check(lines: &[Line], minutes: usize) {
     assert!(
         lines.len() <= 7 + 2 * minutes,

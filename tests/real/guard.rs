@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-/// `read` returns when this process is gone: nobody else holds the other end of the pipe.
+/// `read` returns when this process is gone: no other process holds the other end of the pipe.
 const SCRIPT: &str = r#"read -r _; kill -9 "$1""#;
 
 /// A small shell that waits for the end of this process and then kills one child. On drop it ends

@@ -124,7 +124,7 @@ async fn the_documented_user_is_enough_and_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn a_user_without_the_right_is_named_once_and_polled_all_the_same() {
+async fn a_missing_permission_is_logged_once_and_polls_continue() {
     for (rules, server_is_master) in [
         (
             "-@all +info +client|setname +subscribe resetchannels &__redis_cross_dc_exporter:*",
@@ -179,7 +179,7 @@ async fn a_user_without_the_right_is_named_once_and_polled_all_the_same() {
 
 /// In a cluster a message does not travel through the stream.
 #[tokio::test]
-async fn a_cluster_node_is_sent_nothing() {
+async fn a_cluster_node_gets_no_heartbeats() {
     let node = || RedisServer::builder().config("cluster-enabled yes");
     let (sent_to, heard, healthy) = (
         node().start().await.unwrap(),
@@ -255,7 +255,7 @@ async fn two_exporters_and_foreign_messages_do_not_disturb_each_other() {
 /// Somebody who copies messages to the replica makes it look up to date when it is not: then
 /// nothing is believed.
 #[tokio::test]
-async fn a_replica_that_hears_messages_another_way_proves_nothing() {
+async fn a_replica_that_receives_messages_another_way_proves_nothing() {
     let stage = Stage::set().await;
     let exporter = Exporter::start(&configuration("", &[stage.entry("orders")])).await;
     reaches(&exporter, ARRIVED, &[("pair", "orders")], 2.0).await;
@@ -282,7 +282,7 @@ async fn a_replica_that_hears_messages_another_way_proves_nothing() {
     )
     .await;
     assert!(
-        exporter.log().contains("heard a heartbeat twice"),
+        exporter.log().contains("received a heartbeat twice"),
         "{}",
         exporter.log()
     );

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The fields of a line of logfmt; `None` when it is none, when a name stands twice, or when one
+/// The fields of a line of logfmt; `None` when it is none, when a name is given twice, or when one
 /// that every line has is missing. A value in quotes is a text of JSON.
 pub(crate) fn parse(line: &str) -> Option<BTreeMap<String, String>> {
     let (mut fields, mut rest) = (BTreeMap::new(), line);
@@ -41,7 +41,7 @@ fn bare(value: &str) -> Option<(String, &str)> {
 }
 
 #[test]
-fn a_line_that_readers_do_not_take_is_noticed() {
+fn a_malformed_log_line_is_noticed() {
     let good = r#"ts=2025-01-01T00:00:00.000Z level=warn msg="a \"b\" = \u001b" pair="" up=true"#;
     let fields = parse(good).expect("a good line");
     assert_eq!(

@@ -28,6 +28,8 @@ mod exporter;
 mod failover;
 mod findings;
 mod flapping;
+#[path = "../fleet/mod.rs"]
+mod fleet;
 mod guard;
 mod heartbeat;
 mod hostile;
@@ -36,6 +38,7 @@ mod laboratory;
 mod lag;
 mod logline;
 mod metrics;
+mod overload;
 mod planted;
 mod poll_boost;
 mod prometheus;

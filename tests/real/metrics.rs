@@ -60,7 +60,7 @@ async fn in_trouble() -> (Exporter, impl Sized) {
 }
 
 #[tokio::test]
-async fn promtool_has_nothing_to_complain_of_and_every_family_is_documented() {
+async fn promtool_finds_no_problem_and_every_family_is_documented() {
     let (exporter, _lab) = in_trouble().await;
     let scrape = Scrape::of(&exporter).await;
     let declared: BTreeSet<&str> = catalogue::ALL.iter().map(|metric| metric.name).collect();
@@ -89,7 +89,7 @@ async fn promtool_has_nothing_to_complain_of_and_every_family_is_documented() {
     assert_eq!(code, Some(3));
 }
 
-/// Runs `promtool check metrics` on `text`: its exit code and all that it said.
+/// Runs `promtool check metrics` on `text`: its exit code and all its output.
 fn promtool(text: &str) -> (Option<i32>, String) {
     let mut child = Command::new("promtool")
         .args(["check", "metrics"])
@@ -116,7 +116,7 @@ fn promtool(text: &str) -> (Option<i32>, String) {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_gzip_gets_it() {
+async fn a_client_that_accepts_gzip_gets_it() {
     let (exporter, _lab) = in_trouble().await;
     let (head, body) = get(exporter.url(), "accept-encoding: gzip\r\n").await;
     assert!(

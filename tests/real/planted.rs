@@ -1,7 +1,7 @@
-//! Secrets that every test plants, and the search for them in everything that the program says.
+//! Secrets that every test plants, and the search for them in all output of the program.
 //!
 //! What the program writes, logs, answers and sends is kept in a folder of this run: each helper
-//! that starts the program looks through its own part when it is dropped, and `.ci/check-secrets`
+//! that starts the program searches its own part when it is dropped, and `.ci/check-secrets`
 //! through all of it when all tests are over (docs/testing.md, "Secrets").
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 3] = [
     ),
 ];
 
-/// Where this run keeps what was said. `make real` gives a folder; without it, it lies beside what
+/// Where this run keeps all output. `make real` gives a folder; without it, it lies beside what
 /// is built.
 static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
     let given = std::env::var_os("TEST_OUTPUTS").map(PathBuf::from);
@@ -70,7 +70,7 @@ fn forget_ended(all: &Path) {
     }
 }
 
-/// `yaml` with receivers of every kind that nobody sends to, their secrets written or in the
+/// `yaml` with receivers of every kind that get no message, their secrets written or in the
 /// environment. What is no configuration stays as it is.
 pub(crate) fn in_configuration(yaml: &str) -> String {
     // The signing secret has nothing of the others in it that a search could find.
@@ -133,7 +133,7 @@ pub(crate) fn remember(secret: &str) {
     REMEMBERED.lock().unwrap().extend(new);
 }
 
-/// The first secret that stands in `text`, whatever its case.
+/// The first secret in `text`, whatever its case.
 pub(crate) fn found_in(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let remembered = REMEMBERED.lock().unwrap();
@@ -157,7 +157,7 @@ pub(crate) fn assert_absent(place: &str, text: &str) {
     );
 }
 
-/// Everything that one program, client or receiver said, in files of its own.
+/// All output of one program, client or receiver, in separate files.
 pub(crate) struct Transcript {
     folder: PathBuf,
 }
@@ -184,7 +184,7 @@ impl Transcript {
         append(&self.path(name), &format!("{text}\n"));
     }
 
-    /// Panics when a secret stands in it.
+    /// Panics when it contains a secret.
     pub(crate) fn assert_clean(&self) {
         for (name, text) in files_in(&self.folder) {
             assert_absent(&name, &text);
@@ -192,7 +192,7 @@ impl Transcript {
     }
 }
 
-/// Keeps `text`, which was said once, and looks through it at once.
+/// Keeps `text`, which was output once, and searches it at once.
 pub(crate) fn said(what: &str, text: &str) {
     let transcript = Transcript::new(what);
     transcript.add("said", text);

@@ -106,7 +106,7 @@ async fn a_replica_that_hangs_delays_no_scrape() {
 
 /// Nothing happens to either pair; but the one's lag might pass 1 s before the next base poll.
 #[tokio::test]
-async fn a_pair_whose_threshold_is_near_is_polled_faster_than_one_whose_is_far() {
+async fn a_pair_near_its_threshold_is_polled_faster_than_one_far_from_it() {
     let (near, far) = (Stage::set().await, Stage::set().await);
     let near_entry = near.entry("near").replace(
         "{name: near,",

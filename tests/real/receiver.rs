@@ -40,7 +40,7 @@ impl Drop for Receiver {
     }
 }
 
-/// What stands in a request beside the secrets that belong there: the URL, the headers with a
+/// What is in a request besides the secrets that belong there: the URL, the headers with a
 /// credential and PagerDuty's routing key.
 fn without_its_own(request: &Received) -> String {
     let headers = request

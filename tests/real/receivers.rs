@@ -183,7 +183,7 @@ fn same_notification_until_taken(attempts: &[Received]) {
 }
 
 #[tokio::test]
-async fn each_kind_is_told_in_its_own_words_when_it_begins_and_when_it_ends() {
+async fn each_kind_of_receiver_gets_start_and_end_in_its_format() {
     let mut stage = Stage::set().await;
     let [chat, pager, hook, urgent] = [
         receiver([]).await,
@@ -339,7 +339,7 @@ fn is_alertmanagers(received: &Received, status: &str, server: &str) {
     );
 }
 
-/// Words that may stand in requests to their own receiver or server, and nowhere else.
+/// Secrets that may be in requests to their own receiver or server, and nowhere else.
 const PLANTED: [&str; 6] = [
     planted::REDIS,
     planted::SLACK,
@@ -430,7 +430,7 @@ async fn no_secret_is_shown_anywhere() {
         1.0,
     )
     .await;
-    // A reload that is refused must not show what stands in the file, either.
+    // A reload that is refused must not show the file's content, either.
     let wrong = yaml.replace(
         &format!("{}/{}", hook.url(""), PLANTED[3]),
         &format!("ftp://{}", PLANTED[3]),

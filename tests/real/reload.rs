@@ -34,7 +34,7 @@ fn configuration(pairs: &[String], receivers: &[(&str, &Receiver)]) -> String {
     format!("{QUICK}pairs: [{}]\n{notify}\n", pairs.join(", "))
 }
 
-/// Gives `exporter` another configuration and tells it so.
+/// Gives `exporter` another configuration and reloads it.
 fn send(exporter: &Exporter, yaml: &str) {
     std::fs::write(exporter.config(), yaml).unwrap();
     exporter.signal("HUP");
@@ -69,7 +69,7 @@ async fn polls(exporter: &Exporter, stage: &Stage) -> f64 {
 }
 
 #[tokio::test]
-async fn what_stays_keeps_its_history_what_goes_ends_and_what_comes_begins() {
+async fn a_reload_keeps_unchanged_pairs_ends_removed_ones_and_starts_new_ones() {
     let (kept, mut gone, mut added) = (Stage::set().await, Stage::set().await, Stage::set().await);
     let (hook, second) = (
         Receiver::start([]).await.unwrap(),
@@ -164,7 +164,7 @@ async fn what_stays_keeps_its_history_what_goes_ends_and_what_comes_begins() {
 }
 
 #[tokio::test]
-async fn a_bad_file_changes_nothing_and_says_what_is_wrong() {
+async fn a_bad_file_changes_nothing_and_its_problem_is_reported() {
     let stage = Stage::set().await;
     let good = configuration(&[stage.entry("orders")], &[]);
     let exporter = Exporter::start(&good).await;
@@ -348,7 +348,7 @@ async fn sigterm_ends_it_at_once_when_nothing_is_due() {
 }
 
 #[tokio::test]
-async fn sigterm_still_delivers_what_is_due_and_waits_for_nobody_for_long() {
+async fn sigterm_delivers_what_is_due_within_a_limit() {
     let mut stage = Stage::set().await;
     // Due again two seconds after SIGTERM, which is within the time that draining may take.
     let later = Answer::Respond(Response::new(503).header("Retry-After", "2"));

@@ -5,7 +5,7 @@ use std::ops::Sub;
 
 use crate::exporter::Exporter;
 
-/// What /metrics said at one moment.
+/// The values of /metrics at one moment.
 pub(crate) struct Scrape(String);
 
 /// How many values a histogram has counted, and where they fell.
@@ -103,7 +103,7 @@ impl Scrape {
     }
 }
 
-/// Whether `label` stands among the labels, and not at the end of another one's name.
+/// Whether `label` is among the labels, and not at the end of another one's name.
 fn has(labels: &str, label: &str) -> bool {
     labels
         .match_indices(label)

@@ -14,7 +14,7 @@ use crate::exporter::Exporter;
 use crate::planted::{self, Transcript};
 use crate::stage::{LIMIT, Stage, entry};
 
-/// What stands beside the folder `said` in a run of the tests.
+/// What is beside the folder `said` in a run of the tests.
 fn run_of_tests(said: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(folder.path().join("1/said/0001-exporter")).unwrap();
@@ -132,7 +132,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn nothing_is_started_and_nothing_received_past_the_search() {
+fn every_program_start_and_every_receiver_is_searched() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real");
     let mut files = Vec::new();
     sources(&root, &mut files);
@@ -181,7 +181,7 @@ fn nothing_is_started_and_nothing_received_past_the_search() {
     assert_eq!(importing, Vec::<String>::new(), "{receives}");
 }
 
-/// A server that knows no command and repeats what it was sent, as Redis does with the arguments of
+/// A server that rejects every command and repeats what it was sent, as Redis does with the arguments of
 /// an unknown command.
 async fn echo() -> ServerAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -221,7 +221,7 @@ async fn repeat(stream: TcpStream) {
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_password_does_not_get_it_into_what_is_shown() {
+async fn a_password_that_a_server_repeats_is_not_shown() {
     let (server, stage) = (echo().await, Stage::set().await);
     let pair = entry("echo", ("dc1", stage.master.addr()), ("dc2", &server));
     let pair = pair.replace(

@@ -1,4 +1,4 @@
-//! Restarts of the exporter: what it knew it still knows, and a disk that fails stops nothing.
+//! Restarts of the exporter: it keeps what it knew, and a failing disk stops nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -147,7 +147,7 @@ async fn keeps_its_bounds(exporter: &Exporter, cut: Timestamp, slack: f64) {
 }
 
 #[tokio::test]
-async fn a_kill_in_the_middle_of_a_cut_loses_nothing_that_matters() {
+async fn a_kill_during_a_cut_keeps_the_certified_bounds() {
     let scene = Scene::set().await;
     let config = scene.config("");
     let exporter = Exporter::start(&config).await;
@@ -161,7 +161,7 @@ async fn a_kill_in_the_middle_of_a_cut_loses_nothing_that_matters() {
 }
 
 #[tokio::test]
-async fn an_orderly_end_writes_what_came_last_and_counters_go_on() {
+async fn an_orderly_end_saves_the_last_samples_and_counters_continue() {
     let scene = Scene::set().await;
     let config = scene.config("");
     let mut exporter = Exporter::start(&config).await;
@@ -232,7 +232,7 @@ fn as_of_another_machine(from: &Path) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn on_another_machine_the_bounds_are_wider_by_what_the_clocks_may_be_off() {
+async fn on_another_machine_the_bounds_are_wider_by_the_clock_uncertainty() {
     let scene = Scene::set().await;
     let mut exporter = Exporter::start(&scene.config("")).await;
     streaming(&exporter).await;
@@ -265,7 +265,7 @@ fn damaged_files(data: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn a_damaged_state_is_kept_aside_and_monitoring_begins_anew() {
+async fn a_damaged_state_is_kept_aside_and_monitoring_starts_again() {
     let stage = Stage::set().await;
     let config = format!(
         "poll: {{interval: 200ms}}\npairs: [{}]\n",
@@ -309,7 +309,7 @@ async fn a_damaged_state_is_kept_aside_and_monitoring_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_said_once_and_stops_nothing() {
+async fn a_folder_that_cannot_be_written_is_reported_once_and_stops_nothing() {
     let stage = Stage::set().await;
     let config = format!(
         "poll: {{interval: 200ms}}\npairs: [{}]\n",

@@ -1,4 +1,4 @@
-//! That everything the exporter says tells one story: the API, the metrics, `check` and the alerts.
+//! That all surfaces of the exporter agree: the API, the metrics, `check` and the alerts.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -40,7 +40,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Waits until all of them say `expected`: `SOURCE>TARGET REPLICA STATE` for each pair, sorted;
+    /// Waits until all of them show `expected`: `SOURCE>TARGET REPLICA STATE` for each pair, sorted;
     /// how many failovers there were; and the alerts about the entry that fire, as `NAME SEVERITY`
     /// without the common beginning of their names. All separated by commas.
     pub(crate) async fn is(&self, expected: &str) {
@@ -63,7 +63,7 @@ impl<'a> Story<'a> {
         eprintln!("{}: {expected}", self.name);
     }
 
-    /// The entry's last failover, once it is as `reached` says.
+    /// The entry's last failover, once it meets `reached`.
     pub(crate) async fn failover(
         &self,
         what: &str,
@@ -83,7 +83,7 @@ impl<'a> Story<'a> {
             .unwrap_or_else(|error| panic!("{error}\n{}", self.exporter.log()))
     }
 
-    /// Nobody was told anything critical about the entry, by the log.
+    /// Nothing critical about the entry was notified, by the log.
     pub(crate) fn paged_nobody(&self) {
         let log = self.exporter.log();
         let pair = format!("pair={}", self.name);

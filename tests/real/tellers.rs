@@ -91,7 +91,7 @@ async fn beats(switch: &Receiver, count: usize) {
 }
 
 #[tokio::test]
-async fn a_heart_that_stands_still_is_not_heard_and_another_is() {
+async fn a_stopped_exporter_sends_no_heartbeats_to_its_dead_mans_switch() {
     let stage = Stage::set().await;
     let (one, other) = (
         Receiver::start([]).await.unwrap(),
@@ -111,7 +111,7 @@ async fn a_heart_that_stands_still_is_not_heard_and_another_is() {
     beats(&one, 3).await;
     assert_eq!(one.requests()[0].method, "GET");
     stopped.signal("STOP");
-    // A request that was on its way may still arrive; the other's beats tell the time.
+    // A request that was on its way may still arrive; the other's heartbeats measure the time.
     beats(&other, other.requests().len() + 3).await;
     let count = one.requests().len();
     beats(&other, other.requests().len() + 10).await;

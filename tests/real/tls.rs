@@ -76,8 +76,8 @@ async fn a_server_is_trusted_by_its_authority_and_for_its_name_only() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_in_the_certificate_is_refused_until_it_is_said_or_nothing_is_verified()
-{
+async fn a_name_that_is_not_in_the_certificate_is_refused_unless_server_name_or_no_verification_is_set()
+ {
     let authority = Authority::new();
     let server = start(authority.server(&["redis.example.com"])).await;
     let plain = trusting(authority.ca_file());
@@ -111,7 +111,7 @@ async fn an_expired_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_may_want_a_certificate_and_a_rotated_one_is_shown_at_the_next_connection() {
+async fn a_required_client_certificate_is_sent_and_a_rotated_one_is_used_at_the_next_connection() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     for protocols in ["TLSv1.2", "TLSv1.3"] {
         let builder = RedisServer::builder()
@@ -153,7 +153,7 @@ async fn a_server_may_want_a_certificate_and_a_rotated_one_is_shown_at_the_next_
 }
 
 #[tokio::test]
-async fn plain_text_and_tls_do_not_meet() {
+async fn plain_text_to_a_tls_port_and_tls_to_a_plain_port_fail() {
     let authority = Authority::new();
     let server = start(authority.server(&LOCAL)).await;
     // A plain port takes the handshake for the beginning of a line, and waits for its end; asked in
@@ -194,7 +194,7 @@ async fn a_secured_connection_ends_and_is_bounded_like_a_plain_one() {
 }
 
 #[tokio::test]
-async fn a_pair_that_replicates_over_tls_is_watched_and_what_is_wrong_is_told_in_the_log() {
+async fn a_pair_that_replicates_over_tls_is_monitored_and_its_problems_are_logged() {
     let authority = Authority::new();
     let files = authority.server(&LOCAL);
     let secured = || {
@@ -264,7 +264,7 @@ pairs:
 }
 
 #[tokio::test]
-async fn unverified_certificates_are_warned_of() {
+async fn unverified_certificates_cause_a_warning() {
     let exporter = Exporter::start(
         "pairs: [{name: p, tls: {insecure_skip_verify: true}, master: {address: 'a.invalid:1'}, replicas: [{address: 'b.invalid:1'}]}]",
     )

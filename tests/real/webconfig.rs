@@ -150,7 +150,7 @@ impl Secured {
     }
 }
 
-/// Runs the program or curl, and looks through what it said.
+/// Runs the program or curl, and searches its output.
 fn run(command: &mut Command) -> Output {
     let run = command
         .envs(planted::ENVIRONMENT)
@@ -308,7 +308,7 @@ async fn https_with_a_password_from_the_first_scrape_to_a_reload() {
 }
 
 #[tokio::test]
-async fn healthcheck_and_check_get_in_with_what_they_are_given() {
+async fn healthcheck_and_check_use_the_given_credentials() {
     let exporter = Secured::start();
     exporter.wait_until_ready().await;
     let login = [
@@ -343,7 +343,7 @@ async fn healthcheck_and_check_get_in_with_what_they_are_given() {
 }
 
 #[test]
-fn a_broken_web_configuration_ends_the_program_and_says_where() {
+fn a_broken_web_configuration_ends_the_program_with_the_key() {
     let folder = tempfile::tempdir().unwrap();
     write_files(folder.path());
     fs::write(

@@ -58,7 +58,7 @@ fn promtool_accepts_the_rules() {
 }
 
 #[test]
-fn the_rules_do_what_their_tests_say() {
+fn the_rules_pass_their_tests() {
     let files: Vec<String> = test_files()
         .iter()
         .map(|path| path.to_string_lossy().into_owned())
@@ -171,7 +171,7 @@ fn r5_the_printed_rules_follow_overrides_and_urls() {
 }
 
 #[test]
-fn a_group_and_the_operators_format_can_be_asked_for() {
+fn one_group_and_the_operators_format_can_be_requested() {
     let config = root().join("tests/rules/overrides/config.yml");
     let text = printed(
         &config,

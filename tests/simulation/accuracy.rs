@@ -420,7 +420,7 @@ fn print(name: &str, score: &Score, worst_raw: f64, worst_settled: f64) {
 /// `SIM_RUNS=16 SIM_SCENARIO=burst cargo test --release --test simulation accuracy -- --nocapture`
 /// looks closer at one.
 #[test]
-fn the_estimate_is_as_close_to_the_truth_as_is_promised() {
+fn the_estimate_is_within_the_promised_distance_of_the_truth() {
     let phases = std::env::var("SIM_RUNS")
         .ok()
         .and_then(|runs| runs.parse().ok())

@@ -297,8 +297,8 @@ fn a_monitor_that_restarts_in_an_outage_claims_no_more_than_it_saw() {
 
 /// A whole day of an idle, healthy pair 40 ms away: never more than 0.1 s, and nobody is woken.
 #[test]
-fn an_idle_day_is_quiet() {
-    for_seeds("an_idle_day_is_quiet", 1, |seed| {
+fn an_idle_day_has_no_alert() {
+    for_seeds("an_idle_day_has_no_alert", 1, |seed| {
         let day = 24 * 3600 * SEC;
         let world = World::new(
             &mut Rng::with_seed(seed),
@@ -323,8 +323,8 @@ fn an_idle_day_is_quiet() {
 
 /// Looked at more closely, for some minutes, with every kind of load.
 #[test]
-fn healthy_minutes_are_quiet() {
-    for_seeds("healthy_minutes_are_quiet", 4, |seed| {
+fn healthy_minutes_have_no_alert() {
+    for_seeds("healthy_minutes_have_no_alert", 4, |seed| {
         for load in Load::ALL {
             let end = 120 * SEC;
             let world = World::new(

@@ -224,7 +224,7 @@ const OTHERS_ACK: &str = "repl_backlog_active:1 slave0:ip=10.9.0.1,port=6380,sta
 
 #[test]
 #[rustfmt::skip] // one case, one line
-fn what_the_master_says() {
+fn conditions_reported_by_the_master() {
     check("the same history: all applied", vec![m(0, 'a', 100), r(20, 'a', 100), m(40, 'a', 100)], 50, "streaming [0 0 10] 0");
     check("nothing is said before the master answered again", vec![m(0, 'a', 100), r(20, 'a', 100)], 50, "unknown");
     check("behind since between two polls", vec![m(0, 'a', 100), m(1000, 'a', 200), r(1020, 'a', 100), m(1040, 'a', 200)], 1050, "streaming [10 63 1050] 100");
@@ -248,7 +248,7 @@ fn what_the_master_says() {
 
 #[test]
 #[rustfmt::skip] // one case, one line
-fn what_the_replica_says() {
+fn conditions_reported_by_the_replica() {
     let known = || vec![m(0, 'a', 100), r(20, 'a', 100), m(40, 'a', 100)];
     let with = |more: Vec<Step>| known().into_iter().chain(more).collect::<Vec<_>>();
     check("0 promoted beside a living master: diverged by what the old one wrote", with(vec![m(60, 'a', 180), promoted(80, 'a', 151), m(100, 'a', 180)]), 110, "diverged 30 unshared");
@@ -314,7 +314,7 @@ fn a_replica_that_its_master_has_online_again_is_polled_at_once() {
 
 #[test]
 #[rustfmt::skip] // one case, one line
-fn what_stands_still() {
+fn stopped_servers_and_streams() {
     let frozen = |says: fn(Nanos) -> Step| {
         let master = |at: Nanos| m(at, 'a', 100 + 50 * u64::try_from(at / 1000).expect("small"));
         let rounds = (1..=4).flat_map(move |i| [master(i * 1000), says(i * 1000 + 20), master(i * 1000 + 40)]);
@@ -329,7 +329,7 @@ fn what_stands_still() {
 
 #[test]
 #[rustfmt::skip] // one case, one line
-fn who_is_silent() {
+fn silent_servers() {
     let known = |fields: &str| vec![mx(0, 'a', 500, fields), r(20, 'a', 500), mx(40, 'a', 500, fields), mx(1000, 'a', 600, fields), r(1020, 'a', 500), mx(1040, 'a', 600, fields)];
     let with = |fields: &str, more: Vec<Step>| known(fields).into_iter().chain(more).collect::<Vec<_>>();
     let no_line = "repl_backlog_active:1";

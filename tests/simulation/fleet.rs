@@ -46,7 +46,7 @@ fn poll(monitor: &mut Monitor, addr: &ServerAddr, seen: &Observation, at: Nanos)
 /// One pair in a hundred is stuck; only it asks for a closer look, once a tick, and only it has
 /// alerts.
 #[test]
-fn a_thousand_pairs_cost_what_happens_to_them() {
+fn the_work_for_a_thousand_pairs_follows_their_events() {
     let pairs: Vec<_> = (0..PAIRS)
         .map(|i| (format!("pair{i}"), address(1, i), vec![address(2, i)]))
         .collect();

@@ -103,21 +103,17 @@ fn a_master_that_comes_back_with_its_history_has_lost_nothing() {
 }
 
 #[test]
-fn a_failover_and_any_trouble_of_the_link_lose_no_history() {
-    for_seeds(
-        "a_failover_and_any_trouble_of_the_link_lose_no_history",
-        12,
-        |seed| {
-            let mut rng = Rng::with_seed(seed);
-            for old_master in [OldMaster::Lives, OldMaster::Follows] {
-                let world = promoted(&mut rng, old_master);
-                let log = run(world, Conditions::CALM, seed, HEAL + 20 * SEC);
-                assert_eq!(log.states(), []);
-            }
-            let world = random::world(&mut rng);
-            let conditions = random::conditions(&mut rng);
-            let log = run(world, conditions, seed, random::DURATION);
+fn failovers_and_link_faults_lose_no_history() {
+    for_seeds("failovers_and_link_faults_lose_no_history", 12, |seed| {
+        let mut rng = Rng::with_seed(seed);
+        for old_master in [OldMaster::Lives, OldMaster::Follows] {
+            let world = promoted(&mut rng, old_master);
+            let log = run(world, Conditions::CALM, seed, HEAL + 20 * SEC);
             assert_eq!(log.states(), []);
-        },
-    );
+        }
+        let world = random::world(&mut rng);
+        let conditions = random::conditions(&mut rng);
+        let log = run(world, conditions, seed, random::DURATION);
+        assert_eq!(log.states(), []);
+    });
 }

@@ -184,7 +184,7 @@ fn a_restart_in_the_middle_of_a_cut_keeps_its_bounds() {
 }
 
 #[test]
-fn nothing_that_was_kept_is_shown_before_anybody_has_answered() {
+fn no_restored_value_is_shown_before_the_first_answer() {
     let (mut driver, mut machine) = cut();
     machine.restart(&mut driver, None);
     driver.look(&mut |look: &crate::driver::Look<'_>| {

@@ -1,4 +1,4 @@
-//! Which seeds a test runs with, and how a failing one is told.
+//! Which seeds a test runs with, and how a failing one is printed.
 
 /// Runs `test` with some seeds: `SIM_SEED` alone when it is set, else as many as `SIM_RUNS` says,
 /// else `runs`.

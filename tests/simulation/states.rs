@@ -175,9 +175,9 @@ fn a_healthy_pair_never_leaves_streaming() {
 
 /// Within 4 s of the first write that does not arrive, at one poll a second.
 #[test]
-fn an_outage_of_the_link_is_seen_within_four_seconds_and_its_end_within_two() {
+fn a_link_outage_is_detected_within_four_seconds_and_its_end_within_two() {
     for_seeds(
-        "an_outage_of_the_link_is_seen_within_four_seconds_and_its_end_within_two",
+        "a_link_outage_is_detected_within_four_seconds_and_its_end_within_two",
         8,
         |seed| {
             let cases = [
@@ -215,9 +215,9 @@ fn an_outage_of_the_link_is_seen_within_four_seconds_and_its_end_within_two() {
 
 /// While the replica stands still, the estimate grows exactly as time does.
 #[test]
-fn i7_the_estimate_grows_as_time_does_while_the_replica_stands_still() {
+fn i7_the_estimate_grows_with_time_while_the_replica_is_stopped() {
     for_seeds(
-        "i7_the_estimate_grows_as_time_does_while_the_replica_stands_still",
+        "i7_the_estimate_grows_with_time_while_the_replica_is_stopped",
         8,
         |seed| {
             for kind in [
@@ -385,9 +385,9 @@ fn a_dead_master_leaves_no_zero_behind() {
 }
 
 #[test]
-fn a_master_that_restarts_without_its_data_is_a_full_sync_away() {
+fn a_master_that_restarts_without_its_data_needs_a_full_sync() {
     for_seeds(
-        "a_master_that_restarts_without_its_data_is_a_full_sync_away",
+        "a_master_that_restarts_without_its_data_needs_a_full_sync",
         8,
         |seed| {
             let world = restarted(&mut Rng::with_seed(seed), false);
@@ -429,9 +429,9 @@ fn a_master_that_restarts_with_its_data_goes_on() {
 }
 
 #[test]
-fn two_masters_are_diverged_by_what_the_old_one_went_on_writing() {
+fn two_masters_diverge_by_the_old_ones_later_writes() {
     for_seeds(
-        "two_masters_are_diverged_by_what_the_old_one_went_on_writing",
+        "two_masters_diverge_by_the_old_ones_later_writes",
         8,
         |seed| {
             let world = promoted(&mut Rng::with_seed(seed), OldMaster::Lives);
@@ -519,39 +519,35 @@ fn a_demoted_master_has_no_stream_to_compare_with() {
 }
 
 #[test]
-fn a_replica_that_follows_somebody_else_has_no_lag() {
-    for_seeds(
-        "a_replica_that_follows_somebody_else_has_no_lag",
-        4,
-        |seed| {
-            let mut world = healthy(&mut Rng::with_seed(seed), Load::Steady);
-            let foreign = Stream {
-                from: HIT,
-                replid: 'f',
-                received: Steps::new(77),
-                applied: Steps::new(77),
-            };
-            world.streams.push(foreign);
-            run(
-                world,
-                seed,
-                &[expect(HIT + 2 * SEC, END, &[S::WrongMaster])],
-                |look| {
-                    if look.now > HIT + 2 * SEC {
-                        assert_eq!(
-                            (
-                                look.seen.lag.lower,
-                                look.seen.lag.estimate,
-                                look.seen.lag.upper
-                            ),
-                            (None, None, None)
-                        );
-                        assert_eq!(look.seen.bytes, LagBytes::UNKNOWN);
-                    }
-                },
-            );
-        },
-    );
+fn a_replica_of_another_master_has_no_lag() {
+    for_seeds("a_replica_of_another_master_has_no_lag", 4, |seed| {
+        let mut world = healthy(&mut Rng::with_seed(seed), Load::Steady);
+        let foreign = Stream {
+            from: HIT,
+            replid: 'f',
+            received: Steps::new(77),
+            applied: Steps::new(77),
+        };
+        world.streams.push(foreign);
+        run(
+            world,
+            seed,
+            &[expect(HIT + 2 * SEC, END, &[S::WrongMaster])],
+            |look| {
+                if look.now > HIT + 2 * SEC {
+                    assert_eq!(
+                        (
+                            look.seen.lag.lower,
+                            look.seen.lag.estimate,
+                            look.seen.lag.upper
+                        ),
+                        (None, None, None)
+                    );
+                    assert_eq!(look.seen.bytes, LagBytes::UNKNOWN);
+                }
+            },
+        );
+    });
 }
 
 #[test]
@@ -616,9 +612,9 @@ fn a_master_without_a_backlog_proves_nothing() {
 }
 
 #[test]
-fn an_offset_that_falls_under_the_same_name_is_another_history() {
+fn an_offset_that_falls_under_the_same_replication_id_is_another_history() {
     for_seeds(
-        "an_offset_that_falls_under_the_same_name_is_another_history",
+        "an_offset_that_falls_under_the_same_replication_id_is_another_history",
         4,
         |seed| {
             let mut rng = Rng::with_seed(seed);

@@ -196,7 +196,7 @@ impl Fleet {
 
 /// The leaf's own link is up and well all the time.
 #[test]
-fn a_leaf_lags_behind_the_top_and_says_whose_loss_it_is() {
+fn a_leaf_lags_behind_the_top_and_names_the_losing_datacenter() {
     let mut fleet = Fleet::of(&[("upper", TOP, &[MIDDLE]), ("lower", MIDDLE, &[LEAF])]);
     let mut round = |second: i64, written: u64, applied: u64, link: &str| {
         let now = second * 1000;
@@ -344,7 +344,7 @@ fn after_a_failover_the_others_are_measured_against_the_new_master() {
 /// The old master is dead, and what it had beyond what the new one has becomes known only when it
 /// is back.
 #[test]
-fn a_dead_master_is_succeeded_and_its_loss_measured_when_it_is_back() {
+fn after_a_promotion_the_loss_is_measured_when_the_dead_master_returns() {
     let mut fleet = streaming();
     fleet.says(TOP, 4_500, &master('a', 4_700, None));
     fleet.fails(TOP, 5_000).fails(TOP, 6_000);
@@ -398,7 +398,7 @@ fn a_dead_master_is_succeeded_and_its_loss_measured_when_it_is_back() {
 }
 
 #[test]
-fn an_old_master_that_resyncs_in_part_had_nothing_alone() {
+fn an_old_master_that_resyncs_partially_had_no_unreplicated_writes() {
     let mut fleet = streaming();
     let follows = |bytes| {
         replica('b', bytes, "up")
@@ -426,7 +426,7 @@ fn an_old_master_that_resyncs_in_part_had_nothing_alone() {
 
 /// Who is right between two living masters nobody can say; who gives way decides.
 #[test]
-fn two_masters_are_no_failover_until_one_of_them_gives_way() {
+fn two_masters_are_no_failover_until_one_is_demoted() {
     let both = |gives_way: &str| {
         let mut fleet = streaming();
         for second in 5..40 {
@@ -505,7 +505,7 @@ fn a_direction_that_is_wrong_from_the_start_is_no_failover() {
 
 /// It may be alive, with replicas of its own; and of two that took over nobody knows who is right.
 #[test]
-fn a_silent_master_is_succeeded_only_by_the_one_that_was_promoted_out_of_its_history() {
+fn a_silent_master_is_replaced_only_by_a_server_promoted_from_its_history() {
     let mut stranger = streaming();
     stranger.fails(TOP, 5_000).fails(TOP, 6_000).says(
         MIDDLE,
@@ -531,7 +531,7 @@ fn a_silent_master_is_succeeded_only_by_the_one_that_was_promoted_out_of_its_his
 
 /// The leaf of a chain was split off: the servers above it stream on.
 #[test]
-fn a_promoted_leaf_does_not_turn_the_chain_above_it() {
+fn a_promoted_leaf_does_not_reverse_the_chain_above_it() {
     let mut fleet = Fleet::of(&[("upper", TOP, &[MIDDLE]), ("lower", MIDDLE, &[LEAF])]);
     for second in 1..4 {
         let (now, bytes) = (second * 1000, written(second));

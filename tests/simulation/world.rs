@@ -209,7 +209,7 @@ pub(crate) struct Shape {
 const FULL_RATE: u64 = 50_000_000;
 
 impl World {
-    /// One master that lives for ever, one replica that follows it, and outages of their link.
+    /// One master that lives forever, one replica that follows it, and outages of their link.
     pub(crate) fn new(
         rng: &mut Rng,
         load: Load,

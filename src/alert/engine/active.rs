@@ -1,4 +1,4 @@
-//! One alert of the engine: its state machine, its last value and the facts of its messages.
+//! One alert of the engine: its state machine, its last value and the context of its messages.
 
 use std::sync::Arc;
 
@@ -26,9 +26,9 @@ pub(super) struct ActiveAlert {
     pub(super) read_at: Timestamp,
     /// Whether its target was evaluated in this process.
     pub(super) is_confirmed: bool,
-    /// The last alert that inhibited this one while it fired, until somebody was notified.
+    /// The last alert that inhibited this one while it fired, until a receiver was notified.
     pub(super) inhibitor: Option<AlertKey>,
-    /// Whether somebody was notified of it since it began.
+    /// Whether a receiver was notified of it since it began.
     pub(super) notified: bool,
 }
 
@@ -80,21 +80,17 @@ impl ActiveAlert {
             self.record_decision(now, change);
             return change;
         }
-        let context = context();
         if was_open {
-            let context = Arc::unwrap_or_clone(context);
+            let context = Arc::unwrap_or_clone(context());
             self.context = Arc::new(context.continuing(&self.context));
         } else {
-            self.begin_again(context);
+            self.begin_again(context());
         }
         if !reading.is_no_data() {
             self.observe(Measured::from(reading));
             self.read_at = now;
         }
-        let status = self.instance.status();
-        if let Some(level) = status.and_then(|status| level(rule, status.severity)) {
-            self.threshold = level.at.into();
-        }
+        self.update_threshold(rule);
         self.record_decision(now, change);
         change
     }
@@ -106,6 +102,15 @@ impl ActiveAlert {
         self.decision = None;
         self.inhibitor = None;
         self.notified = false;
+    }
+
+    /// Adopts the threshold of its present severity, if that level is on.
+    fn update_threshold<T: Into<Quantity> + Copy>(&mut self, rule: &LevelRule<T>) {
+        if let Some(status) = self.instance.status()
+            && let Some(level) = level(rule, status.severity)
+        {
+            self.threshold = level.at.into();
+        }
     }
 
     fn observe(&mut self, value: Measured) {
@@ -147,7 +152,7 @@ impl ActiveAlert {
         status.is_some_and(|status| status.is_firing())
     }
 
-    /// Whether it need not be listed any more, or has no outages left to remember.
+    /// Whether it can be dropped: it resolved long ago, and has no outages left to remember.
     pub(super) fn is_expired(&self, now: Timestamp, flapping_window: Span) -> bool {
         if self.instance.is_forgettable(now, flapping_window) {
             return true;
@@ -164,7 +169,7 @@ impl ActiveAlert {
         Some(at)
     }
 
-    /// Records that somebody was notified. Returns whether that changed anything.
+    /// Records that a receiver was notified. Returns whether that changed anything.
     pub(super) fn mark_notified(&mut self) -> bool {
         if self.notified {
             return false;
@@ -174,7 +179,7 @@ impl ActiveAlert {
         true
     }
 
-    /// Records what inhibits it now. Returns whether the state file has to know.
+    /// Records what inhibits it now. Returns whether it has to be saved.
     pub(super) fn set_inhibitor(&mut self, inhibitor: Option<AlertKey>) -> bool {
         if inhibitor.is_none() {
             return self.instance.mark_own_outage();
@@ -207,7 +212,10 @@ impl ActiveAlert {
     /// The alert, unless it is only pending.
     pub(super) fn snapshot(&self, key: &AlertKey) -> Option<Arc<AlertSnapshot>> {
         let listed = self.listed(key)?;
-        (listed.state != AlertState::Pending).then_some(listed.alert)
+        match listed.state {
+            AlertState::Pending => None,
+            _ => Some(listed.alert),
+        }
     }
 
     /// The alert as it is listed; `None` while it is inactive.
@@ -225,8 +233,12 @@ impl ActiveAlert {
             AlertStatus::Firing
         };
         // The resolve of an alert that was notified is notified as well: nothing mutes it.
-        let is_mutable = resolved.is_none() || !self.notified;
-        let muted_by = self.muted_by.clone().filter(|_| is_mutable);
+        let is_notified_resolve = resolved.is_some() && self.notified;
+        let muted_by = if is_notified_resolve {
+            None
+        } else {
+            self.muted_by.clone()
+        };
         let alert = AlertSnapshot {
             identity: key.identity().clone(),
             fingerprint: key.fingerprint(),
@@ -251,8 +263,8 @@ impl ActiveAlert {
     }
 }
 
-/// The highest severity that an alert inhibits, which is or was of this `severity`, resolved at
-/// `end` if it did, and whose last change was `decision`.
+/// The highest severity that an alert of this `severity` inhibits: one that resolved at `end`, if
+/// it has, and whose last change was `decision`.
 pub(in crate::alert) fn inhibits_up_to(
     severity: Severity,
     end: Option<Timestamp>,
@@ -261,12 +273,12 @@ pub(in crate::alert) fn inhibits_up_to(
     linger: Span,
 ) -> Option<Severity> {
     let is_recent = |at: Timestamp| now - at < linger;
-    if let Some(end) = end {
-        return is_recent(end).then_some(severity);
+    match (end, decision) {
+        (Some(end), _) if is_recent(end) => Some(severity),
+        (Some(_), _) => None,
+        (None, Some(last)) if last.change == AlertChange::Deescalated && is_recent(last.at) => {
+            Some(Severity::Critical)
+        }
+        (None, _) => Some(severity),
     }
-    let fell = decision.filter(|last| last.change == AlertChange::Deescalated);
-    if fell.is_some_and(|last| is_recent(last.at)) {
-        return Some(Severity::Critical);
-    }
-    Some(severity)
 }

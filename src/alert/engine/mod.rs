@@ -1,4 +1,4 @@
-//! The owner of every alert: one evaluation in, at most one transition out.
+//! The owner of every alert: an evaluation goes in, at most one transition comes out.
 //!
 //! Ten thousand pairs with five rules each are evaluated many times a second, and nearly all of
 //! them are healthy. The engine therefore keeps only alerts that are pending, firing or recently
@@ -75,7 +75,7 @@ pub struct AlertEngine {
     flapping: Option<FlappingRule>,
     /// How long an alert inhibits others after its end.
     linger: Span,
-    /// Firing alerts that began or ceased to recover since this was last asked.
+    /// Firing alerts that began or ceased to recover since they were last taken.
     recovery_changes: BTreeSet<AlertKey>,
 }
 
@@ -130,8 +130,8 @@ impl AlertEngine {
         }
     }
 
-    /// Asks again what mutes each open alert. A resolved alert keeps what muted it at its end: a
-    /// later silence is not the reason why nobody was notified.
+    /// Determines again what mutes each open alert. A resolved alert keeps what muted it at its
+    /// end: a later silence is not the reason why it was not notified.
     pub fn update_mutes(&mut self, mute_for: impl Fn(&AlertSnapshot) -> Option<MutedBy>) {
         for (key, active) in &mut self.active {
             if !active.is_open() {
@@ -142,19 +142,21 @@ impl AlertEngine {
         }
     }
 
-    /// The firing alerts that began or ceased to recover since the last call. That is no change, but
-    /// nobody is notified that something fires whose value is clear.
+    /// The firing alerts that began or ceased to recover since the last call. That is no
+    /// transition, but an alert whose value is clear is not notified as firing.
     pub fn take_recovery_changes(&mut self) -> Vec<Arc<AlertSnapshot>> {
-        let changed = std::mem::take(&mut self.recovery_changes);
         let mut alerts = Vec::new();
-        for key in &changed {
-            let alert = self.snapshot(key);
-            alerts.extend(alert.filter(|alert| alert.status == AlertStatus::Firing));
+        for key in std::mem::take(&mut self.recovery_changes) {
+            if let Some(alert) = self.snapshot(&key)
+                && alert.status == AlertStatus::Firing
+            {
+                alerts.push(alert);
+            }
         }
         alerts
     }
 
-    /// Records that a notification of the alert was sent to somebody.
+    /// Records that a notification of the alert was sent to a receiver.
     pub fn mark_notified(&mut self, key: &AlertKey) {
         let Some(active) = self.active.get_mut(key) else {
             return;
@@ -201,16 +203,19 @@ impl AlertEngine {
         now: Timestamp,
     ) -> Option<AlertKey> {
         let severity = active.instance.status()?.severity;
-        let inhibits = |inhibitor: &&Inhibitor| {
-            if inhibitor.key == *key || severity > inhibitor.up_to {
-                return false;
-            }
-            let source = self.active.get(&inhibitor.key);
-            let up_to = source.and_then(|source| source.inhibits_up_to(now, self.linger));
-            up_to >= Some(severity)
-        };
-        let inhibitor = active.context.inhibitors.iter().find(inhibits)?;
+        let mut inhibitors = active.context.inhibitors.iter();
+        let inhibitor = inhibitors
+            .find(|inhibitor| inhibitor.key != *key && self.inhibits(inhibitor, severity, now))?;
         Some(inhibitor.key.clone())
+    }
+
+    /// Whether the inhibitor inhibits an alert of this severity now.
+    fn inhibits(&self, inhibitor: &Inhibitor, severity: Severity, now: Timestamp) -> bool {
+        let Some(source) = self.active.get(&inhibitor.key) else {
+            return false;
+        };
+        let up_to = source.inhibits_up_to(now, self.linger);
+        severity <= inhibitor.up_to && up_to >= Some(severity)
     }
 
     /// Drops the alerts that resolved [`RESOLVED_KEPT_FOR`] ago. Call it from time to time.
@@ -240,7 +245,8 @@ impl AlertEngine {
             .any(|active| !active.is_confirmed && active.is_firing())
     }
 
-    /// Skips a pause of the exporter: no alert begins or ends because of a time that nobody watched.
+    /// Skips a pause of the exporter: no alert begins or ends because of a time in which nothing
+    /// was evaluated.
     pub fn skip_pause(&mut self, pause: Pause) {
         for (key, active) in &mut self.active {
             active.instance.skip_pause(pause);
@@ -296,13 +302,7 @@ impl AlertEngine {
     ) -> Option<Transition> {
         let flapping = self.flapping.as_ref();
         let Some(active) = self.active.get_mut(key) else {
-            let mut instance = Instance::default();
-            let change = instance.step(now, rule, flapping, &reading);
-            let active = ActiveAlert::new(now, instance, rule, reading, context, change)?;
-            let transition = active.transition(key, change);
-            self.active.insert(key.clone(), active);
-            self.unsaved.insert(key.clone());
-            return transition;
+            return self.begin(now, key, rule, reading, context);
         };
         let before = active.instance.clone();
         let change = active.step(now, rule, flapping, reading, context);
@@ -317,9 +317,30 @@ impl AlertEngine {
         transition
     }
 
+    /// Evaluates a target that has no alert. It gets one unless the reading is fine.
+    fn begin<T: Copy + PartialOrd + Into<Quantity>>(
+        &mut self,
+        now: Timestamp,
+        key: &AlertKey,
+        rule: &LevelRule<T>,
+        reading: Reading<T>,
+        context: &dyn Fn() -> Arc<AlertContext>,
+    ) -> Option<Transition> {
+        let mut instance = Instance::default();
+        let change = instance.step(now, rule, self.flapping.as_ref(), &reading);
+        let active = ActiveAlert::new(now, instance, rule, reading, context, change)?;
+        let transition = active.transition(key, change);
+        self.active.insert(key.clone(), active);
+        self.unsaved.insert(key.clone());
+        transition
+    }
+
     /// For how long the outages of an inactive alert are remembered.
     fn flapping_window(&self) -> Span {
-        self.flapping.map_or(Span::ZERO, |rule| rule.window)
+        match self.flapping {
+            Some(rule) => rule.window,
+            None => Span::ZERO,
+        }
     }
 
     fn drop_if_inactive(&mut self, now: Timestamp, key: &AlertKey) {

@@ -1,7 +1,8 @@
 //! Alerts in the state file: each alert's clocks, value and facts, one document per alert.
 //!
 //! A record is JSON. Its instants are those of the clock that wrote it, and are mapped through a
-//! [`ClockShift`]. A record that cannot be read is left out with a sentence, and monitoring goes on.
+//! [`ClockShift`]. A record that cannot be read is left out with a sentence, and monitoring goes
+//! on.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::alert::{
 };
 use crate::model::{ClockShift, Document, DocumentTable, SavedDocument, Span, Timestamp};
 
-/// A pending clock survives a gap of this length at most: nobody knows what happened meanwhile.
+/// A pending clock survives a gap of this length at most: what happened meanwhile is not known.
 const PENDING_GAP: Span = Span::from_secs(3600);
 
 /// One alert.
@@ -28,13 +29,13 @@ struct AlertRecord {
     peak: Option<Quantity>,
     context: AlertContext,
     decision: Option<Decision>,
-    /// What muted an alert that is over.
+    /// What muted an alert that has ended.
     #[serde(default, rename = "hold")]
     muted_by: Option<MutedBy>,
-    /// What inhibited it, as long as nobody was notified.
+    /// What inhibited it, as long as no receiver was notified.
     #[serde(default, rename = "cause")]
     inhibitor: Option<AlertKey>,
-    /// Whether somebody was notified of it.
+    /// Whether a receiver was notified of it.
     #[serde(default)]
     notified: bool,
     /// When the value was read.
@@ -46,7 +47,7 @@ struct AlertRecord {
 pub struct RestoredAlert {
     /// The rule and the target.
     pub key: AlertKey,
-    /// Its state when it was saved. A resolved alert says nothing about the present.
+    /// Its state when it was saved. A resolved alert proves nothing about the present.
     pub state: AlertState,
     /// Its last value; `None` when it had none.
     pub value: Option<Quantity>,
@@ -78,10 +79,11 @@ impl AlertEngine {
                 documents.push(active.document(key));
             }
         }
-        if !all {
-            let gone = changed.iter().filter(|key| !self.active.contains_key(key));
-            documents
-                .extend(gone.map(|key| Document::delete(DocumentTable::Alerts, document_key(key))));
+        for key in changed {
+            let is_gone = !self.active.contains_key(&key);
+            if is_gone && !all {
+                documents.push(Document::delete(DocumentTable::Alerts, document_key(&key)));
+            }
         }
         documents
     }
@@ -142,16 +144,16 @@ impl ActiveAlert {
         if let Some(decision) = &mut decision {
             decision.at = shift.past(decision.at);
         }
-        // What mutes an open alert is asked again.
         let status = instance.status();
-        let is_over = status.is_some_and(|status| status.state == AlertState::Resolved);
+        let has_ended = status.is_some_and(|status| status.state == AlertState::Resolved);
         Self {
             instance,
             value,
             threshold,
             peak,
             context: Arc::new(context),
-            muted_by: muted_by.filter(|_| is_over),
+            // What mutes an open alert is determined again.
+            muted_by: if has_ended { muted_by } else { None },
             decision,
             read_at: shift.past(as_of),
             is_confirmed: false,
@@ -195,10 +197,9 @@ impl ActiveAlert {
 fn document_key(key: &AlertKey) -> String {
     let identity = key.identity();
     let name = identity.rule.alert_name();
-    let labels: Vec<_> = identity
-        .labels
-        .iter()
-        .map(|(name, value)| format!("{name}={value:?}"))
-        .collect();
+    let mut labels = Vec::new();
+    for (label, value) in &*identity.labels {
+        labels.push(format!("{label}={value:?}"));
+    }
     format!("{name}{{{}}}", labels.join(","))
 }

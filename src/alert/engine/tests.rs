@@ -100,7 +100,7 @@ fn a_healthy_target_has_no_entry_and_needs_no_context() {
 }
 
 #[test]
-fn a_pending_alert_is_listed_and_counted_but_nobody_is_told() {
+fn a_pending_alert_is_listed_and_counted_but_not_notified() {
     let (mut engine, key) = (AlertEngine::default(), key("a"));
     assert_eq!(run(&mut engine, &key, &[30, 130]), None);
     assert_eq!(
@@ -120,7 +120,7 @@ fn a_pending_alert_is_listed_and_counted_but_nobody_is_told() {
 }
 
 #[test]
-fn a_transition_carries_the_alert_as_it_is() {
+fn a_transition_contains_the_present_alert() {
     let (mut engine, key) = (AlertEngine::default(), key("a"));
     let Transition { change, alert } = run(&mut engine, &key, &[40, 90, 50]).unwrap();
     assert_eq!(
@@ -201,7 +201,7 @@ fn an_alert_that_comes_back_begins_with_a_new_peak() {
 }
 
 #[test]
-fn retiring_resolves_what_fires_and_forgets_what_is_pending() {
+fn retiring_resolves_a_firing_alert_and_forgets_a_pending_one() {
     let (mut engine, firing, pending) = (AlertEngine::default(), key("firing"), key("pending"));
     run(&mut engine, &firing, &[40, 40, 40]);
     run(&mut engine, &pending, &[40]);
@@ -221,7 +221,7 @@ fn retiring_resolves_what_fires_and_forgets_what_is_pending() {
 }
 
 #[test]
-fn bytes_are_judged_by_a_rule_of_bytes() {
+fn a_value_in_bytes_is_compared_with_thresholds_in_bytes() {
     let labels = Arc::new(Labels::default());
     let key = AlertKey::new(Rule::LagBytes, labels);
     let at_1k = LevelThreshold {

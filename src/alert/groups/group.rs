@@ -1,9 +1,9 @@
-//! One group of alerts for one receiver: what the receiver knows, what is true now, and therefore
-//! what to notify and when.
+//! One group of alerts for one receiver: what the receiver was last notified of, what is true now,
+//! and therefore what to notify and when.
 //!
-//! Nothing is queued. A group keeps how each member was last notified, and the difference to what is
-//! true now is what there is to notify. A change that is undone before it was notified cancels out
-//! by itself.
+//! Nothing is queued. A group keeps how each member was last notified, and the difference to what
+//! is true now is what there is to notify. A change that is undone before it was notified cancels
+//! out by itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::model::Timestamp;
 /// Looks up an alert as it is now.
 pub(super) type CurrentAlert<'a> = &'a dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>;
 
-/// One group. Without members it is over.
+/// One group. Without members it can be dropped.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) members: BTreeMap<AlertKey, GroupMember>,
-    /// The last notification; `None` when the receiver believes that nothing of the group fires.
+    /// The last notification; `None` when, for the receiver, nothing of the group fires.
     pub(super) last: Option<NotifiedState>,
-    /// When the first change came that was not notified yet.
+    /// When the first change happened that was not notified yet.
     pub(super) changed_at: Option<Timestamp>,
     /// The next notification, if there is one.
     pub(super) plan: Option<GroupPlan>,
@@ -35,7 +35,7 @@ pub(super) struct Group {
     pub(super) unsaved: bool,
 }
 
-/// What became of a reminder that is due.
+/// Whether a reminder that is due is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reminder {
     /// Send it.
@@ -44,14 +44,14 @@ pub(super) enum Reminder {
     Skipped(Option<Suppression>),
 }
 
-/// The parts of a notification that the group knows.
+/// The parts of a notification that come from the group.
 #[derive(Debug)]
 pub(super) struct GroupReport {
     pub(super) status: AlertStatus,
     pub(super) reason: NotifyReason,
     pub(super) severity: Severity,
     pub(super) alerts: Vec<Arc<AlertSnapshot>>,
-    /// How many of the alerts, from the first on, are news of the group's severity.
+    /// How many of the alerts, from the first on, are new at the group's severity.
     pub(super) news: usize,
     /// How many alerts are left out because they are suppressed.
     pub(super) held: usize,
@@ -59,12 +59,12 @@ pub(super) struct GroupReport {
 }
 
 impl Group {
-    /// Whether there is nothing left to notify, ever.
+    /// Whether the group has nothing left to notify and can be dropped.
     pub(super) fn is_over(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// Whether the receiver believes that something of the group fires.
+    /// Whether, for the receiver, something of the group fires.
     pub(super) const fn was_notified(&self) -> bool {
         self.last.is_some()
     }
@@ -85,8 +85,8 @@ impl Group {
         self.members.keys()
     }
 
-    /// Adds or updates an alert that fires and that the receiver wants. Returns the suppression that
-    /// has to be counted.
+    /// Adds or updates an alert that fires and that the receiver wants. Returns the suppression
+    /// that has to be counted.
     pub(super) fn put(
         &mut self,
         now: Timestamp,
@@ -122,10 +122,11 @@ impl Group {
         self.touch(now);
     }
 
-    /// Asks again what suppresses each alert. Returns the suppressions that have to be counted.
+    /// Determines again what suppresses each alert. Returns the suppressions that have to be
+    /// counted.
     ///
-    /// An inhibitor that is over still inhibits for `group_wait`. An alert that was inhibited until
-    /// then has waited since `inhibited_until`, when the inhibitor ended.
+    /// An inhibitor that has ended still inhibits for `group_wait`. An alert that was inhibited
+    /// until then has waited since `inhibited_until`, when the inhibitor ended.
     pub(super) fn update_suppressions(
         &mut self,
         now: Timestamp,
@@ -140,14 +141,12 @@ impl Group {
             }
             let suppression = suppression_for(&member.alert);
             if suppression.is_some() != member.suppression.is_some() {
-                let was_inhibited = member.suppression == Some(Suppression::Inhibited);
-                let since = if was_inhibited {
-                    member.fired_at()
-                } else {
-                    now
+                let since = match member.suppression {
+                    Some(Suppression::Inhibited) => member.fired_at(),
+                    _ => now,
                 };
                 let at = since.max(inhibited_until.unwrap_or(now)).min(now);
-                changed_at = Some(changed_at.map_or(at, |other| other.min(at)));
+                changed_at = Some(changed_at.unwrap_or(at).min(at));
             }
             counted.extend(member.suppress(suppression));
         }
@@ -157,8 +156,8 @@ impl Group {
         counted
     }
 
-    /// Records that the event that an alert counts happened once more: that is news, although the
-    /// alert itself did not change.
+    /// Records that the event that an alert counts happened once more: that is notified, although
+    /// the alert itself did not change.
     pub(super) fn record_again(&mut self, now: Timestamp, key: &AlertKey) {
         if let Some(member) = self.members.get_mut(key) {
             member.happened_again = true;
@@ -166,7 +165,7 @@ impl Group {
         }
     }
 
-    /// Updates the values of the alerts. A new value alone is no news.
+    /// Updates the values of the alerts. A new value alone is not notified.
     pub(super) fn refresh(&mut self, current: CurrentAlert<'_>) {
         for (key, member) in &mut self.members {
             member.refresh(current(key));
@@ -199,12 +198,10 @@ impl Group {
             Some(last) => Some(tally.next_plan(last, self.changed_at, timing, repage_on)),
         };
         self.is_planned = true;
-        let has_news = self
-            .plan
-            .is_some_and(|plan| plan.reason != NotifyReason::Repeat);
-        if !has_news {
-            // What had changed is undone, or is not to be notified.
-            self.changed_at = None;
+        match self.plan {
+            Some(plan) if plan.reason != NotifyReason::Repeat => {}
+            // The change is undone, or is not to be notified.
+            _ => self.changed_at = None,
         }
         self.plan
     }
@@ -219,19 +216,18 @@ impl Group {
     ) -> Option<GroupReport> {
         self.refresh(current);
         let open = self.visible().filter_map(GroupMember::open_severity).max();
-        let severity = open.or(self.last.map(|last| last.severity))?;
-        let status = if open.is_some() {
-            AlertStatus::Firing
-        } else {
-            AlertStatus::Resolved
+        let (status, severity) = match open {
+            Some(severity) => (AlertStatus::Firing, severity),
+            None => (AlertStatus::Resolved, self.last?.severity),
         };
         self.generation += u32::from(plan.repage);
         let alerts = self.alerts_for_message(severity);
+        let leading = self.visible().filter(|member| member.leads(severity));
         let report = GroupReport {
             status,
             reason: plan.reason,
             severity,
-            news: self.visible().filter(|m| m.leads(severity)).count(),
+            news: leading.count(),
             held: self.members.len() - alerts.len(),
             alerts,
             generation: self.generation,
@@ -242,23 +238,24 @@ impl Group {
 
     /// Records that everything visible was notified, with `open` as the highest severity.
     fn mark_notified(&mut self, now: Timestamp, open: Option<Severity>) {
-        let critical_at = if self.visible().any(GroupMember::is_newly_critical) {
-            Some(now)
-        } else {
-            self.last.and_then(|last| last.critical_at)
-        };
+        let mut critical_at = self.last.and_then(|last| last.critical_at);
+        if self.visible().any(GroupMember::is_newly_critical) {
+            critical_at = Some(now);
+        }
         self.members.retain(|_, member| member.is_open());
         for member in self.members.values_mut() {
             if member.is_visible() {
                 member.mark_notified();
             }
         }
-        self.last = open.map(|severity| NotifiedState {
-            at: now,
-            severity,
-            critical_at,
-        });
-        if self.last.is_none() {
+        if let Some(severity) = open {
+            self.last = Some(NotifiedState {
+                at: now,
+                severity,
+                critical_at,
+            });
+        } else {
+            self.last = None;
             self.generation = 0;
         }
         self.changed_at = None;
@@ -287,12 +284,12 @@ impl Group {
         self.unsaved = true;
     }
 
-    /// The members that the receiver knows of, or may be notified of.
+    /// The members that the receiver was notified of, or may be.
     fn visible(&self) -> impl Iterator<Item = &GroupMember> {
         self.members.values().filter(|member| member.is_visible())
     }
 
-    /// The visible alerts: of the most severe ones those that are news first, then the worst.
+    /// The visible alerts: first the new ones of this severity, then the worst.
     fn alerts_for_message(&self, severity: Severity) -> Vec<Arc<AlertSnapshot>> {
         let mut members: Vec<_> = self.visible().collect();
         members.sort_by(|a, b| a.cmp_in_message(b, severity));

@@ -1,4 +1,4 @@
-//! Alerts that inhibit others, as far as a receiver is notified of them.
+//! Inhibition for one receiver: only alerts that it is notified of inhibit others for it.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::model::{Span, Timestamp};
 #[derive(Debug, Default)]
 pub(super) struct KnownInhibitors {
     known: BTreeMap<AlertKey, KnownInhibitor>,
-    /// Whether any of them changed since this was last asked.
+    /// Whether any of them changed since [`Self::forget_lapsed`].
     changed: bool,
 }
 
-/// An inhibitor, as a receiver knows it.
+/// An inhibitor, as a receiver was notified of it.
 #[derive(Clone, Copy, Debug, Default)]
 struct KnownInhibitor {
     /// The severity that it fires at.
@@ -27,7 +27,7 @@ struct KnownInhibitor {
 }
 
 impl KnownInhibitors {
-    /// No inhibitors yet. The groups of a new receiver are to be asked once.
+    /// No inhibitors yet. `changed`, so that the groups of a new receiver are reviewed once.
     pub(super) fn new() -> Self {
         Self {
             known: BTreeMap::new(),
@@ -58,7 +58,7 @@ impl KnownInhibitors {
         self.changed = true;
     }
 
-    /// When the next inhibitor that is over ceases to inhibit.
+    /// When the next inhibitor that has ended ceases to inhibit.
     pub(super) fn next_lapse(&self, linger: Span) -> Option<Timestamp> {
         let ends = self.known.values().filter_map(|inhibitor| inhibitor.was);
         ends.map(|(_, end)| end + linger).min()
@@ -74,7 +74,7 @@ impl KnownInhibitors {
             };
             if now - end >= linger {
                 inhibitor.was = None;
-                first = Some(first.map_or(end, |first| first.min(end)));
+                first = Some(first.unwrap_or(end).min(end));
             }
         }
         self.known
@@ -84,11 +84,17 @@ impl KnownInhibitors {
 
     /// Whether one of them inhibits the alert.
     pub(super) fn inhibit(&self, alert: &AlertSnapshot, now: Timestamp, linger: Span) -> bool {
-        is_inhibited(alert, |key| {
-            let inhibitor = self.known.get(key)?;
-            let was = inhibitor.was.filter(|(_, end)| now - *end < linger);
-            inhibitor.fires.max(was.map(|(severity, _)| severity))
-        })
+        is_inhibited(alert, |key| self.known.get(key)?.up_to(now, linger))
+    }
+}
+
+impl KnownInhibitor {
+    /// The highest severity that it inhibits.
+    fn up_to(&self, now: Timestamp, linger: Span) -> Option<Severity> {
+        match self.was {
+            Some((severity, end)) if now - end < linger => self.fires.max(Some(severity)),
+            _ => self.fires,
+        }
     }
 }
 
@@ -113,11 +119,10 @@ impl Inhibitors {
             }
             let end = alert.resolved.map(|(at, _)| at);
             let up_to = inhibits_up_to(alert.severity, end, alert.decision, now, linger);
-            let Some(severity) = up_to else {
-                continue;
-            };
-            let is_severe = severity >= receiver.min_severity;
-            if is_severe && fits(&receiver.name, &receiver.matchers, alert) {
+            if let Some(severity) = up_to
+                && severity >= receiver.min_severity
+                && fits(&receiver.name, &receiver.matchers, alert)
+            {
                 inhibitors.insert(alert.key(), severity);
             }
         }

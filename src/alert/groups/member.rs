@@ -1,4 +1,4 @@
-//! One alert of a group, as its receiver knows it.
+//! One alert of a group: its present state, and how its receiver was last notified of it.
 
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::model::Timestamp;
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the last notification"
+    reason = "each is an independent fact about the last notification"
 )]
 pub(super) struct GroupMember {
     pub(super) alert: Arc<AlertSnapshot>,
@@ -24,7 +24,7 @@ pub(super) struct GroupMember {
     pub(super) happened_again: bool,
     /// Whether a notification has reported that it is critical.
     pub(super) notified_critical: bool,
-    /// Why news of it is not notified now.
+    /// Why changes of it are not notified now.
     pub(super) suppression: Option<Suppression>,
     /// Whether the present suppression has been counted.
     counted: bool,
@@ -52,7 +52,7 @@ impl GroupMember {
         self.notified.is_some() && self.alert.is_clear_for_now()
     }
 
-    /// Whether it is not over.
+    /// Whether it has not ended.
     pub(super) fn is_open(&self) -> bool {
         self.is_firing() || self.is_clear_for_now()
     }
@@ -60,9 +60,12 @@ impl GroupMember {
     /// Its severity while it is open. An alert that is clear for now counts as a warning.
     pub(super) fn open_severity(&self) -> Option<Severity> {
         if self.is_clear_for_now() {
-            return Some(Severity::Warning);
+            Some(Severity::Warning)
+        } else if self.is_firing() {
+            Some(self.alert.severity)
+        } else {
+            None
         }
-        self.is_firing().then_some(self.alert.severity)
     }
 
     /// When it began to fire at its severity.
@@ -73,12 +76,12 @@ impl GroupMember {
         }
     }
 
-    /// Whether the receiver knows of it, or may be notified.
+    /// Whether the receiver was notified of it, or may be.
     pub(super) fn is_visible(&self) -> bool {
         self.notified.is_some() || self.may_be_notified()
     }
 
-    /// Whether nothing keeps news of it back.
+    /// Whether changes of it may be notified.
     pub(super) fn may_be_notified(&self) -> bool {
         self.suppression.is_none() && !self.alert.recovering
     }
@@ -89,7 +92,7 @@ impl GroupMember {
         self.is_firing() && self.may_be_notified() && is_worse
     }
 
-    /// Whether it is news that belongs at the head of a message of this severity.
+    /// Whether it is new and belongs at the head of a message of this severity.
     pub(super) fn leads(&self, severity: Severity) -> bool {
         self.is_news() && self.alert.severity == severity
     }
@@ -108,17 +111,21 @@ impl GroupMember {
         self.happened_again = false;
     }
 
-    /// Records why news of it is not notified. Returns the suppression when it has to be counted:
-    /// once, and only if there is news.
+    /// Records why changes of it are not notified. Returns the suppression when it has to be
+    /// counted: once, and only if there is something to notify.
     pub(super) fn suppress(&mut self, suppression: Option<Suppression>) -> Option<Suppression> {
         self.suppression = suppression;
         let is_news = self.notified < Some(self.alert.severity);
-        let effective = suppression.filter(|why| is_news || *why == Suppression::Flapping);
-        let was_counted = std::mem::replace(&mut self.counted, effective.is_some());
-        effective.filter(|_| !was_counted)
+        let counts = is_news || suppression == Some(Suppression::Flapping);
+        let was_counted = self.counted;
+        self.counted = counts && suppression.is_some();
+        if was_counted || !counts {
+            return None;
+        }
+        suppression
     }
 
-    /// The receiver's view ends: the alert resolved, or the receiver no longer wants it.
+    /// Ends it for this receiver: the alert resolved, or the receiver no longer wants it.
     pub(super) fn end(&mut self, now: Timestamp, alert: &Arc<AlertSnapshot>) {
         self.alert = resolved_for_receiver(now, &self.alert, alert);
         self.suppression = alert.muted_by.as_ref().map(Suppression::from);

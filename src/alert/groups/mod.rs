@@ -1,4 +1,5 @@
-//! Which receiver is notified of what, and when: one set of groups for each receiver.
+//! Grouping: which receiver is notified of which alerts, and when. Each receiver has its own
+//! groups.
 
 mod group;
 mod inhibition;
@@ -37,17 +38,17 @@ pub use wanted::wants;
 ///   gone, and firing again makes a new one.
 /// * While nothing changes it is repeated every `repeat_interval`.
 ///
-/// Alerts are suppressed by a silence, by a maintenance window, by an inhibitor (an alert that fires
-/// or ended less than `group_wait` ago, that the receiver is notified of, and that is as severe), or
-/// because they are short outages of an alert that flaps. A suppressed alert opens no group, joins
-/// none, is no escalation and is not repeated; but the resolve of an alert that was notified before
-/// is notified all the same. When the suppression ends the alert is as new.
+/// Alerts are suppressed by a silence, by a maintenance window, by an inhibitor (an alert that
+/// fires or ended less than `group_wait` ago, that the receiver is notified of, and that is as
+/// severe), or because they are short outages of an alert that flaps. A suppressed alert opens no
+/// group, joins none, is no escalation and is not repeated; but the resolve of an alert that was
+/// notified before is notified all the same. When the suppression ends the alert is as new.
 ///
 /// A flapping alert stays open for a receiver that was notified that it fires. When it is clear for
-/// now the receiver is notified of that, once; it is resolved when it is stable. Where it comes back
-/// as critical meanwhile, that is a new page.
+/// now the receiver is notified of that, once; it is resolved when it is stable. Where it comes
+/// back as critical meanwhile, that is a new page.
 ///
-/// An alert stays in its group until it is over, whatever becomes of its labels and of `group_by`.
+/// An alert stays in its group until it ends, even if its labels or `group_by` change.
 #[derive(Debug)]
 pub struct AlertGroups {
     timing: GroupTiming,
@@ -58,16 +59,16 @@ pub struct AlertGroups {
     saved_keys: BTreeSet<String>,
 }
 
-/// What groups need to know of the rest when they build notifications.
+/// What groups need from outside when they build notifications.
 pub struct EvalContext<'a> {
     /// An alert as it is now (`AlertEngine::snapshot`), so that a message shows the values of the
     /// moment at which it is built and not those of the last transition.
     pub current: &'a dyn Fn(&AlertKey) -> Option<Arc<AlertSnapshot>>,
-    /// Everything that there could be an alert about.
+    /// Every target that could have an alert.
     pub targets: &'a [AlertTarget],
 }
 
-/// Something that there could be an alert about.
+/// Something that alerts can be about.
 #[derive(Clone, Debug)]
 pub struct AlertTarget {
     /// What kind of thing it is.
@@ -116,7 +117,8 @@ impl AlertGroups {
         }
     }
 
-    /// Asks again what suppresses alerts, because silences or maintenance windows began or ended.
+    /// Determines again what suppresses alerts, because silences or maintenance windows began or
+    /// ended.
     pub fn update_suppressions(
         &mut self,
         now: Timestamp,
@@ -133,10 +135,10 @@ impl AlertGroups {
 
     /// Changes receivers and timing. `firing` are the alerts that fire now.
     ///
-    /// A receiver whose name stays keeps its groups, so that nobody is paged again for what is
-    /// known; alerts that it no longer wants end for it as resolved. For a new receiver everything
-    /// that fires is new. A receiver that is gone gets nothing new, but its groups go on until they
-    /// resolve, since an incident that it opened must not stay open.
+    /// A receiver whose name stays keeps its groups, so that known alerts do not page again; alerts
+    /// that it no longer wants end for it as resolved. For a new receiver everything that fires is
+    /// new. A receiver that was removed gets nothing new, but its groups go on until they resolve,
+    /// since an incident that it opened must not stay open.
     pub fn reconfigure(
         &mut self,
         now: Timestamp,
@@ -149,13 +151,16 @@ impl AlertGroups {
             old.insert(Arc::clone(&receiver.name), receiver);
         }
         for receiver in group_receivers(settings) {
-            let known = old.remove(receiver.name.as_str());
-            let groups = known.map(|known| known.groups).unwrap_or_default();
+            let groups = match old.remove(receiver.name.as_str()) {
+                Some(known) => known.groups,
+                None => BTreeMap::new(),
+            };
             self.receivers
                 .push(ReceiverGroups::new(receiver, settings, groups));
         }
-        let retired = old.into_values().filter_map(ReceiverGroups::retire);
-        self.receivers.extend(retired);
+        for removed in old.into_values() {
+            self.receivers.extend(removed.retire());
+        }
         for receiver in &mut self.receivers {
             for group in receiver.groups.values_mut() {
                 group.replan();
@@ -192,7 +197,7 @@ impl AlertGroups {
     }
 
     /// Whether a receiver, configured or not, has a group with this key.
-    pub fn knows(&self, receiver: &str, group: &GroupKey) -> bool {
+    pub fn has_group(&self, receiver: &str, group: &GroupKey) -> bool {
         self.receivers
             .iter()
             .any(|known| &*known.name == receiver && known.groups.contains_key(group))

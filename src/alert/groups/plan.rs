@@ -1,4 +1,4 @@
-//! What a group has to notify next, and when.
+//! The next notification of a group: its reason, when it is due, and whether it is a new page.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use crate::model::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A pair that becomes critical within so many `group_interval` after another one of its group
-/// belongs to the same page: a bottleneck takes pair after pair.
+/// belongs to the same page: a bottleneck affects pair after pair.
 const SAME_PAGE_INTERVALS: f64 = 5.0;
 
-/// The least time for which pairs belong to the same page.
+/// The shortest time for which pairs belong to the same page.
 const SAME_PAGE_AT_LEAST: Span = Span::from_secs(60);
 
 /// How long groups wait.
@@ -55,7 +55,7 @@ pub(super) struct Tally {
     severity: Option<Severity>,
     /// What is new.
     news: BTreeSet<NotifyReason>,
-    /// What is critical that no page was about.
+    /// The critical alerts that no page was about.
     critical: NewlyCritical,
     /// Whether there is an alert that may be notified.
     may_notify: bool,
@@ -63,10 +63,10 @@ pub(super) struct Tally {
     suppression: Option<Suppression>,
 }
 
-/// What is critical that no page was about.
+/// The kinds of critical alerts that no page was about.
 #[derive(Clone, Copy, Debug, Default)]
 struct NewlyCritical {
-    /// An alert that the receiver believes to be clear for now.
+    /// An alert that was last notified as clear for now.
     back: bool,
     /// An alert about a pair that never was critical before.
     pair: bool,
@@ -126,12 +126,15 @@ impl Tally {
         }
         self.may_notify = true;
         self.severity = self.severity.max(Some(severity));
-        if member.is_clear_for_now() {
-            if !member.notified_flapping {
-                self.news.insert(NotifyReason::Flapping);
-            }
-            return;
+        if !member.is_clear_for_now() {
+            self.add_firing(member, severity);
+        } else if !member.notified_flapping {
+            self.news.insert(NotifyReason::Flapping);
         }
+    }
+
+    /// Adds the news of a member that fires at this severity and may be notified.
+    fn add_firing(&mut self, member: &GroupMember, severity: Severity) {
         if member.is_newly_critical() {
             let is_pair = member.alert.identity.rule.target() == TargetKind::Pair;
             self.critical.pair |= is_pair;
@@ -149,15 +152,17 @@ impl Tally {
         }
     }
 
-    /// What to notify next of a group that nobody was notified of.
+    /// The first notification of a group that was not notified yet.
     pub(super) fn first_plan(
         &self,
         changed_at: Timestamp,
         timing: GroupTiming,
     ) -> Option<GroupPlan> {
+        if !self.may_notify {
+            return None;
+        }
         let due = changed_at + timing.group_wait;
-        let plan = GroupPlan::new(NotifyReason::First, due);
-        self.may_notify.then_some(plan)
+        Some(GroupPlan::new(NotifyReason::First, due))
     }
 
     /// What to notify next after the `last` notification; `changed_at` is the first change since.
@@ -170,11 +175,12 @@ impl Tally {
     ) -> GroupPlan {
         let repeat_at = last.at + timing.repeat_interval;
         let Some(reason) = self.reason(last) else {
-            return GroupPlan {
-                skips_repeat: !self.may_notify,
-                suppression: self.suppression.filter(|_| !self.may_notify),
-                ..GroupPlan::new(NotifyReason::Repeat, repeat_at)
-            };
+            let mut repeat = GroupPlan::new(NotifyReason::Repeat, repeat_at);
+            if !self.may_notify {
+                repeat.skips_repeat = true;
+                repeat.suppression = self.suppression;
+            }
+            return repeat;
         };
         let changed_at = changed_at.unwrap_or(last.at);
         let due = self.due(reason, last, changed_at, timing);
@@ -195,8 +201,8 @@ impl Tally {
             // A recovery is never delayed.
             NotifyReason::Resolved | NotifyReason::Flapping => changed_at,
             NotifyReason::Escalated if self.severity > Some(last.severity) => changed_at,
-            // The receiver knows that the group is critical. Alerts that escalate one after the
-            // other, as all do when a datacenter is cut off, are notified together.
+            // The receiver was notified that the group is critical. Alerts that escalate one after
+            // the other, as all do when a datacenter is cut off, are notified together.
             NotifyReason::Escalated => changed_at.max(last.at + timing.group_wait),
             NotifyReason::NewInGroup if self.critical.other => {
                 changed_at.max(last.at) + timing.group_wait
@@ -226,8 +232,8 @@ impl Tally {
     }
 
     /// Whether the alerts that became critical are another incident than the one that the receiver
-    /// was notified of. Alerts of one incident become critical together or, for pairs, one after the
-    /// other.
+    /// was notified of. Alerts of one incident become critical together or, for pairs, one after
+    /// the other.
     fn is_another_incident(
         &self,
         last: NotifiedState,
@@ -247,7 +253,7 @@ impl Tally {
         self.news.contains(&reason)
     }
 
-    /// The weightiest reason to notify again; `None` when nothing is new.
+    /// The most important reason to notify again; `None` when nothing is new.
     fn reason(&self, last: NotifiedState) -> Option<NotifyReason> {
         let Some(severity) = self.severity else {
             return Some(NotifyReason::Resolved);
@@ -255,18 +261,21 @@ impl Tally {
         if self.has(NotifyReason::Escalated) || severity > last.severity {
             return Some(NotifyReason::Escalated);
         }
-        let weighty = [
+        for reason in [
             NotifyReason::Flapping,
             NotifyReason::NewInGroup,
             NotifyReason::HappenedAgain,
-        ];
-        if let Some(reason) = weighty.into_iter().find(|reason| self.has(*reason)) {
-            return Some(reason);
+        ] {
+            if self.has(reason) {
+                return Some(reason);
+            }
         }
         if severity < last.severity {
-            return Some(NotifyReason::Deescalated);
+            Some(NotifyReason::Deescalated)
+        } else if self.has(NotifyReason::PartlyResolved) {
+            Some(NotifyReason::PartlyResolved)
+        } else {
+            None
         }
-        let is_partly_resolved = self.has(NotifyReason::PartlyResolved);
-        is_partly_resolved.then_some(NotifyReason::PartlyResolved)
     }
 }

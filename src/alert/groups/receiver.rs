@@ -31,8 +31,8 @@ pub(super) struct ReceiverGroups {
     inhibitors: KnownInhibitors,
     /// Suppressions that were not reported yet.
     suppressed: Vec<Suppression>,
-    /// It is no longer configured: groups that it was notified of go on to their end, and nothing is
-    /// added.
+    /// Whether it is no longer configured: the groups that it was notified of go on to their end,
+    /// and nothing is added.
     pub(super) retired: bool,
 }
 
@@ -91,13 +91,16 @@ impl ReceiverGroups {
         for group in self.groups.values_mut() {
             group.drop_unnotified();
         }
+        if self.groups.is_empty() {
+            return None;
+        }
         let groups = &self.groups;
         self.member_of.retain(|alert, group| {
             let group = groups.get(group);
             group.is_some_and(|group| group.contains(alert))
         });
         self.retired = true;
-        (!self.groups.is_empty()).then_some(self)
+        Some(self)
     }
 
     /// When its groups have something to do next.
@@ -158,8 +161,7 @@ impl ReceiverGroups {
     }
 
     fn remove(&mut self, now: Timestamp, key: &AlertKey, alert: &Arc<AlertSnapshot>) {
-        let group = self.member_of.get(key);
-        let Some(group) = group.and_then(|group| self.groups.get_mut(group)) else {
+        let Some(group) = self.group_of_mut(key) else {
             return;
         };
         // An empty group stays until it is next due: another change of this instant may join it.
@@ -171,10 +173,15 @@ impl ReceiverGroups {
 
     /// Records that the event that an alert counts happened once more.
     pub(super) fn record_again(&mut self, now: Timestamp, key: &AlertKey) {
-        let group = self.member_of.get(key);
-        if let Some(group) = group.and_then(|group| self.groups.get_mut(group)) {
+        if let Some(group) = self.group_of_mut(key) {
             group.record_again(now, key);
         }
+    }
+
+    /// The group that the alert is in.
+    fn group_of_mut(&mut self, alert: &AlertKey) -> Option<&mut Group> {
+        let group = self.member_of.get(alert)?;
+        self.groups.get_mut(group)
     }
 
     /// The notifications that are due, by group.
@@ -188,14 +195,8 @@ impl ReceiverGroups {
         if self.inhibitors.have_changed() || lapse.is_some_and(|at| at <= now) {
             self.update_suppressions(now, timing);
         }
-        let mut due = Vec::new();
-        for (key, group) in &self.groups {
-            if group.wakeup().is_some_and(|at| at <= now) {
-                due.push(key.clone());
-            }
-        }
         let mut notifications = Vec::new();
-        for key in due {
+        for key in self.due_groups(now) {
             let Some(mut group) = self.groups.remove(&key) else {
                 continue;
             };
@@ -206,6 +207,16 @@ impl ReceiverGroups {
             }
         }
         notifications
+    }
+
+    fn due_groups(&self, now: Timestamp) -> Vec<GroupKey> {
+        let mut due = Vec::new();
+        for (key, group) in &self.groups {
+            if group.wakeup().is_some_and(|at| at <= now) {
+                due.push(key.clone());
+            }
+        }
+        due
     }
 
     /// The notification of a group, if it is due.
@@ -257,7 +268,7 @@ impl ReceiverGroups {
         }
     }
 
-    /// Asks again what suppresses alerts.
+    /// Determines again what suppresses alerts.
     pub(super) fn update_suppressions(&mut self, now: Timestamp, timing: GroupTiming) {
         let inhibited_until = self.inhibitors.forget_lapsed(now, timing.group_wait);
         let mut groups = std::mem::take(&mut self.groups);
@@ -269,7 +280,7 @@ impl ReceiverGroups {
         self.groups = groups;
     }
 
-    /// Why news of the alert is not sent to this receiver.
+    /// Why this receiver is not notified of the alert; `None` when it may be.
     fn suppression_for(
         &self,
         now: Timestamp,
@@ -280,9 +291,12 @@ impl ReceiverGroups {
             return Some(muted_by.into());
         }
         if self.inhibitors.inhibit(alert, now, timing.group_wait) {
-            return Some(Suppression::Inhibited);
+            Some(Suppression::Inhibited)
+        } else if alert.is_short_flap() {
+            Some(Suppression::Flapping)
+        } else {
+            None
         }
-        alert.is_short_flap().then_some(Suppression::Flapping)
     }
 
     /// Whether the receiver is to be notified that the alert fires.
@@ -311,10 +325,12 @@ impl ReceiverGroups {
             }
         }
         let firing = firing.len();
-        let of = targets
-            .iter()
-            .filter(|target| target.kind == kind && self.could_contain(key, target))
-            .count();
+        let mut of = 0;
+        for target in targets {
+            if target.kind == kind && self.could_contain(key, target) {
+                of += 1;
+            }
+        }
         Some(Affected {
             kind,
             firing,

@@ -1,9 +1,10 @@
 //! Groups in the state file: what each receiver was last notified of, one document per group.
 //!
 //! A record is JSON. Its instants are those of the clock that wrote it, and are mapped through a
-//! [`ClockShift`]. A record that cannot be read is left out with a sentence, and monitoring goes on.
+//! [`ClockShift`]. A record that cannot be read is left out with a sentence, and monitoring goes
+//! on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -60,22 +61,22 @@ impl AlertGroups {
             return Vec::new();
         }
         let mut documents = Vec::new();
-        let mut gone = std::mem::take(&mut self.saved_keys);
+        let mut keys = BTreeSet::new();
         for receiver in &mut self.receivers {
-            for (key, group) in &mut receiver.groups {
-                let name = document_key(&receiver.name, key);
+            for (group_key, group) in &mut receiver.groups {
+                let key = document_key(&receiver.name, group_key);
                 let unsaved = std::mem::take(&mut group.unsaved);
                 if unsaved || all {
-                    let record = group.to_record(&receiver.name, key);
-                    documents.push(Document::record(DocumentTable::Groups, &*name, &record));
+                    let record = group.to_record(&receiver.name, group_key);
+                    documents.push(Document::record(DocumentTable::Groups, &*key, &record));
                 }
-                gone.remove(&name);
-                self.saved_keys.insert(name);
+                keys.insert(key);
             }
         }
-        for name in gone {
-            documents.push(Document::delete(DocumentTable::Groups, name));
+        for gone in self.saved_keys.difference(&keys) {
+            documents.push(Document::delete(DocumentTable::Groups, &**gone));
         }
+        self.saved_keys = keys;
         documents
     }
 
@@ -212,13 +213,14 @@ impl GroupMember {
     ) -> Option<Self> {
         let known = alerts.get(&record.fingerprint);
         let alert = match record.over {
-            Some(mut over) => {
-                over.shift(shift);
-                // It is over for good unless it is still known to flap.
-                if known.is_none_or(|known| known.series.is_none()) {
-                    over.series = None;
+            Some(mut ended) => {
+                ended.shift(shift);
+                // It has ended for good unless it is still known to flap.
+                let flaps = known.is_some_and(|known| known.series.is_some());
+                if !flaps {
+                    ended.series = None;
                 }
-                Arc::new(over)
+                Arc::new(ended)
             }
             None => Arc::clone(known?),
         };

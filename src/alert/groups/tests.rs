@@ -1,4 +1,4 @@
-//! What is said to whom and when, in simulated time.
+//! Which receiver is notified of what and when, in simulated time.
 
 use wildmatch::WildMatch;
 
@@ -22,7 +22,7 @@ fn spell(notification: &Notification) -> String {
         decided_at,
         ..
     } = notification;
-    let (fires, over): (Vec<_>, Vec<_>) = alerts
+    let (fires, ended): (Vec<_>, Vec<_>) = alerts
         .iter()
         .partition(|alert| alert.status == AlertStatus::Firing);
     let mark = |alert: &&Arc<AlertSnapshot>| {
@@ -37,18 +37,18 @@ fn spell(notification: &Notification) -> String {
         .iter()
         .map(|alert| [" ", &pair(alert), mark(alert)].concat())
         .collect::<String>();
-    let over = over
+    let ended = ended
         .iter()
         .map(|alert| [" ", &pair(alert)].concat())
         .collect::<String>();
-    let over = if over.is_empty() {
-        over
+    let ended = if ended.is_empty() {
+        ended
     } else {
-        format!(" |{over}")
+        format!(" |{ended}")
     };
     let second = decided_at.as_nanos() / 1_000_000_000;
     format!(
-        "{second} {receiver} {} {}:{fires}{over}",
+        "{second} {receiver} {} {}:{fires}{ended}",
         reason.label(),
         severity.label()
     )
@@ -63,8 +63,8 @@ fn severity(mark: &str) -> Option<Severity> {
 }
 
 /// Plays events such as `0 a? b!` (at second 0 a fires as a warning, b as critical) and `9 a.` (a
-/// resolves), then lets `until` come, and compares what was said.
-fn check(receivers: &[&str], events: &[&str], until: i64, said: &[&str]) {
+/// resolves), then lets `until` come, and compares the notifications.
+fn check(receivers: &[&str], events: &[&str], until: i64, expected: &[&str]) {
     let mut simulation = Simulation::new(&settings(receivers));
     for event in events {
         let (second, changes) = event.split_once(' ').unwrap();
@@ -75,12 +75,12 @@ fn check(receivers: &[&str], events: &[&str], until: i64, said: &[&str]) {
         }
     }
     simulation.advance(at(until));
-    let heard: Vec<_> = simulation.said.iter().map(spell).collect();
-    assert_eq!(heard, said, "{events:?}");
+    let notified: Vec<_> = simulation.notifications.iter().map(spell).collect();
+    assert_eq!(notified, expected, "{events:?}");
 }
 
 #[test]
-fn a_new_group_waits_for_more_members() {
+fn a_new_group_is_notified_after_group_wait() {
     check(&["chat"], &["0 b?", "2 a?"], 4, &[]);
     check(
         &["chat"],
@@ -103,7 +103,7 @@ fn a_new_group_waits_for_more_members() {
 }
 
 #[test]
-fn an_escalation_is_told_at_once() {
+fn an_escalation_is_notified_at_once() {
     check(
         &["chat"],
         &["0 a?", "7 a!"],
@@ -118,7 +118,7 @@ fn an_escalation_is_told_at_once() {
 }
 
 #[test]
-fn alerts_that_escalate_one_after_the_other_are_told_together() {
+fn alerts_that_escalate_one_after_the_other_are_notified_together() {
     let events = ["0 a? b? c? d?", "10 a!", "11 b!", "12 c!", "40 d!"];
     let first = "5 chat first warning: a? b? c? d?";
     let then = [
@@ -139,7 +139,7 @@ fn alerts_that_escalate_one_after_the_other_are_told_together() {
 }
 
 #[test]
-fn what_joins_is_told_after_group_interval() {
+fn an_alert_that_joins_is_notified_after_group_interval() {
     check(
         &["chat"],
         &["0 a?", "7 b?", "9 c?"],
@@ -159,7 +159,7 @@ fn what_joins_is_told_after_group_interval() {
 }
 
 #[test]
-fn what_calms_down_is_told_after_group_interval() {
+fn an_alert_that_deescalates_is_notified_after_group_interval() {
     check(
         &["chat"],
         &["0 a! b?", "7 a?"],
@@ -187,7 +187,7 @@ fn what_calms_down_is_told_after_group_interval() {
 }
 
 #[test]
-fn a_change_that_is_undone_before_it_is_told_is_not_told() {
+fn a_change_that_is_undone_before_its_notification_is_not_notified() {
     let first = ["5 chat first warning: a? b?"];
     check(&["chat"], &["0 a? b?", "7 a.", "9 a?"], 300, &first);
     check(&["chat"], &["0 a? b?", "7 c?", "9 c."], 300, &first);
@@ -201,7 +201,7 @@ fn a_change_that_is_undone_before_it_is_told_is_not_told() {
 }
 
 #[test]
-fn a_group_that_resolved_is_told_at_once_and_only_if_it_was_told_to_fire() {
+fn a_resolved_group_is_notified_at_once_and_only_if_its_firing_was() {
     check(&["chat"], &["0 a?", "3 a."], 300, &[]);
     check(
         &["chat"],
@@ -227,7 +227,7 @@ fn a_group_that_resolved_is_told_at_once_and_only_if_it_was_told_to_fire() {
 }
 
 #[test]
-fn a_group_that_fires_again_begins_anew() {
+fn a_group_that_fires_again_after_its_end_is_a_new_one() {
     check(
         &["chat"],
         &["0 a?", "3 a.", "4 a?"],
@@ -243,7 +243,7 @@ fn a_group_that_fires_again_begins_anew() {
 }
 
 #[test]
-fn what_goes_on_firing_is_repeated() {
+fn a_group_that_keeps_firing_is_repeated() {
     let first = "5 chat first warning: a?";
     check(&["chat"], &["0 a?"], 3604, &[first]);
     check(
@@ -265,7 +265,7 @@ fn what_goes_on_firing_is_repeated() {
 }
 
 #[test]
-fn the_weightiest_reason_is_given() {
+fn of_several_reasons_the_most_important_is_given() {
     let first = "5 chat first critical: b! c! a?";
     let events = |changes: &'static str| ["0 a? b! c!", changes];
     let check_reason = |changes, then: &str| check(&["chat"], &events(changes), 70, &[first, then]);
@@ -278,7 +278,7 @@ fn the_weightiest_reason_is_given() {
 }
 
 #[test]
-fn a_receiver_of_critical_alerts_sees_nothing_else() {
+fn a_receiver_of_critical_alerts_gets_no_warnings() {
     let oncall = &["oncall:critical"];
     check(oncall, &["0 a?"], 60, &[]);
     check(oncall, &["0 a? b!"], 60, &["5 oncall first critical: b!"]);
@@ -306,13 +306,13 @@ fn a_receiver_of_critical_alerts_sees_nothing_else() {
 }
 
 #[test]
-fn an_alert_that_falls_below_a_receiver_ends_as_what_it_was() {
+fn an_alert_that_falls_below_a_receivers_severity_resolves_with_its_old_severity() {
     let mut simulation = Simulation::new(&settings(&["oncall:critical"]));
     simulation.set("a", Some(Severity::Critical));
     simulation.advance(at(10));
     simulation.set("a", Some(Severity::Warning));
     simulation.advance(at(10));
-    let ended = &simulation.said[1].alerts[0];
+    let ended = &simulation.notifications[1].alerts[0];
     assert_eq!(ended.resolved, Some((at(10), ResolveReason::Cleared)));
     assert_eq!(
         (
@@ -324,7 +324,7 @@ fn an_alert_that_falls_below_a_receiver_ends_as_what_it_was() {
 }
 
 #[test]
-fn the_worst_comes_first() {
+fn the_worst_alert_comes_first() {
     let alert = |pair: &str, severity, value: Option<i64>, threshold| {
         let reading = value.map_or(Reading::NO_DATA, |value| {
             Reading::exact(Span::from_secs(value))
@@ -351,11 +351,11 @@ fn the_worst_comes_first() {
         simulation.groups.record(at(0), alert);
     }
     simulation.advance(at(5));
-    assert_eq!(simulation.said[0].alerts, expected);
+    assert_eq!(simulation.notifications[0].alerts, expected);
 }
 
 #[test]
-fn a_message_shows_the_values_of_its_moment() {
+fn a_message_shows_the_values_at_its_time() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.set("a", Some(Severity::Warning));
     let newer = Measured::from(Reading::exact(Span::from_secs(77)));
@@ -365,7 +365,7 @@ fn a_message_shows_the_values_of_its_moment() {
     });
     simulation.alerts.insert("a".to_owned(), Arc::clone(&newer));
     simulation.advance(at(5));
-    assert_eq!(simulation.said[0].alerts, [newer]);
+    assert_eq!(simulation.notifications[0].alerts, [newer]);
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn alerts_are_grouped_by_name_and_direction() {
 }
 
 #[test]
-fn matchers_look_at_every_label_that_is_sent() {
+fn matchers_apply_to_every_label_that_is_sent() {
     let extra = Labels::from([("team".to_owned(), "payments".to_owned())]);
     let context = Arc::new(AlertContext {
         extra_labels: Arc::new(extra),
@@ -434,27 +434,31 @@ fn matchers_look_at_every_label_that_is_sent() {
     check(&[("absent", "?*")], false);
 }
 
-/// Two alerts were told, then the receivers change; what is said after that.
+/// Two alerts were notified, then the receivers change; the notifications after that.
 fn check_reload(receivers: &[&str], then: &[&str]) {
     let mut simulation = Simulation::new(&settings(&["chat", "oncall:critical"]));
     simulation.set("a", Some(Severity::Warning));
     simulation.set("b", Some(Severity::Critical));
     simulation.advance(at(100));
-    simulation.said.clear();
+    simulation.notifications.clear();
     simulation.reconfigure(&settings(receivers));
     simulation.advance(at(200));
     simulation.set("a", None);
     simulation.set("b", None);
     simulation.advance(at(300));
     assert_eq!(
-        simulation.said.iter().map(spell).collect::<Vec<_>>(),
+        simulation
+            .notifications
+            .iter()
+            .map(spell)
+            .collect::<Vec<_>>(),
         then,
         "{receivers:?}"
     );
 }
 
 #[test]
-fn a_reload_pages_nobody_again() {
+fn a_reload_pages_no_receiver_again() {
     let (chat, oncall) = (
         "200 chat resolved critical: | b a",
         "200 oncall resolved critical: | b",
@@ -472,7 +476,7 @@ fn a_reload_pages_nobody_again() {
 }
 
 #[test]
-fn a_reload_that_changes_what_a_receiver_wants_tells_the_difference() {
+fn a_reload_that_changes_a_receivers_filter_notifies_the_difference() {
     let removed = "200 oncall resolved critical: | b";
     check_reload(
         &["chat:critical"],
@@ -494,7 +498,7 @@ fn a_reload_that_changes_what_a_receiver_wants_tells_the_difference() {
 }
 
 #[test]
-fn a_reload_that_changes_the_waits_counts_for_open_groups_too() {
+fn a_reload_that_changes_the_waits_applies_to_open_groups() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.set("a", Some(Severity::Warning));
     simulation.advance(at(10));
@@ -504,13 +508,13 @@ fn a_reload_that_changes_the_waits_counts_for_open_groups_too() {
     });
     simulation.advance(at(110));
     assert_eq!(
-        simulation.said.last().map(spell).as_deref(),
+        simulation.notifications.last().map(spell).as_deref(),
         Some("105 chat repeat warning: a?")
     );
 }
 
 #[test]
-fn nothing_wakes_when_there_is_nothing_to_say() {
+fn without_anything_to_notify_there_is_no_wakeup() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     assert_eq!(simulation.groups.next_wakeup(), None);
     simulation.set("a", Some(Severity::Warning));
@@ -521,7 +525,7 @@ fn nothing_wakes_when_there_is_nothing_to_say() {
     assert_eq!(
         (
             simulation.groups.next_wakeup(),
-            simulation.said.last().unwrap().reason
+            simulation.notifications.last().unwrap().reason
         ),
         (None, NotifyReason::Resolved)
     );

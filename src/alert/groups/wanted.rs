@@ -1,4 +1,4 @@
-//! Which alerts a receiver is notified of.
+//! Which alerts a receiver is notified of, by its settings alone.
 
 use std::collections::BTreeMap;
 

@@ -33,7 +33,7 @@ pub(super) enum Recovery {
     ToWarning,
 }
 
-/// What a reading says about both levels.
+/// The verdicts of one reading on both levels.
 #[derive(Clone, Copy)]
 pub(super) struct LevelVerdicts {
     pub(super) warning: LevelVerdict,
@@ -61,12 +61,16 @@ impl Firing {
         all: LevelVerdict,
         keep_firing_for: Span,
     ) -> Option<Recovery> {
-        let has_been_clear = |since| has_lasted(since, now, keep_firing_for);
-        if all == LevelVerdict::Clear {
-            return has_been_clear(self.all_clear_since).then_some(Recovery::ToResolved);
+        let (recovery, clear_since) = match (all, own) {
+            (LevelVerdict::Clear, _) => (Recovery::ToResolved, self.all_clear_since),
+            (_, LevelVerdict::Clear) => (Recovery::ToWarning, self.level_clear_since),
+            _ => return None,
+        };
+        if has_lasted(clear_since, now, keep_firing_for) {
+            Some(recovery)
+        } else {
+            None
         }
-        let falls = own == LevelVerdict::Clear && has_been_clear(self.level_clear_since);
-        falls.then_some(Recovery::ToWarning)
     }
 
     /// Whether its level is clear, but not yet for long enough.
@@ -105,8 +109,8 @@ impl LevelVerdicts {
         }
     }
 
-    /// The verdict on a level together with the one below it: clear when both are, not clear as soon
-    /// as one of them certainly is not.
+    /// The verdict on a level together with the one below it: clear when both are, not clear as
+    /// soon as one of them certainly is not.
     pub(super) fn up_to_level(self, severity: Severity) -> LevelVerdict {
         if severity == Severity::Warning {
             return self.warning;

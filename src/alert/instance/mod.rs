@@ -24,8 +24,8 @@ use firing::{Firing, LevelVerdicts, Recovery};
 /// * An evaluation without data changes nothing: clocks run on, but their consequences wait for
 ///   data.
 /// * An alert with too many outages within a window flaps. It fires and resolves like any other, so
-///   that it is shown as it is, but its short outages are muted: nobody is notified of them. It
-///   settles when it has been clear, or has fired, for `stable_for`.
+///   that it is shown as it is, but its short outages are muted, which means that they are not
+///   notified. It settles when it has been clear, or has fired, for `stable_for`.
 /// * A second evaluation at the same instant with the same reading changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
@@ -119,8 +119,8 @@ impl Instance {
         }
     }
 
-    /// Records that no other alert inhibits it while it fires: it is an outage of its own. Returns
-    /// whether that was not known yet.
+    /// Records that no other alert inhibits it while it fires: it counts as an outage. Returns
+    /// whether that is new.
     pub(super) fn mark_own_outage(&mut self) -> bool {
         match &mut self.phase {
             Phase::Firing(firing) => !std::mem::replace(&mut firing.counts, true),
@@ -128,7 +128,7 @@ impl Instance {
         }
     }
 
-    /// The status of its firing or resolved episode, whatever is pending meanwhile; `None` when it
+    /// The status of its firing or resolved episode, even if it is pending again; `None` when it
     /// has not fired.
     pub(super) fn firing_or_ended(&self) -> Option<InstanceStatus> {
         match self.phase {
@@ -169,11 +169,11 @@ impl Instance {
         let Phase::Resolved { at, .. } = self.phase else {
             return None;
         };
-        let is_clear = self.pending_since().is_none();
-        if is_clear && self.outages.settle(now, at) {
-            return Some(AlertChange::Settled);
+        let is_pending = self.pending_since().is_some();
+        if is_pending || !self.outages.settle(now, at) {
+            return None;
         }
-        None
+        Some(AlertChange::Settled)
     }
 
     /// Ends a series of outages when it has fired for long enough.
@@ -181,11 +181,11 @@ impl Instance {
         let Phase::Firing(firing) = self.phase else {
             return None;
         };
-        if !firing.is_recovering() && self.outages.settle(now, firing.started_at) {
-            self.unmute();
-            return Some(AlertChange::Settled);
+        if firing.is_recovering() || !self.outages.settle(now, firing.started_at) {
+            return None;
         }
-        None
+        self.unmute();
+        Some(AlertChange::Settled)
     }
 
     fn unmute(&mut self) {
@@ -226,8 +226,8 @@ impl Instance {
         }
     }
 
-    /// Skips a pause of the exporter: nobody saw whether a condition held meanwhile, so the time
-    /// does not count for the clocks that wait for one.
+    /// Skips a pause of the exporter: whether a condition held meanwhile is not known, so the pause
+    /// does not count for the clocks of conditions.
     pub(super) fn skip_pause(&mut self, pause: Pause) {
         let skip = |clock: &mut Option<Timestamp>| {
             *clock = clock.map(|since| since + pause.after(since));
@@ -279,8 +279,10 @@ impl Instance {
     }
 
     fn pending_since(&self) -> Option<Timestamp> {
-        let clocks = [self.warning_since, self.critical_since];
-        clocks.into_iter().flatten().min()
+        match (self.warning_since, self.critical_since) {
+            (Some(warning), Some(critical)) => Some(warning.min(critical)),
+            (warning, critical) => warning.or(critical),
+        }
     }
 
     /// The highest level whose condition holds now and has held for `pending_for`.
@@ -288,9 +290,12 @@ impl Instance {
         let is_due =
             |verdict, since| verdict == LevelVerdict::Past && has_lasted(since, now, pending_for);
         if is_due(verdicts.critical, self.critical_since) {
-            return Some(Severity::Critical);
+            Some(Severity::Critical)
+        } else if is_due(verdicts.warning, self.warning_since) {
+            Some(Severity::Warning)
+        } else {
+            None
         }
-        is_due(verdicts.warning, self.warning_since).then_some(Severity::Warning)
     }
 
     /// From inactive, pending or resolved: a running clock makes it pending, a level that is due
@@ -316,6 +321,8 @@ impl Instance {
         AlertChange::Escalated
     }
 
+    /// Runs the clocks of a firing alert while its levels are clear. It deescalates or resolves
+    /// once they have been clear for long enough.
     fn recover<T>(
         &mut self,
         now: Timestamp,
@@ -333,7 +340,9 @@ impl Instance {
         match firing.recovery(now, own, all, rule.keep_firing_for)? {
             Recovery::ToWarning => Some(self.deescalate(firing)),
             Recovery::ToResolved => {
-                if let Some(flapping) = flapping.filter(|_| firing.counts) {
+                if let Some(flapping) = flapping
+                    && firing.counts
+                {
                     self.outages.count(firing.started_at, now, flapping);
                 }
                 let reason = resolve_reason(rule, firing.severity);

@@ -91,7 +91,7 @@ fn it_fires_once_the_condition_has_held_for_long_enough() {
 }
 
 #[test]
-fn a_flap_shorter_than_hold_starts_the_clock_anew() {
+fn a_flap_shorter_than_pending_for_restarts_the_clock() {
     check(&rule(2, 0), "30 30 29 30 30 30", ". . . . . warn");
     check(&rule(2, 0), "120 120 30 120 120 120", ". . warn . . up");
 }
@@ -130,7 +130,7 @@ fn it_resolves_once_it_was_clear_for_long_enough() {
 }
 
 #[test]
-fn without_data_nothing_changes_and_no_clock_stops() {
+fn without_data_nothing_changes_and_clocks_run_on() {
     check(&rule(2, 0), "30 - - - 30", ". . . . warn");
     check(&rule(2, 0), "30 - - - 29 30", ". . . . . .");
     check(&rule(0, 2), "30 - - -", "warn . . .");
@@ -139,7 +139,7 @@ fn without_data_nothing_changes_and_no_clock_stops() {
 }
 
 #[test]
-fn after_it_resolved_it_begins_anew() {
+fn after_it_resolved_it_can_fire_again() {
     check(&rule(1, 0), "30 30 0 30 30 0", ". warn ok . warn ok");
     check(&rule(0, 0), "30 0 120 0", "warn ok crit ok");
 }
@@ -164,7 +164,7 @@ fn a_level_may_be_off() {
 }
 
 #[test]
-fn a_level_that_is_switched_off_while_it_fires_lets_go() {
+fn a_firing_level_that_is_switched_off_resolves() {
     let check = |first: u64, changed: LevelRule<u64>, then: u64, changes: [&str; 2]| {
         let mut instance = Instance::default();
         let fired = spell(instance.step(at(0), &rule(0, 0), None, &Reading::exact(first)));
@@ -216,7 +216,7 @@ fn a_level_that_is_switched_off_while_it_fires_lets_go() {
 }
 
 #[test]
-fn the_states_have_names() {
+fn states_have_labels() {
     let mut instance = Instance::default();
     let mut state_after = |second, word| {
         instance.step(at(second), &rule(1, 1), None, &reading(word));
@@ -236,7 +236,7 @@ fn the_states_have_names() {
 }
 
 #[test]
-fn retiring_ends_what_fires_and_drops_what_is_pending() {
+fn retiring_resolves_a_firing_alert_and_drops_a_pending_one() {
     let mut instance = Instance::default();
     instance.step(at(0), &rule(1, 0), None, &reading("30"));
     assert_eq!(instance.clone().retire(at(0), ResolveReason::Removed), None);

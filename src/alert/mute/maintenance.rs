@@ -1,8 +1,9 @@
-//! Maintenance windows: alerts are muted at the same local time each week, across changes of that
-//! zone's clock.
+//! Maintenance windows: alerts are muted at the same local time each week, also across the
+//! daylight-saving changes of that time zone.
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use jiff::{Span as Days, Timestamp as Instant};
 
 use crate::config::MaintenanceWindow;
@@ -29,12 +30,13 @@ impl Maintenance {
         let Ok(now) = Instant::from_nanosecond(now.as_nanos().into()) else {
             return Vec::new();
         };
-        self.windows
-            .iter()
-            .enumerate()
-            .filter(|(_, window)| is_open(window, now))
-            .map(|(index, _)| index)
-            .collect()
+        let mut open = Vec::new();
+        for (index, window) in self.windows.iter().enumerate() {
+            if is_open(window, now) {
+                open.push(index);
+            }
+        }
+        open
     }
 
     /// The name of the first window among `those` (indices) whose matchers fit these labels.
@@ -43,47 +45,57 @@ impl Maintenance {
         those: &[usize],
         label: impl Fn(&str) -> &'a str,
     ) -> Option<Arc<str>> {
-        let fits = |window: &&MaintenanceWindow| {
+        for window in self.get(those) {
             let mut matchers = window.matchers.iter();
-            matchers.all(|(name, glob)| glob.matches(label(name)))
-        };
-        let mut windows = those.iter().filter_map(|index| self.windows.get(*index));
-        let window = windows.find(fits)?;
-        Some(window.name.as_str().into())
+            if matchers.all(|(name, glob)| glob.matches(label(name))) {
+                return Some(window.name.as_str().into());
+            }
+        }
+        None
     }
 
     /// The names of `those` windows.
     pub(super) fn names(&self, those: &[usize]) -> Vec<Arc<str>> {
-        those
-            .iter()
-            .filter_map(|index| self.windows.get(*index))
-            .map(|window| window.name.as_str().into())
-            .collect()
+        let windows = self.get(those);
+        windows.map(|window| window.name.as_str().into()).collect()
+    }
+
+    fn get(&self, those: &[usize]) -> impl Iterator<Item = &MaintenanceWindow> {
+        those.iter().filter_map(|index| self.windows.get(*index))
     }
 }
 
-/// Whether one of the window's recent beginnings is no longer ago than the window lasts.
+/// Whether the window is open: it began on one of the last days, and has not ended yet.
 fn is_open(window: &MaintenanceWindow, now: Instant) -> bool {
     let today = now.to_zoned(window.timezone.clone()).date();
     let duration = window.duration.as_nanos();
     // One day more, as a day may have 25 hours.
     let days_back = duration / Span::from_secs(DAY).as_nanos() + 2;
-    (0..=days_back).any(|back| {
+    for back in 0..=days_back {
         let Ok(date) = today.checked_sub(Days::new().days(back)) else {
-            return false;
+            continue;
         };
-        if !window.every.contains(&date.weekday()) {
-            return false;
+        let Some(begin) = begin_on(window, date) else {
+            continue;
+        };
+        let elapsed = now.as_nanosecond() - begin.as_nanosecond();
+        if (0..i128::from(duration)).contains(&elapsed) {
+            return true;
         }
-        // A local time that does not exist is moved forward, one that exists twice is the first
-        // (RFC 5545, 3.3.5).
-        let local = date.to_datetime(window.start);
-        let Ok(begin) = local.to_zoned(window.timezone.clone()) else {
-            return false;
-        };
-        let elapsed = now.as_nanosecond() - begin.timestamp().as_nanosecond();
-        (0..i128::from(duration)).contains(&elapsed)
-    })
+    }
+    false
+}
+
+/// When the window begins on this day of its time zone, if it does.
+fn begin_on(window: &MaintenanceWindow, date: Date) -> Option<Instant> {
+    if !window.every.contains(&date.weekday()) {
+        return None;
+    }
+    // A local time that does not exist is moved forward, one that exists twice is the first
+    // (RFC 5545, 3.3.5).
+    let local = date.to_datetime(window.start);
+    let begin = local.to_zoned(window.timezone.clone()).ok()?;
+    Some(begin.timestamp())
 }
 
 #[cfg(test)]
@@ -121,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn it_follows_the_local_time_of_its_zone() {
+    fn a_window_follows_the_local_time_of_its_zone() {
         let sunday = window(&[Weekday::Sunday], "02:00", 2, "Europe/Berlin");
         check(
             &sunday,
@@ -155,7 +167,7 @@ mod tests {
 
     /// On 29 March 2026 the clocks of Berlin go from 02:00 to 03:00 at 01:00 UTC.
     #[test]
-    fn when_the_clocks_go_forward_it_begins_later_and_lasts_as_long() {
+    fn when_the_clocks_go_forward_a_window_begins_later_and_lasts_as_long() {
         let skipped = window(&[Weekday::Sunday], "02:30", 2, "Europe/Berlin");
         check(
             &skipped,
@@ -184,7 +196,7 @@ mod tests {
 
     /// On 25 October 2026 the clocks of Berlin go from 03:00 to 02:00 at 01:00 UTC.
     #[test]
-    fn when_the_clocks_go_back_it_begins_once_and_lasts_as_long() {
+    fn when_the_clocks_go_back_a_window_begins_once_and_lasts_as_long() {
         let twice = window(&[Weekday::Sunday], "02:30", 2, "Europe/Berlin");
         check(
             &twice,
@@ -215,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_over_midnight_and_over_days() {
+    fn a_window_may_extend_over_midnight_and_over_days() {
         let night = window(&[Weekday::Friday], "23:00", 4, "America/New_York");
         check(
             &night,
@@ -243,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_fits_is_kept_quiet() {
+    fn only_alerts_that_fit_the_matchers_are_muted() {
         let maintenance = Maintenance::new(&[window(&[Weekday::Monday], "00:00", 1, "UTC")]);
         let find = |pair: &'static str, open: &[usize]| maintenance.find(open, |_| pair);
         assert_eq!(find("orders-1", &[0]).as_deref(), Some("patching"));

@@ -1,7 +1,8 @@
-//! What mutes alerts: silences that somebody created, and maintenance windows of the configuration.
+//! What mutes alerts: silences, which operators create, and maintenance windows of the
+//! configuration.
 //!
-//! A muted alert is not notified, and not repeated. The resolve of an alert that was notified before
-//! is notified all the same.
+//! A muted alert is not notified, and not repeated. The resolve of an alert that was notified
+//! before is notified all the same.
 
 mod maintenance;
 mod matchers;

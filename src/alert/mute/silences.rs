@@ -1,4 +1,5 @@
-//! Silences: somebody mutes alerts for a while.
+//! Silences: alerts that fit a silence's matchers are muted until it ends. They are created through
+//! the API or the page, and follow the wall clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use super::Matchers;
 use crate::alert::SilenceId;
 use crate::model::{Span, WallTime, closed_set, is_label_name, stable_hash};
 
-/// How many silences there are at most, expired ones included, which are evicted first. Each alert is
-/// compared with all of them when they change.
+/// How many silences there are at most, expired ones included, which are evicted first. Each alert
+/// is compared with all of them when they change.
 pub const MAX_SILENCES: usize = 500;
 
 /// How many matchers one silence has at most.
@@ -72,7 +73,7 @@ closed_set! {
         Active => "active",
         /// It begins later.
         Pending => "pending",
-        /// It is over.
+        /// It has ended.
         Expired => "expired",
     }
 }
@@ -86,7 +87,7 @@ pub enum SilenceError {
     /// Too many labels.
     #[error("it has more than {MAX_MATCHERS} matchers")]
     TooManyMatchers,
-    /// A label's name is none.
+    /// A label's name is not valid.
     #[error("{0:?} is not a label's name: letters, digits and _, not beginning with a digit")]
     BadLabel(String),
     /// A text is missing or too long.
@@ -96,7 +97,7 @@ pub enum SilenceError {
     #[error("it ends before it begins, or has ended already")]
     Empty,
     /// It lasts too long.
-    #[error("it lasts longer than 30 days: if something is to be quiet for good, change the rules")]
+    #[error("it lasts longer than 30 days: to mute something permanently, change the rules")]
     TooLong,
     /// There are too many.
     #[error("there are {MAX_SILENCES} silences already: expire some")]
@@ -104,7 +105,7 @@ pub enum SilenceError {
     /// There is no such silence.
     #[error("there is no silence {0}")]
     Unknown(SilenceId),
-    /// It is over.
+    /// It has ended already.
     #[error("the silence {0} has expired already")]
     Expired(SilenceId),
 }
@@ -119,8 +120,8 @@ impl Silences {
     /// Creates a silence and returns its ID.
     ///
     /// # Errors
-    /// It would silence everything, has already ended, lasts too long, has texts that are missing or
-    /// too long, or there are too many silences.
+    /// It would silence everything, has already ended, lasts too long, has texts that are missing
+    /// or too long, or there are too many silences.
     pub fn add(&mut self, new: NewSilence, now: WallTime) -> Result<SilenceId, SilenceError> {
         let starts = new.starts.unwrap_or(now).max(now);
         check(&new, starts)?;
@@ -143,16 +144,15 @@ impl Silences {
 
     /// Removes the silence that expired first.
     fn evict_expired(&mut self, now: WallTime) -> Result<(), SilenceError> {
-        let expired = self
-            .all
-            .values()
-            .filter(|silence| silence.state(now) == SilenceState::Expired);
-        let Some(oldest) = expired.min_by_key(|silence| silence.record.ends) else {
-            return Err(SilenceError::TooMany);
-        };
-        let oldest = oldest.record.id.clone();
-        self.all.remove(&oldest);
-        Ok(())
+        let all = self.all.values().map(|silence| &silence.record);
+        match all.min_by_key(|record| record.ends) {
+            Some(oldest) if oldest.ends <= now => {
+                let id = oldest.id.clone();
+                self.all.remove(&id);
+                Ok(())
+            }
+            _ => Err(SilenceError::TooMany),
+        }
     }
 
     /// Ends a silence now; a pending one never becomes active.
@@ -202,11 +202,13 @@ impl Silences {
 
     /// The IDs of the active silences, in order.
     pub fn active(&self, now: WallTime) -> Vec<SilenceId> {
-        let active = self
-            .all
-            .values()
-            .filter(|silence| silence.state(now) == SilenceState::Active);
-        active.map(|silence| silence.record.id.clone()).collect()
+        let mut active = Vec::new();
+        for (id, silence) in &self.all {
+            if silence.state(now) == SilenceState::Active {
+                active.push(id.clone());
+            }
+        }
+        active
     }
 
     /// The silence among `those` that fits these labels; of several the one that ends last.
@@ -278,13 +280,13 @@ impl From<SilenceRecord> for Silence {
 }
 
 impl SilenceId {
-    /// The name that `text` is; `None` when it can be none.
+    /// The ID in `text`, 16 hexadecimal digits; `None` if it is not one.
     pub fn parse(text: &str) -> Option<Self> {
-        let well_formed = text.len() == 16
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        well_formed.then(|| Self(Arc::from(text)))
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 16 || !text.bytes().all(is_hex) {
+            return None;
+        }
+        Some(Self(Arc::from(text)))
     }
 }
 
@@ -314,15 +316,14 @@ fn check_matchers(matchers: &BTreeMap<String, String>) -> Result<(), SilenceErro
     if matchers.values().any(|glob| !is_text(glob)) {
         return Err(SilenceError::BadText("matcher"));
     }
-    // A glob that fits the empty text fits whatever lacks the label.
-    let says_something = matchers
+    // A glob that fits the empty text also fits alerts that lack the label.
+    let fits_all = matchers
         .values()
-        .any(|glob| !WildMatch::new(glob).matches(""));
-    if says_something {
-        Ok(())
-    } else {
-        Err(SilenceError::FitsAll)
+        .all(|glob| WildMatch::new(glob).matches(""));
+    if fits_all {
+        return Err(SilenceError::FitsAll);
     }
+    Ok(())
 }
 
 fn is_text(text: &str) -> bool {
@@ -354,7 +355,7 @@ mod tests {
 
     /// What two silences, 0 to 100 and 50 to 200, are at each moment.
     #[test]
-    fn a_silence_begins_and_ends_with_the_clock() {
+    fn a_silence_begins_and_ends_by_the_wall_clock() {
         let mut silences = Silences::default();
         let first = silences.add(new(ORDERS, None, 100), at(0)).unwrap();
         let second = silences.add(new(ORDERS, Some(50), 200), at(0)).unwrap();
@@ -391,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_expired_is_over_at_once_and_listed_for_a_day() {
+    fn an_expired_silence_ends_at_once_and_is_listed_for_a_day() {
         let mut silences = Silences::default();
         let id = silences.add(new(ORDERS, None, 100), at(0)).unwrap();
         assert_eq!(silences.expire(&id, at(10)), Ok(()));
@@ -425,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_a_sentence() {
+    fn an_invalid_silence_is_refused_with_a_sentence() {
         let long = "x".repeat(MAX_CHARS + 1);
         let many: Vec<_> = (0..=MAX_MATCHERS).map(|n| format!("l{n}")).collect();
         let many: Vec<_> = many.iter().map(|label| (label.as_str(), "x")).collect();
@@ -470,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_so_many_and_the_expired_give_way() {
+    fn at_the_limit_the_oldest_expired_silence_is_evicted() {
         let mut silences = Silences::default();
         let ids: Vec<_> = (0..MAX_SILENCES)
             .map(|_| silences.add(new(ORDERS, None, 100), at(0)).unwrap())
@@ -490,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_comes_back() {
+    fn saved_silences_are_restored() {
         let mut silences = Silences::default();
         silences.add(new(ORDERS, Some(50), 200), at(0)).unwrap();
         silences
@@ -509,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_sixteen_hexadecimal_digits() {
+    fn an_id_is_sixteen_hexadecimal_digits() {
         for (text, good) in [
             ("0123456789abcdef", true),
             ("0123456789ABCDEF", false),

@@ -5,18 +5,19 @@ use super::words::{Clock, count};
 use super::{Ended, lasting, server, stretch};
 use crate::alert::{AlertSnapshot, Details};
 
-/// A receiver takes no notifications.
+/// A receiver accepts no notifications.
 pub(super) fn receiver_fails(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let name = alert.label("receiver");
     let line = Sentence::words(format!("Receiver {name} failing"));
     let line = lasting(line, alert.context.fault_since, clock);
-    let reason = alert.context.reason.as_deref();
+    let Some(reason) = &alert.context.reason else {
+        return line.and(".");
+    };
     // The sentence begins with the name already.
-    let reason = reason.map(|reason| match reason.strip_prefix(name) {
-        Some(rest) => format!(": it{rest}"),
-        None => format!(": {reason}"),
-    });
-    line.and(format!("{}.", reason.unwrap_or_default()))
+    match reason.strip_prefix(name) {
+        Some(rest) => line.and(format!(": it{rest}.")),
+        None => line.and(format!(": {reason}.")),
+    }
 }
 
 /// This exporter has no access to a server: a fault of its own, or the server refuses it.
@@ -42,7 +43,7 @@ pub(super) fn reload_failed(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence
     lasting(line, alert.context.fault_since, clock).and(because(alert))
 }
 
-/// A configuration is taken again.
+/// A new configuration is accepted again.
 pub(super) fn reloaded(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let line = Sentence::words("This exporter: resolved. The new configuration was refused ");
     stretch(line, alert, ended, clock).and(".")
@@ -50,12 +51,13 @@ pub(super) fn reloaded(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) ->
 
 /// The alert's reason as the end of a sentence.
 fn because(alert: &AlertSnapshot) -> String {
-    let reason = alert.context.reason.as_deref();
-    let reason = reason.map(|reason| format!(": {}", reason.trim_end_matches('.')));
-    format!("{}.", reason.unwrap_or_default())
+    match &alert.context.reason {
+        Some(reason) => format!(": {}.", reason.trim_end_matches('.')),
+        None => ".".to_owned(),
+    }
 }
 
-/// A receiver takes notifications again.
+/// A receiver accepts notifications again.
 pub(super) fn receiver_works(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let text = format!("Receiver {}: resolved. Failing ", alert.label("receiver"));
     stretch(Sentence::words(text), alert, ended, clock).and(".")

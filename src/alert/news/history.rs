@@ -22,7 +22,7 @@ pub(super) fn lost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     what(line, loss, clock).and_line(copy(alert, loss, clock))
 }
 
-/// What was lost in the end.
+/// The end of the alert: what was lost, and since when the pair streams again.
 pub(super) fn over(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
     let subject = pair::subject(&pair::news(alert));
     let line = Sentence::words(format!("{subject}: resolved. "));
@@ -48,36 +48,31 @@ fn details(alert: &AlertSnapshot) -> Option<&HistoryLoss> {
     }
 }
 
-/// `EMPTY at 06:53:02 UTC (0 of 1000 keys).`
+/// How the master came back: `EMPTY at 06:53:02 UTC (0 of 1000 keys).`
 fn what(line: Sentence, loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
-    let keys = keys(loss);
+    let came_back = |how: &str| {
+        let line = line.and(format!("{how} at ")).at(loss.seen_at, clock);
+        line.and(keys(loss))
+    };
     match loss.kept {
-        HistoryRemnant::Nothing if loss.keys_now == Some(0) => {
-            let line = line.and("EMPTY at ").at(loss.seen_at, clock);
-            line.and(format!("{keys}."))
-        }
+        HistoryRemnant::Nothing if loss.keys_now == Some(0) => came_back("EMPTY").and("."),
         HistoryRemnant::Nothing if loss.has_only_new_keys() => {
-            let line = line.and("EMPTY at ").at(loss.seen_at, clock);
-            let line = line.and(format!("{keys}: it lacks everything written before "));
+            let line = came_back("EMPTY").and(": it lacks everything written before ");
             line.at(loss.last_answer, clock).and(".")
         }
-        HistoryRemnant::Nothing => {
-            let line = line.and("without its data at ").at(loss.seen_at, clock);
-            line.and(format!("{keys}."))
-        }
+        HistoryRemnant::Nothing => came_back("without its data").and("."),
         HistoryRemnant::Until { lost, since } => {
             let lacks = bytes(lost, Rounding::Nearest);
-            let line = line.and("with an older state at ").at(loss.seen_at, clock);
-            let line = line.and(format!("{keys}: it lacks the last {lacks} of its writes"));
-            match since {
-                Some(since) => line.and(", all since ").at(since, clock).and("."),
-                None => line.and("."),
-            }
+            let line = came_back("with an older state");
+            let line = line.and(format!(": it lacks the last {lacks} of its writes"));
+            let line = match since {
+                Some(since) => line.and(", all since ").at(since, clock),
+                None => line,
+            };
+            line.and(".")
         }
         HistoryRemnant::SomeDataSet | HistoryRemnant::Unknown => {
-            let line = line.and("with another replication history at ");
-            let line = line.at(loss.seen_at, clock);
-            line.and(format!("{keys}: its last writes may be missing."))
+            came_back("with another replication history").and(": its last writes may be missing.")
         }
     }
 }
@@ -96,10 +91,15 @@ fn keys(loss: &HistoryLoss) -> String {
 /// What the replica has, and the command that keeps it.
 fn copy(alert: &AlertSnapshot, loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
     let replica = alert.label("replica");
-    let has = match loss.copy {
-        ReplicaCopy::Unseen => "had",
-        ReplicaCopy::Whole | ReplicaCopy::BeingReplaced => "still has",
-        ReplicaCopy::Promoted => "was made a master and has",
+    let keep = keep_command(replica);
+    let has = |what: &str| {
+        let line = Sentence::words(format!(" Replica {replica} {what} the data"));
+        match loss.applied {
+            Some(applied) => line.and(" as of ").at(applied.at, clock),
+            None => line,
+        }
+    };
+    let line = match loss.copy {
         ReplicaCopy::Replaced => {
             let line = Sentence::words(format!(" Replica {replica} was overwritten."));
             return line.and_line(gone(loss, clock));
@@ -108,33 +108,27 @@ fn copy(alert: &AlertSnapshot, loss: &HistoryLoss, clock: Clock<'_>) -> Sentence
             let line = Sentence::words(format!(" Replica {replica} lacked them, too."));
             return line.and_line(gone(loss, clock));
         }
-    };
-    let line = Sentence::words(format!(" Replica {replica} {has} the data"));
-    let line = match loss.applied {
-        Some(applied) => line.and(" as of ").at(applied.at, clock),
-        None => line,
-    };
-    if loss.copy == ReplicaCopy::Promoted {
-        return line.and(".");
-    }
-    let until = if loss.copy == ReplicaCopy::BeingReplaced {
-        "the full sync under way is loaded"
-    } else {
-        "a full sync is loaded"
+        ReplicaCopy::Promoted => return has("was made a master and has").and("."),
+        ReplicaCopy::BeingReplaced => {
+            return has("still has").and(format!(
+                "; to keep it, run {keep} before the full sync under way is loaded."
+            ));
+        }
+        ReplicaCopy::Unseen => has("had"),
+        ReplicaCopy::Whole => has("still has"),
     };
     line.and(format!(
-        "; to keep it, run {} before {until}.",
-        keep_command(replica)
+        "; to keep it, run {keep} before a full sync is loaded."
     ))
 }
 
-/// What stops a replica from replacing its data.
+/// The command that stops a replica from replacing its data.
 fn keep_command(replica: &str) -> String {
     let (host, port) = replica.rsplit_once(':').unwrap_or((replica, "6379"));
     format!("redis-cli -h {host} -p {port} REPLICAOF NO ONE")
 }
 
-/// What nobody has any more.
+/// The writes that neither server has any more.
 fn gone(loss: &HistoryLoss, clock: Clock<'_>) -> Sentence {
     match loss.kept {
         HistoryRemnant::Nothing => {

@@ -1,8 +1,8 @@
-//! What was lost, and what would be lost.
+//! Sentences about lost writes: what was lost, and what would be lost now.
 
 use super::sentence::Sentence;
 use super::words::{Clock, Rounding, bytes, span};
-use crate::alert::{AtRisk, Bounds, WriteLoss};
+use crate::alert::{AtRisk, WriteLoss};
 use crate::model::{Bytes, Span, Timestamp};
 
 /// An estimate is printed without its bound where the bound is as close as this.
@@ -26,13 +26,20 @@ pub(super) const SEE_HISTORY_LOST: &str = "what was lost is in RedisCrossDcHisto
 /// What may be claimed about a risk: not that it is nothing, while the master's history is lost.
 pub(super) fn claimable(risk: Option<&AtRisk>, history_lost: bool) -> Option<&AtRisk> {
     let risk = risk?;
-    let is_nothing = risk.lag.upper.is_some_and(|upper| upper < NOTHING);
-    (!history_lost || !is_nothing).then_some(risk)
+    if history_lost && is_nothing(risk) {
+        return None;
+    }
+    Some(risk)
+}
+
+/// Whether the replica certainly lacks nothing.
+fn is_nothing(risk: &AtRisk) -> bool {
+    risk.lag.upper.is_some_and(|upper| upper < NOTHING)
 }
 
 /// ` If dc1 died now: the last 60 s of writes, 1.0 MiB, would be lost.`, after another sentence.
 pub(super) fn if_died(who: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Sentence {
-    let Some((risk, amount)) = risk.and_then(|risk| Some((risk, amount(risk)?))) else {
+    let Some((risk, amount)) = with_amount(risk) else {
         return Sentence::default();
     };
     let line = Sentence::words(format!(" If {who} died now: "));
@@ -48,26 +55,29 @@ pub(super) fn if_died(who: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Sen
 /// ` Failing over to dc2 now loses at most the last 0.03 s of writes, 335 B (certain as of 06:51:11
 /// UTC).`
 pub(super) fn by_failover(to: &str, risk: Option<&AtRisk>, clock: Clock<'_>) -> Sentence {
-    let Some((risk, amount)) = risk.and_then(|risk| Some((risk, amount(risk)?))) else {
-        return Sentence::words(format!(
-            " What failing over to {to} now would lose is not known."
-        ));
+    let Some((risk, amount)) = with_amount(risk) else {
+        let text = format!(" What failing over to {to} now would lose is not known.");
+        return Sentence::words(text);
     };
     let line = Sentence::words(format!(" Failing over to {to} now loses "));
     if let Some(at) = had_everything_at(risk) {
-        return line
-            .and("nothing that was written by ")
-            .at(at, clock)
-            .and(".");
+        let line = line.and("nothing that was written by ");
+        return line.at(at, clock).and(".");
     }
     as_of(line.and(amount), risk, clock).and(".")
 }
 
-/// When the replica last had everything for certain, where that is the last thing that is known: it
-/// says nothing of what was written since.
+/// The risk with its amount in words, where anything is known.
+fn with_amount(risk: Option<&AtRisk>) -> Option<(&AtRisk, String)> {
+    let risk = risk?;
+    let amount = amount(risk)?;
+    Some((risk, amount))
+}
+
+/// When the replica last certainly had everything, if nothing newer is known. Writes since then may
+/// be missing.
 fn had_everything_at(risk: &AtRisk) -> Option<Timestamp> {
-    let had_everything = risk.lag.upper.is_some_and(|upper| upper < NOTHING);
-    risk.as_of.filter(|_| had_everything)
+    if is_nothing(risk) { risk.as_of } else { None }
 }
 
 fn as_of(line: Sentence, risk: &AtRisk, clock: Clock<'_>) -> Sentence {
@@ -79,42 +89,49 @@ fn as_of(line: Sentence, risk: &AtRisk, clock: Clock<'_>) -> Sentence {
 
 /// `the last 60 s of writes, 1.0 MiB`; `None` where nothing is known.
 fn amount(risk: &AtRisk) -> Option<String> {
-    let Bounds {
-        lower,
-        estimate,
-        upper,
-    } = risk.lag;
-    match (estimate, upper) {
-        (_, Some(upper)) if upper < NOTHING => Some("nothing".to_owned()),
+    let lag = risk.lag;
+    if is_nothing(risk) {
+        return Some("nothing".to_owned());
+    }
+    match (lag.estimate, lag.upper) {
         (Some(estimate), Some(upper)) if estimate < NOTHING => Some(at_most(upper, None)),
-        (Some(estimate), Some(upper)) if is_only_bounded(lower, estimate, upper) => {
+        (Some(estimate), Some(upper)) if is_only_bounded(lag.lower, estimate, upper) => {
             Some(at_most(upper, risk.bytes.upper))
         }
         (Some(estimate), Some(upper)) => Some(about(estimate, upper, risk.bytes.estimate)),
-        (Some(estimate), None) => {
-            let known = lower.filter(|lower| *lower >= NOTHING);
-            let certain = known.map_or_else(String::new, |lower| {
-                format!(" (at least {})", span(lower, Rounding::Down))
-            });
-            let most = span(estimate, Rounding::Nearest);
-            let size = size(risk.bytes.estimate, Rounding::Nearest);
-            Some(format!("about the last {most} of writes{size}{certain}"))
-        }
-        (None, Some(upper)) => {
-            let size = risk.bytes.upper.filter(|_| risk.as_of.is_some());
-            Some(at_most(upper, size))
-        }
-        (None, None) => {
-            let least = lower.filter(|lower| *lower >= NOTHING)?;
-            let size = size(risk.bytes.lower, Rounding::Down);
-            let least = span(least, Rounding::Down);
-            Some(format!("at least the last {least} of writes{size}"))
-        }
+        (Some(estimate), None) => Some(unbounded(risk, estimate)),
+        (None, Some(upper)) if risk.as_of.is_some() => Some(at_most(upper, risk.bytes.upper)),
+        (None, Some(upper)) => Some(at_most(upper, None)),
+        (None, None) => at_least(risk),
     }
 }
 
-/// Whether the estimate is no more than the upper bound, as of a replica that does not answer: it
-/// may have more than is known.
+/// `about the last 7 s of writes, 1.0 MiB (at least 5 s)`: an estimate without an upper bound.
+fn unbounded(risk: &AtRisk, estimate: Span) -> String {
+    let shown = span(estimate, Rounding::Nearest);
+    let size = size(risk.bytes.estimate, Rounding::Nearest);
+    match risk.lag.lower {
+        Some(lower) if lower >= NOTHING => {
+            let least = span(lower, Rounding::Down);
+            format!("about the last {shown} of writes{size} (at least {least})")
+        }
+        _ => format!("about the last {shown} of writes{size}"),
+    }
+}
+
+/// `at least the last 5.9 s of writes, 1.9 KiB`; `None` where the lower bound is nothing.
+fn at_least(risk: &AtRisk) -> Option<String> {
+    let lower = risk.lag.lower?;
+    if lower < NOTHING {
+        return None;
+    }
+    let least = span(lower, Rounding::Down);
+    let size = size(risk.bytes.lower, Rounding::Down);
+    Some(format!("at least the last {least} of writes{size}"))
+}
+
+/// Whether the estimate is hardly more than the upper bound itself, as for a replica that does not
+/// answer: it may have received more than is known.
 fn is_only_bounded(lower: Option<Span>, estimate: Span, upper: Span) -> bool {
     let proven = lower.unwrap_or(Span::ZERO);
     estimate - proven > PROVEN.max(estimate.mul_f64(PROVEN_PART)) && is_close(estimate, upper)
@@ -140,20 +157,25 @@ fn about(estimate: Span, upper: Span, size_about: Option<Bytes>) -> String {
     format!("about the last {shown} of writes{size} (at most {most})")
 }
 
-/// What was put in after a comma ends with one.
+/// The comma that closes an insertion, if the amount contains one.
 fn closing_comma(amount: &str) -> &'static str {
     if amount.contains(", ") { "," } else { "" }
 }
 
 /// `, 335 B`, where it is known and not nothing.
 fn size(size: Option<Bytes>, rounding: Rounding) -> String {
-    size.filter(|size| *size > Bytes::ZERO)
-        .map_or_else(String::new, |size| format!(", {}", bytes(size, rounding)))
+    match size {
+        None | Some(Bytes::ZERO) => String::new(),
+        Some(size) => format!(", {}", bytes(size, rounding)),
+    }
 }
 
 /// `12 s, 1.0 MiB behind`: how far behind a replica is now, by the estimate.
 pub(super) fn behind(risk: Option<&AtRisk>) -> Option<String> {
-    let risk = risk.filter(|risk| risk.as_of.is_none())?;
+    let risk = risk?;
+    if risk.as_of.is_some() {
+        return None;
+    }
     let lag = span(risk.lag.estimate?, Rounding::Nearest);
     let size = size(risk.bytes.estimate, Rounding::Nearest);
     Some(format!("{lag}{size} behind"))
@@ -169,11 +191,6 @@ pub(super) fn by(lost: WriteLoss, from: &str, history_lost: bool, clock: Clock<'
     if is_nothing && history_lost {
         return Sentence::words(SEE_HISTORY_LOST);
     }
-    let least = |size: Option<Bytes>| {
-        size.map_or_else(String::new, |size| {
-            format!(", at least {}", bytes(size, Rounding::Down))
-        })
-    };
     match lost {
         WriteLoss::Exactly(Bytes::ZERO) => Sentence::words("nothing lost"),
         WriteLoss::Exactly(size) => Sentence::words(format!(
@@ -184,12 +201,7 @@ pub(super) fn by(lost: WriteLoss, from: &str, history_lost: bool, clock: Clock<'
             "at least {} lost; the rest is not known until {from} answers",
             bytes(size, Rounding::Down)
         )),
-        WriteLoss::AtMost {
-            lag,
-            as_of,
-            at_least: None,
-            ..
-        } if lag < NOTHING => {
+        WriteLoss::AtMost { as_of, .. } if is_nothing => {
             let line = Sentence::words("nothing lost that was written by ").at(as_of, clock);
             line.and(format!("; what {from} wrote after that is not known"))
         }
@@ -199,15 +211,14 @@ pub(super) fn by(lost: WriteLoss, from: &str, history_lost: bool, clock: Clock<'
             as_of,
             at_least,
         } => {
-            let amount = at_most(lag, bytes);
-            let least = least(at_least);
-            let amount = format!("{amount}{least}");
+            let most = at_most(lag, bytes);
+            let amount = format!("{most}{}", and_at_least(at_least));
             let comma = closing_comma(&amount);
             let line = Sentence::words(format!("{amount}{comma} lost (certain as of "));
             line.at(as_of, clock).and(")")
         }
         WriteLoss::Within { lag, at_least } => {
-            let least = least(at_least);
+            let least = and_at_least(at_least);
             let most = span(lag, Rounding::Up);
             Sentence::words(format!(
                 "lost is what {from} wrote in its last {most}{least} and the new master lacked"
@@ -219,13 +230,22 @@ pub(super) fn by(lost: WriteLoss, from: &str, history_lost: bool, clock: Clock<'
     }
 }
 
+/// `, at least 335 B`, where that is known.
+fn and_at_least(size: Option<Bytes>) -> String {
+    match size {
+        Some(size) => format!(", at least {}", bytes(size, Rounding::Down)),
+        None => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alert::Bounds;
 
     #[expect(
         clippy::unnecessary_wraps,
-        reason = "what is known stands among what is not"
+        reason = "known and unknown values share an array"
     )]
     const fn millis(millis: i64) -> Option<Span> {
         Some(Span::from_millis(millis))
@@ -250,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_certain_is_said_as_certain_and_no_more() {
+    fn amounts_claim_no_more_than_what_is_certain() {
         let (none, size) = (None, Some(1_048_576));
         let cases = [
             (
@@ -298,7 +318,7 @@ mod tests {
         assert_eq!(
             amount(&nothing),
             None,
-            "a lower bound of nothing says nothing"
+            "a lower bound of nothing is no amount"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! What happened, in one sentence for the person who is paged: what, to which pair, since when, and
-//! what would be lost now. Notifications, the page, `check` and the API use the same sentence.
+//! One sentence about an alert or a pair for the person who is paged: what happened to which pair,
+//! since when, and what would be lost now. Notifications, the page, `check` and the API share it.
 //!
 //! One file per family of rules. A sentence begins with the pair or server and the fact, because a
 //! lock screen shows only its first hundred characters.

@@ -1,4 +1,4 @@
-//! Sentences about pairs: lag, link, unknown lag, two histories.
+//! Sentences about pairs: lag, a broken link, an unknown lag, and diverged histories.
 
 use super::sentence::Sentence;
 use super::words::{Clock, Rounding, bytes, span};
@@ -33,7 +33,7 @@ pub struct PairNews<'a> {
     pub at_risk: Option<&'a AtRisk>,
     /// How much of the backlog is left.
     pub backlog: Option<&'a BacklogHeadroom>,
-    /// Whether the master came back without its replication history, and that is not over.
+    /// Whether the master came back without its replication history, and that has not ended.
     pub history_lost: bool,
 }
 
@@ -129,9 +129,12 @@ fn failover_target(news: &PairNews<'_>) -> String {
 
 /// How long the backlog lasts, while the replica is cut off.
 fn backlog_line(news: &PairNews<'_>) -> Sentence {
-    let is_stalled = news.state == PairState::Stalled;
-    let is_down = news.state == PairState::LinkDown;
-    let Some(backlog) = news.backlog.filter(|_| is_stalled || is_down) else {
+    let is_down = match news.state {
+        PairState::LinkDown => true,
+        PairState::Stalled => false,
+        _ => return Sentence::default(),
+    };
+    let Some(backlog) = news.backlog else {
         return Sentence::default();
     };
     let text = match (backlog.headroom, backlog.lasts) {
@@ -157,24 +160,23 @@ fn backlog_line(news: &PairNews<'_>) -> Sentence {
 /// The link is down or stalled, or streams again while the alert recovers.
 pub(super) fn link_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
-    let context = &alert.context;
-    let is_streaming = news.state == PairState::Streaming;
-    let fault = context.fault_since.zip(context.fault_until);
-    let Some((since, until)) = fault.filter(|_| is_streaming) else {
-        return pair_line(&news, clock);
-    };
-    let line = Sentence::words(format!("{} streaming again since ", subject(&news)));
-    let was = if was_stalled(alert) {
-        "stalled"
-    } else {
-        "down"
-    };
-    let line = line.at(until, clock).and(format!("; {was} "));
-    let lasted = span(until - since, Rounding::Nearest);
-    let line = line
-        .from_to(since, until, clock)
-        .and(format!(" ({lasted})."));
-    line.and_line(loss_line(&news, clock))
+    if news.state == PairState::Streaming
+        && let Some(since) = alert.context.fault_since
+        && let Some(until) = alert.context.fault_until
+    {
+        let line = Sentence::words(format!("{} streaming again since ", subject(&news)));
+        let was = if was_stalled(alert) {
+            "stalled"
+        } else {
+            "down"
+        };
+        let line = line.at(until, clock).and(format!("; {was} "));
+        let lasted = span(until - since, Rounding::Nearest);
+        let line = line.from_to(since, until, clock);
+        let line = line.and(format!(" ({lasted})."));
+        return line.and_line(loss_line(&news, clock));
+    }
+    pair_line(&news, clock)
 }
 
 /// Whether the link was stalled and not down.
@@ -211,7 +213,7 @@ pub(super) fn unknown(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     line.and_line(loss_line(&news, clock))
 }
 
-/// Two histories.
+/// Master and replica have different histories.
 pub(super) fn diverged(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let news = news(alert);
     let pair = news.pair;
@@ -228,32 +230,30 @@ pub(super) fn diverged(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         ));
     }
     let replica = &facts.replica;
-    let line = Sentence::words(format!(
-        "{pair}: replica {replica} ({}) diverged",
-        news.target_dc
-    ));
+    let dc = news.target_dc;
+    let line = Sentence::words(format!("{pair}: replica {replica} ({dc}) diverged"));
     let line = lasting(line, news.since, clock);
-    let size = facts.only_replica.map_or_else(
-        || "writes that only it has".to_owned(),
-        |size| format!("{} that only it has", bytes(size, Rounding::Nearest)),
-    );
-    line.and(format!(": {size} are lost when it resyncs."))
+    let writes = match facts.only_replica {
+        Some(size) => bytes(size, Rounding::Nearest),
+        None => "writes".to_owned(),
+    };
+    line.and(format!(
+        ": {writes} that only it has are lost when it resyncs."
+    ))
 }
 
+/// What each of two masters has that the other lacks.
 fn alone(facts: &DivergedFacts, news: &PairNews<'_>) -> String {
-    let DivergedFacts {
-        master, replica, ..
-    } = facts;
-    let [here, there] = [news.source_dc, news.target_dc];
-    let both = facts.only_master.zip(facts.only_replica);
-    let Some((only_master, only_replica)) = both else {
-        return format!(
-            "{master} ({here}) and {replica} ({there}); what each has alone is not known"
-        );
-    };
-    let [only_master, only_replica] =
-        [only_master, only_replica].map(|size| bytes(size, Rounding::Nearest));
-    format!("{master} ({here}) has {only_master} alone, {replica} ({there}) has {only_replica}")
+    let master = format!("{} ({})", facts.master, news.source_dc);
+    let replica = format!("{} ({})", facts.replica, news.target_dc);
+    match (facts.only_master, facts.only_replica) {
+        (Some(only_master), Some(only_replica)) => {
+            let only_master = bytes(only_master, Rounding::Nearest);
+            let only_replica = bytes(only_replica, Rounding::Nearest);
+            format!("{master} has {only_master} alone, {replica} has {only_replica}")
+        }
+        _ => format!("{master} and {replica}; what each has alone is not known"),
+    }
 }
 
 /// The link is fine again.
@@ -276,24 +276,29 @@ pub(super) fn caught_up(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -
     let line = Sentence::words(format!("{}: resolved. Behind ", subject(&news(alert))));
     let line = stretch(line, alert, ended, clock);
     let worst = at_worst(alert.context.worst, "");
-    let lag = alert.context.at_risk.and_then(|risk| risk.lag.estimate);
-    let now = loss::behind(alert.context.at_risk.as_ref());
-    let (how, lost) = match (lag, now) {
-        (Some(lag), _) if lag < Span::from_secs(1) => {
-            ("; caught up".to_owned(), nothing_lost(alert))
-        }
-        (_, Some(behind)) => (format!("; now {behind}"), ""),
-        (_, None) => (String::new(), ""),
-    };
-    line.and(format!("{worst}{how}{lost}."))
+    let line = line.and(worst);
+    let at_risk = alert.context.at_risk.as_ref();
+    let lag = at_risk.and_then(|risk| risk.lag.estimate);
+    if lag.is_some_and(|lag| lag < Span::from_secs(1)) {
+        return line.and(format!("; caught up{}.", nothing_lost(alert)));
+    }
+    match loss::behind(at_risk) {
+        Some(behind) => line.and(format!("; now {behind}.")),
+        None => line.and("."),
+    }
 }
 
 /// `, at worst 60 s / 1.0 MiB behind`.
 fn at_worst(worst: Worst, end: &str) -> String {
-    let lag = worst.lag.map(|lag| span(lag, Rounding::Nearest));
-    let size = worst.bytes.filter(|size| *size > Bytes::ZERO);
-    let size = size.map(|size| bytes(size, Rounding::Nearest));
-    let parts: Vec<String> = lag.into_iter().chain(size).collect();
+    let mut parts = Vec::new();
+    if let Some(lag) = worst.lag {
+        parts.push(span(lag, Rounding::Nearest));
+    }
+    if let Some(size) = worst.bytes
+        && size > Bytes::ZERO
+    {
+        parts.push(bytes(size, Rounding::Nearest));
+    }
     if parts.is_empty() {
         return String::new();
     }
@@ -314,11 +319,10 @@ fn recovery(alert: &AlertSnapshot) -> String {
     match took {
         Some(took) if took < AT_ONCE => format!("; caught up{how} at once"),
         Some(took) => format!("; caught up{how} in {}", span(took, Rounding::Nearest)),
-        None => {
-            let behind = loss::behind(alert.context.at_risk.as_ref());
-            let still = behind.map_or_else(String::new, |behind| format!(", still {behind}"));
-            format!("; catching up{how}{still}")
-        }
+        None => match loss::behind(alert.context.at_risk.as_ref()) {
+            Some(behind) => format!("; catching up{how}, still {behind}"),
+            None => format!("; catching up{how}"),
+        },
     }
 }
 
@@ -336,13 +340,13 @@ fn nothing_lost(alert: &AlertSnapshot) -> &'static str {
 
 /// The lag is known again.
 pub(super) fn known_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
-    let behind = loss::behind(alert.context.at_risk.as_ref());
-    let now = behind.map_or_else(String::new, |behind| format!(", {behind}"));
     let subject = subject(&news(alert));
-    let line = Sentence::words(format!(
-        "{subject}: resolved. The lag is known again{now}; unknown "
-    ));
-    stretch(line, alert, ended, clock).and(".")
+    let line = Sentence::words(format!("{subject}: resolved. The lag is known again"));
+    let line = match loss::behind(alert.context.at_risk.as_ref()) {
+        Some(behind) => line.and(format!(", {behind}")),
+        None => line,
+    };
+    stretch(line.and("; unknown "), alert, ended, clock).and(".")
 }
 
 /// Another server became the master: the direction that the alert is about is gone.
@@ -358,7 +362,7 @@ pub(super) fn turned(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     lasted(Sentence::words(text), alert, clock).and(".")
 }
 
-/// One history again.
+/// Master and replica have the same history again.
 pub(super) fn no_longer_diverged(
     alert: &AlertSnapshot,
     ended: Ended,
@@ -380,25 +384,45 @@ pub(super) fn no_longer_diverged(
     };
     let line = Sentence::words(format!("{}: resolved. {what}", news.pair));
     let line = stretch(line, alert, ended, clock);
-    let is_turned = ended.reason == ResolveReason::Failover;
-    let (winner, loser, size) = if is_turned {
-        (replica, master, facts.only_master)
+    let end = if ended.reason == ResolveReason::Failover {
+        OneHistory {
+            winner: replica,
+            loser: master,
+            only_loser: facts.only_master,
+        }
     } else {
-        (master, replica, facts.only_replica)
-    };
-    let lost = match size {
-        Some(Bytes::ZERO) if alert.context.history_lost => {
-            format!(
-                "{loser} had nothing that {winner} lacks; {}",
-                loss::SEE_HISTORY_LOST
-            )
+        OneHistory {
+            winner: master,
+            loser: replica,
+            only_loser: facts.only_replica,
         }
-        Some(Bytes::ZERO) => format!("{loser} had nothing that {winner} lacks: nothing lost"),
-        Some(size) => {
-            let size = bytes(size, Rounding::Nearest);
-            format!("{size} that only {loser} had are lost unless they were copied")
-        }
-        None => format!("what only {loser} had is lost unless it was copied"),
     };
-    line.and(format!("; {winner} is the master: {lost}."))
+    let lost = end.lost(alert.context.history_lost);
+    line.and(format!("; {} is the master: {lost}.", end.winner))
+}
+
+/// The end of two histories: the server whose history stays, and the one that gave up its own.
+struct OneHistory<'a> {
+    winner: &'a str,
+    loser: &'a str,
+    /// What only the loser had, where that is known.
+    only_loser: Option<Bytes>,
+}
+
+impl OneHistory<'_> {
+    fn lost(&self, history_lost: bool) -> String {
+        let Self { winner, loser, .. } = self;
+        match self.only_loser {
+            Some(Bytes::ZERO) if history_lost => {
+                let see = loss::SEE_HISTORY_LOST;
+                format!("{loser} had nothing that {winner} lacks; {see}")
+            }
+            Some(Bytes::ZERO) => format!("{loser} had nothing that {winner} lacks: nothing lost"),
+            Some(size) => {
+                let size = bytes(size, Rounding::Nearest);
+                format!("{size} that only {loser} had are lost unless they were copied")
+            }
+            None => format!("what only {loser} had is lost unless it was copied"),
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! A sentence with instants in it: each receiver formats them in its own way.
+//! A sentence that keeps its instants apart from its words, because each kind of receiver formats
+//! instants differently.
 
 use std::fmt;
 
@@ -47,7 +48,9 @@ impl Sentence {
     /// The line with another one at its end.
     #[must_use]
     pub fn and_line(mut self, line: Self) -> Self {
-        line.0.into_iter().for_each(|piece| self.push(piece));
+        for piece in line.0 {
+            self.push(piece);
+        }
         self
     }
 
@@ -66,32 +69,27 @@ impl Sentence {
         self.and(" to ").at(to, clock)
     }
 
-    /// Its first sentence, and the rest; of a sentence that is longer than `max` units of UTF-16 its
-    /// first clause.
+    /// Its first sentence, and the rest; of a sentence that is longer than `max` units of UTF-16
+    /// its first clause.
     pub fn first_sentence(&self, max: usize) -> (String, Self) {
-        let sentence = self.split_at(". ");
-        let (first, _) = &sentence;
-        let is_long = first.encode_utf16().count() > max;
-        let clause = is_long.then(|| self.split_at("; "));
-        clause.unwrap_or(sentence)
+        let (first, rest) = self.split_at(". ");
+        if first.encode_utf16().count() > max {
+            return self.split_at("; ");
+        }
+        (first, rest)
     }
 
     /// What comes before the first `mark`, and what after it.
     fn split_at(&self, mark: &str) -> (String, Self) {
         let mut first = String::new();
-        for (index, piece) in self.0.iter().enumerate() {
-            let halves = match piece {
-                Piece::Words(text) => text.split_once(mark),
-                Piece::Time(..) => None,
-            };
-            if let Some((head, tail)) = halves {
+        let mut pieces = self.0.iter();
+        while let Some(piece) = pieces.next() {
+            if let Piece::Words(text) = piece
+                && let Some((head, tail)) = text.split_once(mark)
+            {
                 first.push_str(head);
-                let later = self.0.iter().skip(index + 1).cloned();
-                let rest = Self(
-                    std::iter::once(Piece::Words(tail.to_owned()))
-                        .chain(later)
-                        .collect(),
-                );
+                let mut rest = Self::words(tail);
+                rest.0.extend(pieces.cloned());
                 return (first, rest);
             }
             first.push_str(piece.text());
@@ -100,12 +98,12 @@ impl Sentence {
         (whole, Self::default())
     }
 
-    /// Whether it says nothing.
+    /// Whether it has no text.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|piece| piece.text().is_empty())
     }
 
-    /// The line without the word that a message's level says already.
+    /// The line without the word "resolved", for messages whose level already says so.
     #[must_use]
     pub fn without_resolved(mut self) -> Self {
         if let Some(Piece::Words(text)) = self.0.first_mut() {
@@ -114,15 +112,15 @@ impl Sentence {
         self
     }
 
-    /// The line with its control characters as spaces: no name breaks it.
+    /// The line with its control characters as spaces, so that no configured name can break it.
     #[must_use]
-    pub fn in_one_line(self) -> Self {
-        let plain = |c: char| if c.is_control() { ' ' } else { c };
-        let clean = |piece| match piece {
-            Piece::Words(text) => Piece::Words(text.chars().map(plain).collect()),
-            time @ Piece::Time(..) => time,
-        };
-        Self(self.0.into_iter().map(clean).collect())
+    pub fn in_one_line(mut self) -> Self {
+        for piece in &mut self.0 {
+            if let Piece::Words(text) = piece {
+                *text = text.replace(char::is_control, " ");
+            }
+        }
+        self
     }
 }
 

@@ -1,13 +1,16 @@
-//! Sentences about servers: unreachable, and full syncs.
+//! Sentences about servers: those that do not answer, and those that give full syncs.
 
 use super::sentence::Sentence;
 use super::words::{Clock, Rounding, count, names, span};
 use super::{Ended, lasting, loss, stretch};
-use crate::alert::{AlertSnapshot, AtRisk, Details, Quantity, ServedPair, ServiceRole};
-use crate::model::PollError;
+use crate::alert::{AlertSnapshot, Details, Quantity, ServedPair, ServiceRole};
+use crate::model::{PollError, Span};
 
 /// How many names of pairs one sentence has.
 const MAX_NAMES: usize = 3;
+
+/// An unknown lag in comparisons: it is longer than any other.
+const UNKNOWN_LAG: Span = Span::from_nanos(i64::MAX);
 
 /// The server and its part in its pairs: `orders: master 127.1.0.10:6379 (dc1)`.
 pub(super) fn subject(alert: &AlertSnapshot) -> String {
@@ -48,20 +51,20 @@ pub(super) fn silent(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let context = &alert.context;
     let subject = subject(alert);
     if let Some(until) = context.fault_until {
-        return Sentence::words(format!("{subject} answers again since "))
-            .at(until, clock)
-            .and(if context.history_lost {
-                ", but its replication history is lost: RedisCrossDcHistoryLost has what is missing."
-            } else {
-                "."
-            });
+        let line = Sentence::words(format!("{subject} answers again since ")).at(until, clock);
+        if context.history_lost {
+            return line.and(
+                ", but its replication history is lost: RedisCrossDcHistoryLost has what is missing.",
+            );
+        }
+        return line.and(".");
     }
     let line = Sentence::words(format!("{subject} {}", fails(context.error)));
     let line = lasting(line, context.fault_since, clock).and(".");
     line.and_line(cost(alert, clock))
 }
 
-/// What the server has done since its polls fail; how long follows.
+/// What the server has done since its polls fail; the sentence goes on with how long.
 const fn fails(error: Option<PollError>) -> &'static str {
     match error {
         None | Some(PollError::Timeout) => "has not answered",
@@ -87,44 +90,61 @@ fn cost(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     let Some(first) = services.first() else {
         return Sentence::default();
     };
-    let own = services.iter().filter(|service| service.role == first.role);
-    if first.role == ServiceRole::Replica {
-        let Some(worst) = own.max_by_key(|service| at_worst(service.at_risk.as_ref())) else {
-            return Sentence::default();
-        };
-        let dc = &worst.peer_dc;
-        let is_here = dc == alert.label("dc") || dc == "unknown";
-        let who = if is_here { "the master" } else { dc.as_str() };
-        let at_risk = loss::claimable(worst.at_risk.as_ref(), worst.history_lost);
-        return loss::if_died(who, at_risk, clock);
+    match first.role {
+        ServiceRole::Master => cost_of_master(alert, &first.pair, clock),
+        ServiceRole::Replica => cost_of_replica(alert, clock),
     }
-    // A pair fails over to its best replica.
-    let best = own
-        .filter(|service| service.pair == first.pair)
-        .min_by_key(|service| at_worst(service.at_risk.as_ref()));
-    let Some(best) = best else {
+}
+
+/// What would be lost without the replica, for the worst of its pairs.
+fn cost_of_replica(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
+    let services = alert.context.services.iter();
+    let replicas = services.filter(|service| service.role == ServiceRole::Replica);
+    let Some(worst) = replicas.max_by_key(|service| worst_lag(service)) else {
         return Sentence::default();
     };
-    let is_elsewhere = best.peer_dc != alert.label("dc") && best.peer_dc != "unknown";
-    let others = pair_names(services, ServiceRole::Master).len() > 1;
-    let to = if is_elsewhere {
-        &best.peer_dc
+    let dc = if is_elsewhere(worst, alert) {
+        worst.peer_dc.as_str()
     } else {
-        &best.peer
+        "the master"
     };
-    let to = if others {
-        format!("{to} ({})", best.pair)
+    let at_risk = loss::claimable(worst.at_risk.as_ref(), worst.history_lost);
+    loss::if_died(dc, at_risk, clock)
+}
+
+/// What failing over from the master of `pair` to its best replica would lose.
+fn cost_of_master(alert: &AlertSnapshot, pair: &str, clock: Clock<'_>) -> Sentence {
+    let services = &alert.context.services;
+    let of_pair = services
+        .iter()
+        .filter(|service| service.role == ServiceRole::Master && service.pair == pair);
+    let Some(best) = of_pair.min_by_key(|service| worst_lag(service)) else {
+        return Sentence::default();
+    };
+    let mut to = if is_elsewhere(best, alert) {
+        best.peer_dc.clone()
     } else {
-        to.clone()
+        best.peer.clone()
     };
+    let has_other_pairs = pair_names(services, ServiceRole::Master).len() > 1;
+    if has_other_pairs {
+        to = format!("{to} ({pair})");
+    }
     let at_risk = loss::claimable(best.at_risk.as_ref(), best.history_lost);
     loss::by_failover(&to, at_risk, clock)
 }
 
-/// The risk for comparisons: the upper bound in nanoseconds; an unknown one is the worst.
-fn at_worst(risk: Option<&AtRisk>) -> i64 {
-    let lag = risk.and_then(|risk| risk.lag.upper.or(risk.lag.estimate));
-    lag.map_or(i64::MAX, crate::model::Span::as_nanos)
+/// Whether the other server of the pair is known to be in another datacenter.
+fn is_elsewhere(service: &ServedPair, alert: &AlertSnapshot) -> bool {
+    service.peer_dc != alert.label("dc") && service.peer_dc != "unknown"
+}
+
+/// The pair's lag for comparisons: its upper bound; an unknown one is the worst.
+fn worst_lag(service: &ServedPair) -> Span {
+    let Some(risk) = &service.at_risk else {
+        return UNKNOWN_LAG;
+    };
+    risk.lag.upper.or(risk.lag.estimate).unwrap_or(UNKNOWN_LAG)
 }
 
 /// The server answers again.
@@ -150,42 +170,47 @@ pub(super) fn answers_again(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_
 
 /// The server started full syncs: first those under way, with their progress.
 pub(super) fn full_syncs(alert: &AlertSnapshot) -> Sentence {
-    let services = &alert.context.services;
-    let given = services
-        .iter()
-        .filter(|service| service.role == ServiceRole::Master);
-    let under_way = given.filter_map(|service| {
-        let sync = service.sync?;
-        let ServedPair { pair, peer, .. } = service;
-        Some(format!("{pair}: full sync to {peer}: {sync}. "))
-    });
-    let under_way: String = under_way.take(MAX_NAMES).collect();
-    let total = format!("{} gave {}.", subject(alert), syncs(alert));
-    Sentence::words(under_way + &total)
-}
-
-fn syncs(alert: &AlertSnapshot) -> String {
     let number = match alert.value.best() {
         Some(Quantity::Count(number)) => number,
         _ => 0,
     };
-    let text = count(number, "full sync", "full syncs");
-    match &alert.context.details {
-        Some(Details::FullSyncs { window }) => {
-            format!("{text} in the last {}", span(*window, Rounding::Nearest))
+    let syncs = count(number, "full sync", "full syncs");
+    let total = format!("{} gave {syncs}{}.", subject(alert), in_window(alert));
+    let mut parts = under_way(&alert.context.services);
+    parts.truncate(MAX_NAMES);
+    parts.push(total);
+    Sentence::words(parts.concat())
+}
+
+/// `orders: full sync to 127.2.0.10:6379: 1.0 MiB of 5.0 MiB. `, for each full sync in progress.
+fn under_way(services: &[ServedPair]) -> Vec<String> {
+    let mut parts = Vec::new();
+    for service in services {
+        let ServedPair { pair, peer, .. } = service;
+        if service.role == ServiceRole::Master
+            && let Some(sync) = service.sync
+        {
+            parts.push(format!("{pair}: full sync to {peer}: {sync}. "));
         }
-        _ => text,
     }
+    parts
 }
 
 /// No more full syncs.
 pub(super) fn no_more_full_syncs(alert: &AlertSnapshot) -> Sentence {
     let subject = subject(alert);
-    let text = match &alert.context.details {
+    let window = in_window(alert);
+    Sentence::words(format!(
+        "{subject}: resolved. No further full sync{window}."
+    ))
+}
+
+/// ` in the last 10 min`, where that is known.
+fn in_window(alert: &AlertSnapshot) -> String {
+    match &alert.context.details {
         Some(Details::FullSyncs { window }) => {
             format!(" in the last {}", span(*window, Rounding::Nearest))
         }
         _ => String::new(),
-    };
-    Sentence::words(format!("{subject}: resolved. No further full sync{text}."))
+    }
 }

@@ -26,7 +26,7 @@ pub(super) fn failover(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     took_over(Sentence::words(begin), alert, facts, clock).and(".")
 }
 
-/// Who took over from whom, when, and what was lost.
+/// Which server took over from which, when, and what was lost.
 fn took_over(
     line: Sentence,
     alert: &AlertSnapshot,
@@ -69,9 +69,11 @@ pub(super) fn no_quorum(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         alert.label("dc")
     );
     let line = lasting(Sentence::words(text), alert.context.fault_since, clock);
-    let reason = alert.context.reason.as_ref();
-    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-    line.and(format!("{reason}. No automatic failover until it is back."))
+    let line = match &alert.context.reason {
+        Some(reason) => line.and(format!(": {reason}")),
+        None => line,
+    };
+    line.and(". No automatic failover until it is back.")
 }
 
 /// The quorum is back.

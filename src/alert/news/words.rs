@@ -1,4 +1,5 @@
-//! Numbers and times as people write them.
+//! Numbers, sizes and times as the sentences show them: short, and rounded so that a bound stays
+//! true.
 
 use jiff::Timestamp as Instant;
 
@@ -22,7 +23,7 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// From this age on a time of day says too little.
+/// From this age on a time of day needs its date.
 const NEEDS_DATE: Span = Span::from_secs(20 * 3600);
 
 /// A length of time: `24 ms`, `0.25 s`, `2.1 s`, `60 s`, `2 min 10 s`, `14 min`, `2 h 5 min`, `3
@@ -65,12 +66,14 @@ fn decimal(nanos: i64) -> String {
 }
 
 fn parts(nanos: i64, large: (i64, &str), small: (i64, &str)) -> String {
-    let (count, rest) = (nanos / large.0, nanos % large.0 / small.0);
-    let whole = format!("{count} {}", large.1);
+    let (large_nanos, large_name) = large;
+    let (small_nanos, small_name) = small;
+    let count = nanos / large_nanos;
+    let rest = nanos % large_nanos / small_nanos;
     if rest == 0 {
-        return whole;
+        return format!("{count} {large_name}");
     }
-    format!("{whole} {rest} {}", small.1)
+    format!("{count} {large_name} {rest} {small_name}")
 }
 
 /// A size in binary units: `335 B`, `1.0 MiB`, `240 MiB`.
@@ -80,23 +83,31 @@ pub(super) fn bytes(bytes: Bytes, rounding: Rounding) -> String {
     if bytes.get() < 1024 {
         return format!("{} B", bytes.get());
     }
-    let mut value = bytes.as_f64() / 1024.0;
-    let mut unit = 0;
-    loop {
-        let digits = if value < 99.95 { 10.0 } else { 1.0 };
-        let shown = match rounding {
-            Rounding::Nearest => (value * digits).round(),
-            Rounding::Up => (value * digits).ceil(),
-            Rounding::Down => (value * digits).floor(),
-        } / digits;
-        if shown < 1024.0 || unit + 1 == UNITS.len() {
-            let decimals = usize::from(shown < 100.0);
-            let name = UNITS.get(unit).copied().unwrap_or_default();
-            return format!("{shown:.decimals$} {name}");
-        }
+    let mut value = bytes.as_f64();
+    let mut shown = value;
+    let mut unit = "B";
+    for larger in UNITS {
         value /= 1024.0;
-        unit += 1;
+        shown = rounded_size(value, rounding);
+        unit = larger;
+        if shown < 1024.0 {
+            break;
+        }
     }
+    let decimals = usize::from(shown < 100.0);
+    format!("{shown:.decimals$} {unit}")
+}
+
+/// To one decimal, or to none from 100 on.
+fn rounded_size(value: f64, rounding: Rounding) -> f64 {
+    let digits = if value < 99.95 { 10.0 } else { 1.0 };
+    let scaled = value * digits;
+    let rounded = match rounding {
+        Rounding::Nearest => scaled.round(),
+        Rounding::Up => scaled.ceil(),
+        Rounding::Down => scaled.floor(),
+    };
+    rounded / digits
 }
 
 /// A rule's value or threshold.
@@ -121,22 +132,22 @@ pub(super) fn count(count: u64, one: &str, many: &str) -> String {
 
 /// Names in a sentence: `a`, `a and b`, `a, b and 3 more`.
 pub(super) fn names(names: &[&str], more: usize) -> String {
-    let rest = (more > 0).then(|| format!("{more} more"));
-    let mut all: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    all.extend(rest);
-    let Some(last) = all.pop() else {
-        return String::new();
-    };
-    if all.is_empty() {
-        return last;
+    let rest = format!("{more} more");
+    let mut all = names.to_vec();
+    if more > 0 {
+        all.push(&rest);
     }
-    format!("{} and {last}", all.join(", "))
+    match all.as_slice() {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
 }
 
-/// What the clock shows: `now` and the wall time of every instant.
+/// `now`, and the wall time of every instant.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock<'a> {
-    /// The moment of which something is said.
+    /// The moment that a sentence describes.
     pub now: Timestamp,
     /// The wall time of instants.
     pub anchor: &'a ClockAnchor,
@@ -168,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_are_as_people_write_them() {
+    fn lengths_of_time_are_short_and_rounded() {
         let cases = [
             (0.0, Nearest, "0 s"),
             (-3.0, Nearest, "0 s"),
@@ -203,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_as_people_write_them() {
+    fn sizes_are_short_and_rounded() {
         let cases = [
             (0, Nearest, "0 B"),
             (335, Up, "335 B"),
@@ -224,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn one_is_one_and_lists_are_read_aloud() {
+    fn counts_and_lists_are_written_in_words() {
         assert_eq!(count(1, "full sync", "full syncs"), "1 full sync");
         assert_eq!(count(2, "full sync", "full syncs"), "2 full syncs");
         let cases: [(&[&str], usize, &str); 5] = [

@@ -1,5 +1,5 @@
-//! Alerts that flap: they are shown as they are, their short outages are not notified, and nobody is
-//! ever notified that something fires which is clear.
+//! Alerts that flap: they are shown as they are, their short outages are not notified, and nobody
+//! is ever notified that something fires which is clear.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -87,7 +87,7 @@ fn a_flapping_alert_is_shown_as_it_is_and_settles_when_it_is_clear_for_long_enou
 }
 
 #[test]
-fn an_outage_that_lasts_is_no_flap() {
+fn a_long_outage_is_not_muted() {
     let lasts = ["4 fired muted", "14 settled", "18 resolved"];
     assert_eq!(changes("x.x.xxxxxxxxxxxxxx."), [&TWO[..], &lasts].concat());
 }
@@ -108,7 +108,7 @@ fn a_critical_outage_is_not_muted() {
 }
 
 #[test]
-fn escalations_are_no_outages() {
+fn escalations_do_not_count_as_outages() {
     let up_and_down = [
         "0 fired",
         "1 escalated",
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// Lets a second pass in which these are the values, by pair. Returns what is said.
+    /// Lets a second pass in which these are the values, by pair. Returns the notifications.
     fn second(&mut self, values: &BTreeMap<&str, char>) -> Vec<Notification> {
         let now = at(self.second);
         self.second += 1;
@@ -163,27 +163,28 @@ impl World {
         for alert in self.engine.take_recovery_changes() {
             self.simulation.record_at(now, &alert);
         }
-        let before = self.simulation.said.len();
+        let before = self.simulation.notifications.len();
         self.simulation.advance(now);
-        self.simulation.said[before..].to_vec()
+        self.simulation.notifications[before..].to_vec()
     }
 
-    /// One pair's values, second by second: what `receiver` is told, as `second reason generation`.
-    fn told(&mut self, values: &str, receiver: &str) -> Vec<String> {
-        let mut told = Vec::new();
+    /// One pair's values, second by second: the notifications of `receiver`, as `second reason
+    /// generation`.
+    fn notified(&mut self, values: &str, receiver: &str) -> Vec<String> {
+        let mut notified = Vec::new();
         for value in values.chars() {
             let second = self.second;
-            for said in self.second(&BTreeMap::from([("a", value)])) {
-                if &*said.receiver == receiver {
-                    told.push(format!(
+            for notification in self.second(&BTreeMap::from([("a", value)])) {
+                if &*notification.receiver == receiver {
+                    notified.push(format!(
                         "{second} {} {}",
-                        said.reason.label(),
-                        said.generation
+                        notification.reason.label(),
+                        notification.generation
                     ));
                 }
             }
         }
-        told
+        notified
     }
 }
 
@@ -191,14 +192,14 @@ impl World {
 fn short_outages_of_a_flapping_alert_are_counted_and_not_notified() {
     let mut world = World::new(&["chat"], 0);
     let short = "xxxxxx......".repeat(6) + &".".repeat(10);
-    let told = [
+    let notified = [
         "5 first 0",
         "6 resolved 0",
         "17 first 0",
         "18 flapping 0",
         "76 resolved 0",
     ];
-    assert_eq!(world.told(&short, "chat"), told);
+    assert_eq!(world.notified(&short, "chat"), notified);
     let suppressed = &world.simulation.suppressed;
     assert_eq!(suppressed.len(), 4, "the outages from the third on");
     assert!(
@@ -209,10 +210,10 @@ fn short_outages_of_a_flapping_alert_are_counted_and_not_notified() {
 }
 
 #[test]
-fn blips_that_nobody_was_told_of_stay_untold() {
+fn short_outages_that_were_not_notified_stay_so() {
     let mut world = World::new(&["chat"], 0);
-    let told = world.told(&("x..".repeat(20) + &".".repeat(20)), "chat");
-    assert_eq!(told, Vec::<String>::new());
+    let notified = world.notified(&("x..".repeat(20) + &".".repeat(20)), "chat");
+    assert_eq!(notified, Vec::<String>::new());
     assert_eq!(world.simulation.groups.next_wakeup(), None);
 }
 
@@ -220,7 +221,7 @@ fn blips_that_nobody_was_told_of_stay_untold() {
 fn a_critical_outage_of_a_flapping_alert_pages_each_time() {
     let values = "xxxxxx..xxxxxx..xxXXXXXX..xxXXXXXX............";
     let mut world = World::new(&["oncall:critical"], 0);
-    let told = world.told(values, "oncall");
+    let notified = world.notified(values, "oncall");
     let pages = [
         "23 first 0",
         "24 flapping 0",
@@ -228,7 +229,7 @@ fn a_critical_outage_of_a_flapping_alert_pages_each_time() {
         "34 flapping 1",
         "44 resolved 1",
     ];
-    assert_eq!(told, pages);
+    assert_eq!(notified, pages);
     let mut world = World::new(&["chat"], 0);
     let first = ["5 first 0", "6 resolved 0", "13 first 0", "14 flapping 0"];
     let then = [
@@ -238,25 +239,25 @@ fn a_critical_outage_of_a_flapping_alert_pages_each_time() {
         "34 flapping 2",
     ];
     let all = [&first[..], &then, &["44 resolved 2"]].concat();
-    assert_eq!(world.told(values, "chat"), all);
+    assert_eq!(world.notified(values, "chat"), all);
 }
 
 #[test]
-fn nobody_is_notified_of_what_is_clear_and_fires_on() {
+fn an_alert_whose_value_is_clear_is_not_notified_as_firing() {
     let mut world = World::new(&["chat"], 20);
     // Past the threshold for two seconds, clear since: the group's wait ends while it is clear.
-    let told = world.told(&("xx".to_owned() + &".".repeat(30)), "chat");
-    assert_eq!(told, Vec::<String>::new());
-    let told = world.told("xx.....xxxxxxxx", "chat");
-    assert_eq!(told, ["44 first 0"], "five seconds after it came back");
+    let notified = world.notified(&("xx".to_owned() + &".".repeat(30)), "chat");
+    assert_eq!(notified, Vec::<String>::new());
+    let notified = world.notified("xx.....xxxxxxxx", "chat");
+    assert_eq!(notified, ["44 first 0"], "five seconds after it came back");
 }
 
 #[test]
 fn flapping_that_is_switched_off_leaves_nothing_open() {
     let mut world = World::new(&["chat"], 0);
-    world.told("xxxxxx.xxxxxx..", "chat");
+    world.notified("xxxxxx.xxxxxx..", "chat");
     world.engine.reconfigure(&settings(&["chat"]));
-    assert_eq!(world.told(".", "chat"), ["15 resolved 0"]);
+    assert_eq!(world.notified(".", "chat"), ["15 resolved 0"]);
 }
 
 /// What one receiver believes: which pairs are down, and which flap and are up for now.
@@ -267,34 +268,36 @@ struct Belief {
 }
 
 impl Belief {
-    /// Takes in what is said while the pairs have these values.
-    fn hear(&mut self, said: &Notification, values: &BTreeMap<&str, char>) {
+    /// Receives a notification while the pairs have these values.
+    fn receive(&mut self, notification: &Notification, values: &BTreeMap<&str, char>) {
         let known: BTreeSet<_> = self.down.union(&self.up_for_now).cloned().collect();
         self.down.clear();
         self.up_for_now.clear();
-        for alert in &said.alerts {
+        for alert in &notification.alerts {
             let pair = alert.identity.labels["pair"].clone();
             let is_clear = values[pair.as_str()] == '.';
             match alert.status {
                 AlertStatus::Firing if known.contains(&pair) => {}
-                AlertStatus::Firing => assert!(!is_clear, "{pair} is clear, and is told to fire"),
+                AlertStatus::Firing => {
+                    assert!(!is_clear, "{pair} is clear, and is notified as firing");
+                }
                 AlertStatus::Resolved => {
                     assert!(
                         known.contains(&pair),
-                        "{pair} ends, and was never told to fire"
+                        "{pair} ends, and was never notified as firing"
                     );
                 }
             }
             if alert.status == AlertStatus::Firing {
                 self.down.insert(pair);
             } else if alert.series.is_some() {
-                assert!(is_clear, "{pair} is told to be clear for now");
+                assert!(is_clear, "{pair} is notified as clear for now");
                 self.up_for_now.insert(pair);
             }
         }
         let is_open = !self.down.is_empty() || !self.up_for_now.is_empty();
-        assert_eq!(said.status == AlertStatus::Firing, is_open);
-        assert_eq!(said.reason == NotifyReason::Resolved, !is_open);
+        assert_eq!(notification.status == AlertStatus::Firing, is_open);
+        assert_eq!(notification.reason == NotifyReason::Resolved, !is_open);
     }
 }
 
@@ -302,10 +305,10 @@ proptest! {
     // Each case is some minutes, second by second.
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever comes and goes: nobody is told that something fires which is clear, or that
-    /// something ended of which he never heard, and everything that was told to fire ends.
+    /// Whatever comes and goes: nothing is notified as firing that is clear, or as ended that was
+    /// never notified, and everything that was notified as firing ends.
     #[test]
-    fn flapping_tells_no_false_word_and_leaves_nothing_open(
+    fn notifications_of_a_flapping_alert_are_true_and_leave_nothing_open(
         keep in 0_i64..4,
         phases in vec((0..2_usize, select(vec!['x', 'X', '.', '.']), 1_i64..9), 1..40),
     ) {
@@ -317,9 +320,9 @@ proptest! {
         for (pair, value, seconds) in phases.into_iter().chain(end) {
             values.insert(["a", "b"][pair], value);
             for _ in 0..seconds {
-                for said in world.second(&values) {
-                    let belief = beliefs.get_mut(&*said.receiver).unwrap();
-                    belief.hear(&said, &values);
+                for notification in world.second(&values) {
+                    let belief = beliefs.get_mut(&*notification.receiver).unwrap();
+                    belief.receive(&notification, &values);
                 }
                 for listed in world.engine.listed() {
                     let pair = &listed.alert.identity.labels["pair"];
@@ -336,9 +339,9 @@ proptest! {
 }
 
 #[test]
-fn a_flapping_alert_outlives_the_time_that_resolved_ones_are_kept() {
+fn a_flapping_alert_is_kept_longer_than_resolved_ones() {
     let mut world = World::new(&["chat"], 0);
-    world.told("x.x.", "chat");
+    world.notified("x.x.", "chat");
     let severity = world.engine.snapshot(&key("a")).map(|alert| alert.severity);
     assert_eq!(severity, Some(Severity::Warning));
     world.engine.expire(at(100_000));

@@ -201,7 +201,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flap_shorter_than_hold_never_fires(flaps in vec((0_i64..5, 1_i64..5, 30_i64..99), 1..30)) {
+    fn a_flap_shorter_than_pending_for_never_fires(flaps in vec((0_i64..5, 1_i64..5, 30_i64..99), 1..30)) {
         let level = LevelThreshold { at: secs(30), clear_below: secs(30) };
         let rule = LevelRule { warning: Some(level), critical: Some(level), pending_for: secs(5), keep_firing_for: secs(0) };
         let (mut instance, mut now) = (Instance::default(), at(0));
@@ -238,7 +238,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_evaluation_twice_is_once(rule in rules(), evaluations in evaluations(readings())) {
+    fn repeating_an_evaluation_changes_nothing(rule in rules(), evaluations in evaluations(readings())) {
         let (mut instance, mut now) = (Instance::default(), at(0));
         for (seconds, reading) in evaluations {
             now += secs(seconds);
@@ -263,10 +263,10 @@ proptest! {
         };
         for (seconds, readings) in rounds {
             now += secs(seconds);
-            let heard = (0..4).map(|i| evaluate(&mut straight, now, i, readings[i])).collect::<Vec<_>>();
+            let transitions = (0..4).map(|i| evaluate(&mut straight, now, i, readings[i])).collect::<Vec<_>>();
             let by_index = order.iter().map(|i| (*i, evaluate(&mut shuffled, now, *i, readings[*i])));
             let by_index = by_index.collect::<BTreeMap<_, _>>();
-            prop_assert_eq!(heard, by_index.into_values().collect::<Vec<_>>());
+            prop_assert_eq!(transitions, by_index.into_values().collect::<Vec<_>>());
             prop_assert_eq!(straight.listed(), shuffled.listed());
             prop_assert_eq!(straight.counts(), shuffled.counts());
         }
@@ -283,7 +283,7 @@ struct Belief {
 
 impl Belief {
     /// Takes one notification, and checks that it fits to what was believed before.
-    fn hear(&mut self, notification: &crate::alert::Notification) {
+    fn receive(&mut self, notification: &crate::alert::Notification) {
         let pairs: Vec<_> = notification
             .alerts
             .iter()
@@ -301,15 +301,15 @@ impl Belief {
             "first is first, and nothing else is"
         );
         let fires = |alert: &&Arc<AlertSnapshot>| alert.status == AlertStatus::Firing;
-        let over = notification
+        let resolved = notification
             .alerts
             .iter()
             .filter(|alert| !fires(alert))
             .map(|alert| &alert.identity.labels["pair"]);
-        for pair in over {
+        for pair in resolved {
             assert!(
                 self.firing.contains_key(pair),
-                "{pair} resolves, but nobody was told that it fires"
+                "{pair} resolves, but was not notified as firing"
             );
         }
         let firing = notification.alerts.iter().filter(fires);
@@ -323,7 +323,7 @@ impl Belief {
     }
 }
 
-/// What a receiver must believe once everything was said.
+/// What a receiver must believe once everything was notified.
 fn truth(simulation: &Simulation, min_severity: Severity) -> BTreeMap<String, Severity> {
     let alerts = simulation
         .alerts
@@ -362,10 +362,10 @@ fn hear_all(simulation: &Simulation) -> [Belief; 2] {
         let mut belief = Belief::default();
         let name = receiver.split(':').next().unwrap_or(receiver);
         simulation
-            .said
+            .notifications
             .iter()
-            .filter(|said| &*said.receiver == name)
-            .for_each(|said| belief.hear(said));
+            .filter(|notification| &*notification.receiver == name)
+            .for_each(|notification| belief.receive(notification));
         belief
     })
 }
@@ -381,7 +381,7 @@ fn play(changes: &[(i64, usize, Option<Severity>)]) -> Simulation {
 
 proptest! {
     #[test]
-    fn receivers_learn_the_truth_and_nothing_else(changes in changes()) {
+    fn receivers_are_notified_of_what_is_true_and_nothing_else(changes in changes()) {
         let mut simulation = play(&changes);
         // Longer than every wait, shorter than what would only be repeated.
         simulation.advance(simulation.now + secs(GROUP_INTERVAL + GROUP_WAIT));
@@ -394,7 +394,7 @@ proptest! {
     }
 
     #[test]
-    fn every_group_that_was_told_to_fire_is_told_to_have_resolved_once(changes in changes()) {
+    fn every_group_that_was_notified_as_firing_is_notified_as_resolved_once(changes in changes()) {
         let mut simulation = play(&changes);
         for pair in PAIRS {
             simulation.set(pair, None);
@@ -403,9 +403,9 @@ proptest! {
         for (belief, (receiver, _)) in hear_all(&simulation).iter().zip(RECEIVERS) {
             prop_assert!(!belief.open, "{}", receiver);
         }
-        let count = |reason| simulation.said.iter().filter(|said| said.reason == reason).count();
+        let count = |reason| simulation.notifications.iter().filter(|notification| notification.reason == reason).count();
         prop_assert_eq!(count(NotifyReason::First), count(NotifyReason::Resolved));
-        prop_assert_eq!(simulation.groups.next_wakeup(), None, "nothing is left to be said");
+        prop_assert_eq!(simulation.groups.next_wakeup(), None, "nothing is left to be notified");
     }
 
     #[test]
@@ -426,19 +426,19 @@ proptest! {
                 simulation.set(PAIRS[pair], severity);
             }
             simulation.advance(simulation.now + secs(GROUP_INTERVAL + GROUP_WAIT));
-            simulation.said
+            simulation.notifications
         };
         prop_assert_eq!(said_in(&[0, 1, 2, 3]), said_in(&order));
     }
 
     #[test]
-    fn a_reload_of_the_same_settings_says_nothing(changes in changes()) {
+    fn a_reload_of_the_same_settings_notifies_nothing(changes in changes()) {
         let mut reloaded = play(&changes);
         let mut left_alone = play(&changes);
         reloaded.reconfigure(&settings(&RECEIVERS.map(|(receiver, _)| receiver)));
         for simulation in [&mut reloaded, &mut left_alone] {
             simulation.advance(simulation.now + secs(REPEAT_INTERVAL + 1));
         }
-        prop_assert_eq!(reloaded.said, left_alone.said);
+        prop_assert_eq!(reloaded.notifications, left_alone.notifications);
     }
 }

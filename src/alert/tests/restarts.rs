@@ -1,4 +1,4 @@
-//! Over a restart at any moment nothing is said that would not have been said without it, and
+//! A restart at any moment causes no notification that would not have been sent without it, and
 //! nothing is left out.
 
 use std::collections::BTreeMap;
@@ -59,9 +59,9 @@ fn receivers() -> NotifySettings {
     settings
 }
 
-/// What is said when the program is killed and starts again before the steps with these numbers;
-/// each step is on the disk.
-fn said(steps: &Steps, restarts: &[usize]) -> Vec<crate::alert::Notification> {
+/// The notifications when the program is killed and starts again before the steps with these
+/// numbers; each step is on the disk.
+fn notified(steps: &Steps, restarts: &[usize]) -> Vec<crate::alert::Notification> {
     let (mut simulation, mut disk) = (Simulation::new(&receivers()), Disk::default());
     for (n, (secs, pair, severity)) in steps.iter().enumerate() {
         disk.write(simulation.groups.take_unsaved(false));
@@ -79,7 +79,7 @@ fn said(steps: &Steps, restarts: &[usize]) -> Vec<crate::alert::Notification> {
         simulation.set(PAIRS[*pair], *severity);
     }
     simulation.advance(simulation.now + Span::from_secs(10_000));
-    simulation.said
+    simulation.notifications
 }
 
 fn steps() -> impl Strategy<Value = Steps> {
@@ -93,11 +93,11 @@ fn steps() -> impl Strategy<Value = Steps> {
 
 proptest! {
     #[test]
-    fn a_restart_at_any_moment_changes_nothing_that_is_said(
+    fn a_restart_at_any_moment_changes_no_notification(
         steps in steps(),
         restarts in proptest::collection::vec(0_usize..40, 1..5),
     ) {
-        prop_assert_eq!(said(&steps, &restarts), said(&steps, &[]));
+        prop_assert_eq!(notified(&steps, &restarts), notified(&steps, &[]));
     }
 }
 
@@ -114,7 +114,7 @@ const RULE: LevelRule<Span> = LevelRule {
     keep_firing_for: Span::from_secs(10),
 };
 
-/// Evaluates a value at each second from `from` on, and says when what changed.
+/// Evaluates a value at each second from `from` on, and lists when what changed.
 fn evaluate(engine: &mut AlertEngine, from: i64, values: &[i64]) -> Vec<(i64, &'static str)> {
     let key = key("a");
     let evaluation = |value: i64| {
@@ -142,7 +142,7 @@ fn evaluate(engine: &mut AlertEngine, from: i64, values: &[i64]) -> Vec<(i64, &'
 }
 
 #[test]
-fn clocks_go_on_over_a_restart_in_the_same_boot_and_on_another_machine() {
+fn clocks_continue_after_a_restart_in_the_same_boot_and_on_another_machine() {
     for moved in [0, -1_000, 5_000] {
         let (mut before, mut disk) = (AlertEngine::default(), Disk::default());
         assert_eq!(evaluate(&mut before, 0, &[50; 8]), []);
@@ -161,7 +161,7 @@ fn clocks_go_on_over_a_restart_in_the_same_boot_and_on_another_machine() {
 }
 
 #[test]
-fn a_pending_clock_does_not_go_on_over_a_long_gap_and_what_fires_fires_on() {
+fn after_a_long_gap_pending_clocks_restart_and_firing_alerts_stay() {
     for (values, alerts) in [(8, 0), (12, 1)] {
         let (mut before, mut disk) = (AlertEngine::default(), Disk::default());
         evaluate(&mut before, 0, &vec![50; values]);
@@ -177,7 +177,7 @@ fn a_pending_clock_does_not_go_on_over_a_long_gap_and_what_fires_fires_on() {
 }
 
 #[test]
-fn only_what_changed_is_written_and_what_is_gone_is_deleted() {
+fn only_changed_documents_are_written_and_those_of_dropped_alerts_deleted() {
     let mut engine = AlertEngine::default();
     evaluate(&mut engine, 0, &[50, 51, 52]);
     let first = engine.take_unsaved(false);
@@ -211,7 +211,7 @@ fn an_alert_that_is_known_already_is_newer_than_the_disk() {
 }
 
 #[test]
-fn a_receiver_that_is_gone_hears_of_the_end_of_what_it_was_told_and_of_nothing_else() {
+fn a_removed_receiver_is_notified_only_of_the_end_of_its_open_alerts() {
     let (mut simulation, mut disk) = (Simulation::new(&receivers()), Disk::default());
     simulation.set("a", Some(Severity::Critical));
     simulation.advance(at(10));
@@ -230,16 +230,20 @@ fn a_receiver_that_is_gone_hears_of_the_end_of_what_it_was_told_and_of_nothing_e
     }
     after.advance(at(200));
     let ends = after
-        .said
+        .notifications
         .iter()
-        .filter(|said| &*said.receiver != "new")
-        .map(|said| (&*said.receiver, said.alerts.len()));
+        .filter(|notification| &*notification.receiver != "new")
+        .map(|notification| (&*notification.receiver, notification.alerts.len()));
     assert_eq!(ends.collect::<Vec<_>>(), [("chat", 1), ("oncall", 1)]);
-    assert!(!after.groups.knows("chat", &after.said[0].group));
+    assert!(
+        !after
+            .groups
+            .has_group("chat", &after.notifications[0].group)
+    );
 }
 
 #[test]
-fn hostile_names_and_unknown_words_come_back() {
+fn hostile_names_and_unknown_words_are_restored() {
     let labels = Labels::from([("pair".to_owned(), "\"}\n{\u{0}\\".to_owned())]);
     let mut alert = firing("a", Severity::Warning);
     alert.identity.labels = Arc::new(labels);

@@ -63,15 +63,15 @@ fn held(pair: &str, severity: Severity) -> Arc<AlertSnapshot> {
     })
 }
 
-fn over(alert: &AlertSnapshot) -> Arc<AlertSnapshot> {
+fn resolved(alert: &AlertSnapshot) -> Arc<AlertSnapshot> {
     Arc::new(AlertSnapshot {
         status: AlertStatus::Resolved,
         ..alert.clone()
     })
 }
 
-/// What was said: when, why, about which group.
-fn said(simulation: &Simulation) -> Vec<String> {
+/// The notifications: when, why, about which group.
+fn notified(simulation: &Simulation) -> Vec<String> {
     let line = |n: &crate::alert::Notification| {
         let name = n.group.0["alertname"]
             .trim_start_matches("RedisCrossDc")
@@ -84,15 +84,15 @@ fn said(simulation: &Simulation) -> Vec<String> {
             n.alerts.len()
         )
     };
-    simulation.said.iter().map(line).collect()
+    simulation.notifications.iter().map(line).collect()
 }
 
-fn why_quiet(simulation: &Simulation) -> Vec<Suppression> {
+fn reasons_of(simulation: &Simulation) -> Vec<Suppression> {
     simulation.suppressed.iter().map(|(_, why)| *why).collect()
 }
 
 #[test]
-fn an_effect_is_held_back_while_its_cause_fires() {
+fn an_alert_is_suppressed_while_its_inhibitor_fires() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.record(&explained("a", Warning, Critical));
     simulation.advance(at(3));
@@ -106,22 +106,22 @@ fn an_effect_is_held_back_while_its_cause_fires() {
         "5000 chat resolved ServerUnreachable 1",
         "5005 chat first LagHigh 1",
     ];
-    assert_eq!(said(&simulation), expected);
-    assert_eq!(why_quiet(&simulation), [Suppression::Inhibited]);
+    assert_eq!(notified(&simulation), expected);
+    assert_eq!(reasons_of(&simulation), [Suppression::Inhibited]);
 }
 
 #[test]
-fn an_effect_that_ends_before_its_cause_is_never_told() {
+fn an_inhibited_alert_that_ends_before_its_inhibitor_is_never_notified() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.record(&of_server(Critical, AlertStatus::Firing));
     let effect = explained("a", Critical, Critical);
     simulation.record(&effect);
     simulation.advance(at(100));
-    simulation.record(&over(&effect));
+    simulation.record(&resolved(&effect));
     simulation.record(&of_server(Critical, AlertStatus::Resolved));
     simulation.advance(at(200));
     assert_eq!(
-        said(&simulation),
+        notified(&simulation),
         [
             "5 chat first ServerUnreachable 1",
             "100 chat resolved ServerUnreachable 1"
@@ -130,14 +130,14 @@ fn an_effect_that_ends_before_its_cause_is_never_told() {
 }
 
 #[test]
-fn an_effect_that_was_told_stays_open_without_repeats_and_resolves_by_itself() {
+fn a_notified_alert_that_becomes_inhibited_stays_open_without_repeats() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     let effect = explained("a", Warning, Critical);
     simulation.record(&effect);
     simulation.advance(at(10));
     simulation.record(&of_server(Warning, AlertStatus::Firing));
     simulation.advance(at(4000));
-    simulation.record(&over(&effect));
+    simulation.record(&resolved(&effect));
     simulation.advance(at(4000));
     let expected = [
         "5 chat first LagHigh 1",
@@ -145,22 +145,22 @@ fn an_effect_that_was_told_stays_open_without_repeats_and_resolves_by_itself() {
         "3615 chat repeat ServerUnreachable 1",
         "4000 chat resolved LagHigh 1",
     ];
-    assert_eq!(said(&simulation), expected);
+    assert_eq!(notified(&simulation), expected);
     assert_eq!(
-        why_quiet(&simulation),
+        reasons_of(&simulation),
         [Suppression::Inhibited],
         "the repetition"
     );
 }
 
 #[test]
-fn a_cause_explains_only_what_is_no_worse_and_only_to_those_who_are_told_of_it() {
+fn an_inhibitor_counts_up_to_its_severity_and_only_for_receivers_of_it() {
     let check = |cause, effect: &AlertSnapshot, expected: &[&str]| {
         let mut simulation = Simulation::new(&settings(&["chat", "oncall:critical"]));
         simulation.record(&of_server(cause, AlertStatus::Firing));
         simulation.record(&Arc::new(effect.clone()));
         simulation.advance(at(60));
-        let lag: Vec<_> = said(&simulation)
+        let lag: Vec<_> = notified(&simulation)
             .into_iter()
             .filter(|line| line.contains("LagHigh"))
             .collect();
@@ -182,7 +182,7 @@ fn a_cause_explains_only_what_is_no_worse_and_only_to_those_who_are_told_of_it()
 }
 
 #[test]
-fn a_silenced_alert_is_told_once_the_silence_is_over() {
+fn a_silenced_alert_is_notified_once_the_silence_has_ended() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.record(&held("a", Warning));
     simulation.advance(at(50));
@@ -190,8 +190,8 @@ fn a_silenced_alert_is_told_once_the_silence_is_over() {
     simulation.advance(at(100));
     simulation.record(&Arc::new(firing("a", Warning)));
     simulation.advance(at(200));
-    let [only] = simulation.said.as_slice() else {
-        panic!("{:?}", said(&simulation))
+    let [only] = simulation.notifications.as_slice() else {
+        panic!("{:?}", notified(&simulation))
     };
     assert_eq!(
         (only.reason, only.decided_at, only.alerts.len()),
@@ -202,36 +202,36 @@ fn a_silenced_alert_is_told_once_the_silence_is_over() {
         (1, Warning),
         "b is still silenced"
     );
-    assert_eq!(why_quiet(&simulation), [Suppression::Silenced; 2]);
+    assert_eq!(reasons_of(&simulation), [Suppression::Silenced; 2]);
 }
 
 #[test]
-fn the_resolve_of_what_was_told_goes_out_under_a_silence() {
+fn the_resolve_of_a_notified_alert_is_sent_despite_a_silence() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.record(&Arc::new(firing("a", Warning)));
     simulation.advance(at(10));
     simulation.record(&held("a", Critical));
     simulation.advance(at(4000));
-    simulation.record(&over(&held("a", Critical)));
+    simulation.record(&resolved(&held("a", Critical)));
     simulation.advance(at(4000));
     assert_eq!(
-        said(&simulation),
+        notified(&simulation),
         ["5 chat first LagHigh 1", "4000 chat resolved LagHigh 1"]
     );
     assert_eq!(
-        why_quiet(&simulation),
+        reasons_of(&simulation),
         [Suppression::Silenced; 2],
         "the escalation and the repetition"
     );
 }
 
 #[test]
-fn a_group_may_end_for_the_receiver_while_silenced_alerts_of_it_go_on() {
+fn a_group_may_resolve_for_its_receiver_while_silenced_alerts_still_fire() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.record(&Arc::new(firing("a", Warning)));
     simulation.record(&held("b", Warning));
     simulation.advance(at(10));
-    simulation.record(&over(&firing("a", Warning)));
+    simulation.record(&resolved(&firing("a", Warning)));
     simulation.advance(at(50));
     simulation.record(&Arc::new(firing("b", Warning)));
     simulation.advance(at(100));
@@ -240,11 +240,11 @@ fn a_group_may_end_for_the_receiver_while_silenced_alerts_of_it_go_on() {
         "10 chat resolved LagHigh 1",
         "55 chat first LagHigh 1",
     ];
-    assert_eq!(said(&simulation), expected);
+    assert_eq!(notified(&simulation), expected);
 }
 
 #[test]
-fn a_message_says_how_many_of_how_many() {
+fn a_message_has_the_number_of_affected_targets_and_of_all() {
     let mut simulation = Simulation::new(&settings(&["chat"]));
     simulation.targets = (0..10)
         .map(|n| target(&format!("p{n}"), "dc2"))
@@ -255,7 +255,7 @@ fn a_message_says_how_many_of_how_many() {
     }
     simulation.advance(at(10));
     assert_eq!(
-        simulation.said[0].affected,
+        simulation.notifications[0].affected,
         Some(Affected {
             kind: TargetKind::Pair,
             firing: 7,
@@ -267,7 +267,7 @@ fn a_message_says_how_many_of_how_many() {
     }
     simulation.advance(at(20));
     assert_eq!(
-        simulation.said[1].affected,
+        simulation.notifications[1].affected,
         Some(Affected {
             kind: TargetKind::Pair,
             firing: 0,
@@ -287,7 +287,7 @@ fn target(pair: &str, target_dc: &str) -> AlertTarget {
 }
 
 #[test]
-fn groups_are_made_of_the_labels_that_are_asked_for() {
+fn groups_are_made_of_the_configured_labels() {
     let group_of = |labels: &[&str]| {
         let group_by = labels.iter().map(|label| (*label).to_owned()).collect();
         let mut simulation = Simulation::new(&NotifySettings {
@@ -298,9 +298,9 @@ fn groups_are_made_of_the_labels_that_are_asked_for() {
         simulation.set("b", Some(Warning));
         simulation.advance(at(10));
         simulation
-            .said
+            .notifications
             .iter()
-            .map(|said| said.group.text())
+            .map(|notification| notification.group.text())
             .collect::<Vec<_>>()
     };
     assert_eq!(group_of(&[]), [""]);
@@ -322,14 +322,14 @@ fn an_alert_stays_in_its_group_when_the_grouping_changes() {
     simulation.set("a", None);
     simulation.advance(at(100));
     let groups: Vec<_> = simulation
-        .said
+        .notifications
         .iter()
-        .map(|said| (said.reason.label(), said.group.0.len()))
+        .map(|notification| (notification.reason.label(), notification.group.0.len()))
         .collect();
     assert_eq!(groups, [("first", 3), ("first", 1), ("resolved", 3)]);
 }
 
-/// The generation of each thing that is said after a warning was told, one more joined and one
+/// The generation of each notification after a warning was notified, one more joined and one
 /// escalated.
 fn generations(repage_on: RepageOn) -> Vec<(&'static str, u32)> {
     let receivers = vec![crate::config::ReceiverSettings {
@@ -352,15 +352,15 @@ fn generations(repage_on: RepageOn) -> Vec<(&'static str, u32)> {
     simulation.set("a", Some(Warning));
     simulation.advance(at(300));
     simulation
-        .said
+        .notifications
         .iter()
-        .map(|said| (said.reason.label(), said.generation))
+        .map(|notification| (notification.reason.label(), notification.generation))
         .collect()
 }
 
 #[test]
 fn a_new_page_is_a_new_generation() {
-    let told = |generations: [u32; 5]| {
+    let expected = |generations: [u32; 5]| {
         ["first", "new_in_group", "escalated", "resolved", "first"]
             .into_iter()
             .zip(generations)
@@ -373,10 +373,10 @@ fn a_new_page_is_a_new_generation() {
             new_critical: true,
         })
     };
-    assert_eq!(of(false, false), told([0, 0, 0, 0, 0]));
-    assert_eq!(of(true, false), told([0, 0, 1, 1, 0]));
-    assert_eq!(of(false, true), told([0, 1, 1, 1, 0]));
-    assert_eq!(of(true, true), told([0, 1, 2, 2, 0]));
+    assert_eq!(of(false, false), expected([0, 0, 0, 0, 0]));
+    assert_eq!(of(true, false), expected([0, 0, 1, 1, 0]));
+    assert_eq!(of(false, true), expected([0, 1, 1, 1, 0]));
+    assert_eq!(of(true, true), expected([0, 1, 2, 2, 0]));
 }
 
 /// What may happen to one of three pairs, or to what explains them.
@@ -435,7 +435,7 @@ impl World {
                 let Some((severity, _)) = self.pairs.remove(&index) else {
                     return;
                 };
-                return simulation.record(&over(&self.alert(index, severity)));
+                return simulation.record(&resolved(&self.alert(index, severity)));
             }
         }
         if let Some((severity, _)) = self.pairs.get(&index) {
@@ -454,10 +454,10 @@ impl World {
 }
 
 proptest! {
-    /// Whatever is kept quiet in between: each group that a receiver was told to fire is told to be
-    /// over exactly once, and at the end the receiver believes what fires and is not kept quiet.
+    /// Whatever is suppressed in between: each group that was notified as firing is notified as
+    /// resolved exactly once, and the last notification has what fires and is not suppressed.
     #[test]
-    fn quiet_loses_nothing_and_leaves_nothing_open(steps in steps()) {
+    fn suppression_loses_nothing_and_leaves_nothing_open(steps in steps()) {
         let mut simulation = Simulation::new(&settings(&["chat"]));
         let mut world = World::default();
         for (pause, index, step) in steps {
@@ -469,18 +469,18 @@ proptest! {
         }
         simulation.record(&of_server(Critical, AlertStatus::Resolved));
         simulation.advance(simulation.now + Span::from_secs(GROUP_INTERVAL + GROUP_WAIT));
-        let last = simulation.said.iter().rev().find(|said| said.group.0["alertname"] == "RedisCrossDcLagHigh");
-        let believed = last.map(|said| said.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing).count());
+        let last = simulation.notifications.iter().rev().find(|notification| notification.group.0["alertname"] == "RedisCrossDcLagHigh");
+        let believed = last.map(|notification| notification.alerts.iter().filter(|alert| alert.status == AlertStatus::Firing).count());
         prop_assert_eq!(believed.unwrap_or_default(), world.pairs.len());
         for index in 0..3 {
             world.play(&mut simulation, index, Step::Ends);
         }
         simulation.advance(simulation.now + Span::from_secs(1));
         let mut open: BTreeMap<_, bool> = BTreeMap::new();
-        for said in &simulation.said {
-            let was_open = open.insert(said.group.clone(), said.status == AlertStatus::Firing).unwrap_or_default();
-            prop_assert_eq!(said.reason == NotifyReason::First, !was_open, "{:?}", said.reason);
-            prop_assert_eq!(said.reason == NotifyReason::Resolved, said.status == AlertStatus::Resolved);
+        for notification in &simulation.notifications {
+            let was_open = open.insert(notification.group.clone(), notification.status == AlertStatus::Firing).unwrap_or_default();
+            prop_assert_eq!(notification.reason == NotifyReason::First, !was_open, "{:?}", notification.reason);
+            prop_assert_eq!(notification.reason == NotifyReason::Resolved, notification.status == AlertStatus::Resolved);
         }
         prop_assert!(open.values().all(|open| !open), "{:?}", open);
         prop_assert_eq!(simulation.groups.next_wakeup(), None);

@@ -13,26 +13,25 @@ impl Core {
     /// Carries out one command. What it changed is published before it is answered, so that the
     /// caller's next request sees it.
     pub(super) fn execute(&mut self, command: AdminCommand) -> AdminAnswer {
-        let answer = match command {
-            AdminCommand::Reload => match self.reload() {
-                Ok(report) => Ok(AdminReply::Reloaded(report)),
-                Err(errors) => Err(AdminError::Config(errors)),
-            },
-            AdminCommand::ReplayDelivery { id } => match self.replay(id) {
-                Ok(report) => Ok(AdminReply::DeliveryReplayed(report)),
-                Err(error) => Err(error.into()),
-            },
-            AdminCommand::AddSilence(new) => match self.add_silence(new) {
-                Ok(id) => Ok(AdminReply::SilenceAdded(id)),
-                Err(error) => Err(error.into()),
-            },
-            AdminCommand::ExpireSilence(id) => match self.expire_silence(&id) {
-                Ok(()) => Ok(AdminReply::SilenceExpired(id)),
-                Err(error) => Err(error.into()),
-            },
-        };
+        let answer = self.carry_out(command);
         self.publish();
         answer
+    }
+
+    fn carry_out(&mut self, command: AdminCommand) -> AdminAnswer {
+        let reply = match command {
+            AdminCommand::Reload => match self.reload() {
+                Ok(report) => AdminReply::Reloaded(report),
+                Err(errors) => return Err(AdminError::Config(errors)),
+            },
+            AdminCommand::ReplayDelivery { id } => AdminReply::DeliveryReplayed(self.replay(id)?),
+            AdminCommand::AddSilence(new) => AdminReply::SilenceAdded(self.add_silence(new)?),
+            AdminCommand::ExpireSilence(id) => {
+                self.expire_silence(&id)?;
+                AdminReply::SilenceExpired(id)
+            }
+        };
+        Ok(reply)
     }
 
     fn replay(&mut self, id: String) -> Result<ReplayReport, ReplayError> {

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::config::{ConfigErrors, ListenAddress};
 use crate::delivery::DeliveryEvent;
 use crate::discovery::Discovery;
-use crate::model::{Persisted, SaveScope, SavedDocuments, Span, Timestamp};
+use crate::model::{ClockAnchor, Persisted, SaveScope, SavedDocuments, Span, Timestamp};
 use crate::monitor::{Action, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent, PollLosses};
 use crate::notify::{Dispatcher, PeriodicSenders};
 use crate::poll::Poller;
@@ -103,7 +103,7 @@ impl PublishSchedule {
 }
 
 impl Core {
-    /// Runs until it is drained, or nobody is left to order that.
+    /// Runs until it is drained, or until nobody is left who could order that.
     pub(super) async fn run(mut self, inputs: Inputs) {
         let Inputs {
             mut events,
@@ -132,14 +132,15 @@ impl Core {
                     self.monitor.observe_running(clock::now());
                     self.monitor.handle_delivery(&event, clock::now());
                 }
-                () = self.dispatcher.news() => {}
+                () = self.dispatcher.next_event() => {}
                 () = self.store.next_event() => {}
                 Some(request) = admin.recv() => {
                     schedule.dirty = true;
                     request.serve(|command| self.execute(command));
                 }
                 within = &mut drain => match within {
-                    Ok(within) => return self.drain(within).await,
+                    // Kept on the heap: it would make the loop's future several times as large.
+                    Ok(within) => return Box::pin(self.drain(within)).await,
                     // Nobody is left to give the order.
                     Err(_) => return,
                 },
@@ -227,22 +228,16 @@ impl Core {
         self.publish.send_replace(Arc::new(snapshot));
     }
 
-    /// Saves what is due, starts deliveries that are on the disk, and handles their results. Returns
-    /// whether anything changed that snapshots show.
+    /// Saves what is due, starts deliveries that are on the disk, and handles their results.
+    /// Returns whether anything changed that snapshots show.
     fn save_and_send(&mut self) -> bool {
         if let Some(late) = self.store.take_late_documents() {
             warn!("the state of the last run was read late: it is restored now");
             self.restore(&late);
         }
         let anchor = clock::anchor();
-        if let Some(SaveDue { lag, all }) = self.store.due(anchor.mono, self.urgency()) {
-            let mut changes = self.changes(all);
-            if lag {
-                let charts = self.monitor.take_charts(anchor.mono, false);
-                changes.documents.extend(charts);
-            }
-            let state = lag.then(|| self.monitor.to_save());
-            self.store.save(anchor, state, changes);
+        if let Some(due) = self.store.due(anchor.mono, self.urgency()) {
+            self.save(due, anchor);
         }
         let durable = self.store.durable(anchor.mono);
         self.dispatcher.act(durable);
@@ -256,11 +251,23 @@ impl Core {
         true
     }
 
+    fn save(&mut self, due: SaveDue, anchor: ClockAnchor) {
+        let mut changes = self.changes(due.all);
+        let mut state = None;
+        if due.lag {
+            let charts = self.monitor.take_charts(anchor.mono, false);
+            changes.documents.extend(charts);
+            state = Some(self.monitor.to_save());
+        }
+        self.store.save(anchor, state, changes);
+    }
+
     /// The unsaved changes of alerts and their delivery, for one transaction.
     fn changes(&mut self, all: bool) -> DocumentChanges {
         let anchor = clock::anchor();
-        let mut documents = self.monitor.take_unsaved(SaveScope { all, anchor });
-        documents.extend(self.dispatcher.take_unsaved(all));
+        let scope = SaveScope { all, anchor };
+        let mut documents = self.monitor.take_unsaved(scope);
+        documents.extend(self.dispatcher.take_unsaved(scope));
         DocumentChanges {
             documents,
             revision: self.dispatcher.revision(),
@@ -280,13 +287,16 @@ impl Core {
 
     /// Restores alerts and deliveries of an earlier run.
     pub(super) fn restore(&mut self, documents: &SavedDocuments) {
-        for refusal in self.monitor.restore(documents, clock::now()) {
+        let now = clock::now();
+        for refusal in self.monitor.restore(documents, now) {
             warn!(
                 error = refusal,
                 "a part of the alerts' state cannot be restored"
             );
         }
-        self.dispatcher.restore(documents);
+        for refusal in self.dispatcher.restore(documents, now) {
+            warn!(error = refusal, "a part of the outbox cannot be restored");
+        }
         let monitor = &self.monitor;
         self.dispatcher
             .end_orphans(|receiver, group| monitor.knows_group(receiver, group));
@@ -315,11 +325,18 @@ impl Core {
             }
         };
         let diff = self.watched.reconfigure(settings);
+        let receivers = self.watched.settings.notify.receivers.len();
+        let report = ReloadReport::new(&diff, receivers);
+        self.apply_settings(&report);
+        Ok(report)
+    }
+
+    /// Gives the settings that are in force now to every part of the program.
+    fn apply_settings(&mut self, report: &ReloadReport) {
         let Watched {
             settings, topology, ..
         } = &self.watched;
-        let report = ReloadReport::new(&diff, settings.notify.receivers.len());
-        log::reloaded(&report, settings);
+        log::reloaded(report, settings);
         log::check_receivers(&settings.notify);
         log::state_folder(self.store.folder(), settings);
         log::listen_address(&self.listen, settings);
@@ -331,7 +348,6 @@ impl Core {
         self.periodic_senders.reload(&settings.notify);
         self.monitor
             .note_sources(self.watched.sources(), clock::now());
-        Ok(report)
     }
 
     /// Applies the answer of a discovery source's reporter. What it changes is followed at once, as
@@ -363,29 +379,38 @@ impl Core {
         self.discovery.stop().await;
         self.poller.stop().await;
         let deadline = clock::now() + Span::from(within);
+        self.deliver_until(deadline).await;
+        self.finish(deadline).await;
+    }
+
+    /// Delivers what is due before `deadline`.
+    async fn deliver_until(&mut self, deadline: Timestamp) {
         while clock::now() < deadline && !self.dispatcher.is_idle_until(deadline) {
             let durable = self.store.durable(clock::now());
             let mut next = deadline;
-            next = self
-                .dispatcher
-                .next_wakeup(durable)
-                .map_or(next, |at| next.min(at));
-            next = self
-                .store
-                .next_wakeup(self.urgency())
-                .map_or(next, |at| next.min(at));
+            let wakeups = [
+                self.dispatcher.next_wakeup(durable),
+                self.store.next_wakeup(self.urgency()),
+            ];
+            for wakeup in wakeups.into_iter().flatten() {
+                next = next.min(wakeup);
+            }
             tokio::select! {
-                () = self.dispatcher.news() => {}
+                () = self.dispatcher.next_event() => {}
                 () = self.store.next_event() => {}
                 () = tokio::time::sleep((next - clock::now()).to_duration()) => {}
             }
             self.save_and_send();
         }
+    }
+
+    /// Saves the state a last time, and lets periodic senders send their last changes.
+    async fn finish(mut self, deadline: Timestamp) {
         let mut changes = self.changes(self.store.wants_all());
         let charts = self.monitor.take_charts(clock::now(), true);
         changes.documents.extend(charts);
         let kept = self.store.is_open();
-        self.dispatcher.log_left(kept);
+        self.dispatcher.log_undelivered(kept);
         let left = (deadline - clock::now()).to_duration();
         let state = self.monitor.to_save();
         let saved = self

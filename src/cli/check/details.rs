@@ -1,13 +1,13 @@
-//! The lines below a pair's row: the reason for its state, since when, its alerts and who was
-//! notified.
+//! The lines below a pair's row: the reason for its state, since when, its alerts, and the receivers
+//! that were notified.
 
 use super::WIDTH;
 use super::layout::Layout;
 use super::seen::Seen;
 use crate::replication::PairState;
 use crate::report::{
-    AlertReport, DeliveriesReport, ListedState, PairReport, lag_text, seconds_text, utc_text,
-    visible_text,
+    AlertReport, DeliveriesReport, DeliveryReport, ListedState, PairReport, lag_text, seconds_text,
+    utc_text, visible_text,
 };
 
 /// The indentation of a line below a row.
@@ -18,49 +18,50 @@ pub(super) fn details(pair: &PairReport, seen: &Seen, layout: Layout) -> Vec<Str
     if pair.state == PairState::Streaming && pair.alerts.is_empty() && seen.is_ok(pair) {
         return Vec::new();
     }
-    let alerts = seen.alerts_about(pair);
-    let mut lines: Vec<_> = news(pair, seen.now()).into_iter().collect();
+    let mut lines = Vec::new();
+    lines.extend(news(pair, seen.now()));
     lines.push(why(pair));
-    lines.extend(unseen(pair, layout));
-    lines.extend(alerts.iter().map(|alert| alert_line(alert, seen)));
+    lines.extend(left_out(pair, layout));
+    for alert in seen.alerts_about(pair) {
+        lines.push(alert_line(alert, seen));
+    }
     lines
 }
 
 /// The reason for the pair's state, with the last known lag where the current one is unknown.
 fn why(pair: &PairReport) -> String {
     let reason = visible_text(&pair.why());
-    match pair.last_known.filter(|_| pair.lag_seconds.is_none()) {
-        Some(known) => format!(
-            "{reason}; last known: at most {} behind",
-            seconds_text(known.lag_upper_seconds)
-        ),
-        None => reason,
+    match (pair.lag_seconds, pair.last_known) {
+        (None, Some(known)) => {
+            let upper = seconds_text(known.lag_upper_seconds);
+            format!("{reason}; last known: at most {upper} behind")
+        }
+        _ => reason,
     }
 }
 
 /// The details that the row has no room for.
-fn unseen(pair: &PairReport, layout: Layout) -> Option<String> {
-    let replica = Some(format!("replica {}", visible_text(&pair.replica)));
-    let interval = pair.lag_seconds.map(|estimate| {
+fn left_out(pair: &PairReport, layout: Layout) -> Option<String> {
+    let mut parts = Vec::new();
+    if !layout.replica {
+        parts.push(format!("replica {}", visible_text(&pair.replica)));
+    }
+    if !layout.interval && pair.lag_seconds.is_some() {
         let lag = lag_text(
             pair.lag_lower_seconds,
-            Some(estimate),
+            pair.lag_seconds,
             pair.lag_upper_seconds,
         );
-        format!("lag {lag}")
-    });
-    let parts: Vec<_> = [
-        replica.filter(|_| !layout.replica),
-        interval.filter(|_| !layout.interval),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    (!parts.is_empty()).then(|| parts.join(", "))
+        parts.push(format!("lag {lag}"));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    Some(parts.join(", "))
 }
 
-/// What happened since when, and what would be lost now. An older exporter reports only since when
-/// the link is down or stalled.
+/// What happened since when, and what would be lost now. An older exporter has no such summary; then
+/// only since when the link is down or stalled.
 fn news(pair: &PairReport, now: f64) -> Option<String> {
     if !pair.summary.is_empty() {
         return Some(visible_text(&pair.summary));
@@ -71,7 +72,7 @@ fn news(pair: &PairReport, now: f64) -> Option<String> {
     Some(format!("{word} since {began} ({})", seconds_text(seconds)))
 }
 
-/// One alert: since when, and who was notified of it, or why nobody was.
+/// One alert: since when, and which receivers were notified, or why none was.
 fn alert_line(alert: &AlertReport, seen: &Seen) -> String {
     let name = visible_text(&alert.alertname);
     let severity = alert.severity.label();
@@ -99,10 +100,11 @@ fn notified(alert: &AlertReport, seen: &Seen) -> String {
     let Some(deliveries) = &seen.deliveries else {
         return "who was notified is not known".to_owned();
     };
-    let receivers: Vec<_> = receivers_of(alert, deliveries)
-        .into_iter()
-        .map(|(name, at)| format!("{} {}", visible_text(name), clock_text(at, seen.now())))
-        .collect();
+    let mut receivers = Vec::new();
+    for (name, at) in receivers_of(alert, deliveries) {
+        let at = clock_text(at, seen.now());
+        receivers.push(format!("{} {at}", visible_text(name)));
+    }
     if receivers.is_empty() {
         "nobody was notified yet".to_owned()
     } else {
@@ -110,28 +112,36 @@ fn notified(alert: &AlertReport, seen: &Seen) -> String {
     }
 }
 
-/// The receivers that took a notification with the alert in it since it began, and when first.
+/// The receivers that accepted a notification of the alert since it began, and when each did so
+/// first.
 fn receivers_of<'a>(alert: &AlertReport, deliveries: &'a DeliveriesReport) -> Vec<(&'a str, f64)> {
     let mut first: Vec<(&str, f64)> = Vec::new();
     for delivery in &deliveries.recent {
-        let subject = &delivery.subject;
-        let has_label = |(name, value): (&String, &String)| match name.as_str() {
-            "alertname" => *value == alert.alertname,
-            _ => alert.labels.get(name) == Some(value),
-        };
-        let is_taken = delivery.failure.is_none() && subject.status == "firing";
-        let is_since = delivery.ended_timestamp >= alert.started_timestamp;
-        if !is_taken || !is_since || !subject.group.iter().all(has_label) {
+        if !notifies_of(delivery, alert) {
             continue;
         }
+        let receiver = &delivery.subject.receiver;
         let at = delivery.ended_timestamp;
-        match first.iter_mut().find(|(name, _)| *name == subject.receiver) {
+        match first.iter_mut().find(|(name, _)| *name == *receiver) {
             Some((_, known)) => *known = known.min(at),
-            None => first.push((&subject.receiver, at)),
+            None => first.push((receiver, at)),
         }
     }
     first.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(b.0)));
     first
+}
+
+/// Whether the delivery was accepted since the alert began, for a group that the alert is in.
+fn notifies_of(delivery: &DeliveryReport, alert: &AlertReport) -> bool {
+    let subject = &delivery.subject;
+    let has_label = |(name, value): (&String, &String)| match name.as_str() {
+        "alertname" => *value == alert.alertname,
+        _ => alert.labels.get(name) == Some(value),
+    };
+    delivery.failure.is_none()
+        && subject.status == "firing"
+        && delivery.ended_timestamp >= alert.started_timestamp
+        && subject.group.iter().all(has_label)
 }
 
 /// The time of day in UTC, with the date where it is not that of `now`.
@@ -144,18 +154,19 @@ fn clock_text(at: f64, now: f64) -> String {
     }
 }
 
-/// The sentence below a row, broken between words where it is too wide.
+/// The line below a row, broken between words where it is too wide; what follows is indented twice.
 pub(super) fn wrapped(line: &str) -> String {
     let mut text = String::from(INDENT);
     let mut width = INDENT.len();
-    for (index, word) in line.split(' ').enumerate() {
+    let mut is_first_word = true;
+    for word in line.split(' ') {
         let length = word.chars().count();
-        if index > 0 && width + 1 + length > WIDTH {
-            text += "\n";
-            text += INDENT;
-            text += INDENT;
+        if is_first_word {
+            is_first_word = false;
+        } else if width + 1 + length > WIDTH {
+            text += &format!("\n{INDENT}{INDENT}");
             width = 2 * INDENT.len();
-        } else if index > 0 {
+        } else {
             text.push(' ');
             width += 1;
         }
@@ -173,9 +184,7 @@ mod tests {
     use crate::cli::check::source::Source;
     use crate::config::Severity;
     use crate::report::testing::{pair, report};
-    use crate::report::{
-        AlertBrief, AlertsReport, DeliveryReport, InhibitorReport, SubjectReport, ValueUnit,
-    };
+    use crate::report::{AlertBrief, AlertsReport, InhibitorReport, SubjectReport, ValueUnit};
 
     const LINK_DOWN: &str = "RedisCrossDcLinkDown";
 
@@ -260,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_notified_and_when_first_stands_with_the_alert() {
+    fn an_alert_lists_the_notified_receivers_and_when_each_was_first() {
         let recent = vec![
             delivery("oncall", 31.0, None),
             delivery("chat", 5.0, None),
@@ -278,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn why_nobody_was_notified_is_said() {
+    fn an_alert_explains_why_no_receiver_was_notified() {
         let last = |alert: AlertReport| below(alert, Vec::new()).pop().unwrap();
         let firing = alert(ListedState::Firing);
         assert!(last(firing.clone()).ends_with("; nobody was notified yet"));

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::args::{CheckArgs, Global, OutputFormat};
 use super::exit::Exit;
-use super::exporter::Exporter;
+use super::exporter::{Exporter, LOGIN_REQUIRED};
 use super::output::{complain, print_coloured, say};
 use super::{block_on, load_settings};
 use crate::app;
@@ -51,11 +51,8 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
         return Exit::Unknown;
     };
     if let Some(name) = &args.pair {
-        let report = &mut seen.report;
-        report.pairs.retain(|pair| pair.pair == *name);
-        report.sentinels.retain(|group| group.pair == *name);
-        report.failovers.retain(|entry| entry.pair == *name);
-        if report.pairs.is_empty() {
+        seen.retain_pair(name);
+        if seen.report.pairs.is_empty() {
             complain(&format!(
                 "There is no pair called {name:?}. Run check without --pair to see all of them."
             ));
@@ -70,13 +67,11 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
 /// pairs are enough.
 async fn ask_exporter(exporter: &Exporter) -> Result<Seen, String> {
     let Exporter { url, client } = exporter;
-    let answer = client.get_json(&format!("{url}/api/v1/pairs")).await;
-    let report = answer.map_err(|error| match error {
-        GetError::Status(401) => {
-            "it asks for a user and a password: give --exporter.username and --exporter.password-file".to_owned()
-        }
-        error => error.to_string(),
-    })?;
+    let report = match client.get_json(&format!("{url}/api/v1/pairs")).await {
+        Ok(report) => report,
+        Err(GetError::Status(401)) => return Err(LOGIN_REQUIRED.to_owned()),
+        Err(error) => return Err(error.to_string()),
+    };
     let alerts = client.get_json(&format!("{url}/api/v1/alerts")).await;
     let deliveries = client.get_json(&format!("{url}/api/v1/deliveries")).await;
     Ok(Seen {
@@ -89,17 +84,24 @@ async fn ask_exporter(exporter: &Exporter) -> Result<Seen, String> {
 
 /// Polls the servers itself, because no exporter answers.
 fn poll_servers(global: &Global, url: String, why: String) -> Result<Seen, Exit> {
-    let settings = load_settings(global).inspect_err(|_| {
-        complain(&format!(
-            "No exporter answers at {url} either ({why}): give --config.file or --exporter.url."
-        ));
-    })?;
-    let snapshot = block_on(app::probe_once(&settings))?.map_err(|error| {
-        complain(&format!(
-            "No exporter answers at {url} ({why}), and polling failed: {error}"
-        ));
-        Exit::Unknown
-    })?;
+    let settings = match load_settings(global) {
+        Ok(settings) => settings,
+        Err(exit) => {
+            complain(&format!(
+                "No exporter answers at {url} either ({why}): give --config.file or --exporter.url."
+            ));
+            return Err(exit);
+        }
+    };
+    let snapshot = match block_on(app::probe_once(&settings))? {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            complain(&format!(
+                "No exporter answers at {url} ({why}), and polling failed: {error}"
+            ));
+            return Err(Exit::Unknown);
+        }
+    };
     Ok(Seen {
         report: PairsReport::new(&snapshot, clock::now()),
         source: Source::Servers { url, why },
@@ -108,11 +110,9 @@ fn poll_servers(global: &Global, url: String, why: String) -> Result<Seen, Exit>
     })
 }
 
-/// The code of the worst pair.
+/// The exit code for the worst pair.
 fn exit_code(seen: &Seen) -> Exit {
-    let pairs = seen.report.pairs.iter();
-    let levels = pairs.map(|pair| seen.source.level(pair));
-    match levels.max() {
+    match seen.worst_level() {
         Some(Level::Ok) => Exit::Ok,
         Some(Level::Warning) => Exit::Failed,
         Some(Level::Critical) => Exit::Critical,
@@ -154,7 +154,7 @@ mod tests {
     use crate::report::testing::{pair, report};
 
     #[test]
-    fn programs_read_the_level_of_each_pair_and_who_was_asked() {
+    fn json_has_the_level_of_each_pair_and_the_source() {
         let source = Source::Exporter {
             url: "http://127.0.0.1:1".to_owned(),
         };

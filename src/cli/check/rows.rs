@@ -45,8 +45,7 @@ const NARROWEST: Layout = Layout {
 /// The heading and the rows, worst first, with the problems of a pair below its row.
 pub(super) fn rows(seen: &Seen) -> String {
     let pairs = seen.worst_first();
-    let fits = |layout: &Layout| total(&cells_of(seen, &pairs, *layout)) <= WIDTH;
-    let layout = LAYOUTS.into_iter().find(fits).unwrap_or(NARROWEST);
+    let layout = widest_layout(seen, &pairs);
     let cells = cells_of(seen, &pairs, layout);
     let widths = widths(&HEAD, &cells);
     let [level_width, ..] = widths;
@@ -56,13 +55,22 @@ pub(super) fn rows(seen: &Seen) -> String {
         let colour = style::for_level(seen.source.level(pair));
         let row = row(cells, &widths, layout);
         let (level, rest) = row.split_at(level_width);
-        let line = format!("{colour}{level}{colour:#}{rest}\n");
-        text.push_str(&line);
+        text += &format!("{colour}{level}{colour:#}{rest}\n");
         for line in details(pair, seen, layout) {
             text += &wrapped(&line);
         }
     }
     text
+}
+
+/// The widest layout that fits the screen.
+fn widest_layout(seen: &Seen, pairs: &[&PairReport]) -> Layout {
+    for layout in LAYOUTS {
+        if total_width(&cells_of(seen, pairs, layout)) <= WIDTH {
+            return layout;
+        }
+    }
+    NARROWEST
 }
 
 fn cells_of(seen: &Seen, pairs: &[&PairReport], layout: Layout) -> Vec<[String; HEAD.len()]> {
@@ -84,7 +92,7 @@ fn cells(pair: &PairReport, level: Level, layout: Layout) -> [String; HEAD.len()
     ]
 }
 
-/// The best estimate alone, or with all that is certain of it.
+/// The best estimate alone, or with its certified interval.
 fn lag(pair: &PairReport, layout: Layout) -> String {
     match pair.lag_seconds {
         Some(estimate) if !layout.interval => seconds_text(estimate),
@@ -92,18 +100,19 @@ fn lag(pair: &PairReport, layout: Layout) -> String {
     }
 }
 
-/// How many characters a row takes that has every column.
-fn total(cells: &[[String; HEAD.len()]]) -> usize {
+/// The width of a row with every column, in characters.
+fn total_width(cells: &[[String; HEAD.len()]]) -> usize {
     let widths = widths(&HEAD, cells);
     widths.iter().sum::<usize>() + GAP.len() * (HEAD.len() - 1)
 }
 
 fn row(cells: &[String; HEAD.len()], widths: &[usize; HEAD.len()], layout: Layout) -> String {
-    let columns = cells.iter().zip(widths).enumerate();
-    let padded: Vec<_> = columns
-        .filter(|(column, _)| layout.replica || *column != REPLICA)
-        .map(|(_, (cell, width))| pad(cell, *width))
-        .collect();
+    let mut padded = Vec::new();
+    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        if column != REPLICA || layout.replica {
+            padded.push(pad(cell, *width));
+        }
+    }
     padded.join(GAP).trim_end().to_owned()
 }
 
@@ -167,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_narrow_screen_has_no_column_for_stands_below() {
+    fn details_without_a_column_are_below_the_row() {
         let mut long = stalled("a-pair-whose-name-takes-a-good-part-of-the-line");
         long.replica = "a-replica.with-a-long-name.example.com:6379".to_owned();
         let lines = plain(&seen([pair("carts"), long]));

@@ -1,4 +1,4 @@
-//! Everything that the screen is made of.
+//! What `check` has found out, and where: all that it prints is made from it.
 
 use std::cmp::Reverse;
 
@@ -7,11 +7,11 @@ use crate::report::{
     AlertReport, AlertsReport, DeliveriesReport, Level, ListedState, PairReport, PairsReport,
 };
 
-/// What was learned, and from whom.
+/// What was found out, and where.
 pub(super) struct Seen {
     /// The pairs and servers.
     pub(super) report: PairsReport,
-    /// Who says so.
+    /// Where the report comes from.
     pub(super) source: Source,
     /// The alerts; `None` where they are not known.
     pub(super) alerts: Option<AlertsReport>,
@@ -30,7 +30,21 @@ impl Seen {
         self.source.level(pair) == Level::Ok
     }
 
-    /// The pairs, worst first, as the levels of this source say.
+    /// Forgets everything about pairs of other names.
+    pub(super) fn retain_pair(&mut self, name: &str) {
+        let report = &mut self.report;
+        report.pairs.retain(|pair| pair.pair == name);
+        report.sentinels.retain(|group| group.pair == name);
+        report.failovers.retain(|entry| entry.pair == name);
+    }
+
+    /// The level of the worst pair; `None` without a pair.
+    pub(super) fn worst_level(&self) -> Option<Level> {
+        let pairs = self.report.pairs.iter();
+        pairs.map(|pair| self.source.level(pair)).max()
+    }
+
+    /// The pairs, worst first by the levels of this source.
     pub(super) fn worst_first(&self) -> Vec<&PairReport> {
         let mut pairs = self.report.worst_first();
         pairs.sort_by_key(|pair| Reverse(self.source.level(pair)));
@@ -40,19 +54,28 @@ impl Seen {
     /// The alerts about the pair or one of its servers that fire or are pending, in the order of
     /// attention.
     pub(super) fn alerts_about(&self, pair: &PairReport) -> Vec<&AlertReport> {
-        let known = self.alerts.iter().flat_map(|report| &report.alerts);
-        known
-            .filter(|alert| alert.state != ListedState::Resolved && is_about(alert, pair))
-            .collect()
+        let Some(report) = &self.alerts else {
+            return Vec::new();
+        };
+        let open = report
+            .alerts
+            .iter()
+            .filter(|alert| alert.state != ListedState::Resolved);
+        open.filter(|alert| is_about(alert, pair)).collect()
     }
 }
 
 fn is_about(alert: &AlertReport, pair: &PairReport) -> bool {
-    let label = |name| alert.labels.get(name).map(String::as_str);
-    match (label("pair"), label("replica"), label("server")) {
-        (Some(name), Some(replica), _) => name == pair.pair && replica == pair.replica,
-        (Some(name), None, _) => name == pair.pair,
-        (None, _, Some(server)) => server == pair.master || server == pair.replica,
-        (None, _, None) => false,
+    let labels = &alert.labels;
+    if let Some(name) = labels.get("pair") {
+        let is_this_replica = match labels.get("replica") {
+            Some(replica) => *replica == pair.replica,
+            None => true,
+        };
+        return *name == pair.pair && is_this_replica;
+    }
+    match labels.get("server") {
+        Some(server) => *server == pair.master || *server == pair.replica,
+        None => false,
     }
 }

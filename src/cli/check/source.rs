@@ -1,4 +1,4 @@
-//! Where `check` has its data from: the running exporter, or the servers themselves.
+//! Where the data of `check` comes from: the running exporter, or the servers themselves.
 
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_never_sure_of_a_lag_that_nothing_bounds() {
+    fn a_single_poll_without_an_upper_bound_is_unknown() {
         let mut unbounded = pair("orders");
         unbounded.lag_upper_seconds = None;
         assert_eq!(servers().level(&unbounded), Level::Unknown);
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_read_who_was_asked() {
+    fn json_names_the_source() {
         let json = serde_json::to_value(servers()).unwrap();
         assert_eq!(json["asked"], "servers");
         assert_eq!(json["why"], "nobody listens");

@@ -10,7 +10,7 @@ use crate::report::{
     ExporterReport, Level, PairsReport, SentinelsReport, ServerReport, seconds_text, visible_text,
 };
 
-/// How long a failover is shown: the engineer of the morning wants to know about the night.
+/// How long a failover is shown: in the morning an engineer wants to see those of the night.
 const FAILOVER_SHOWN_SECONDS: f64 = 12.0 * 3600.0;
 
 /// The whole screen. Names and sentences come from whatever answered at the exporter's address, so
@@ -37,7 +37,8 @@ fn troubles_of_the_exporter(exporter: &ExporterReport) -> String {
     if !exporter.ready {
         text += "The exporter has just started: not every server was polled yet.\n";
     }
-    if let Some(why) = exporter.reload_failed.as_deref().map(visible_text) {
+    if let Some(why) = &exporter.reload_failed {
+        let why = visible_text(why);
         text += &format!(
             "The exporter runs with its old configuration, the new one is refused: {why}\n"
         );
@@ -54,7 +55,8 @@ fn recent_failovers(report: &PairsReport) -> String {
         if ago > FAILOVER_SHOWN_SECONDS {
             continue;
         }
-        let [pair, reason] = [&entry.pair, &last.reason].map(|text| visible_text(text));
+        let pair = visible_text(&entry.pair);
+        let reason = visible_text(&last.reason);
         text += &format!("Failover of {pair} {} ago: {reason}\n", seconds_text(ago));
     }
     after_blank_line(text)
@@ -86,11 +88,10 @@ fn summary(report: &PairsReport, source: &Source) -> String {
     for pair in &report.pairs {
         *counts.entry(source.level(pair)).or_default() += 1;
     }
-    let parts: Vec<_> = counts
-        .iter()
-        .rev()
-        .map(|(level, count)| format!("{count} {}", level.label()))
-        .collect();
+    let mut parts = Vec::new();
+    for (level, count) in counts.iter().rev() {
+        parts.push(format!("{count} {}", level.label()));
+    }
     let noun = if report.pairs.len() == 1 {
         "pair"
     } else {
@@ -99,7 +100,7 @@ fn summary(report: &PairsReport, source: &Source) -> String {
     format!("{} {noun}: {}", report.pairs.len(), parts.join(", "))
 }
 
-/// A part of the screen below the one before; nothing where it is empty.
+/// A part of the screen after a blank line; nothing where it is empty.
 fn after_blank_line(text: String) -> String {
     if text.is_empty() {
         return text;
@@ -110,13 +111,17 @@ fn after_blank_line(text: String) -> String {
 /// Servers that do not answer, and why.
 fn silent_servers(servers: &[ServerReport]) -> String {
     let mut text = String::new();
-    for server in servers.iter().filter(|server| !server.up.unwrap_or(true)) {
-        let why = server
-            .reason
-            .as_deref()
-            .unwrap_or("the server does not answer");
-        let [server, dc, why] = [&server.server, &server.dc, why].map(visible_text);
-        text += &format!("{server} in {dc}: {why}\n");
+    for server in servers {
+        if server.up != Some(false) {
+            continue;
+        }
+        let why = match &server.reason {
+            Some(reason) => visible_text(reason),
+            None => "the server does not answer".to_owned(),
+        };
+        let name = visible_text(&server.server);
+        let dc = visible_text(&server.dc);
+        text += &format!("{name} in {dc}: {why}\n");
     }
     after_blank_line(text)
 }
@@ -130,8 +135,9 @@ fn sentinels_in_trouble(groups: &[SentinelsReport]) -> String {
             let Some(trouble) = sentinel.trouble() else {
                 continue;
             };
-            let [server, dc, trouble] =
-                [&sentinel.server, &sentinel.dc, &trouble].map(|text| visible_text(text));
+            let trouble = visible_text(&trouble);
+            let server = visible_text(&sentinel.server);
+            let dc = visible_text(&sentinel.dc);
             text += &format!("Sentinel {server} in {dc} of {pair}: {trouble}\n");
         }
         for risk in &group.risks {
@@ -179,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn failovers_of_the_last_hours_are_told() {
+    fn failovers_of_the_last_hours_are_shown() {
         let mut report = report([pair("orders")]);
         report.failovers = vec![
             failovers("orders", "r:1 took over", 0.5),
@@ -190,12 +196,12 @@ mod tests {
             total: 0,
             last: None,
         });
-        let told: Vec<_> = screen(report, "")
+        let shown: Vec<_> = screen(report, "")
             .lines()
             .filter(|line| line.starts_with("Failover"))
             .map(str::to_owned)
             .collect();
-        assert_eq!(told, ["Failover of orders 30m 00s ago: r:1 took over"]);
+        assert_eq!(shown, ["Failover of orders 30m 00s ago: r:1 took over"]);
     }
 
     #[test]
@@ -241,12 +247,11 @@ mod tests {
             agrees: None,
             tilt: None,
         };
-        let (sentinels, risks) = (vec![sentinel], vec![hostile.clone()]);
         report.sentinels.push(SentinelsReport {
             pair: hostile.clone(),
             master: None,
-            sentinels,
-            risks,
+            sentinels: vec![sentinel],
+            risks: vec![hostile.clone()],
             placement_known: true,
         });
         report.failovers.push(failovers(&hostile, &hostile, 0.0));
@@ -279,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_says_first_that_no_exporter_answers() {
+    fn a_missing_exporter_is_the_first_line() {
         let source = Source::Servers {
             url: "http://127.0.0.1:10121".to_owned(),
             why: "the server refused it".to_owned(),

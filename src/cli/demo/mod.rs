@@ -50,7 +50,7 @@ async fn play_story(narrator: &Narrator, port: u16, once: bool) -> Result<(), St
     played.map_err(|_| format!("the story took longer than {} s", STORY_LIMIT.as_secs()))??;
     if !once {
         Narrator::say(&format!(
-            "\nThe servers, the writers and the exporter go on. Look at {0}/ and {0}/metrics, or ask\n  \
+            "\nThe servers, the writers and the exporter continue to run. Open {0}/ and {0}/metrics, or ask\n  \
              {1} check --exporter.url {0}\nCtrl-C ends everything.",
             stage.url(),
             std::env::args()

@@ -57,22 +57,27 @@ impl Narrator {
 /// A notification in one line.
 fn describe(received: &Received) -> String {
     let body = received.json().unwrap_or(Value::Null);
-    let text = |pointer: &str| {
-        body.pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or("")
-            .to_owned()
-    };
     if received.path.starts_with("/slack") {
-        return format!("Slack     {}", text("/text").lines().next().unwrap_or(""));
+        let first_line = text(&body, "/text").lines().next().unwrap_or("");
+        return format!("Slack     {first_line}");
     }
     if received.path.starts_with("/v2/enqueue") {
-        let about = if text("/payload/summary").is_empty() {
-            text("/dedup_key")
+        let action = text(&body, "/event_action");
+        let summary = text(&body, "/payload/summary");
+        // A resolve has no payload.
+        let about = if summary.is_empty() {
+            text(&body, "/dedup_key")
         } else {
-            text("/payload/summary")
+            summary
         };
-        return format!("PagerDuty {} {about}", text("/event_action"));
+        return format!("PagerDuty {action} {about}");
     }
-    format!("webhook   {} {}", text("/status"), text("/groupKey"))
+    let status = text(&body, "/status");
+    format!("webhook   {status} {}", text(&body, "/groupKey"))
+}
+
+/// The text at a JSON pointer; empty where there is none.
+fn text<'a>(body: &'a Value, pointer: &str) -> &'a str {
+    let value = body.pointer(pointer);
+    value.and_then(Value::as_str).unwrap_or("")
 }

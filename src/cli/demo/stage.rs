@@ -1,4 +1,4 @@
-//! What the story needs: servers, the WAN, writers, a receiver and the exporter.
+//! The stage of the demo: servers, a simulated WAN, writers, a receiver and the exporter.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,13 +16,19 @@ use crate::lab::{
 };
 use crate::report::{PairReport, PairsReport};
 
-/// The way between two datacenters: as from Frankfurt to New York.
+/// The delay between two datacenters, in each direction: as from Frankfurt to New York.
 const ONE_WAY_DELAY: Duration = Duration::from_millis(40);
 
 /// Enough writes to see bytes move, few enough to leave the machine alone.
 const LOAD: WriteLoad = WriteLoad {
     per_second: 100,
     value_bytes: 200,
+};
+
+/// How long the exporter may take to answer a query of the story.
+const QUERY_TIMEOUTS: HttpTimeouts = HttpTimeouts {
+    connect: Duration::from_secs(1),
+    total: Duration::from_secs(5),
 };
 
 /// How long servers may take to start and to copy an empty data set over the WAN.
@@ -50,6 +56,52 @@ struct Cast {
     _folder: tempfile::TempDir,
 }
 
+/// The story's servers, and the proxies between them.
+struct Fleet {
+    orders: RedisServer,
+    sessions: RedisServer,
+    /// Of `orders` in dc2 and in dc3, and of `sessions` in dc1.
+    replicas: [RedisServer; 3],
+    orders_to_dc2: WanProxy,
+    orders_to_dc3: WanProxy,
+    sessions_to_dc1: WanProxy,
+}
+
+impl Fleet {
+    /// Starts the servers and waits until all replicas are in sync.
+    async fn start() -> Result<Self, LabError> {
+        let orders = RedisServer::builder().start().await?;
+        let sessions = RedisServer::builder().start().await?;
+        let orders_to_dc2 = wan(&orders).await?;
+        let orders_to_dc3 = wan(&orders).await?;
+        let sessions_to_dc1 = wan(&sessions).await?;
+        let replicas = [
+            replica_of(&orders_to_dc2).await?,
+            replica_of(&orders_to_dc3).await?,
+            replica_of(&sessions_to_dc1).await?,
+        ];
+        for replica in &replicas {
+            replica.wait_until_in_sync(SYNC_LIMIT).await?;
+        }
+        Ok(Self {
+            orders,
+            sessions,
+            replicas,
+            orders_to_dc2,
+            orders_to_dc3,
+            sessions_to_dc1,
+        })
+    }
+
+    /// Clients that write to both masters.
+    fn start_writers(&self) -> Vec<SteadyWriter> {
+        let masters = [&self.orders, &self.sessions];
+        masters
+            .map(|master| SteadyWriter::start(master.addr(), None, LOAD))
+            .into()
+    }
+}
+
 impl Stage {
     /// Starts everything and waits until all replicas are in sync.
     pub(super) async fn set(
@@ -57,66 +109,37 @@ impl Stage {
         port: u16,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         narrator.act("starting five redis-servers in three datacenters, 40 ms apart each way");
-        let orders = RedisServer::builder().start().await?;
-        let sessions = RedisServer::builder().start().await?;
-        let orders_to_dc2 = wan(&orders).await?;
-        let orders_to_dc3 = wan(&orders).await?;
-        let sessions_to_dc1 = wan(&sessions).await?;
-        let mut replicas = Vec::new();
-        for master in [&orders_to_dc2, &orders_to_dc3, &sessions_to_dc1] {
-            replicas.push(replica_of(master).await?);
-        }
-        for replica in &replicas {
-            replica.wait_until_in_sync(SYNC_LIMIT).await?;
-        }
-        let writers = vec![
-            SteadyWriter::start(orders.addr(), None, LOAD),
-            SteadyWriter::start(sessions.addr(), None, LOAD),
-        ];
+        let fleet = Fleet::start().await?;
+        let writers = fleet.start_writers();
         let receiver = Receiver::start(Vec::new()).await?;
-        let yaml = configuration(
-            &[&orders, &replicas[0], &replicas[1]],
-            &[&sessions, &replicas[2]],
-            &receiver,
-        );
         let folder = tempfile::tempdir()?;
-        let settings = parse(&yaml, folder.path())?;
-        let web = WebOptions {
-            listen: listen_address(port).await.into(),
-            config: None,
-            admin_api: false,
-        };
-        let app = App::bind(
-            settings,
-            web,
-            reload_the_same(yaml, folder.path().to_owned()),
-        )?;
+        let yaml = configuration(&fleet, &receiver);
+        let app = bind(yaml, folder.path(), port).await?;
         let url = format!("http://{}", app.local_addr());
         narrator.act(&format!(
             "starting the exporter: {url}/  {url}/metrics  {url}/api/v1/pairs"
         ));
         let (control, exporter) = start(app).await?;
         let printer = print_webhooks(*narrator, &receiver);
-        let timeouts = HttpTimeouts {
-            connect: Duration::from_secs(1),
-            total: Duration::from_secs(5),
-        };
-        let servers = [vec![orders, sessions], replicas]
-            .into_iter()
-            .flatten()
-            .collect();
+        let [orders_dc2, orders_dc3, sessions_dc1] = fleet.replicas;
         Ok(Self {
-            orders_to_dc2,
-            sessions_to_dc1,
+            orders_to_dc2: fleet.orders_to_dc2,
+            sessions_to_dc1: fleet.sessions_to_dc1,
             receiver,
             control,
             exporter,
             printer,
-            client: HttpClient::for_exporter(timeouts)?,
+            client: HttpClient::for_exporter(QUERY_TIMEOUTS)?,
             url,
             _cast: Cast {
-                _servers: servers,
-                _orders_to_dc3: orders_to_dc3,
+                _servers: vec![
+                    fleet.orders,
+                    fleet.sessions,
+                    orders_dc2,
+                    orders_dc3,
+                    sessions_dc1,
+                ],
+                _orders_to_dc3: fleet.orders_to_dc3,
                 _writers: writers,
                 _folder: folder,
             },
@@ -139,14 +162,13 @@ impl Stage {
 
     /// The exporter's report of one pair.
     pub(super) async fn pair(&self, name: &str, target_dc: &str) -> Result<PairReport, String> {
-        let mut report = self.pairs().await?;
-        let found = report
-            .pairs
-            .iter()
-            .position(|pair| pair.pair == name && pair.target_dc == target_dc);
-        let index =
-            found.ok_or_else(|| format!("the exporter shows no pair {name} to {target_dc}"))?;
-        Ok(report.pairs.swap_remove(index))
+        let report = self.pairs().await?;
+        for pair in report.pairs {
+            if pair.pair == name && pair.target_dc == target_dc {
+                return Ok(pair);
+            }
+        }
+        Err(format!("the exporter shows no pair {name} to {target_dc}"))
     }
 
     /// Ends the exporter in order; the servers end when the stage is dropped.
@@ -185,6 +207,18 @@ async fn listen_address(port: u16) -> SocketAddr {
     }
 }
 
+/// The exporter with this configuration, listening on `port` or on any free one.
+async fn bind(yaml: String, folder: &Path, port: u16) -> Result<App, Box<dyn std::error::Error>> {
+    let settings = parse(&yaml, folder)?;
+    let web = WebOptions {
+        listen: listen_address(port).await.into(),
+        config: None,
+        admin_api: false,
+    };
+    let app = App::bind(settings, web, reload_the_same(yaml, folder.to_owned()))?;
+    Ok(app)
+}
+
 /// Runs the exporter in the background, once it can be controlled.
 async fn start(app: App) -> Result<(Control, JoinHandle<()>), Box<dyn std::error::Error>> {
     let (sender, control) = tokio::sync::oneshot::channel();
@@ -214,13 +248,8 @@ fn reload_the_same(yaml: String, folder: PathBuf) -> LoadSettings {
 }
 
 /// The demo's configuration, with thresholds that are reached within seconds.
-fn configuration(
-    orders: &[&RedisServer; 3],
-    sessions: &[&RedisServer; 2],
-    receiver: &Receiver,
-) -> String {
-    let [orders_master, orders_dc2, orders_dc3] = orders;
-    let [sessions_master, sessions_replica] = sessions;
+fn configuration(fleet: &Fleet, receiver: &Receiver) -> String {
+    let [orders_dc2, orders_dc3, sessions_dc1] = &fleet.replicas;
     format!(
         r#"
 datacenters:
@@ -247,11 +276,11 @@ notify:
     - {{name: oncall, min_severity: critical, pagerduty: {{routing_key: "0123456789abcdef0123456789abcdef", url: "{}"}}}}
     - {{name: hook, webhook: {{url: "{}"}}}}
 "#,
-        orders_master.addr(),
+        fleet.orders.addr(),
         orders_dc2.addr(),
         orders_dc3.addr(),
-        sessions_master.addr(),
-        sessions_replica.addr(),
+        fleet.sessions.addr(),
+        sessions_dc1.addr(),
         receiver.url("/slack"),
         receiver.url("/v2/enqueue"),
         receiver.url("/webhook"),

@@ -1,212 +1,227 @@
-//! The story of the demo: healthy, stalled, healed, cut, healed. Each act is checked against the
-//! exporter's answers.
+//! The story of the demo: healthy, stalled, healed, cut, healed. After each act the exporter's
+//! answers are checked.
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 use super::narrator::Narrator;
 use super::stage::Stage;
-use crate::lab::Direction;
+use crate::lab::{Direction, Received};
 use crate::replication::PairState;
 use crate::report::{PairReport, bytes_text, lag_text};
 
 /// How often the exporter is queried while an act waits for something.
 const QUERY_EVERY: Duration = Duration::from_millis(250);
 
-/// One in how many of its answers is printed meanwhile.
+/// Of how many answers one is printed meanwhile.
 const PRINT_EVERY: u32 = 8;
 
-/// Lag up to this is what a healthy line 40 ms away shows.
+/// The most lag of a healthy link, in seconds, at 40 ms each way.
 const HEALTHY_LAG: f64 = 0.2;
+
+/// How long a notification may take to arrive.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+
+/// A pair of the story.
+#[derive(Clone, Copy)]
+struct StoryPair {
+    name: &'static str,
+    /// The replica's datacenter.
+    target_dc: &'static str,
+}
+
+const ORDERS_TO_DC2: StoryPair = StoryPair {
+    name: "orders",
+    target_dc: "dc2",
+};
+const ORDERS_TO_DC3: StoryPair = StoryPair {
+    name: "orders",
+    target_dc: "dc3",
+};
+const SESSIONS_TO_DC1: StoryPair = StoryPair {
+    name: "sessions",
+    target_dc: "dc1",
+};
+
+/// What a pair is expected to become.
+#[derive(Clone, Copy)]
+struct Expected {
+    within_secs: u64,
+    what: &'static str,
+    is_met: fn(&PairReport) -> bool,
+}
+
+impl Expected {
+    const fn new(within_secs: u64, what: &'static str, is_met: fn(&PairReport) -> bool) -> Self {
+        Self {
+            within_secs,
+            what,
+            is_met,
+        }
+    }
+}
+
+/// The story on its stage.
+struct Story<'a> {
+    narrator: &'a Narrator,
+    stage: &'a Stage,
+}
 
 /// Plays all acts. The first expectation that is not met ends the story with an error.
 pub(super) async fn play(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
-    healthy(narrator, stage).await?;
-    stalled(narrator, stage).await?;
-    cut(narrator, stage).await?;
-    summary(narrator, stage).await
+    let story = Story { narrator, stage };
+    story.healthy().await?;
+    story.stalled().await?;
+    story.cut().await?;
+    story.summary().await
 }
 
-async fn healthy(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
-    narrator.act("act 1: all links are up and 100 writes a second go through");
-    for (name, dc) in [("orders", "dc2"), ("orders", "dc3"), ("sessions", "dc1")] {
-        until(
-            narrator,
-            stage,
-            (name, dc),
-            20,
-            "streaming with next to no lag",
-            is_healthy,
-        )
-        .await?;
+impl Story<'_> {
+    async fn healthy(&self) -> Result<(), String> {
+        self.narrator
+            .act("act 1: all links are up and carry 100 writes a second");
+        for pair in [ORDERS_TO_DC2, ORDERS_TO_DC3, SESSIONS_TO_DC1] {
+            let healthy = Expected::new(20, "streaming with next to no lag", is_healthy);
+            self.wait_until(pair, healthy).await?;
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-async fn stalled(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
-    narrator.act("act 2: the line from dc1 to dc2 stalls: packets vanish, no connection breaks");
-    narrator.see("(master_link_status stays up and the age of the last ACK is no lag: this is what others miss)");
-    let pair = ("orders", "dc2");
-    let before = stage.receiver.requests().len();
-    stage.orders_to_dc2.stall(Direction::Both);
-    until(narrator, stage, pair, 10, "stalled", |p| {
-        p.state == PairState::Stalled
-    })
-    .await?;
-    until(narrator, stage, pair, 20, "more than 11 s behind", |p| {
-        p.lag_seconds.is_some_and(|lag| lag > 11.0)
-    })
-    .await?;
-    wait_for_webhook(
-        narrator,
-        stage,
-        before,
-        "/slack",
-        "[WARNING] orders dc1",
-        "the alert reached Slack",
-    )
-    .await?;
-    wait_for_webhook(
-        narrator,
-        stage,
-        before,
-        "/v2/enqueue",
-        "trigger",
-        "critical paged PagerDuty",
-    )
-    .await?;
-    narrator.act("the line from dc1 to dc2 heals");
-    let before = stage.receiver.requests().len();
-    stage
-        .orders_to_dc2
-        .heal()
-        .await
-        .map_err(|error| error.to_string())?;
-    until(narrator, stage, pair, 60, "caught up", is_healthy).await?;
-    wait_for_webhook(
-        narrator,
-        stage,
-        before,
-        "/v2/enqueue",
-        "resolve",
-        "PagerDuty was told that it is over",
-    )
-    .await
-}
+    async fn stalled(&self) -> Result<(), String> {
+        self.narrator
+            .act("act 2: the line from dc1 to dc2 stalls: packets vanish, no connection breaks");
+        self.narrator.see(
+            "(master_link_status stays up and the age of the last ACK is no lag: this is what others miss)",
+        );
+        let pair = ORDERS_TO_DC2;
+        let before = self.requests_so_far();
+        self.stage.orders_to_dc2.stall(Direction::Both);
+        let stalled = Expected::new(10, "stalled", |pair| pair.state == PairState::Stalled);
+        self.wait_until(pair, stalled).await?;
+        let behind = Expected::new(20, "more than 11 s behind", |pair| {
+            pair.lag_seconds.is_some_and(|lag| lag > 11.0)
+        });
+        self.wait_until(pair, behind).await?;
+        self.wait_for_request(before, "/slack", "[WARNING] orders dc1")
+            .await?;
+        self.narrator.holds("the alert reached Slack");
+        self.wait_for_request(before, "/v2/enqueue", "trigger")
+            .await?;
+        self.narrator.holds("critical paged PagerDuty");
 
-async fn cut(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
-    narrator.act("act 3: the line from dc2 to dc1 is cut: every connection breaks");
-    let pair = ("sessions", "dc1");
-    let before = stage.receiver.requests().len();
-    stage.sessions_to_dc1.cut().await;
-    until(narrator, stage, pair, 10, "link_down", |p| {
-        p.state == PairState::LinkDown
-    })
-    .await?;
-    wait_for_webhook(
-        narrator,
-        stage,
-        before,
-        "/slack",
-        "[WARNING] sessions dc2",
-        "the alert reached Slack",
-    )
-    .await?;
-    let before = stage.receiver.requests().len();
-    narrator.act("the line from dc2 to dc1 is repaired");
-    stage
-        .sessions_to_dc1
-        .heal()
-        .await
-        .map_err(|error| error.to_string())?;
-    until(narrator, stage, pair, 60, "caught up", is_healthy).await?;
-    let resolved = "\"status\":\"resolved\"";
-    wait_for_webhook(
-        narrator,
-        stage,
-        before,
-        "/webhook",
-        resolved,
-        "the webhook was told that it is over",
-    )
-    .await
-}
-
-async fn summary(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
-    let report = stage.pairs().await?;
-    let count = |path: &str| {
-        stage
-            .receiver
-            .requests()
-            .iter()
-            .filter(|r| r.path.starts_with(path))
-            .count()
-    };
-    let (slack, pagerduty, webhook) = (count("/slack"), count("/v2/enqueue"), count("/webhook"));
-    narrator.act("the end: what the exporter says of every pair now");
-    for pair in report.worst_first() {
-        narrator.see(&line(pair));
+        self.narrator.act("the line from dc1 to dc2 heals");
+        let before = self.requests_so_far();
+        let healed = self.stage.orders_to_dc2.heal().await;
+        healed.map_err(|error| error.to_string())?;
+        let caught_up = Expected::new(60, "caught up", is_healthy);
+        self.wait_until(pair, caught_up).await?;
+        self.wait_for_request(before, "/v2/enqueue", "resolve")
+            .await?;
+        self.narrator.holds("PagerDuty was notified of the end");
+        Ok(())
     }
-    narrator.holds(&format!(
-        "told Slack {slack}, PagerDuty {pagerduty} and the webhook {webhook} times"
-    ));
-    Ok(())
+
+    async fn cut(&self) -> Result<(), String> {
+        self.narrator
+            .act("act 3: the line from dc2 to dc1 is cut: every connection breaks");
+        let pair = SESSIONS_TO_DC1;
+        let before = self.requests_so_far();
+        self.stage.sessions_to_dc1.cut().await;
+        let link_down = Expected::new(10, "link_down", |pair| pair.state == PairState::LinkDown);
+        self.wait_until(pair, link_down).await?;
+        self.wait_for_request(before, "/slack", "[WARNING] sessions dc2")
+            .await?;
+        self.narrator.holds("the alert reached Slack");
+
+        let before = self.requests_so_far();
+        self.narrator.act("the line from dc2 to dc1 is repaired");
+        let healed = self.stage.sessions_to_dc1.heal().await;
+        healed.map_err(|error| error.to_string())?;
+        let caught_up = Expected::new(60, "caught up", is_healthy);
+        self.wait_until(pair, caught_up).await?;
+        self.wait_for_request(before, "/webhook", "\"status\":\"resolved\"")
+            .await?;
+        self.narrator.holds("the webhook was notified of the end");
+        Ok(())
+    }
+
+    async fn summary(&self) -> Result<(), String> {
+        let report = self.stage.pairs().await?;
+        let slack = self.count_requests("/slack");
+        let pagerduty = self.count_requests("/v2/enqueue");
+        let webhook = self.count_requests("/webhook");
+        self.narrator
+            .act("the end: what the exporter reports of every pair now");
+        for pair in report.worst_first() {
+            self.narrator.see(&line(pair));
+        }
+        self.narrator.holds(&format!(
+            "notified Slack {slack}, PagerDuty {pagerduty} and the webhook {webhook} times"
+        ));
+        Ok(())
+    }
+
+    /// Waits until the pair is as expected, and prints what the exporter reports meanwhile.
+    async fn wait_until(&self, pair: StoryPair, expected: Expected) -> Result<(), String> {
+        let StoryPair { name, target_dc } = pair;
+        let Expected {
+            within_secs, what, ..
+        } = expected;
+        let deadline = Instant::now() + Duration::from_secs(within_secs);
+        for query in 1_u32.. {
+            let report = self.stage.pair(name, target_dc).await?;
+            let line = line(&report);
+            if (expected.is_met)(&report) {
+                self.narrator.holds(&format!("{what}: {line}"));
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(format!(
+                    "{name} to {target_dc} was not {what} within {within_secs} s: {line}"
+                ));
+            }
+            if query.is_multiple_of(PRINT_EVERY) {
+                self.narrator.see(&line);
+            }
+            sleep(QUERY_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the receiver has a request to `path` that contains `text`, not counting its
+    /// first `before` requests.
+    async fn wait_for_request(&self, before: usize, path: &str, text: &str) -> Result<(), String> {
+        let is_wanted =
+            |request: &Received| request.path.starts_with(path) && request.text().contains(text);
+        let deadline = Instant::now() + REQUEST_LIMIT;
+        loop {
+            let requests = self.stage.receiver.requests();
+            if requests.iter().skip(before).any(is_wanted) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(format!(
+                    "no request to {path} with {text} arrived within 30 s"
+                ));
+            }
+            sleep(QUERY_EVERY).await;
+        }
+    }
+
+    fn requests_so_far(&self) -> usize {
+        self.stage.receiver.requests().len()
+    }
+
+    fn count_requests(&self, path: &str) -> usize {
+        let requests = self.stage.receiver.requests();
+        let to_path = requests.iter().filter(|r| r.path.starts_with(path));
+        to_path.count()
+    }
 }
 
 fn is_healthy(pair: &PairReport) -> bool {
     pair.state == PairState::Streaming && pair.lag_seconds.is_some_and(|lag| lag <= HEALTHY_LAG)
-}
-
-/// Waits until `reached` is true of the pair, and prints what the exporter says meanwhile.
-async fn until(
-    narrator: &Narrator,
-    stage: &Stage,
-    (name, dc): (&str, &str),
-    limit_secs: u64,
-    what: &str,
-    reached: impl Fn(&PairReport) -> bool,
-) -> Result<(), String> {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(limit_secs);
-    for look in 0_u32.. {
-        let pair = stage.pair(name, dc).await?;
-        if reached(&pair) {
-            narrator.holds(&format!("{what}: {}", line(&pair)));
-            return Ok(());
-        }
-        if tokio::time::Instant::now() >= deadline {
-            return Err(format!(
-                "{name} to {dc} was not {what} within {limit_secs} s: {}",
-                line(&pair)
-            ));
-        }
-        if look % PRINT_EVERY == PRINT_EVERY - 1 {
-            narrator.see(&line(&pair));
-        }
-        tokio::time::sleep(QUERY_EVERY).await;
-    }
-    Ok(())
-}
-
-/// Waits until a request after the first `told` ones reached `path` and says `text`.
-async fn wait_for_webhook(
-    narrator: &Narrator,
-    stage: &Stage,
-    told: usize,
-    path: &str,
-    text: &str,
-    what: &str,
-) -> Result<(), String> {
-    let fits = |r: &crate::lab::Received| r.path.starts_with(path) && r.text().contains(text);
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while !stage.receiver.requests().iter().skip(told).any(fits) {
-        if tokio::time::Instant::now() >= deadline {
-            return Err(format!(
-                "no request to {path} with {text} arrived within 30 s"
-            ));
-        }
-        tokio::time::sleep(QUERY_EVERY).await;
-    }
-    narrator.holds(what);
-    Ok(())
 }
 
 /// A pair in one line.

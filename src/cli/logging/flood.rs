@@ -29,7 +29,7 @@ pub(super) enum Admission<L> {
     /// Write it now.
     Write(L),
     /// It is counted, and written later if no other line follows it.
-    Held,
+    Suppressed,
     /// There is no room to remember another subject. Admit the line under a shared one.
     NoRoom(L),
 }
@@ -60,11 +60,11 @@ struct Tracked<L> {
     since: Timestamp,
     /// Lines written in it.
     written: u32,
-    held: Option<Held<L>>,
+    suppressed: Option<Suppressed<L>>,
 }
 
 #[derive(Debug)]
-struct Held<L> {
+struct Suppressed<L> {
     first: Timestamp,
     latest: Timestamp,
     lines: u64,
@@ -94,7 +94,7 @@ impl<K: Eq + Hash, L> Flood<K, L> {
             Tracked {
                 since: now,
                 written: 1,
-                held: None,
+                suppressed: None,
             },
         );
         Admission::Write(line)
@@ -113,12 +113,13 @@ impl<K: Eq + Hash, L> Flood<K, L> {
 
     /// The summaries of everything that is still suppressed, for the end of the program.
     pub(super) fn drain(&mut self, now: Timestamp) -> Vec<Summary<L>> {
-        sorted(
-            self.subjects
-                .drain()
-                .filter_map(|(_, subject)| Some(subject.held?.summary(now)))
-                .collect(),
-        )
+        let mut summaries = Vec::new();
+        for (_, subject) in self.subjects.drain() {
+            if let Some(suppressed) = subject.suppressed {
+                summaries.push(suppressed.summary(now));
+            }
+        }
+        sorted(summaries)
     }
 }
 
@@ -129,11 +130,11 @@ fn sorted<L>(mut summaries: Vec<Summary<L>>) -> Vec<Summary<L>> {
 
 impl<L> Tracked<L> {
     fn admit(&mut self, line: L, now: Timestamp) -> Admission<L> {
-        if let Some(held) = &mut self.held {
-            held.lines += 1;
-            held.latest = now;
-            held.last = line;
-            return Admission::Held;
+        if let Some(suppressed) = &mut self.suppressed {
+            suppressed.lines += 1;
+            suppressed.latest = now;
+            suppressed.last = line;
+            return Admission::Suppressed;
         }
         if now - self.since >= WINDOW {
             self.since = now;
@@ -143,32 +144,33 @@ impl<L> Tracked<L> {
             self.written += 1;
             return Admission::Write(line);
         }
-        self.held = Some(Held {
+        self.suppressed = Some(Suppressed {
             first: now,
             latest: now,
             lines: 1,
             last: line,
         });
-        Admission::Held
+        Admission::Suppressed
     }
 
     /// The summary that is due now. The next window begins without a burst, so what keeps flapping
     /// stays suppressed.
     fn due(&mut self, now: Timestamp) -> Option<Summary<L>> {
-        let held = self
-            .held
-            .take_if(|held| now - held.latest >= QUIET || now - held.first >= WINDOW)?;
+        let is_due = |suppressed: &mut Suppressed<L>| {
+            now - suppressed.latest >= QUIET || now - suppressed.first >= WINDOW
+        };
+        let suppressed = self.suppressed.take_if(is_due)?;
         self.since = now;
         self.written = BURST;
-        Some(held.summary(now))
+        Some(suppressed.summary(now))
     }
 
     fn is_calm(&self, now: Timestamp) -> bool {
-        self.held.is_none() && now - self.since >= WINDOW
+        self.suppressed.is_none() && now - self.since >= WINDOW
     }
 }
 
-impl<L> Held<L> {
+impl<L> Suppressed<L> {
     fn summary(self, now: Timestamp) -> Summary<L> {
         Summary {
             last: self.last,
@@ -188,80 +190,79 @@ mod tests {
         Timestamp::default() + Span::from_secs_f64(seconds)
     }
 
-    /// What is seen of the lines that one subject says at these seconds, with a look each second:
-    /// `(second, line, lines that it stands for)`. A line is the second at which it was said.
-    fn seen(said: &[f64], until: u32) -> Vec<(f64, f64, u64)> {
-        let (mut flood, mut seen, mut said) =
-            (Flood::default(), Vec::new(), said.iter().peekable());
+    /// What is written of one subject's lines, which are logged at these seconds. Summaries are
+    /// written each second: `(second, line, lines that it stands for)`. A line is the second at which
+    /// it was logged.
+    fn seen(logged: &[f64], until: u32) -> Vec<(f64, f64, u64)> {
+        let mut flood = Flood::default();
+        let mut seen = Vec::new();
+        let mut logged = logged.iter().peekable();
         for second in 0..=until {
-            let look = f64::from(second);
-            while let Some(when) = said.next_if(|when| **when < look) {
+            let tick = f64::from(second);
+            while let Some(when) = logged.next_if(|when| **when < tick) {
                 if let Admission::Write(line) = flood.admit("pair", *when, at(*when)) {
                     seen.push((*when, line, 1));
                 }
             }
-            seen.extend(
-                flood
-                    .due(at(look))
-                    .into_iter()
-                    .map(|summary| (look, summary.last, summary.lines)),
-            );
+            for summary in flood.due(at(tick)) {
+                seen.push((tick, summary.last, summary.lines));
+            }
         }
         assert!(flood.subjects.is_empty(), "calm subjects are forgotten");
         seen
     }
 
     #[test]
-    fn what_speaks_seldom_is_never_held_back() {
-        let said: Vec<f64> = (0..20).map(|n| f64::from(n) * 11.0 + 0.5).collect();
-        let all: Vec<_> = said.iter().map(|when| (*when, *when, 1)).collect();
-        assert_eq!(seen(&said, 400), all);
+    fn rare_lines_are_never_suppressed() {
+        let logged: Vec<f64> = (0..20).map(|n| f64::from(n) * 11.0 + 0.5).collect();
+        let all: Vec<_> = logged.iter().map(|when| (*when, *when, 1)).collect();
+        assert_eq!(seen(&logged, 400), all);
     }
 
     #[test]
-    fn a_burst_is_seen_and_the_rest_is_summed_up_when_it_is_quiet() {
-        let said: Vec<f64> = (0..10).map(|n| f64::from(n) * 0.1).collect();
-        let seen = seen(&said, 120);
+    fn a_burst_is_written_and_the_rest_is_summarised_after_a_pause() {
+        let logged: Vec<f64> = (0..10).map(|n| f64::from(n) * 0.1).collect();
+        let seen = seen(&logged, 120);
         let lines: Vec<_> = seen.iter().map(|(_, line, _)| *line).collect();
         assert_eq!(
             &lines[..6],
-            &said[..6],
+            &logged[..6],
             "the first failures are seen at once"
         );
         assert_eq!(
             seen[6..],
-            [(11.0, said[9], 4)],
+            [(11.0, logged[9], 4)],
             "the last line, for itself and the three before"
         );
     }
 
     #[test]
-    fn what_flaps_on_is_summed_up_each_minute_until_it_ends() {
+    fn continued_flapping_is_summarised_each_minute() {
         // Twice a second for three minutes.
-        let said: Vec<f64> = (0..360).map(|n| f64::from(n) * 0.5 + 0.25).collect();
-        let seen = seen(&said, 300);
+        let logged: Vec<f64> = (0..360).map(|n| f64::from(n) * 0.5 + 0.25).collect();
+        let seen = seen(&logged, 300);
         assert_eq!(seen.len(), 6 + 3, "{seen:?}");
         assert_eq!(
             seen.iter().map(|(_, _, lines)| lines).sum::<u64>(),
             360,
             "no line is lost"
         );
-        let (told, last, _) = seen[8];
+        let (written, last, _) = seen[8];
         assert!(
-            (last - 179.75).abs() < 1e-9 && told <= 190.0,
-            "the end is told ten seconds after it: {seen:?}"
+            (last - 179.75).abs() < 1e-9 && written <= 190.0,
+            "the end is written ten seconds after it: {seen:?}"
         );
     }
 
     #[test]
-    fn after_a_calm_minute_the_first_failure_is_seen_at_once_again() {
-        let mut said: Vec<f64> = (0..20).map(|n| f64::from(n) * 0.1).collect();
-        said.push(100.5);
-        assert_eq!(seen(&said, 200).last(), Some(&(100.5, 100.5, 1)));
+    fn after_a_calm_minute_the_first_failure_is_written_at_once() {
+        let mut logged: Vec<f64> = (0..20).map(|n| f64::from(n) * 0.1).collect();
+        logged.push(100.5);
+        assert_eq!(seen(&logged, 200).last(), Some(&(100.5, 100.5, 1)));
     }
 
     #[test]
-    fn subjects_do_not_share_and_their_number_is_bounded() {
+    fn subjects_are_limited_apart_and_their_number_is_bounded() {
         let mut flood = Flood {
             max_subjects: 2,
             ..Flood::default()
@@ -271,7 +272,7 @@ mod tests {
         }
         assert_eq!(flood.admit("calm", 1, at(0.0)), Admission::Write(1));
         assert_eq!(flood.admit("third", 1, at(0.0)), Admission::NoRoom(1));
-        assert_eq!(flood.admit("noisy", 1, at(0.0)), Admission::Held);
+        assert_eq!(flood.admit("noisy", 1, at(0.0)), Admission::Suppressed);
         flood.due(at(11.0));
         assert!(flood.due(at(72.0)).is_empty());
         assert_eq!(
@@ -282,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_program_tells_what_is_held_back() {
+    fn the_end_of_the_program_writes_the_pending_summaries() {
         let mut flood = Flood::default();
         for line in 0..10 {
             flood.admit("pair", line, at(0.0));
@@ -304,23 +305,23 @@ mod tests {
         /// there are few lines.
         #[test]
         fn nothing_is_lost_and_little_is_written(pauses in prop::collection::vec(0.01..30.0_f64, 1..400)) {
-            let mut said = Vec::new();
+            let mut logged = Vec::new();
             let mut when = 0.0;
             for pause in &pauses {
                 when += pause;
-                said.push(when);
+                logged.push(when);
             }
             // No pause is longer than 30 s.
-            let seen = seen(&said, 30 * u32::try_from(pauses.len()).unwrap() + 200);
-            prop_assert_eq!(seen[0], (said[0], said[0], 1));
-            prop_assert_eq!(seen.iter().map(|(_, _, lines)| *lines).sum::<u64>(), said.len() as u64);
-            let (told, last, _) = *seen.last().unwrap();
-            prop_assert!((last - when).abs() < 1e-9 && told - when <= 12.0, "{:?}", seen.last());
+            let seen = seen(&logged, 30 * u32::try_from(pauses.len()).unwrap() + 200);
+            prop_assert_eq!(seen[0], (logged[0], logged[0], 1));
+            prop_assert_eq!(seen.iter().map(|(_, _, lines)| *lines).sum::<u64>(), logged.len() as u64);
+            let (written, last, _) = *seen.last().unwrap();
+            prop_assert!((last - when).abs() < 1e-9 && written - when <= 12.0, "{:?}", seen.last());
             let most = 6.0 * (when / 60.0 + 2.0) + when / 10.0;
             prop_assert!((seen.len() as f64) <= most, "{} lines in {} s", seen.len(), when);
             let mut before = 0.0;
-            for (told, last, _) in seen {
-                prop_assert!(last > before && told >= last && told - last <= 62.0, "{told} {last}");
+            for (written, last, _) in seen {
+                prop_assert!(last > before && written >= last && written - last <= 62.0, "{written} {last}");
                 before = last;
             }
         }

@@ -9,7 +9,7 @@ use tracing::{Event, Level, Metadata};
 use super::super::args::LogFormat;
 use crate::model::{Span, WallTime, is_printable};
 
-/// The most bytes of one value. A foreign name of 10 KB says no more in full.
+/// The most bytes of one value. A foreign name of 10 KB is no more useful in full.
 const MAX_VALUE: usize = 4096;
 
 /// The most bytes of a line. Docker cuts lines into pieces of 16 KiB.
@@ -18,7 +18,7 @@ const MAX_LINE: usize = 12 * 1024;
 /// The end of a value that was cut.
 const CUT: char = '…';
 
-/// This program's own modules; a line of another one says whose it is.
+/// This program's crate; lines of other crates have a field `target`.
 const OWN: &str = env!("CARGO_CRATE_NAME");
 
 /// The fields that identify what a line is about; lines are rate-limited by them.
@@ -33,8 +33,8 @@ const SUBJECT: [&str; 8] = [
     "file",
 ];
 
-/// The names of the fields that every line has, and what another field of that name is called
-/// instead: no name occurs twice in a line.
+/// The fields that every line has, and the name of another field that is called the same: no name
+/// occurs twice in a line.
 const RESERVED: [(&str, &str); 4] = [
     ("ts", "ts_"),
     ("level", "level_"),
@@ -94,13 +94,11 @@ impl LogLine {
             return None;
         }
         let mut name = String::new();
-        for (field, value) in self
-            .fields
-            .iter()
-            .filter(|(field, _)| SUBJECT.contains(field))
-        {
-            let (Value::Text(value) | Value::Bare(value)) = value;
-            name += &format!("{field}={value}\n");
+        for (field, value) in &self.fields {
+            if SUBJECT.contains(field) {
+                let (Value::Text(value) | Value::Bare(value)) = value;
+                name += &format!("{field}={value}\n");
+            }
         }
         if name.is_empty() {
             name.clone_from(&self.message);
@@ -127,44 +125,48 @@ impl LogLine {
     /// The text of the line, written at `now`, with its line break.
     pub(super) fn render(&self, format: LogFormat, now: WallTime) -> String {
         let level = self.metadata.level().as_str().to_ascii_lowercase();
-        let mut sheet = Sheet::new(format);
-        sheet.put("ts", &Value::Text(time_text(now)));
-        sheet.put("level", &Value::Text(level));
-        sheet.put("msg", &Value::Text(self.message.clone()));
+        let mut writer = LineWriter::new(format);
+        writer.put("ts", &Value::Text(time_text(now)));
+        writer.put("level", &Value::Text(level));
+        writer.put("msg", &Value::Text(self.message.clone()));
         for (name, value) in &self.fields {
-            sheet.put(name, value);
+            writer.put(name, value);
         }
         let target = self.metadata.target();
         if !target.starts_with(OWN) {
-            sheet.put("target", &Value::Text(target.to_owned()));
+            writer.put("target", &Value::Text(target.to_owned()));
         }
-        sheet.end()
+        writer.end()
     }
 
     fn put(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::Text(text) | Value::Bare(text)) => self.message = text,
-            (name, value) => {
-                let instead = RESERVED.iter().find(|(reserved, _)| *reserved == name);
-                self.fields
-                    .push((instead.map_or(name, |(_, instead)| instead), value));
-            }
+            (name, value) => self.fields.push((unreserved(name), value)),
         }
     }
 }
 
+/// The name under which a field is written.
+fn unreserved(name: &'static str) -> &'static str {
+    for (reserved, instead) in RESERVED {
+        if name == reserved {
+            return instead;
+        }
+    }
+    name
+}
+
 impl Visit for LogLine {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no other numbers.
         let text = format!("{value}");
-        self.put(
-            field,
-            if value.is_finite() {
-                Value::Bare(text)
-            } else {
-                Value::Text(text)
-            },
-        );
+        // JSON has no number for infinity, and none for NaN.
+        let value = if value.is_finite() {
+            Value::Bare(text)
+        } else {
+            Value::Text(text)
+        };
+        self.put(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -202,24 +204,21 @@ impl fmt::Write for Bounded {
             self.0.push_str(text);
             return Ok(());
         }
-        let end = (0..=room)
-            .rev()
-            .find(|end| text.is_char_boundary(*end))
-            .unwrap_or(0);
+        let end = text.floor_char_boundary(room);
         self.0.push_str(text.get(..end).unwrap_or_default());
         self.0.push(CUT);
         Err(fmt::Error)
     }
 }
 
-/// A line that is being written.
-struct Sheet {
+/// A line that is being written, field by field.
+struct LineWriter {
     format: LogFormat,
     text: String,
     is_full: bool,
 }
 
-impl Sheet {
+impl LineWriter {
     fn new(format: LogFormat) -> Self {
         Self {
             format,
@@ -232,16 +231,10 @@ impl Sheet {
     fn put(&mut self, name: &str, value: &Value) {
         let is_first = self.text.is_empty();
         let field = match self.format {
-            LogFormat::Logfmt => format!(
-                "{}{name}={}",
-                if is_first { "" } else { " " },
-                value.logfmt()
-            ),
-            LogFormat::Json => format!(
-                "{}\"{name}\":{}",
-                if is_first { "{" } else { "," },
-                value.json()
-            ),
+            LogFormat::Logfmt if is_first => format!("{name}={}", value.logfmt()),
+            LogFormat::Logfmt => format!(" {name}={}", value.logfmt()),
+            LogFormat::Json if is_first => format!("{{\"{name}\":{}", value.json()),
+            LogFormat::Json => format!(",\"{name}\":{}", value.json()),
         };
         self.is_full |= self.text.len() + field.len() > MAX_LINE;
         if !self.is_full {
@@ -279,13 +272,11 @@ impl Value {
 
 /// Whether a value of logfmt needs no quotes.
 fn is_plain(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| !matches!(c, ' ' | '=' | '"' | '\\') && is_printable(c))
+    let is_plain = |c: char| is_printable(c) && !matches!(c, ' ' | '=' | '"' | '\\');
+    !text.is_empty() && text.chars().all(is_plain)
 }
 
-/// `text` as a text of JSON, which is how the readers of logfmt take a value in quotes as well.
+/// `text` as a string of JSON; a quoted value of logfmt has the same form.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -316,9 +307,10 @@ fn escape(c: char, to: &mut String) {
     }
 }
 
-/// A time as RFC 3339 writes it, in UTC to the millisecond; without a date where the calendar has
-/// none.
+/// A time in RFC 3339, in UTC to the millisecond; `unknown` outside the calendar.
 fn time_text(at: WallTime) -> String {
-    jiff::Timestamp::from_nanosecond(at.as_nanos().into())
-        .map_or_else(|_| "unknown".to_owned(), |at| format!("{at:.3}"))
+    match jiff::Timestamp::from_nanosecond(at.as_nanos().into()) {
+        Ok(at) => format!("{at:.3}"),
+        Err(_) => "unknown".to_owned(),
+    }
 }

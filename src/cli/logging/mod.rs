@@ -6,7 +6,7 @@ mod line;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -18,6 +18,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::args::{Global, LogFormat, LogLevel};
 use crate::clock;
+use crate::model::Timestamp;
 use flood::{Admission, Flood, Summary};
 use line::{LogLine, LogSubject};
 
@@ -31,8 +32,10 @@ pub(super) struct Log {
     shared: Arc<Mutex<LogState>>,
 }
 
+type LogFlood = Flood<LogSubject, LogLine>;
+
 struct LogState {
-    flood: Flood<LogSubject, LogLine>,
+    flood: LogFlood,
     sink: Box<dyn Write + Send>,
 }
 
@@ -86,50 +89,48 @@ impl Log {
         self.write_summaries(Flood::drain);
     }
 
-    fn write_summaries(
-        &self,
-        what: impl FnOnce(
-            &mut Flood<LogSubject, LogLine>,
-            crate::model::Timestamp,
-        ) -> Vec<Summary<LogLine>>,
-    ) {
+    /// Writes the summaries that `take` removes from the flood control.
+    fn write_summaries(&self, take: fn(&mut LogFlood, Timestamp) -> Vec<Summary<LogLine>>) {
         let anchor = clock::anchor();
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        for Summary {
-            mut last,
-            lines,
-            at,
-            over,
-        } in what(&mut shared.flood, anchor.mono)
-        {
-            last.sum_up(lines, over, anchor.wall(at));
-            shared.write(&last.render(self.format, anchor.wall));
+        let mut shared = self.lock();
+        for summary in take(&mut shared.flood, anchor.mono) {
+            let mut line = summary.last;
+            line.sum_up(summary.lines, summary.over, anchor.wall(summary.at));
+            shared.write(&line.render(self.format, anchor.wall));
         }
     }
 
     fn log(&self, line: LogLine) {
         let anchor = clock::anchor();
-        let subject = line.subject();
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = match subject {
-            None => Admission::Write(line),
-            Some(subject) => match shared.flood.admit(subject.clone(), line, anchor.mono) {
-                Admission::NoRoom(line) => {
-                    shared
-                        .flood
-                        .admit(subject.without_name(), line, anchor.mono)
-                }
-                verdict => verdict,
-            },
-        };
-        // Without room even for the shared subject, one line too many is better than a lost one.
-        if let Admission::Write(line) | Admission::NoRoom(line) = verdict {
+        let mut shared = self.lock();
+        if let Some(line) = shared.admit(line, anchor.mono) {
             shared.write(&line.render(self.format, anchor.wall));
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LogState> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl LogState {
+    /// The line, if it is to be written; `None` if it is suppressed.
+    fn admit(&mut self, line: LogLine, now: Timestamp) -> Option<LogLine> {
+        let Some(subject) = line.subject() else {
+            return Some(line);
+        };
+        let shared_subject = subject.without_name();
+        let mut admission = self.flood.admit(subject, line, now);
+        if let Admission::NoRoom(line) = admission {
+            admission = self.flood.admit(shared_subject, line, now);
+        }
+        match admission {
+            // Without room even for the shared subject, a line too many is better than a lost one.
+            Admission::Write(line) | Admission::NoRoom(line) => Some(line),
+            Admission::Suppressed => None,
+        }
+    }
+
     fn write(&mut self, line: &str) {
         // There is nowhere to report that the log cannot be written.
         let _ = self.sink.write_all(line.as_bytes());

@@ -220,7 +220,7 @@ fn numbers_stay_numbers_and_what_is_not_known_is_left_out() {
 }
 
 #[test]
-fn no_name_stands_twice_in_a_line_and_a_librarys_line_says_whose_it_is() {
+fn no_field_occurs_twice_and_a_librarys_line_has_its_target() {
     for format in [LogFormat::Logfmt, LogFormat::Json] {
         let line = logged(format, || {
             tracing::error!(target: "hyper::proto", level = 1, msg = 2, ts = 3, target = 4, "m");
@@ -242,7 +242,7 @@ fn no_name_stands_twice_in_a_line_and_a_librarys_line_says_whose_it_is() {
 }
 
 #[test]
-fn libraries_are_heard_only_when_something_is_wrong() {
+fn libraries_log_only_warnings_and_errors() {
     let text = logged(LogFormat::Logfmt, || {
         tracing::info!(target: "hyper", "chatter");
         tracing::warn!(target: "hyper", "trouble");
@@ -255,7 +255,7 @@ fn libraries_are_heard_only_when_something_is_wrong() {
 }
 
 #[test]
-fn what_flaps_is_held_back_by_subject_and_summed_up() {
+fn flapping_lines_are_suppressed_by_subject_and_summarised() {
     let text = logged(LogFormat::Logfmt, || {
         for round in 0..43 {
             let to = if round % 2 == 0 {
@@ -309,7 +309,7 @@ fn what_flaps_is_held_back_by_subject_and_summed_up() {
 }
 
 #[test]
-fn what_names_nobody_is_held_back_by_its_text_and_details_are_not() {
+fn lines_without_a_subject_are_suppressed_by_their_text_and_debug_lines_never() {
     let sink = Sink::default();
     let log = Log::new(LogFormat::Logfmt, Box::new(sink.clone()));
     tracing::subscriber::with_default(

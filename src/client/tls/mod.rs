@@ -49,28 +49,34 @@ pub(super) async fn connect<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let handshake = async {
-        let name = server_name(addr, settings)?;
-        let config = config(settings.clone()).await?;
-        let connected = TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await;
-        connected.map_err(|error| TlsFailure::from_handshake(&error))
-    };
-    let left = deadline
-        .saturating_duration_since(Instant::now())
-        .mul_f64(SHARE);
-    let connected = timeout(left, handshake).await;
-    match connected.unwrap_or(Err(TlsFailure::Silent)) {
-        Ok(inner) => Ok(TlsStream {
-            inner,
-            addr: addr.clone(),
-        }),
-        Err(failure) => {
-            failure.log(addr);
-            Err(failure.to_poll_failure())
+    let left = deadline.saturating_duration_since(Instant::now());
+    let handshake = handshake(stream, addr, settings);
+    let failure = match timeout(left.mul_f64(SHARE), handshake).await {
+        Ok(Ok(inner)) => {
+            let addr = addr.clone();
+            return Ok(TlsStream { inner, addr });
         }
-    }
+        Ok(Err(failure)) => failure,
+        Err(_) => TlsFailure::Silent,
+    };
+    failure.log(addr);
+    Err(failure.to_poll_failure())
+}
+
+/// Performs the handshake, without a limit in time.
+async fn handshake<S>(
+    stream: S,
+    addr: &ServerAddr,
+    settings: &TlsSettings,
+) -> Result<tokio_rustls::client::TlsStream<S>, TlsFailure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let name = server_name(addr, settings)?;
+    let config = config(settings.clone()).await?;
+    let connector = TlsConnector::from(Arc::new(config));
+    let connected = connector.connect(name, stream).await;
+    connected.map_err(|error| TlsFailure::from_handshake(&error))
 }
 
 /// The failure of a handshake with a port that answers in plain Redis.

@@ -62,7 +62,7 @@ fn built(folder: &TempDir, ca: Option<&str>, pair: Option<(&str, &str)>) -> Resu
 }
 
 #[test]
-fn a_file_that_is_no_good_is_named_and_nothing_of_it_shown() {
+fn an_unusable_file_is_named_and_its_content_is_not_shown() {
     let folder = folder();
     let client = |cert, key| built(&folder, Some("ca.crt"), Some((cert, key)));
     assert_eq!(client("client.crt", "client.key"), Ok(()));
@@ -175,7 +175,7 @@ const SHORT: Span = Span::from_millis(300);
 
 #[tokio::test]
 async fn garbage_plain_text_and_closed_connections_have_their_reason() {
-    let says = |bytes: &'static [u8]| {
+    let sends = |bytes: &'static [u8]| {
         move |mut stream: TcpStream| async move {
             stream.read_exact(&mut [0]).await.unwrap();
             // The client may have hung up on the first bytes.
@@ -184,19 +184,19 @@ async fn garbage_plain_text_and_closed_connections_have_their_reason() {
         }
     };
     assert_eq!(
-        against(says(b"-ERR unknown command\r\n"), LONG).await,
+        against(sends(b"-ERR unknown command\r\n"), LONG).await,
         Some(PollError::Tls)
     );
     assert_eq!(
-        against(says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), LONG).await,
+        against(sends(b"HTTP/1.1 400 Bad Request\r\n\r\n"), LONG).await,
         Some(PollError::Tls)
     );
     assert_eq!(
-        against(says(&[0xff; 16_000]), LONG).await,
+        against(sends(&[0xff; 16_000]), LONG).await,
         Some(PollError::Tls)
     );
     assert_eq!(
-        against(says(&[22, 3, 3, 0, 4, 2, 0, 0, 0]), LONG).await,
+        against(sends(&[22, 3, 3, 0, 4, 2, 0, 0, 0]), LONG).await,
         Some(PollError::Tls),
         "an empty hello"
     );
@@ -208,7 +208,7 @@ async fn garbage_plain_text_and_closed_connections_have_their_reason() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_never_ends_ends_with_the_deadline() {
+async fn a_handshake_that_never_ends_fails_at_the_deadline() {
     let silent = |stream: TcpStream| async move {
         let _open = stream;
         std::future::pending::<()>().await;
@@ -226,7 +226,7 @@ async fn a_handshake_that_never_ends_ends_with_the_deadline() {
 }
 
 #[tokio::test]
-async fn plain_text_to_a_tls_port_is_told_by_the_alert() {
+async fn plain_text_to_a_tls_port_is_recognized_by_the_alert() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
     let server = Server {
@@ -255,7 +255,7 @@ async fn plain_text_to_a_tls_port_is_told_by_the_alert() {
 
 /// A plain Redis port: what the handshake sends is no whole line, and a `PING` is answered.
 #[tokio::test]
-async fn a_plain_port_is_told_from_a_frozen_server() {
+async fn a_plain_port_is_distinguished_from_a_frozen_server() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
     let server = Server {

@@ -81,9 +81,8 @@ struct FromNow(Span);
 
 impl Level for FromNow {
     fn read(cursor: &Cursor<'_>) -> Option<Self> {
-        cursor
-            .span(&(Span::ZERO..=*SPAN_LEVELS.end()))
-            .map(|span| Self(span.max(*SPAN_LEVELS.start())))
+        let span = cursor.span(&(Span::ZERO..=*SPAN_LEVELS.end()))?;
+        Some(Self(span.max(*SPAN_LEVELS.start())))
     }
 
     fn eight_tenths(self) -> Self {
@@ -151,44 +150,23 @@ impl Global {
         use DefaultClear::{AtLevel, EightTenths};
 
         let section = root.section("alerts");
-        let seconds = |warning, critical| {
-            RuleKeys::levels(
-                LevelKey::At(Span::from_secs(warning)),
-                LevelKey::At(Span::from_secs(critical)),
-            )
-        };
-        let lag = RuleKeys {
-            pending_for: Some(Span::from_secs(10)),
-            ..seconds(30, 120)
-        };
         let off = RuleKeys::levels(LevelKey::Off, LevelKey::Off);
-        let at_once = RuleKeys::levels(
-            LevelKey::At(FromNow(*SPAN_LEVELS.start())),
-            LevelKey::At(FromNow(Span::from_secs(30))),
-        );
-        let full_sync = RuleKeys {
-            window: default_window(&FULL_SYNC),
-            ..RuleKeys::levels(LevelKey::At(1), LevelKey::At(3))
-        };
-        let failover = RuleKeys {
-            window: default_window(&FAILOVER),
-            ..RuleKeys::levels(LevelKey::At(1), LevelKey::Off)
-        };
+        let quorum = RuleKeys::seconds(10, 60);
         Self {
-            lag_seconds: GlobalRule::read(&section, "lag_seconds", lag, EightTenths),
+            lag_seconds: GlobalRule::read(&section, "lag_seconds", default_lag(), EightTenths),
             lag_bytes: GlobalRule::read(&section, "lag_bytes", off, EightTenths),
-            link_down: GlobalRule::read(&section, "link_down", seconds(10, 60), AtLevel),
-            unreachable: GlobalRule::read(&section, "unreachable", seconds(15, 60), AtLevel),
-            unknown: GlobalRule::read(&section, "unknown", seconds(90, 300), AtLevel),
-            full_sync: GlobalRule::read(&section, "full_sync", full_sync, AtLevel),
-            diverged: GlobalRule::read(&section, "diverged", at_once, AtLevel),
-            sentinel_quorum: GlobalRule::read(
+            link_down: GlobalRule::read(&section, "link_down", RuleKeys::seconds(10, 60), AtLevel),
+            unreachable: GlobalRule::read(
                 &section,
-                "sentinel_quorum",
-                seconds(10, 60),
+                "unreachable",
+                RuleKeys::seconds(15, 60),
                 AtLevel,
             ),
-            failover: GlobalRule::read(&section, "failover", failover, AtLevel),
+            unknown: GlobalRule::read(&section, "unknown", RuleKeys::seconds(90, 300), AtLevel),
+            full_sync: GlobalRule::read(&section, "full_sync", default_full_sync(), AtLevel),
+            diverged: GlobalRule::read(&section, "diverged", default_diverged(), AtLevel),
+            sentinel_quorum: GlobalRule::read(&section, "sentinel_quorum", quorum, AtLevel),
+            failover: GlobalRule::read(&section, "failover", default_failover(), AtLevel),
         }
     }
 
@@ -210,17 +188,7 @@ impl Global {
     /// The rules of the pair at `pair`, its own `alerts` merged over the global ones.
     pub(super) fn for_pair(&self, pair: &Section<'_>) -> AlertSettings {
         let section = pair.section("alerts");
-        for rule in PER_SERVER {
-            if let Some(cursor) = section.get(rule) {
-                cursor.note(
-                    "cannot be set for a pair, because pairs may share servers: set it in the \
-                     global alerts",
-                );
-            }
-        }
-        if let Some(cursor) = section.get("sentinel_quorum") {
-            cursor.note("cannot be set for a pair: set it in the global alerts");
-        }
+        refuse_global_rules(&section);
         let diverged = self.diverged.overridden(&section, "diverged");
         AlertSettings {
             lag_seconds: self.lag_seconds.overridden(&section, "lag_seconds").rule,
@@ -233,6 +201,50 @@ impl Global {
             sentinel_quorum: self.sentinel_quorum.rule,
             failover: self.failover.overridden(&section, "failover").count_rule(),
         }
+    }
+}
+
+/// Refuses the rules that a pair's `alerts` cannot have.
+fn refuse_global_rules(alerts: &Section<'_>) {
+    for rule in PER_SERVER {
+        if let Some(cursor) = alerts.get(rule) {
+            cursor.add_problem(
+                "cannot be set for a pair, because pairs may share servers: set it in the \
+                 global alerts",
+            );
+        }
+    }
+    if let Some(cursor) = alerts.get("sentinel_quorum") {
+        cursor.add_problem("cannot be set for a pair: set it in the global alerts");
+    }
+}
+
+fn default_lag() -> RuleKeys<Span> {
+    RuleKeys {
+        pending_for: Some(Span::from_secs(10)),
+        ..RuleKeys::seconds(30, 120)
+    }
+}
+
+/// A warning at once, and a critical alert after 30 s.
+const fn default_diverged() -> RuleKeys<FromNow> {
+    RuleKeys::levels(
+        LevelKey::At(FromNow(*SPAN_LEVELS.start())),
+        LevelKey::At(FromNow(Span::from_secs(30))),
+    )
+}
+
+fn default_full_sync() -> RuleKeys<u64> {
+    RuleKeys {
+        window: default_window(&FULL_SYNC),
+        ..RuleKeys::levels(LevelKey::At(1), LevelKey::At(3))
+    }
+}
+
+fn default_failover() -> RuleKeys<u64> {
+    RuleKeys {
+        window: default_window(&FAILOVER),
+        ..RuleKeys::levels(LevelKey::At(1), LevelKey::Off)
     }
 }
 
@@ -295,6 +307,16 @@ fn rule_section<'a>(alerts: &Section<'a>, name: &str) -> Option<Section<'a>> {
     alerts.given_section(name)
 }
 
+impl RuleKeys<Span> {
+    /// A rule with these levels in seconds and nothing else.
+    const fn seconds(warning: i64, critical: i64) -> Self {
+        Self::levels(
+            LevelKey::At(Span::from_secs(warning)),
+            LevelKey::At(Span::from_secs(critical)),
+        )
+    }
+}
+
 impl<T: Level> RuleKeys<T> {
     /// A rule with these levels and nothing else.
     const fn levels(warning: LevelKey<T>, critical: LevelKey<T>) -> Self {
@@ -340,24 +362,55 @@ impl<T: Level> RuleKeys<T> {
     fn resolve(self, section: Option<&Section<'_>>, default_clear: DefaultClear) -> LevelRule<T> {
         let warning = self.warning.level();
         let critical = self.critical.level();
-        if let (Some(warning), Some(critical), Some(section)) = (warning, critical, section)
-            && critical < warning
-        {
-            section.refuse(format!(
-                "the critical level {} is below the warning level {}",
-                critical.text(),
-                warning.text()
-            ));
-        }
-        let threshold = |at: Option<T>, clear, level| {
-            at.map(|at| threshold(at, clear, default_clear, level, section))
-        };
-        LevelRule {
-            warning: threshold(warning, self.clear_warning, "warning"),
-            critical: threshold(critical, self.clear_critical, "critical"),
+        let rule = LevelRule {
+            warning: warning.map(|at| default_clear.threshold(at, self.clear_warning)),
+            critical: critical.map(|at| default_clear.threshold(at, self.clear_critical)),
             pending_for: self.pending_for.unwrap_or(Span::ZERO),
             keep_firing_for: self.keep_firing_for.unwrap_or(Span::ZERO),
+        };
+        if let Some(section) = section {
+            check_order(section, warning, critical);
+            check_clear(section, "warning", rule.warning);
+            check_clear(section, "critical", rule.critical);
         }
+        rule
+    }
+}
+
+fn check_order<T: Level>(section: &Section<'_>, warning: Option<T>, critical: Option<T>) {
+    if let (Some(warning), Some(critical)) = (warning, critical)
+        && critical < warning
+    {
+        section.refuse(format!(
+            "the critical level {} is below the warning level {}",
+            critical.text(),
+            warning.text()
+        ));
+    }
+}
+
+fn check_clear<T: Level>(section: &Section<'_>, level: &str, threshold: Option<LevelThreshold<T>>) {
+    if let Some(LevelThreshold { at, clear_below }) = threshold
+        && clear_below > at
+    {
+        let at = at.text();
+        section.refuse(format!(
+            "the {level} level {at} is below its clear threshold {}; give a clear of at most {at} \
+             here",
+            clear_below.text()
+        ));
+    }
+}
+
+impl DefaultClear {
+    /// The threshold at `at`, which is clear below `clear` where that is given.
+    fn threshold<T: Level>(self, at: T, clear: Option<T>) -> LevelThreshold<T> {
+        let clear_below = match (clear, self) {
+            (Some(clear), _) => clear,
+            (None, Self::EightTenths) => at.eight_tenths(),
+            (None, Self::AtLevel) => at,
+        };
+        LevelThreshold { at, clear_below }
     }
 }
 
@@ -402,29 +455,5 @@ fn clear<T: Level>(section: &Section<'_>) -> [Option<T>; 2] {
     let Some(per_level) = section.given_section("clear") else {
         return [None, None];
     };
-    ["warning", "critical"].map(|key| T::read(&per_level.get(key)?))
-}
-
-fn threshold<T: Level>(
-    at: T,
-    clear: Option<T>,
-    default: DefaultClear,
-    level: &str,
-    section: Option<&Section<'_>>,
-) -> LevelThreshold<T> {
-    let clear_below = clear.unwrap_or_else(|| match default {
-        DefaultClear::EightTenths => at.eight_tenths(),
-        DefaultClear::AtLevel => at,
-    });
-    if clear_below > at
-        && let Some(section) = section
-    {
-        let at = at.text();
-        section.refuse(format!(
-            "the {level} level {at} is below its clear threshold {}; give a clear of at most {at} \
-             here",
-            clear_below.text()
-        ));
-    }
-    LevelThreshold { at, clear_below }
+    ["warning", "critical"].map(|key| per_level.read(key, T::read))
 }

@@ -4,14 +4,14 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 use wildmatch::WildMatch;
 
-use super::Unique;
+use super::UniqueNames;
 use crate::config::cursor::{Cursor, Section};
 use crate::config::table::DATACENTER;
 use crate::config::{DatacenterRule, HostPattern};
 use crate::model::Datacenter;
 
 pub(super) fn read(root: &Section<'_>) -> Vec<DatacenterRule> {
-    let mut names = Unique::default();
+    let mut names = UniqueNames::default();
     let mut local = None;
     let items = root.items("datacenters");
     items
@@ -22,20 +22,17 @@ pub(super) fn read(root: &Section<'_>) -> Vec<DatacenterRule> {
 
 fn rule(
     section: &Section<'_>,
-    names: &mut Unique,
+    names: &mut UniqueNames,
     local: &mut Option<String>,
 ) -> Option<DatacenterRule> {
     let patterns = section.items("match").iter().filter_map(pattern).collect();
-    let is_local = section
-        .get("local")
-        .and_then(|flag| only_one(&flag, local))
-        .unwrap_or(false);
+    let is_local = section.read("local", |flag| only_one(flag, local));
     let name = section.required("name", "the datacenter's name")?;
     names.check(name.text()?, &name);
     Some(DatacenterRule {
         name: datacenter(&name)?,
         patterns,
-        local: is_local,
+        local: is_local.unwrap_or(false),
     })
 }
 
@@ -43,7 +40,7 @@ fn rule(
 fn only_one(flag: &Cursor<'_>, local: &mut Option<String>) -> Option<bool> {
     let value = flag.flag()?;
     if value && let Some(first) = local.replace(flag.path().to_owned()) {
-        flag.note(format!(
+        flag.add_problem(format!(
             "only one datacenter can be the local one, and {first} is true already"
         ));
     }
@@ -67,10 +64,10 @@ fn pattern(cursor: &Cursor<'_>) -> Option<HostPattern> {
         return Some(HostPattern::Network(address.into()));
     }
     if text.contains('/') {
-        let wrong = "is not an address range; write it like 10.1.0.0/16 or 2001:db8::/32";
-        return cursor
-            .checked(text.parse::<IpNet>().map_err(|_| wrong))
-            .map(HostPattern::Network);
+        let range = text
+            .parse::<IpNet>()
+            .map_err(|_| "is not an address range; write it like 10.1.0.0/16 or 2001:db8::/32");
+        return Some(HostPattern::Network(cursor.checked(range)?));
     }
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._:*?".contains(&b);
     if text.is_empty() || text.len() > 253 || !text.bytes().all(legal) {

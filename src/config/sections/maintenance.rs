@@ -3,7 +3,7 @@
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 
-use super::{Unique, matchers};
+use super::{UniqueNames, matchers};
 use crate::config::MaintenanceWindow;
 use crate::config::cursor::{Cursor, Section};
 use crate::config::table::MAINTENANCE;
@@ -11,15 +11,15 @@ use crate::config::table::MAINTENANCE;
 /// The maximum number of windows: each is evaluated every second.
 const MAX_WINDOWS: usize = 64;
 
-/// The days of a week as they are written.
-const DAYS: [(&str, Weekday); 7] = [
-    ("monday", Weekday::Monday),
-    ("tuesday", Weekday::Tuesday),
-    ("wednesday", Weekday::Wednesday),
-    ("thursday", Weekday::Thursday),
-    ("friday", Weekday::Friday),
-    ("saturday", Weekday::Saturday),
-    ("sunday", Weekday::Sunday),
+/// The days of a week.
+const DAYS: [Weekday; 7] = [
+    Weekday::Monday,
+    Weekday::Tuesday,
+    Weekday::Wednesday,
+    Weekday::Thursday,
+    Weekday::Friday,
+    Weekday::Saturday,
+    Weekday::Sunday,
 ];
 
 pub(super) fn read(notify: &Section<'_>) -> Vec<MaintenanceWindow> {
@@ -33,33 +33,29 @@ pub(super) fn read(notify: &Section<'_>) -> Vec<MaintenanceWindow> {
             ),
         );
     }
-    let mut names = Unique::default();
+    let mut names = UniqueNames::default();
     items
         .iter()
         .filter_map(|item| window(&item.section(&MAINTENANCE)?, &mut names))
         .collect()
 }
 
-fn window(section: &Section<'_>, names: &mut Unique) -> Option<MaintenanceWindow> {
+fn window(section: &Section<'_>, names: &mut UniqueNames) -> Option<MaintenanceWindow> {
     let matchers = matchers::read(section);
-    let every = section
-        .required("every", "the days of the week, such as [sunday]")
-        .map(|cursor| days(&cursor));
-    let start = section
-        .required("start", "a time of the day, such as \"02:00\"")
-        .and_then(|cursor| start(&cursor));
-    let duration = section
-        .required("duration", "how long it lasts")
-        .and_then(|_| section.span("duration"));
-    let zone = section
-        .required("timezone", "an IANA time zone, such as Europe/Berlin")
-        .and_then(|cursor| zone(&cursor));
-    let cursor = section.required("name", "the window's name")?;
-    let name = cursor.name()?;
-    names.check(name, &cursor);
-    let name = name.to_owned();
+    let every = section.required("every", "the days of the week, such as [sunday]");
+    let every = every.map(|cursor| days(&cursor));
+    let start = section.read_required("start", "a time of the day, such as \"02:00\"", start);
+    let duration = section.read_required("duration", "how long it lasts", |_| {
+        section.span("duration")
+    });
+    let zone = section.read_required("timezone", "an IANA time zone, such as Europe/Berlin", zone);
+    let name = section.read_required("name", "the window's name", |cursor| {
+        let name = cursor.name()?;
+        names.check(name, cursor);
+        Some(name.to_owned())
+    });
     Some(MaintenanceWindow {
-        name,
+        name: name?,
         matchers,
         every: every?,
         start: start?,
@@ -68,10 +64,11 @@ fn window(section: &Section<'_>, names: &mut Unique) -> Option<MaintenanceWindow
     })
 }
 
+/// Reads days of the week, each of them once, from Monday on.
 fn days(cursor: &Cursor<'_>) -> Vec<Weekday> {
     let items = cursor.items();
     if items.is_empty() && cursor.is_list() {
-        cursor.note("names no day: write one at least, such as [sunday]");
+        cursor.add_problem("names no day: write one at least, such as [sunday]");
     }
     let mut days: Vec<_> = items.iter().filter_map(day).collect();
     days.sort_unstable_by_key(|day| day.to_monday_zero_offset());
@@ -81,20 +78,28 @@ fn days(cursor: &Cursor<'_>) -> Vec<Weekday> {
 
 fn day(cursor: &Cursor<'_>) -> Option<Weekday> {
     let text = cursor.text()?;
-    let known = DAYS
-        .iter()
-        .find(|(name, _)| *name == text)
-        .map(|(_, day)| *day);
-    cursor.checked(known.ok_or(
+    for day in DAYS {
+        if day_name(day) == text {
+            return Some(day);
+        }
+    }
+    cursor.refuse(
         "is not a day; allowed: monday, tuesday, wednesday, thursday, friday, saturday, sunday",
-    ))
+    );
+    None
 }
 
-/// The name of a day of the week.
-pub(in crate::config) fn day_name(day: Weekday) -> &'static str {
-    DAYS.iter()
-        .find(|(_, known)| *known == day)
-        .map_or("", |(name, _)| name)
+/// The name of a day of the week, as it is written in a configuration.
+pub(in crate::config) const fn day_name(day: Weekday) -> &'static str {
+    match day {
+        Weekday::Monday => "monday",
+        Weekday::Tuesday => "tuesday",
+        Weekday::Wednesday => "wednesday",
+        Weekday::Thursday => "thursday",
+        Weekday::Friday => "friday",
+        Weekday::Saturday => "saturday",
+        Weekday::Sunday => "sunday",
+    }
 }
 
 /// Parses `02:00`.
@@ -108,19 +113,25 @@ fn start(cursor: &Cursor<'_>) -> Option<Time> {
 
 fn time_of_day(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
-    let number = |digits: &str| {
-        let well_formed = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
-        well_formed.then(|| digits.parse::<i8>().ok())?
+    Time::new(two_digits(hour)?, two_digits(minute)?, 0, 0).ok()
+}
+
+fn two_digits(text: &str) -> Option<i8> {
+    let [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] = text.as_bytes() else {
+        return None;
     };
-    Time::new(number(hour)?, number(minute)?, 0, 0).ok()
+    i8::try_from((tens - b'0') * 10 + (ones - b'0')).ok()
 }
 
 fn zone(cursor: &Cursor<'_>) -> Option<TimeZone> {
     let text = cursor.text()?;
-    let known = TimeZone::get(text)
-        .ok()
-        .filter(|zone| zone.iana_name().is_some());
-    cursor.checked(known.ok_or(
-        "is not a known IANA time zone; write it like Europe/Berlin, America/New_York or UTC",
-    ))
+    match TimeZone::get(text) {
+        Ok(zone) if zone.iana_name().is_some() => Some(zone),
+        _ => {
+            cursor.refuse(
+                "is not a known IANA time zone; write it like Europe/Berlin, America/New_York or UTC",
+            );
+            None
+        }
+    }
 }

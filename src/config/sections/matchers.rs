@@ -23,7 +23,7 @@ pub(super) fn read(section: &Section<'_>) -> BTreeMap<String, WildMatch> {
 
 fn matcher(name: &str, value: &Cursor<'_>) -> Option<WildMatch> {
     if !is_label_name(name) {
-        value.note(
+        value.add_problem(
             "is not a label's name; allowed: letters, digits and _, not beginning with a digit or \
              __",
         );

@@ -26,15 +26,11 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
     let root = Section::root(root, context, &ROOT);
     let alerts = alerts::Global::read(&root);
     let poll = poll::read(&root);
-    let outer = pairs::Outer::read(&root, &alerts, poll.heartbeat);
-    let mut names = Unique::default();
+    let outer = pairs::Inherited::read(&root, &alerts, poll.heartbeat);
+    let mut names = UniqueNames::default();
     let pairs = pairs::read(&root, &outer, &mut names);
     let sentinels = sentinels::read(&root, &outer, &mut names);
-    sentinels::check_prefixes(
-        &root,
-        &sentinels,
-        &pairs.iter().map(|pair| &pair.name).collect::<Vec<_>>(),
-    );
+    sentinels::check_prefixes(&root, &sentinels, &pairs);
     Settings {
         datacenters: datacenters::read(&root),
         poll,
@@ -52,9 +48,11 @@ pub(super) fn listen_address(root: &Table, context: Context<'_>) -> Option<Liste
     web(&Section::root(root, context, &ROOT))
 }
 
+/// The address in `web`; `None` where the file has none, or one that is refused.
 fn web(root: &Section<'_>) -> Option<ListenAddress> {
-    let address = root.section("web").get("listen_address")?;
-    address.checked(address.text()?.parse())
+    root.section("web").read("listen_address", |address| {
+        address.checked(address.text()?.parse())
+    })
 }
 
 fn state(root: &Section<'_>, context: Context<'_>) -> StateSettings {
@@ -66,9 +64,9 @@ fn state(root: &Section<'_>, context: Context<'_>) -> StateSettings {
 
 /// Finds duplicate names.
 #[derive(Default)]
-struct Unique(HashMap<String, String>);
+struct UniqueNames(HashMap<String, String>);
 
-impl Unique {
+impl UniqueNames {
     /// Records a problem at `cursor` if `name` was given before.
     fn check(&mut self, name: &str, cursor: &Cursor<'_>) {
         if let Some(first) = self.0.get(name) {

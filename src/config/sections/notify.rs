@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Unique, maintenance, matchers};
+use super::{UniqueNames, maintenance, matchers};
 use crate::config::cursor::{Cursor, Section, inline_source};
 use crate::config::fields;
 use crate::config::table::RECEIVER;
@@ -46,18 +46,7 @@ const KINDS: [&str; 5] = ["slack", "pagerduty", "webhook", "alertmanager", "hear
 
 pub(super) fn read(root: &Section<'_>) -> NotifySettings {
     let section = root.section("notify");
-    let mut names = Unique::default();
-    let receivers = section.items("receivers");
-    let read = receivers
-        .iter()
-        .filter_map(|item| receiver(&item.section(&RECEIVER)?, &mut names));
-    let (receivers, fallbacks): (Vec<_>, Vec<_>) = read.unzip();
-    for (receiver, cursor) in receivers.iter().zip(&fallbacks) {
-        if let Some(cursor) = cursor {
-            check_fallback(receiver, cursor, &receivers);
-        }
-    }
-    let group_by = section.get("group_by").and_then(|cursor| group_by(&cursor));
+    let group_by = section.read("group_by", group_by);
     let unread = NotifySettings {
         identity: String::new(),
         group_by: group_by.unwrap_or_else(default_group_by),
@@ -68,9 +57,28 @@ pub(super) fn read(root: &Section<'_>) -> NotifySettings {
         dashboard_url: None,
         flapping: flapping(&section),
         maintenance: maintenance::read(&section),
-        receivers,
+        receivers: receivers(&section),
     };
     fields::read(&section, unread)
+}
+
+fn receivers(notify: &Section<'_>) -> Vec<ReceiverSettings> {
+    let mut names = UniqueNames::default();
+    let mut receivers = Vec::new();
+    let mut places = Vec::new();
+    for item in notify.items("receivers") {
+        let Some(section) = item.section(&RECEIVER) else {
+            continue;
+        };
+        if let Some(receiver) = receiver(&section, &mut names) {
+            receivers.push(receiver);
+            places.push(section);
+        }
+    }
+    for (receiver, section) in receivers.iter().zip(&places) {
+        check_fallback(receiver, section, &receivers);
+    }
+    receivers
 }
 
 fn default_group_by() -> Vec<String> {
@@ -81,23 +89,24 @@ fn default_group_by() -> Vec<String> {
 fn group_by(cursor: &Cursor<'_>) -> Option<Vec<String>> {
     let items = cursor.items();
     if items.len() > MAX_GROUP_BY {
-        cursor.note(format!(
+        cursor.add_problem(format!(
             "has {} labels; allowed: at most {MAX_GROUP_BY}",
             items.len()
         ));
     }
-    let mut names = Unique::default();
+    let mut names = UniqueNames::default();
     items
         .iter()
         .map(|item| label_to_group_by(item, &mut names))
         .collect()
 }
 
-fn label_to_group_by(cursor: &Cursor<'_>, names: &mut Unique) -> Option<String> {
+fn label_to_group_by(cursor: &Cursor<'_>, names: &mut UniqueNames) -> Option<String> {
     let name = cursor.text()?;
     if name == "severity" {
-        cursor
-            .note("alerts cannot be grouped by severity: a group would end whenever it escalates");
+        cursor.add_problem(
+            "alerts cannot be grouped by severity: a group would end whenever it escalates",
+        );
     } else if !is_label_name(name) {
         cursor.refuse("is not a label's name; allowed: letters, digits and _, not beginning with a digit or __");
     }
@@ -134,62 +143,52 @@ fn repage_on(cursor: &Cursor<'_>) -> RepageOn {
     repage
 }
 
-/// A receiver, and where its fallback is named.
-fn receiver<'a>(
-    section: &Section<'a>,
-    names: &mut Unique,
-) -> Option<(ReceiverSettings, Option<Cursor<'a>>)> {
-    let min_severity = section
-        .get("min_severity")
-        .and_then(|cursor| severity(&cursor))
-        .unwrap_or(Severity::Warning);
+fn receiver(section: &Section<'_>, names: &mut UniqueNames) -> Option<ReceiverSettings> {
+    let min_severity = section.read("min_severity", severity);
     let matchers = matchers::read(section);
-    let group_by = section.get("group_by").and_then(|cursor| group_by(&cursor));
-    let repage_on = section
-        .get("repage_on")
-        .map(|cursor| repage_on(&cursor))
-        .unwrap_or_default();
+    let group_by = section.read("group_by", group_by);
+    let repage_on = match section.get("repage_on") {
+        Some(cursor) => repage_on(&cursor),
+        None => RepageOn::default(),
+    };
     let kind = kind(section);
     let http = fields::read(&section.section("http"), HttpSettings::default());
     let template = fields::read(&section.section("template"), TemplateSettings::default());
     if section.has("template") && matches!(kind, Some(ReceiverKind::Periodic(_))) {
         section.refuse("a template is for messages, and this receiver gets none: remove template");
     }
-    let cursor = section.required("name", "the receiver's name")?;
-    let name = cursor.name()?;
-    names.check(name, &cursor);
-    let place = section.get("fallback");
-    let fallback = place
-        .as_ref()
-        .and_then(|cursor| cursor.name().map(ToOwned::to_owned));
-    let place = place.filter(|_| fallback.is_some());
-    let name = name.to_owned();
-    let kind = kind?;
-    let settings = ReceiverSettings {
-        name,
-        min_severity,
+    let name = section.read_required("name", "the receiver's name", |cursor| {
+        let name = cursor.name()?;
+        names.check(name, cursor);
+        Some(name.to_owned())
+    });
+    let fallback = section.read("fallback", |cursor| cursor.name().map(str::to_owned));
+    Some(ReceiverSettings {
+        name: name?,
+        min_severity: min_severity.unwrap_or(Severity::Warning),
         matchers,
         fallback,
         group_by,
         repage_on,
-        kind,
+        kind: kind?,
         http,
         template,
-    };
-    Some((settings, place))
+    })
 }
 
 /// A fallback is another receiver of the file, which is notified of groups.
-fn check_fallback(receiver: &ReceiverSettings, cursor: &Cursor<'_>, all: &[ReceiverSettings]) {
-    let other = all
-        .iter()
-        .find(|other| Some(&other.name) == receiver.fallback.as_ref());
-    if receiver.fallback.as_ref() == Some(&receiver.name) {
-        cursor.note("is the receiver itself: give another one");
-    } else if other.is_none() {
-        cursor.note("is not the name of a receiver of this file");
-    } else if other.is_some_and(is_periodic) || is_periodic(receiver) {
-        cursor.note("is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not told of groups");
+fn check_fallback(receiver: &ReceiverSettings, section: &Section<'_>, all: &[ReceiverSettings]) {
+    let (Some(name), Some(cursor)) = (&receiver.fallback, section.get("fallback")) else {
+        return;
+    };
+    let named = all.iter().find(|other| other.name == *name);
+    match named {
+        _ if *name == receiver.name => cursor.add_problem("is the receiver itself: give another one"),
+        None => cursor.add_problem("is not the name of a receiver of this file"),
+        Some(other) if is_periodic(other) || is_periodic(receiver) => cursor.add_problem(
+            "is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not notified of groups",
+        ),
+        Some(_) => {}
     }
 }
 
@@ -199,23 +198,23 @@ fn is_periodic(receiver: &ReceiverSettings) -> bool {
 
 fn severity(cursor: &Cursor<'_>) -> Option<Severity> {
     let text = cursor.text()?;
-    let known = [Severity::Warning, Severity::Critical]
-        .into_iter()
-        .find(|severity| severity.label() == text);
-    cursor.checked(known.ok_or("is not a severity; allowed: warning, critical"))
+    for severity in [Severity::Warning, Severity::Critical] {
+        if severity.label() == text {
+            return Some(severity);
+        }
+    }
+    cursor.refuse("is not a severity; allowed: warning, critical");
+    None
 }
 
 /// Reads the one kind that a receiver is of.
 fn kind(section: &Section<'_>) -> Option<ReceiverKind> {
-    let given: Vec<_> = KINDS
-        .iter()
-        .filter_map(|kind| Some((*kind, section.get(kind)?)))
-        .collect();
+    let given: Vec<_> = KINDS.into_iter().filter(|kind| section.has(kind)).collect();
     match given.as_slice() {
-        [("slack", _)] => slack(&section.given_section("slack")?),
-        [("pagerduty", _)] => pagerduty(&section.given_section("pagerduty")?),
-        [("webhook", _)] => webhook(&section.given_section("webhook")?),
-        [("alertmanager", _)] => alertmanager(&section.given_section("alertmanager")?),
+        ["slack"] => slack(&section.given_section("slack")?),
+        ["pagerduty"] => pagerduty(&section.given_section("pagerduty")?),
+        ["webhook"] => webhook(&section.given_section("webhook")?),
+        ["alertmanager"] => alertmanager(&section.given_section("alertmanager")?),
         [_] => heartbeat(&section.given_section("heartbeat")?),
         [] => {
             section.refuse_as_incomplete(format!(
@@ -225,10 +224,9 @@ fn kind(section: &Section<'_>) -> Option<ReceiverKind> {
             None
         }
         several => {
-            let names: Vec<_> = several.iter().map(|(kind, _)| *kind).collect();
             section.refuse(format!(
                 "the receiver has {}: give one of them, and a receiver for each",
-                names.join(", ")
+                several.join(", ")
             ));
             None
         }
@@ -252,12 +250,11 @@ fn slack(section: &Section<'_>) -> Option<ReceiverKind> {
         return None;
     }
     let token = section.required_secret("bot_token");
-    let channel = section
-        .required("channel", "the channel's name or ID")
-        .and_then(|cursor| channel(&cursor));
-    let api_url = section
-        .get("api_url")
-        .map_or_else(|| Some(SLACK_API.to_owned()), |cursor| base_url(&cursor));
+    let channel = section.read_required("channel", "the channel's name or ID", channel);
+    let api_url = match section.get("api_url") {
+        Some(cursor) => base_url(&cursor),
+        None => Some(SLACK_API.to_owned()),
+    };
     Some(ReceiverKind::from(SlackBotSettings {
         token: token?,
         channel: channel?,
@@ -267,21 +264,21 @@ fn slack(section: &Section<'_>) -> Option<ReceiverKind> {
 
 fn channel(cursor: &Cursor<'_>) -> Option<String> {
     let text = cursor.text()?;
-    let fits =
-        (1..=MAX_CHANNEL).contains(&text.chars().count()) && !text.contains(char::is_whitespace);
-    let refusal = || {
-        format!(
+    let length = text.chars().count();
+    if !(1..=MAX_CHANNEL).contains(&length) || text.contains(char::is_whitespace) {
+        cursor.refuse(format_args!(
             "is not a channel; allowed: its name or ID, up to {MAX_CHANNEL} characters, no spaces"
-        )
-    };
-    cursor.checked(fits.then(|| text.to_owned()).ok_or_else(refusal))
+        ));
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 fn pagerduty(section: &Section<'_>) -> Option<ReceiverKind> {
-    let url = section.get("url").map_or_else(
-        || Some(PAGERDUTY_URL.to_owned()),
-        |cursor| shown_url(&cursor),
-    );
+    let url = match section.get("url") {
+        Some(cursor) => shown_url(&cursor),
+        None => Some(PAGERDUTY_URL.to_owned()),
+    };
     let routing_key = section.required_secret("routing_key");
     Some(ReceiverKind::from(PagerDutySettings {
         routing_key: routing_key?,
@@ -303,26 +300,31 @@ fn alertmanager(section: &Section<'_>) -> Option<ReceiverKind> {
     let interval = section.span_or_default("interval");
     let headers = headers_of(section);
     let cursor = section.required("urls", "the URL of every member of the cluster")?;
+    Some(ReceiverKind::from(AlertmanagerSettings {
+        urls: alertmanager_urls(&cursor),
+        interval,
+        headers,
+    }))
+}
+
+/// The URLs of a cluster's members, each of them once.
+fn alertmanager_urls(cursor: &Cursor<'_>) -> Vec<String> {
     let items = cursor.items();
-    let urls: Vec<_> = items.iter().filter_map(base_url).collect();
     if !(1..=MAX_ALERTMANAGERS).contains(&items.len()) && cursor.is_list() {
-        cursor.note(format!(
+        cursor.add_problem(format!(
             "has {} URLs; allowed: 1 to {MAX_ALERTMANAGERS}",
             items.len()
         ));
     }
-    if let Some(twice) = urls
-        .iter()
-        .enumerate()
-        .find_map(|(at, url)| urls[..at].contains(url).then_some(at))
-    {
-        items[twice].note("the URL stands twice");
+    let mut urls = Vec::new();
+    for item in &items {
+        let Some(url) = base_url(item) else { continue };
+        if urls.contains(&url) {
+            item.add_problem("the URL is given twice");
+        }
+        urls.push(url);
     }
-    Some(ReceiverKind::from(AlertmanagerSettings {
-        urls,
-        interval,
-        headers,
-    }))
+    urls
 }
 
 fn heartbeat(section: &Section<'_>) -> Option<ReceiverKind> {
@@ -336,10 +338,10 @@ fn heartbeat(section: &Section<'_>) -> Option<ReceiverKind> {
 }
 
 fn headers_of(section: &Section<'_>) -> BTreeMap<String, SecretSource> {
-    section
-        .get("headers")
-        .map(|cursor| headers(&cursor))
-        .unwrap_or_default()
+    match section.get("headers") {
+        Some(cursor) => headers(&cursor),
+        None => BTreeMap::new(),
+    }
 }
 
 /// A URL that something is appended to: without the slash at its end, which would be there twice.
@@ -365,20 +367,22 @@ fn headers(cursor: &Cursor<'_>) -> BTreeMap<String, SecretSource> {
         if !is_header_name(name) || value.is_null() {
             // The name is not shown: `{Authorization:secret}` and `{Authorization, secret}` make
             // one of the secret.
-            cursor.note("has an entry that is no header with a value (is there a space behind every colon?)");
+            cursor.add_problem("has an entry that is no header with a value (is there a space behind every colon?)");
             continue;
         }
         if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            value.note("the exporter sets this header itself");
+            value.add_problem("the exporter sets this header itself");
         }
         if !seen.insert(name.to_ascii_lowercase()) {
-            value.note("the header stands twice (upper and lower case are alike, and Name_file gives Name)");
+            value.add_problem("the header is given twice (upper and lower case are alike, and Name_file gives Name)");
         }
         let source = match file_name {
             Some(_) => value.secret_file(),
             None => inline_source(&value, any_secret),
         };
-        headers.extend(source.map(|source| (name.to_owned(), source)));
+        if let Some(source) = source {
+            headers.insert(name.to_owned(), source);
+        }
     }
     headers
 }

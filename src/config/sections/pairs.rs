@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::alerts::Global;
-use super::servers::{ConnectionKeys, Fleet, PlacedServer, server};
-use super::{Unique, heartbeat};
+use super::servers::{ConnectionKeys, PlacedServer, ServerMentions, server};
+use super::{UniqueNames, heartbeat};
 use crate::config::cursor::{Cursor, Section};
 use crate::config::table::PAIR;
 use crate::config::value::{MAX_LABEL_CHARS, is_label_name};
@@ -26,13 +26,13 @@ const RESERVED_LABELS: [&str; 7] = [
 const MAX_LABELS: usize = 32;
 
 /// The settings that every pair of the file inherits.
-pub(super) struct Outer<'a> {
+pub(super) struct Inherited<'a> {
     pub(super) connection: ConnectionKeys,
     pub(super) alerts: &'a Global,
     pub(super) heartbeat: HeartbeatSettings,
 }
 
-impl<'a> Outer<'a> {
+impl<'a> Inherited<'a> {
     pub(super) fn read(
         root: &Section<'_>,
         alerts: &'a Global,
@@ -47,77 +47,86 @@ impl<'a> Outer<'a> {
     }
 }
 
-pub(super) fn read(root: &Section<'_>, outer: &Outer<'_>, names: &mut Unique) -> Vec<PairSettings> {
+pub(super) fn read(
+    root: &Section<'_>,
+    outer: &Inherited<'_>,
+    names: &mut UniqueNames,
+) -> Vec<PairSettings> {
     // Pairs are required only if there are no Sentinels to find some.
-    let finds_pairs = root
-        .get("sentinels")
-        .is_some_and(|cursor| cursor.is_list() && !cursor.items().is_empty());
-    let entries = if finds_pairs {
+    let entries = if has_sentinels(root) {
         root.items("pairs")
     } else {
-        non_empty(
-            root,
-            "pairs",
-            "at least one pair of a master and its replicas",
-        )
+        let meaning = "at least one pair of a master and its replicas";
+        non_empty(root, "pairs", meaning)
     };
-    let mut fleet = Fleet::default();
-    let mut pairs: Vec<_> = entries
-        .iter()
-        .filter_map(|entry| pair(&entry.section(&PAIR)?, outer, names, &mut fleet))
-        .collect();
+    let mut mentions = ServerMentions::default();
+    let mut pairs = Vec::new();
+    for entry in entries {
+        if let Some(section) = entry.section(&PAIR) {
+            pairs.extend(pair(&section, outer, names, &mut mentions));
+        }
+    }
     for pair in &mut pairs {
-        fleet.complete(pair);
+        mentions.complete(pair);
     }
     pairs
 }
 
+fn has_sentinels(root: &Section<'_>) -> bool {
+    match root.get("sentinels") {
+        Some(cursor) => cursor.is_list() && !cursor.items().is_empty(),
+        None => false,
+    }
+}
+
 fn pair(
     section: &Section<'_>,
-    outer: &Outer<'_>,
-    names: &mut Unique,
-    fleet: &mut Fleet,
+    outer: &Inherited<'_>,
+    names: &mut UniqueNames,
+    mentions: &mut ServerMentions,
 ) -> Option<PairSettings> {
     let connection = ConnectionKeys::read(section, &outer.connection);
     let name = name(section, names, "the pair's name");
-    let labels = section
-        .get("labels")
-        .map(|cursor| labels(&cursor))
-        .unwrap_or_default();
+    let labels = labels(section);
     let alerts = outer.alerts.for_pair(section);
     let heartbeat = heartbeat::read(section, outer.heartbeat);
-    let master = section.required(
+    let master = section.read_required(
         "master",
         "the master, such as {address: \"host:port\", dc: dc1}",
+        |cursor| consistent_server(cursor, &connection, mentions),
     );
-    let master = master.and_then(|cursor| admitted(&cursor, &connection, fleet));
-    let replicas = replicas(section, &connection, fleet);
+    let replicas = replicas(section, &connection, mentions);
     let name = name?;
     let master = master?;
     check_distinct(section, &master, &replicas);
-    let replicas = replicas
-        .into_iter()
-        .map(|replica| replica.settings)
-        .collect();
+    let replicas = replicas.into_iter().map(|replica| replica.settings);
     Some(PairSettings {
         name,
         shard: None,
         master: master.settings,
-        replicas,
+        replicas: replicas.collect(),
         labels,
         alerts,
         heartbeat,
     })
 }
 
-pub(super) fn name(section: &Section<'_>, names: &mut Unique, meaning: &str) -> Option<PairName> {
+pub(super) fn name(
+    section: &Section<'_>,
+    names: &mut UniqueNames,
+    meaning: &str,
+) -> Option<PairName> {
     let cursor = section.required("name", meaning)?;
     let name = cursor.name()?;
     names.check(name, &cursor);
     Some(PairName::new(name))
 }
 
-fn replicas(section: &Section<'_>, outer: &ConnectionKeys, fleet: &mut Fleet) -> Vec<PlacedServer> {
+fn replicas(
+    section: &Section<'_>,
+    outer: &ConnectionKeys,
+    mentions: &mut ServerMentions,
+) -> Vec<PlacedServer> {
     let items = non_empty(
         section,
         "replicas",
@@ -125,7 +134,7 @@ fn replicas(section: &Section<'_>, outer: &ConnectionKeys, fleet: &mut Fleet) ->
     );
     items
         .iter()
-        .filter_map(|item| admitted(item, outer, fleet))
+        .filter_map(|item| consistent_server(item, outer, mentions))
         .collect()
 }
 
@@ -136,24 +145,25 @@ pub(super) fn non_empty<'a>(section: &Section<'a>, key: &str, meaning: &str) -> 
     };
     let items = cursor.items();
     if cursor.is_list() && items.is_empty() {
-        cursor.note(format!("is empty: give {meaning}"));
+        cursor.add_problem(format!("is empty: give {meaning}"));
     }
     items
 }
 
 /// Reads a server and checks that it agrees with its other mentions.
-fn admitted(
+fn consistent_server(
     cursor: &Cursor<'_>,
     outer: &ConnectionKeys,
-    fleet: &mut Fleet,
+    mentions: &mut ServerMentions,
 ) -> Option<PlacedServer> {
     let server = server(cursor, outer)?;
-    if let Err(sentence) = fleet.admit(&server) {
-        cursor.note(sentence);
+    if let Err(sentence) = mentions.add(&server) {
+        cursor.add_problem(sentence);
     }
     Some(server)
 }
 
+/// Refuses a server that the pair has twice.
 fn check_distinct(section: &Section<'_>, master: &PlacedServer, replicas: &[PlacedServer]) {
     let mut seen = HashSet::from([&master.settings.addr]);
     for replica in replicas {
@@ -166,13 +176,17 @@ fn check_distinct(section: &Section<'_>, master: &PlacedServer, replicas: &[Plac
         } else if !seen.insert(addr) {
             section.refuse_at(
                 &replica.path,
-                format!("{addr} stands twice among the pair's replicas"),
+                format!("{addr} is given twice among the pair's replicas"),
             );
         }
     }
 }
 
-pub(super) fn labels(cursor: &Cursor<'_>) -> BTreeMap<String, String> {
+/// The `labels` of `section`; empty where it has none.
+pub(super) fn labels(section: &Section<'_>) -> BTreeMap<String, String> {
+    let Some(cursor) = section.get("labels") else {
+        return BTreeMap::new();
+    };
     let entries = cursor.entries();
     if entries.len() > MAX_LABELS {
         cursor.refuse(format_args!("has more than {MAX_LABELS} labels"));
@@ -200,8 +214,8 @@ fn label_value<'a>(value: &Cursor<'a>) -> Option<&'a str> {
 
 fn check_label_name(name: &str, value: &Cursor<'_>) {
     if RESERVED_LABELS.contains(&name) {
-        value.note("the exporter has a label of this name itself; choose another");
+        value.add_problem("the exporter has a label of this name itself; choose another");
     } else if !is_label_name(name) {
-        value.note("is not a label's name; allowed: letters, digits and _, not beginning with a digit or __");
+        value.add_problem("is not a label's name; allowed: letters, digits and _, not beginning with a digit or __");
     }
 }

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use wildmatch::WildMatch;
 
-use super::pairs::{Outer, labels, name, non_empty};
+use super::pairs::{Inherited, labels, name, non_empty};
 use super::servers::{ConnectionKeys, address};
 use super::tls::AddressScheme;
-use super::{Unique, heartbeat};
+use super::{UniqueNames, heartbeat};
 use crate::config::cursor::{Cursor, Section};
 use crate::config::table::SENTINEL;
-use crate::config::{MasterSelector, SentinelSettings, ServerSettings};
+use crate::config::{MasterSelector, PairSettings, SentinelSettings, ServerSettings};
 use crate::model::{PairName, ServerAddr};
 
 /// The maximum length of a master's name or glob in bytes, as of the names in a Sentinel's reply.
@@ -22,55 +22,55 @@ const MAX_SENTINELS: usize = 64;
 
 pub(super) fn read(
     root: &Section<'_>,
-    outer: &Outer<'_>,
-    names: &mut Unique,
+    outer: &Inherited<'_>,
+    names: &mut UniqueNames,
 ) -> Vec<SentinelSettings> {
     let items = root.items("sentinels");
     let entry = |item: &Cursor<'_>| sentinel(&item.section(&SENTINEL)?, outer, names);
     items.iter().filter_map(entry).collect()
 }
 
-/// Refuses names that a discovered pair could have as well: an entry's pairs are called
+/// Refuses names that a discovered pair could have too: an entry's pairs are called
 /// `name/MASTER`.
 pub(super) fn check_prefixes(
     root: &Section<'_>,
     entries: &[SentinelSettings],
-    pairs: &[&PairName],
+    pairs: &[PairSettings],
 ) {
-    let sentinel_names = entries.iter().map(|entry| &entry.name);
-    let all_names: Vec<_> = sentinel_names.chain(pairs.iter().copied()).collect();
     for entry in entries {
         if matches!(entry.masters, MasterSelector::Exact(_)) {
             continue;
         }
-        let prefix = format!("{}/", entry.name);
-        for taken in &all_names {
-            if !taken.as_str().starts_with(&prefix) {
-                continue;
-            }
-            let sentence = format!(
-                "the pairs of {} are called {prefix} and the master's name, and {taken} is a name of this file as well: \
-                 rename one of them",
-                entry.name
-            );
-            root.refuse_at("sentinels", sentence);
+        for other in entries {
+            check_prefix(root, &entry.name, &other.name);
         }
+        for pair in pairs {
+            check_prefix(root, &entry.name, &pair.name);
+        }
+    }
+}
+
+fn check_prefix(root: &Section<'_>, entry: &PairName, taken: &PairName) {
+    let prefix = format!("{entry}/");
+    if taken.as_str().starts_with(&prefix) {
+        let sentence = format!(
+            "the pairs of {entry} are called {prefix} and the master's name, and {taken} is a name of this file as well: \
+             rename one of them"
+        );
+        root.refuse_at("sentinels", sentence);
     }
 }
 
 fn sentinel(
     section: &Section<'_>,
-    outer: &Outer<'_>,
-    names: &mut Unique,
+    outer: &Inherited<'_>,
+    names: &mut UniqueNames,
 ) -> Option<SentinelSettings> {
     let connection = ConnectionKeys::read(section, &outer.connection);
     let servers = connection.clone().for_discovered(section);
     let name = name(section, names, "the name of its pairs");
     let masters = master_selector(section);
-    let labels = section
-        .get("labels")
-        .map(|cursor| labels(&cursor))
-        .unwrap_or_default();
+    let labels = labels(section);
     let alerts = outer.alerts.for_pair(section);
     let heartbeat = heartbeat::read(section, outer.heartbeat);
     let sentinels = addresses(section, &connection);
@@ -90,25 +90,22 @@ fn master_selector(section: &Section<'_>) -> Option<MasterSelector> {
         return Some(MasterSelector::All);
     };
     let text = cursor.text()?;
-    if text.is_empty()
-        || text.len() > MAX_MASTER_NAME
-        || text.chars().any(|c| c.is_control() || c == ' ')
-    {
+    let is_illegal = |c: char| c.is_control() || c == ' ';
+    if text.is_empty() || text.len() > MAX_MASTER_NAME || text.contains(is_illegal) {
         cursor.refuse(format_args!(
             "is not a master's name; allowed: 1 to {MAX_MASTER_NAME} bytes without spaces and control characters, with * \
              and ? as a glob; leave it out for every master"
         ));
         return None;
     }
-    let glob = text.contains(['*', '?']);
-    Some(if glob {
-        MasterSelector::Glob(WildMatch::new(text))
+    if text.contains(['*', '?']) {
+        Some(MasterSelector::Glob(WildMatch::new(text)))
     } else {
-        MasterSelector::Exact(text.to_owned())
-    })
+        Some(MasterSelector::Exact(text.to_owned()))
+    }
 }
 
-/// The Sentinels of an entry. They have a login of their own and never see the servers' passwords.
+/// The Sentinels of an entry. They have a separate login and never see the servers' passwords.
 /// They inherit the TLS settings of the entry, key by key, because `tls-replication` makes Redis use
 /// TLS for both.
 fn addresses(section: &Section<'_>, entry: &ConnectionKeys) -> Vec<ServerSettings> {
@@ -127,13 +124,11 @@ fn addresses(section: &Section<'_>, entry: &ConnectionKeys) -> Vec<ServerSetting
         return Vec::new();
     }
     let mut seen = HashSet::new();
-    keys.servers_at(
-        &auth,
-        items
-            .iter()
-            .filter_map(|item| distinct(item, &mut seen))
-            .collect(),
-    )
+    let mut addresses = Vec::new();
+    for item in &items {
+        addresses.extend(distinct(item, &mut seen));
+    }
+    keys.servers_at(&auth, addresses)
 }
 
 fn distinct(
@@ -142,7 +137,7 @@ fn distinct(
 ) -> Option<(AddressScheme, ServerAddr)> {
     let (scheme, addr) = address(item)?;
     if !seen.insert(addr.clone()) {
-        item.refuse("stands twice among the Sentinels of the entry");
+        item.refuse("is given twice among the Sentinels of the entry");
         return None;
     }
     Some((scheme, addr))

@@ -19,6 +19,14 @@ pub(super) struct PlacedServer {
     pub(super) settings: ServerSettings,
 }
 
+impl PlacedServer {
+    /// The datacenter that this mention names, after its key path.
+    fn datacenter(&self) -> Option<(String, Datacenter)> {
+        let dc = self.settings.dc.clone()?;
+        Some((self.path.clone(), dc))
+    }
+}
+
 /// How to connect, merged from one level of the configuration and those around it.
 #[derive(Clone, Default)]
 pub(super) struct ConnectionKeys {
@@ -53,8 +61,8 @@ impl ConnectionKeys {
         }
     }
 
-    /// The servers at these addresses, which have no keys of their own; `section` is where these
-    /// keys were read.
+    /// The servers at these addresses, which all have these keys; `section` is where the keys were
+    /// read.
     pub(super) fn servers_at(
         self,
         section: &Section<'_>,
@@ -64,15 +72,16 @@ impl ConnectionKeys {
         let credentials = Credentials::from(self.credentials);
         let schemes: Vec<_> = addresses.iter().map(|(scheme, _)| *scheme).collect();
         let tls = self.tls.resolve_each(section, &schemes);
-        let servers = addresses.into_iter().zip(tls);
-        servers
-            .map(|((_, addr), tls)| ServerSettings {
+        let mut servers = Vec::with_capacity(addresses.len());
+        for ((_, addr), tls) in addresses.into_iter().zip(tls) {
+            servers.push(ServerSettings {
                 addr,
                 dc: None,
                 credentials: credentials.clone(),
                 tls,
-            })
-            .collect()
+            });
+        }
+        servers
     }
 }
 
@@ -88,9 +97,7 @@ struct CredentialKeys {
 impl CredentialKeys {
     /// Reads `username`, `password` and `password_file`; what is missing comes from `outer`.
     fn read(section: &Section<'_>, outer: &Self) -> Self {
-        let username = section
-            .get("username")
-            .and_then(|cursor| cursor.name().map(ToOwned::to_owned));
+        let username = section.read("username", |cursor| cursor.name().map(str::to_owned));
         let password = section.secret("password");
         Self {
             username: username.or_else(|| outer.username.clone()),
@@ -131,8 +138,8 @@ pub(super) fn server(cursor: &Cursor<'_>, outer: &ConnectionKeys) -> Option<Plac
     let section = cursor.section(&SERVER)?;
     let ConnectionKeys { credentials, tls } = ConnectionKeys::read(&section, outer);
     credentials.check(&section);
-    let dc = section.get("dc").and_then(|cursor| datacenter(&cursor));
-    let (scheme, addr) = address(&section.required("address", "host:port")?)?;
+    let dc = section.read("dc", datacenter);
+    let (scheme, addr) = section.read_required("address", "host:port", address)?;
     let tls = tls.resolve(&section, scheme);
     Some(PlacedServer {
         path: section.path().to_owned(),
@@ -145,6 +152,7 @@ pub(super) fn server(cursor: &Cursor<'_>, outer: &ConnectionKeys) -> Option<Plac
     })
 }
 
+/// Reads a server's address, with the scheme that it begins with.
 pub(super) fn address(cursor: &Cursor<'_>) -> Option<(AddressScheme, ServerAddr)> {
     let text = cursor.text()?;
     // The path of a socket may contain an @; in any other address it ends credentials.
@@ -165,65 +173,89 @@ pub(super) fn address(cursor: &Cursor<'_>) -> Option<(AddressScheme, ServerAddr)
 /// Checks that all mentions of a server agree on its credentials, TLS and datacenter. A datacenter
 /// that only some of them name applies to all.
 #[derive(Default)]
-pub(super) struct Fleet(HashMap<ServerAddr, Known>);
+pub(super) struct ServerMentions(HashMap<ServerAddr, AgreedSettings>);
 
 /// What earlier mentions of a server agree on.
-struct Known {
+struct AgreedSettings {
+    /// The key path of the first of them.
     first: String,
     credentials: Credentials,
     tls: Option<TlsSettings>,
+    /// The datacenter, and the key path of the mention that names it.
     dc: Option<(String, Datacenter)>,
 }
 
-impl Fleet {
+impl ServerMentions {
     /// Compares `server` with its earlier mentions.
     ///
     /// # Errors
     /// A sentence about the contradiction.
-    pub(super) fn admit(&mut self, server: &PlacedServer) -> Result<(), String> {
+    pub(super) fn add(&mut self, server: &PlacedServer) -> Result<(), String> {
+        let addr = &server.settings.addr;
+        if let Some(known) = self.0.get_mut(addr) {
+            return known.agree(server);
+        }
+        self.0.insert(addr.clone(), AgreedSettings::new(server));
+        Ok(())
+    }
+
+    /// Gives every mention of a server the datacenter that any mention names.
+    pub(super) fn complete(&self, pair: &mut PairSettings) {
+        self.place(&mut pair.master);
+        for replica in &mut pair.replicas {
+            self.place(replica);
+        }
+    }
+
+    fn place(&self, server: &mut ServerSettings) {
+        if let Some(known) = self.0.get(&server.addr) {
+            server.dc = known.dc.as_ref().map(|(_, dc)| dc.clone());
+        }
+    }
+}
+
+impl AgreedSettings {
+    fn new(server: &PlacedServer) -> Self {
         let settings = &server.settings;
-        let addr = &settings.addr;
-        let placed = settings.dc.clone().map(|dc| (server.path.clone(), dc));
-        let Some(known) = self.0.get_mut(addr) else {
-            let known = Known {
-                first: server.path.clone(),
-                credentials: settings.credentials.clone(),
-                tls: settings.tls.clone(),
-                dc: placed,
-            };
-            self.0.insert(addr.clone(), known);
-            return Ok(());
-        };
-        let first = &known.first;
-        if known.credentials != settings.credentials {
+        Self {
+            first: server.path.clone(),
+            credentials: settings.credentials.clone(),
+            tls: settings.tls.clone(),
+            dc: server.datacenter(),
+        }
+    }
+
+    /// Refuses another mention that contradicts the earlier ones; keeps the datacenter if it is the
+    /// first to name one.
+    fn agree(&mut self, server: &PlacedServer) -> Result<(), String> {
+        let ServerSettings {
+            addr,
+            credentials,
+            tls,
+            ..
+        } = &server.settings;
+        let first = &self.first;
+        if self.credentials != *credentials {
             return Err(format!(
                 "{addr} is {first} as well, with other credentials; a server is polled once, so \
                  give it the same credentials everywhere"
             ));
         }
-        if known.tls != settings.tls {
+        if self.tls != *tls {
             return Err(format!(
                 "{addr} is {first} as well, with other TLS settings; a server is polled once, so \
                  give it the same tls everywhere"
             ));
         }
-        match (&known.dc, placed) {
+        match (&self.dc, server.datacenter()) {
             (Some((first, known)), Some((_, dc))) if *known != dc => Err(format!(
-                "{addr} stands in {dc} here and in {known} at {first}; a server has one datacenter"
+                "{addr} is in {dc} here and in {known} at {first}; a server has one datacenter"
             )),
-            (None, Some(placed)) => {
-                known.dc = Some(placed);
+            (None, placed) => {
+                self.dc = placed;
                 Ok(())
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Gives every mention of a server the datacenter that any mention names.
-    pub(super) fn complete(&self, pair: &mut PairSettings) {
-        for server in std::iter::once(&mut pair.master).chain(&mut pair.replicas) {
-            let dc = self.0.get(&server.addr).and_then(|known| known.dc.as_ref());
-            server.dc = dc.map(|(_, dc)| dc.clone());
         }
     }
 }

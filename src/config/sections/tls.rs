@@ -25,7 +25,7 @@ impl AddressScheme {
             return (Self::Unix, text);
         }
         match text.split_once("://") {
-            // A second scheme behind the first must not be read as an address of its own.
+            // A second scheme behind the first must not be read as another address.
             Some(("rediss", rest)) if !rest.contains("://") => (Self::Rediss, rest),
             Some(("redis", rest)) if !rest.contains("://") => (Self::Redis, rest),
             _ => (Self::None, text),
@@ -100,9 +100,8 @@ impl TlsKeys {
             return vec![None; on.len()];
         }
         let settings = self.settings(level);
-        on.into_iter()
-            .map(|on| on.then(|| settings.clone()))
-            .collect()
+        let each = |is_on| if is_on { Some(settings.clone()) } else { None };
+        on.into_iter().map(each).collect()
     }
 
     fn settings(self, server: &Section<'_>) -> TlsSettings {

@@ -254,7 +254,7 @@ keys! {
     SENTINEL {
         /// the label `pair`, or what it begins with
         key Key::name("name").required().range("unique, also among `pairs`");
-        /// which of the masters that the Sentinels know are watched
+        /// which of the masters that the Sentinels list are monitored
         key Key::text("master_name")
             .default("every master")
             .range("up to 256 bytes; a glob with `*` and `?`");
@@ -262,7 +262,7 @@ keys! {
         key Key::collection("addresses", "list of text")
             .required()
             .range("1 to 64, distinct, as the address of a server");
-        /// how to log in to the Sentinels, which have a password of their own
+        /// how to log in to the Sentinels, which have a separate password
         key Key::section("sentinel_auth", &SENTINEL_AUTH).default("no login");
         /// the ACL user on every server that is found
         key Key::name("username").default("`redis.username`").range("needs a password");

@@ -8,7 +8,7 @@ use crate::config::{FlappingRule, HttpSettings, NotifySettings, TemplateSettings
 
 keys! {
     NOTIFY for NotifySettings {
-        /// part of every dedup key; equal on exporters that stand in for each other, otherwise
+        /// part of every dedup key; equal on exporters that replace each other, otherwise
         /// different
         key identity = Key::optional_name("identity").kind("text")
             .default("`\"\"`")
@@ -53,7 +53,7 @@ keys! {
 keys! {
     FLAPPING for FlappingRule {
         /// with as many outages within the window it flaps; an outage is one alert from `fired` to
-        /// `resolved`, escalations are none
+        /// `resolved`, escalations do not count
         key changes = Key::number("changes", 2..=100).default_number(3);
         /// outages that ended longer ago do not count any more
         key window = Key::duration("window", ms(100)..=days(1)).default_span(mins(10));

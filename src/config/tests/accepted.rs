@@ -7,7 +7,7 @@ use super::*;
 use crate::model::{Bytes, Datacenter, Secret};
 
 #[test]
-fn the_defaults_are_those_of_the_contract() {
+fn the_defaults_are_as_documented() {
     let settings = good("");
     let plain = |warning, critical| LevelRule {
         warning: level(secs(warning), secs(warning)),
@@ -91,7 +91,7 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn a_shorter_interval_takes_the_default_of_the_shortest_along() {
+fn a_shorter_interval_lowers_the_default_minimal_interval() {
     assert_eq!(
         good("poll: {interval: 100ms}").poll.min_interval,
         Span::from_millis(100)
@@ -99,7 +99,7 @@ fn a_shorter_interval_takes_the_default_of_the_shortest_along() {
 }
 
 #[test]
-fn the_three_languages_say_the_same() {
+fn yaml_toml_and_json_give_equal_settings() {
     let toml = r#"
         [poll]
         interval = "2s"
@@ -164,7 +164,7 @@ pairs:
 }
 
 #[test]
-fn the_nearest_credentials_count_key_by_key() {
+fn credentials_come_from_the_nearest_level_key_by_key() {
     let settings = read(
         "
 redis: {username: u, password: one}
@@ -260,7 +260,7 @@ fn a_rediss_address_turns_tls_on() {
 }
 
 #[test]
-fn one_mention_of_a_datacenter_goes_for_every_mention_of_the_server() {
+fn one_mention_of_a_servers_datacenter_applies_to_all() {
     let settings = read(
         "
 pairs:
@@ -321,7 +321,7 @@ fn full_syncs_are_counted_over_a_window() {
 }
 
 #[test]
-fn a_scrape_polls_first_where_that_is_on() {
+fn refresh_on_scrape_is_read() {
     for (value, on) in [
         ("", false),
         ("refresh_on_scrape: false", false),
@@ -336,7 +336,7 @@ fn a_scrape_polls_first_where_that_is_on() {
 }
 
 #[test]
-fn off_positions_of_later_features_may_be_written_out() {
+fn the_off_values_of_later_features_are_accepted() {
     good("poll: {heartbeat: {enabled: false, interval: 1s}}");
     assert_eq!(
         good("notify: {group_by: [alertname, source_dc, target_dc, dc]}"),
@@ -346,7 +346,7 @@ fn off_positions_of_later_features_may_be_written_out() {
 }
 
 #[test]
-fn a_pairs_heartbeat_stands_over_the_global_one_key_by_key() {
+fn a_pairs_heartbeat_overrides_the_global_one_key_by_key() {
     let heartbeat = |global: &str, own: &str| {
         let pair = PAIR.replace("{name: p,", &format!("{{name: p, heartbeat: {own},"));
         let HeartbeatSettings { enabled, interval } =
@@ -498,7 +498,7 @@ fn relative_paths_start_from_the_files_folder() {
 }
 
 #[test]
-fn a_common_username_goes_with_each_pairs_password() {
+fn a_global_username_is_used_with_each_pairs_password() {
     let settings = read(
         "
 redis: {username: u}

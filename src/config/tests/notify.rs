@@ -111,7 +111,7 @@ fn a_maintenance_window_reads() {
 }
 
 #[test]
-fn groups_and_pages_are_told_by_known_words() {
+fn unknown_words_in_groupings_and_pages_are_refused() {
     let severity = "alerts cannot be grouped by severity: a group would end whenever it escalates";
     bad(
         "notify: {group_by: [severity]}",
@@ -144,7 +144,7 @@ fn groups_and_pages_are_told_by_known_words() {
 }
 
 #[test]
-fn a_maintenance_window_that_would_never_be_is_refused() {
+fn a_maintenance_window_that_would_never_begin_is_refused() {
     let many =
         |n| format!("{{name: w{n}, every: [sunday], start: '02:00', duration: 2h, timezone: UTC}}");
     let many = (0..65).map(many).collect::<Vec<_>>().join(", ");
@@ -239,7 +239,7 @@ fn receivers_are_checked() {
     bad_receiver(
         &header("a: x, A_file: f"),
         &format!(
-            "{path}.webhook.headers.a: the header stands twice (upper and lower case are alike, and Name_file gives Name)"
+            "{path}.webhook.headers.a: the header is given twice (upper and lower case are alike, and Name_file gives Name)"
         ),
     );
     bad_receiver(
@@ -287,7 +287,7 @@ fn the_new_kinds_of_receivers_are_checked() {
             urls("'http://a/?x=1'"),
             "alertmanager.urls[0]: the value has a query or a fragment, but something is appended to it".to_owned(),
         ),
-        (urls("'http://a', 'http://a/'"), "alertmanager.urls[1]: the URL stands twice".to_owned()),
+        (urls("'http://a', 'http://a/'"), "alertmanager.urls[1]: the URL is given twice".to_owned()),
         (
             "alertmanager: {urls: ['http://a'], interval: 2h}".to_owned(),
             "alertmanager.interval: \"2h\" is out of range; allowed: 100ms to 1h".to_owned(),
@@ -331,7 +331,7 @@ fn the_new_kinds_of_receivers_are_checked() {
 }
 
 #[test]
-fn a_fallback_is_another_receiver_that_is_told_of_groups() {
+fn a_fallback_must_be_another_receiver_that_is_notified_of_groups() {
     let chat = "{name: chat, slack: {webhook_url_file: f}}";
     let with = |fallback: &str, other: &str| {
         format!(
@@ -347,11 +347,11 @@ fn a_fallback_is_another_receiver_that_is_told_of_groups() {
         &with("nobody", chat),
         &format!("{path}: is not the name of a receiver of this file"),
     );
-    let beats = "{name: beats, heartbeat: {url_file: f}}";
+    let heartbeat = "{name: beats, heartbeat: {url_file: f}}";
     bad(
-        &with("beats", beats),
+        &with("beats", heartbeat),
         &format!(
-            "{path}: is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not told of groups"
+            "{path}: is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not notified of groups"
         ),
     );
 }

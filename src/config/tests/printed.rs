@@ -161,7 +161,7 @@ fn paths(above: &str, keys: &'static Keys, found: &mut Vec<String>) {
 }
 
 #[test]
-fn the_file_of_every_key_has_each_with_a_value_that_is_not_its_default() {
+fn the_everything_example_sets_each_key_to_a_value_other_than_its_default() {
     let tree = YamlLoader::load_from_str(EVERYTHING).unwrap().remove(0);
     // Each secret is another one, so that one that is not used is noticed.
     let read = |text: &str| read_everything(text, |name| format!("{SECRET}/{name}"));

@@ -60,7 +60,7 @@ fn a_bad_override_names_the_variable_or_the_key() {
 }
 
 #[test]
-fn all_problems_come_at_once() {
+fn all_problems_are_reported_at_once() {
     let yaml = "
 poll: {interval: 5ms, timeout: {local: soon}}
 nofity: {}
@@ -178,7 +178,7 @@ fn addresses_that_cannot_be_reached_are_refused() {
 }
 
 #[test]
-fn tls_is_told_in_one_way() {
+fn contradicting_tls_keys_and_schemes_are_refused() {
     let pair = |redis: &str, master: &str, sentence: &str| {
         let yaml = format!(
             "redis: {{{redis}}}\npairs: [{{name: p, master: {{{master}}}, replicas: [{{address: 'rediss://b:1'}}]}}]"
@@ -409,7 +409,7 @@ fn pairs_make_sense() {
     );
     bad_whole(
         "pairs: [{name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1'}, {address: 'b:1'}]}]",
-        "pairs[0].replicas[1]: b:1 stands twice among the pair's replicas",
+        "pairs[0].replicas[1]: b:1 is given twice among the pair's replicas",
     );
     bad_whole(
         "pairs: [{name: p, master: {dc: d}, replicas: [{address: 'b:1'}]}]",
@@ -430,12 +430,12 @@ fn pairs_make_sense() {
     bad_whole(
         "pairs: [{name: p, master: {address: 'a:1', dc: x}, replicas: [{address: 'b:1'}]}, \
          {name: q, master: {address: 'c:1'}, replicas: [{address: 'a:1', dc: y}]}]",
-        "pairs[1].replicas[0]: a:1 stands in y here and in x at pairs[0].master; a server has one datacenter",
+        "pairs[1].replicas[0]: a:1 is in y here and in x at pairs[0].master; a server has one datacenter",
     );
 }
 
 #[test]
-fn what_is_too_long_is_refused() {
+fn values_that_are_too_long_are_refused() {
     let check = |pair: &str, sections: &str, part: &str| {
         let yaml = format!(
             "pairs: [{{name: p, master: {{address: 'a:1'}}, replicas: [{{address: 'b:1'}}]{pair}}}]\n{sections}"
@@ -533,7 +533,7 @@ fn names_labels_and_patterns_are_checked() {
 }
 
 #[test]
-fn secrets_are_given_once_and_never_shown() {
+fn a_secret_given_twice_is_refused_and_never_shown() {
     bad(
         "redis: {password: hunter2, password_file: f}",
         "redis.password_file: password is given as well; give one of password and password_file",

@@ -1,4 +1,4 @@
-//! However a configuration is mistyped, no message shows a secret that stands in it.
+//! However a configuration is mistyped, no message shows a secret in it.
 
 use std::collections::BTreeSet;
 

@@ -44,7 +44,7 @@ fn shown(entry: &SentinelSettings) -> Vec<String> {
 }
 
 #[test]
-fn sentinels_stand_in_for_pairs_and_beside_them() {
+fn sentinels_may_be_configured_with_and_without_pairs() {
     let settings = with_entries("{name: s, addresses: ['a:1', 'b:1']}").unwrap();
     assert!(settings.pairs.is_empty());
     assert_eq!(
@@ -79,7 +79,7 @@ fn a_pair_is_named_after_its_master_unless_there_is_only_one() {
 }
 
 #[test]
-fn sentinels_have_a_login_of_their_own_and_the_servers_tls() {
+fn sentinels_have_a_separate_login_and_the_servers_tls() {
     let plain = entry("addresses: ['a:1']");
     assert_eq!(shown(&plain), ["a:1"]);
     assert_eq!(
@@ -144,7 +144,7 @@ fn an_entry_has_the_keys_of_a_pair() {
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
+fn entries_that_cannot_work_are_refused() {
     bad_keys(
         "addresses: []",
         "sentinels[0].addresses: is empty: give the Sentinels, such as [\"dc1-sentinel:26379\", \"dc2-sentinel:26379\"]",
@@ -155,7 +155,7 @@ fn what_cannot_work_is_refused() {
     );
     bad_keys(
         "addresses: ['a:1', 'a:1']",
-        "sentinels[0].addresses[1]: \"a:1\" stands twice among the Sentinels of the entry",
+        "sentinels[0].addresses[1]: \"a:1\" is given twice among the Sentinels of the entry",
     );
     bad_keys(
         "addresses: [a]",
@@ -212,7 +212,7 @@ fn names_do_not_clash_with_those_of_pairs_or_of_other_entries() {
 }
 
 #[test]
-fn unverified_tls_is_warned_of() {
+fn unverified_tls_causes_a_warning() {
     let insecure = "tls: {insecure_skip_verify: true}";
     let settings = with_entries(&format!("{{name: s, addresses: ['a:1'], {insecure}}}")).unwrap();
     let warnings = settings.warnings();

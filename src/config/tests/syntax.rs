@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn syntax_errors_say_where_and_repeat_no_secret() {
+fn syntax_errors_name_the_place_and_repeat_no_secret() {
     let read = |text: &str, format| {
         parse(text, format, Path::new(""), &Environment::default())
             .unwrap_err()
@@ -21,12 +21,12 @@ fn syntax_errors_say_where_and_repeat_no_secret() {
         (
             Format::Yaml,
             "a: {b: 1, b: hunter2}",
-            "the key \"b\" stands twice in one mapping, at byte",
+            "the key \"b\" is given twice in one mapping, at byte",
         ),
         (
             Format::Yaml,
             "a: {[hunter2]: 1, [hunter2]: 1}",
-            "a key stands twice in one mapping, at byte",
+            "a key is given twice in one mapping, at byte",
         ),
         (
             Format::Yaml,
@@ -37,7 +37,7 @@ fn syntax_errors_say_where_and_repeat_no_secret() {
         (
             Format::Yaml,
             "a: &a [*a]",
-            "an alias stands inside the value that it repeats",
+            "an alias is inside the value that it repeats",
         ),
         (Format::Yaml, "hunter2", "it must be a mapping of sections"),
         (Format::Yaml, "a: 1\n---\nb: 1", "2 YAML documents"),
@@ -64,7 +64,7 @@ fn syntax_errors_say_where_and_repeat_no_secret() {
         (
             Format::Json,
             "{\"a\": 1, \"a\": \"hunter2\"}",
-            "the key \"a\" stands twice in one object at line 1",
+            "the key \"a\" is given twice in one object at line 1",
         ),
         (
             Format::Json,

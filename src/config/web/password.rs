@@ -2,7 +2,7 @@
 
 use crate::model::Secret;
 
-/// The dearest hash that is accepted, as bcrypt's cost: twice the work for each step. At 16 one
+/// The most expensive hash that is accepted, as bcrypt's cost: each step doubles the work. At 16 one
 /// check takes some seconds; above it, a check takes longer than a request may.
 const MAX_COST: u32 = 16;
 
@@ -22,26 +22,23 @@ impl PasswordHash {
     /// # Errors
     /// A sentence's end, without anything of the hash.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let known = ["$2a$", "$2b$", "$2y$"]
-            .iter()
-            .any(|version| text.starts_with(version));
+        let is_known = ["$2a$", "$2b$", "$2y$"].contains(&text.get(..4).unwrap_or_default());
         // The parts are private, but this is the reader that a check of a password begins with.
-        if !known || text.parse::<bcrypt::HashParts>().is_err() {
+        if !is_known || text.parse::<bcrypt::HashParts>().is_err() {
             return Err("is not a bcrypt hash, which begins with $2y$ and has 60 characters; make one with \
                         htpasswd -nBC 10 NAME"
                 .to_owned());
         }
-        let cost = text[4..6]
-            .parse()
-            .ok()
-            .filter(|cost| (MIN_COST..=MAX_COST).contains(cost));
-        let cost = cost.ok_or(format!(
-            "is a bcrypt hash of another cost than {MIN_COST} to {MAX_COST}"
-        ))?;
-        Ok(Self {
-            text: Secret::new(text),
-            cost,
-        })
+        let digits = text.get(4..6).unwrap_or_default();
+        match digits.parse() {
+            Ok(cost) if (MIN_COST..=MAX_COST).contains(&cost) => Ok(Self {
+                text: Secret::new(text),
+                cost,
+            }),
+            _ => Err(format!(
+                "is a bcrypt hash of another cost than {MIN_COST} to {MAX_COST}"
+            )),
+        }
     }
 
     /// The hash, for the one place that compares a password with it.

@@ -51,7 +51,7 @@ pub(super) const UNSUPPORTED: &[(&str, &[(&str, &str)])] = &[
             ("client_ca", FILES_ONLY),
             (
                 "client_allowed_sans",
-                "not supported: let an authority of its own sign those clients' certificates",
+                "not supported: let a separate authority sign those clients' certificates",
             ),
         ],
     ),
@@ -70,10 +70,18 @@ pub(super) const UNSUPPORTED: &[(&str, &[(&str, &str)])] = &[
 /// # Errors
 /// The file cannot be read, or as [`parse_web`].
 pub fn load_web(path: &Path) -> Result<WebSettings, ConfigErrors> {
-    let problem = |sentence: String| ConfigErrors::one(path.display().to_string(), sentence);
-    let bytes = read_small_file(path, MAX_PEM_BYTES).map_err(|error| problem(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| problem("is not UTF-8 text".to_owned()))?;
-    parse_web(&text, path.parent().unwrap_or_else(|| Path::new("")))
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err(sentence) => return Err(ConfigErrors::one(path.display().to_string(), sentence)),
+    };
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    parse_web(&text, folder)
+}
+
+/// The file's text. An error is a sentence without a subject, which is the file.
+fn read_text(path: &Path) -> Result<String, String> {
+    let bytes = read_small_file(path, MAX_PEM_BYTES).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
 }
 
 /// Reads the web configuration `text`, which is YAML whatever its file is called; relative paths in
@@ -82,18 +90,14 @@ pub fn load_web(path: &Path) -> Result<WebSettings, ConfigErrors> {
 /// # Errors
 /// At a syntax error only that one, otherwise every problem.
 pub fn parse_web(text: &str, folder: &Path) -> Result<WebSettings, ConfigErrors> {
+    // An empty file is more likely one that is still to be written.
     if text.trim().is_empty() {
         return Err(ConfigErrors::one(
             "web configuration",
             "is empty; write {} to switch everything off",
         ));
     }
-    let mut root = if says_nothing(text) {
-        Table::new()
-    } else {
-        format::read(text, Format::Yaml)
-            .map_err(|sentence| ConfigErrors::one("web configuration", sentence))?
-    };
+    let mut root = parse_root(text)?;
     let problems = Problems::default();
     refuse_unsupported(&mut root, &problems);
     // The server reads these files itself, before the configuration is in force.
@@ -112,15 +116,22 @@ pub fn parse_web(text: &str, folder: &Path) -> Result<WebSettings, ConfigErrors>
     problems.or(settings)
 }
 
-/// A file of nothing but comments configures nothing, which is how people switch everything off. An
-/// empty one is more likely one that was to be written.
-fn says_nothing(text: &str) -> bool {
-    text.lines()
-        .map(str::trim)
-        .all(|line| line.is_empty() || line.starts_with('#') || line == "---")
+/// The root mapping. A file of nothing but comments configures nothing, which is how people switch
+/// everything off.
+fn parse_root(text: &str) -> Result<Table, ConfigErrors> {
+    if text.lines().all(is_blank_or_comment) {
+        return Ok(Table::new());
+    }
+    format::read(text, Format::Yaml)
+        .map_err(|sentence| ConfigErrors::one("web configuration", sentence))
 }
 
-/// Takes the keys out that are refused with a reason of their own.
+fn is_blank_or_comment(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('#') || line == "---"
+}
+
+/// Removes the keys that are refused with their own reasons, and records those.
 fn refuse_unsupported(root: &mut Table, problems: &Problems) {
     for (section, keys) in UNSUPPORTED {
         let table = match (*section, root.get_mut(*section)) {
@@ -142,24 +153,23 @@ fn tls(root: &Section<'_>) -> Option<WebTlsSettings> {
         return None;
     }
     let section = root.given_section("tls_server_config")?;
-    let version = |key, default| {
-        section
-            .get(key)
-            .map_or(Some(default), |cursor| tls_version(&cursor))
-    };
-    let min = version("min_version", TlsVersion::Tls12);
-    let max = version("max_version", TlsVersion::Tls13);
+    let min = tls_version(&section, "min_version", TlsVersion::Tls12);
+    let max = tls_version(&section, "max_version", TlsVersion::Tls13);
     if let (Some(min), Some(max)) = (min, max)
         && min > max
     {
         section.refuse_at("tls_server_config.max_version", "is below min_version");
     }
-    let cert_file = section
-        .required("cert_file", "the file of the certificate (PEM)")
-        .and_then(|c| c.file_path());
-    let key_file = section
-        .required("key_file", "the file of the private key (PEM)")
-        .and_then(|c| c.file_path());
+    let cert_file = section.read_required(
+        "cert_file",
+        "the file of the certificate (PEM)",
+        Cursor::file_path,
+    );
+    let key_file = section.read_required(
+        "key_file",
+        "the file of the private key (PEM)",
+        Cursor::file_path,
+    );
     let client_auth = client_auth(&section);
     Some(WebTlsSettings {
         cert_file: cert_file?,
@@ -170,7 +180,11 @@ fn tls(root: &Section<'_>) -> Option<WebTlsSettings> {
     })
 }
 
-fn tls_version(cursor: &Cursor<'_>) -> Option<TlsVersion> {
+/// The version at `key`, or `default` where the file has none.
+fn tls_version(section: &Section<'_>, key: &str, default: TlsVersion) -> Option<TlsVersion> {
+    let Some(cursor) = section.get(key) else {
+        return Some(default);
+    };
     cursor.checked(match cursor.text()? {
         "TLS12" => Ok(TlsVersion::Tls12),
         "TLS13" => Ok(TlsVersion::Tls13),
@@ -179,9 +193,7 @@ fn tls_version(cursor: &Cursor<'_>) -> Option<TlsVersion> {
 }
 
 fn client_auth(section: &Section<'_>) -> Option<ClientAuth> {
-    let ca_file = section
-        .get("client_ca_file")
-        .and_then(|cursor| cursor.file_path());
+    let ca_file = section.read("client_ca_file", Cursor::file_path);
     let Some(cursor) = section.get("client_auth_type") else {
         return no_client_auth(section);
     };
@@ -220,51 +232,61 @@ fn no_client_auth(section: &Section<'_>) -> Option<ClientAuth> {
 }
 
 fn users(root: &Section<'_>) -> BTreeMap<String, PasswordHash> {
-    let entries = root
-        .get("basic_auth_users")
-        .map_or_else(Vec::new, |cursor| cursor.entries());
-    let user = |(name, cursor): &(&str, Cursor<'_>)| {
-        // RFC 7617, section 2: a user's name ends at the first colon.
-        if name.is_empty()
-            || name.len() > 128
-            || name.contains(':')
-            || name.chars().any(char::is_control)
-        {
-            cursor.note(
-                "is not a user's name; allowed: 1 to 128 bytes, no colon, no control characters",
-            );
-        }
-        let hash = PasswordHash::parse(cursor.inline_secret()?);
-        hash.map_err(|reason| cursor.refuse_hidden(reason))
-            .ok()
-            .map(|hash| ((*name).to_owned(), hash))
+    let mut users = BTreeMap::new();
+    let Some(cursor) = root.get("basic_auth_users") else {
+        return users;
     };
-    entries.iter().filter_map(user).collect()
+    for (name, cursor) in cursor.entries() {
+        check_user_name(name, &cursor);
+        if let Some(hash) = password_hash(&cursor) {
+            users.insert(name.to_owned(), hash);
+        }
+    }
+    users
+}
+
+fn check_user_name(name: &str, cursor: &Cursor<'_>) {
+    let fits = (1..=128).contains(&name.len());
+    // RFC 7617, section 2: a user's name ends at the first colon.
+    if !fits || name.contains(':') || name.contains(char::is_control) {
+        cursor.add_problem(
+            "is not a user's name; allowed: 1 to 128 bytes, no colon, no control characters",
+        );
+    }
+}
+
+fn password_hash(cursor: &Cursor<'_>) -> Option<PasswordHash> {
+    match PasswordHash::parse(cursor.inline_secret()?) {
+        Ok(hash) => Some(hash),
+        Err(reason) => {
+            cursor.refuse_hidden(reason);
+            None
+        }
+    }
 }
 
 fn headers(root: &Section<'_>) -> BTreeMap<WebHeader, String> {
     let section = root.section("http_server_config");
     if let Some(cursor) = section.get("http2") {
-        // Only checked: HTTP/1.1 is served either way, which every client of HTTP/2 speaks as well.
+        // Only checked: HTTP/1.1 is served either way, which every client of HTTP/2 speaks too.
         cursor.flag();
     }
-    let entries = section
-        .get("headers")
-        .map_or_else(Vec::new, |cursor| cursor.entries());
-    entries
-        .iter()
-        .filter_map(|(name, cursor)| header(name, cursor))
-        .collect()
+    let mut headers = BTreeMap::new();
+    let Some(cursor) = section.get("headers") else {
+        return headers;
+    };
+    for (name, cursor) in cursor.entries() {
+        headers.extend(header(name, &cursor));
+    }
+    headers
 }
 
 /// A header and its value; a blank value sets nothing, as in the toolkit.
 fn header(name: &str, cursor: &Cursor<'_>) -> Option<(WebHeader, String)> {
-    let Some(header) = WebHeader::ALL
-        .into_iter()
-        .find(|header| header.name() == name)
-    else {
+    let mut known = WebHeader::ALL.into_iter();
+    let Some(header) = known.find(|header| header.name() == name) else {
         let names = WebHeader::ALL.map(WebHeader::name).join(", ");
-        cursor.note(format!("is not a header that can be set; allowed: {names}"));
+        cursor.add_problem(format!("is not a header that can be set; allowed: {names}"));
         return None;
     };
     let value = cursor.text()?.trim();

@@ -23,7 +23,7 @@ fn tls_of(keys: &str) -> WebTlsSettings {
 }
 
 #[test]
-fn nothing_is_switched_on_by_nothing() {
+fn an_empty_configuration_switches_nothing_on() {
     for yaml in [
         "# nothing\n---\n",
         "tls_server_config:\nbasic_auth_users:\n",
@@ -35,7 +35,7 @@ fn nothing_is_switched_on_by_nothing() {
 }
 
 #[test]
-fn tls_starts_from_the_files_folder_with_the_toolkits_defaults() {
+fn tls_paths_are_relative_to_the_file_and_defaults_are_the_toolkits() {
     let tls = tls_of("");
     assert_eq!(tls.cert_file, Path::new("/etc/exporter/a.crt"));
     assert_eq!(tls.key_file, Path::new("/k/a.key"));
@@ -86,7 +86,7 @@ fn users_and_headers_are_read_and_blank_headers_set_nothing() {
 }
 
 #[test]
-fn what_is_refused_says_where_and_what_is_allowed() {
+fn a_refusal_names_the_key_and_what_is_allowed() {
     let tls = |keys: &str| format!("tls_server_config: {{cert_file: a, key_file: b, {keys}}}");
     let header = |line: &str| format!("http_server_config: {{headers: {{{line}}}}}");
     let cases = [

@@ -19,7 +19,7 @@ fn observed(text: &str) -> Observation {
 }
 
 #[test]
-fn what_is_no_replication_state_says_why() {
+fn a_text_without_replication_is_refused_with_the_reason() {
     let cases = [
         ("", InfoError::NotInfo),
         ("PONG", InfoError::NotInfo),
@@ -162,7 +162,7 @@ fn every_field_is_read_from_its_own_key() {
 }
 
 #[test]
-fn a_role_that_is_no_role_is_malformed_and_has_no_upstream() {
+fn an_unknown_role_is_malformed_and_has_no_upstream() {
     for text in [
         "role:\n",
         "role:sentinel\n",
@@ -185,7 +185,7 @@ fn a_master_that_was_a_replica_has_no_upstream() {
 }
 
 #[test]
-fn an_underflow_is_no_position() {
+fn an_underflow_is_not_a_position() {
     let u = replica(
         "slave_repl_offset:18446744073709551607\nslave_read_repl_offset:-9\nmaster_port:-1\n",
     );

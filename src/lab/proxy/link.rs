@@ -56,9 +56,10 @@ impl Link {
         // An error means that the proxy is gone; the cut then ends this connection.
         let _ = conditions.wait_for(|now| now.stalled.is_none()).await;
         let connecting = TcpStream::connect(self.target.to_string());
-        timeout(CONNECT_LIMIT, connecting)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        match timeout(CONNECT_LIMIT, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 }
 
@@ -114,19 +115,20 @@ async fn relay_both(
     master: &mut TcpStream,
     link: &Link,
 ) -> io::Result<()> {
-    // Otherwise Nagle's algorithm would add a delay of its own.
+    // Otherwise Nagle's algorithm would add another delay.
     replica.set_nodelay(true)?;
     master.set_nodelay(true)?;
     let (from_replica, to_replica) = replica.split();
     let (from_master, to_master) = master.split();
     let up = relay(link.lane(&link.to_master), from_replica, to_master);
     let down = relay(link.lane(&link.to_replica), from_master, to_replica);
-    tokio::try_join!(up, down).map(|_| ())
+    tokio::try_join!(up, down)?;
+    Ok(())
 }
 
-/// Makes the close that follows a reset (RST) instead of an orderly end. A socket that refuses the
-/// option has already lost its connection.
+/// Makes the close that follows a reset (RST) instead of an orderly end.
 fn reset(stream: &TcpStream) {
+    // A socket that refuses the option has already lost its connection.
     let _ = stream.set_zero_linger();
 }
 

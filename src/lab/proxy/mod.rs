@@ -1,4 +1,4 @@
-//! A TCP proxy that stands for the WAN between two datacenters: delay, limited rate, stalls and
+//! A TCP proxy in place of the WAN between two datacenters: delay, limited rate, stalls and
 //! cuts on demand.
 //!
 //! It works on byte streams, not packets: nothing is lost or reordered, as on a WAN seen through
@@ -108,7 +108,10 @@ impl WanProxy {
     ) -> Result<Self, LabError> {
         // Not a port of the system's choice: it could be lost to an outgoing connection while the
         // line is cut.
-        let port = port.map_or_else(ports::free, Ok)?;
+        let port = match port {
+            Some(port) => port,
+            None => ports::free()?,
+        };
         let (conditions, current) = watch::channel(conditions);
         let link = Arc::new(Link::new(target.clone(), current));
         let proxy = Self {
@@ -121,7 +124,7 @@ impl WanProxy {
         Ok(proxy)
     }
 
-    /// Where the proxy listens: what a replica is told to be its master.
+    /// Where the proxy listens: the address that a replica gets as its master.
     pub fn addr(&self) -> &ServerAddr {
         &self.addr
     }
@@ -154,7 +157,7 @@ impl WanProxy {
     pub async fn cut(&self) {
         if let Some(line) = self.line.lock().await.take() {
             drop(line.cut);
-            // Fails only when the runtime is shutting down, and then the connections are gone too.
+            // Fails only when the runtime is shutting down, which ends the connections too.
             let _ = line.acceptor.await;
         }
     }

@@ -104,14 +104,14 @@ where
     W: AsyncWrite + Unpin,
 {
     let (into, from) = mpsc::channel(IN_FLIGHT_CHUNKS);
-    tokio::try_join!(
-        take_in(lane.clone(), reader, into),
-        hand_out(lane, writer, from)
-    )
-    .map(|_| ())
+    let reading = read_chunks(lane.clone(), reader, into);
+    let writing = write_chunks(lane, writer, from);
+    tokio::try_join!(reading, writing)?;
+    Ok(())
 }
 
-async fn take_in<R: AsyncRead + Unpin>(
+/// Queues what `reader` reads, until its end.
+async fn read_chunks<R: AsyncRead + Unpin>(
     mut lane: Lane,
     mut reader: R,
     queue: mpsc::Sender<Chunk>,
@@ -119,10 +119,8 @@ async fn take_in<R: AsyncRead + Unpin>(
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut buffer = vec![0; CHUNK as usize];
     loop {
-        let mut free = Arc::clone(&room)
-            .acquire_many_owned(CHUNK)
-            .await
-            .map_err(io::Error::other)?;
+        let acquired = Arc::clone(&room).acquire_many_owned(CHUNK).await;
+        let mut free = acquired.map_err(io::Error::other)?;
         let length = lane.read(&mut reader, &mut buffer).await?;
         // The part of the room that this read does not use goes back at once.
         let used = free.split(length).ok_or(io::ErrorKind::InvalidData)?;
@@ -137,7 +135,8 @@ async fn take_in<R: AsyncRead + Unpin>(
     }
 }
 
-async fn hand_out<W: AsyncWrite + Unpin>(
+/// Writes the chunks of `queue` when the conditions allow it, until the end of the stream.
+async fn write_chunks<W: AsyncWrite + Unpin>(
     mut lane: Lane,
     mut writer: W,
     mut queue: mpsc::Receiver<Chunk>,
@@ -151,9 +150,8 @@ async fn hand_out<W: AsyncWrite + Unpin>(
         while !rest.is_empty() {
             let piece = lane.clear(chunk.read_at, rest.len()).await;
             writer.write_all(&rest[..piece]).await?;
-            lane.flow
-                .delivered
-                .fetch_add(piece as u64, Ordering::Relaxed);
+            let delivered = &lane.flow.delivered;
+            delivered.fetch_add(piece as u64, Ordering::Relaxed);
             rest = &rest[piece..];
         }
     }

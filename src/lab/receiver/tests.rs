@@ -135,7 +135,7 @@ async fn a_response_can_be_late_or_never_come() {
 }
 
 #[tokio::test]
-async fn wait_for_finds_past_and_future_requests_or_says_what_came() {
+async fn wait_for_finds_past_and_future_requests_or_lists_what_arrived() {
     let receiver = Receiver::start([]).await.unwrap();
     let mut stream = connect(&receiver).await;
     let waiting = receiver.wait_for("the alert", LIMIT, |r| r.text() == "fire");
@@ -180,7 +180,7 @@ async fn a_malformed_request_is_refused_and_not_recorded() {
 }
 
 #[test]
-fn only_so_many_requests_are_kept() {
+fn the_number_of_kept_requests_is_bounded() {
     let mut state = State::default();
     let request = |path: String| {
         let (method, headers) = ("POST".to_owned(), Vec::new());

@@ -1,6 +1,5 @@
 //! What to start: the program, its configuration file, its port.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -33,7 +32,7 @@ pub struct RedisServerBuilder {
 /// The files of a server that speaks TLS, all PEM.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
-    /// Whom it trusts: its own clients and, with `tls-replication`, its master.
+    /// The authorities that it trusts: for its own clients and, with `tls-replication`, its master.
     pub ca_file: PathBuf,
     /// Its certificate.
     pub cert_file: PathBuf,
@@ -41,16 +40,15 @@ pub struct ServerTls {
     pub key_file: PathBuf,
 }
 
-/// The environment variable that names the program of every server whose builder names none: with
-/// it, all that uses the lab runs on another generation of Redis or on Valkey.
+/// The environment variable that names the program of every server whose builder names none. It
+/// makes everything that uses the lab run on another generation of Redis or on Valkey.
 const PROGRAM_VARIABLE: &str = "REDIS_SERVER";
 
 impl Default for RedisServerBuilder {
     fn default() -> Self {
-        let program =
-            std::env::var_os(PROGRAM_VARIABLE).map_or_else(|| "redis-server".into(), PathBuf::from);
+        let program = std::env::var_os(PROGRAM_VARIABLE);
         Self {
-            program,
+            program: program.unwrap_or_else(|| "redis-server".into()).into(),
             host: LOCALHOST,
             port: None,
             password: None,
@@ -71,7 +69,7 @@ impl RedisServerBuilder {
     }
 
     /// Another address of the loopback network than 127.0.0.1: Linux answers on all of 127.0.0.0/8,
-    /// so that servers can stand in different networks of one machine.
+    /// so that servers can be in different networks of one machine.
     #[must_use]
     pub fn host(mut self, address: &'static str) -> Self {
         self.host = address;
@@ -137,7 +135,7 @@ impl RedisServerBuilder {
     }
 
     /// A second port that speaks TLS ([`RedisServer::tls_addr`]), on the same address. Clients need
-    /// no certificate of their own unless a line `tls-auth-clients yes` follows. Needs a
+    /// no certificate unless a line `tls-auth-clients yes` follows. Needs a
     /// redis-server that was built with TLS, as Debian's is.
     #[must_use]
     pub fn tls(mut self, files: ServerTls) -> Self {
@@ -181,30 +179,7 @@ impl RedisServerBuilder {
     }
 
     async fn start_once(self) -> Result<RedisServer, StartError> {
-        let port = self.port.map_or_else(ports::free, Ok)?;
-        let directory = tempfile::Builder::new().prefix("redis-lab-").tempdir();
-        let directory = directory.map_err(LabError::io("make a temporary directory"))?;
-        let conf = directory.path().join("redis.conf");
-        let tls_port = self.tls.as_ref().map(|_| ports::free()).transpose()?;
-        let text = self.configuration(port, tls_port, directory.path());
-        std::fs::write(&conf, text).map_err(LabError::io(format!("write {}", conf.display())))?;
-        let addr = ServerAddr::new(self.host, port);
-        let tls_addr = tls_port.map(|port| ServerAddr::new(self.host, port));
-        let Self {
-            program,
-            args,
-            password,
-            ..
-        } = self;
-        let spec = Spec {
-            program,
-            args,
-            port,
-            addr,
-            tls_addr,
-            password,
-            directory,
-        };
+        let spec = self.prepare()?;
         let process = Process::start(&spec).await?;
         Ok(RedisServer {
             process: Some(process),
@@ -212,13 +187,39 @@ impl RedisServerBuilder {
         })
     }
 
+    /// Picks the ports and writes the configuration file into a new directory.
+    fn prepare(self) -> Result<Spec, LabError> {
+        let port = match self.port {
+            Some(port) => port,
+            None => ports::free()?,
+        };
+        let tls_port = match self.tls {
+            Some(_) => Some(ports::free()?),
+            None => None,
+        };
+        let directory = tempfile::Builder::new().prefix("redis-lab-").tempdir();
+        let directory = directory.map_err(LabError::io("make a temporary directory"))?;
+        let conf = directory.path().join("redis.conf");
+        let text = self.configuration(port, tls_port, directory.path());
+        std::fs::write(&conf, text).map_err(LabError::io(format!("write {}", conf.display())))?;
+        Ok(Spec {
+            program: self.program,
+            args: self.args,
+            port,
+            addr: ServerAddr::new(self.host, port),
+            tls_addr: tls_port.map(|port| ServerAddr::new(self.host, port)),
+            password: self.password,
+            directory,
+        })
+    }
+
     /// The configuration file. The caller's lines come last and win.
     fn configuration(&self, port: u16, tls_port: Option<u16>, directory: &Path) -> String {
-        let mut text = format!(
-            "bind {}\nport {port}\ndir {}\n",
-            self.host,
-            quoted(&directory.to_string_lossy())
-        );
+        let mut lines = vec![
+            format!("bind {}", self.host),
+            format!("port {port}"),
+            format!("dir {}", quoted(&directory.to_string_lossy())),
+        ];
         if self.host != LOCALHOST {
             // Its own connections come from 127.0.0.1 all the same, so it has to announce its
             // address.
@@ -227,34 +228,43 @@ impl RedisServerBuilder {
             } else {
                 "replica-announce-ip"
             };
-            let _ = writeln!(text, "{key} {}", self.host);
+            lines.push(format!("{key} {}", self.host));
         }
         // Nothing may be left on disk, and a forked save would disturb what is measured.
-        text.push_str("save \"\"\nappendonly no\n");
+        lines.push("save \"\"".to_owned());
+        lines.push("appendonly no".to_owned());
         // The default waits 5 s for more replicas to sync at once; the lab's come one by one.
-        text.push_str("repl-diskless-sync-delay 0\n");
+        lines.push("repl-diskless-sync-delay 0".to_owned());
         if let Some(password) = &self.password {
             let password = quoted(password.reveal());
-            let _ = writeln!(text, "requirepass {password}\nmasterauth {password}");
+            lines.push(format!("requirepass {password}"));
+            lines.push(format!("masterauth {password}"));
         }
         if let (Some(port), Some(tls)) = (tls_port, &self.tls) {
-            let [ca, cert, key] =
-                [&tls.ca_file, &tls.cert_file, &tls.key_file].map(|f| quoted(&f.to_string_lossy()));
-            let _ = writeln!(
-                text,
-                "tls-port {port}\ntls-ca-cert-file {ca}\ntls-cert-file {cert}\ntls-key-file {key}"
-            );
-            text.push_str("tls-auth-clients no\n");
+            lines.push(format!("tls-port {port}"));
+            lines.extend(tls.configuration());
         }
-        for line in self.lines.iter().map(Secret::reveal) {
-            let _ = writeln!(text, "{line}");
+        for line in &self.lines {
+            lines.push(line.reveal().to_owned());
         }
-        text
+        lines.join("\n") + "\n"
     }
 }
 
-/// Whether `program` says that it is Redis 6. One that cannot be run says nothing; its start tells
-/// why.
+impl ServerTls {
+    fn configuration(&self) -> [String; 4] {
+        let path = |path: &Path| quoted(&path.to_string_lossy());
+        [
+            format!("tls-ca-cert-file {}", path(&self.ca_file)),
+            format!("tls-cert-file {}", path(&self.cert_file)),
+            format!("tls-key-file {}", path(&self.key_file)),
+            "tls-auth-clients no".to_owned(),
+        ]
+    }
+}
+
+/// Whether `program` reports that it is Redis 6; false for one that cannot be run, whose start will
+/// fail with the reason.
 fn is_redis_6(program: &Path) -> bool {
     let run = Command::new(program).arg("--version").output();
     run.is_ok_and(|run| String::from_utf8_lossy(&run.stdout).starts_with("Redis server v=6."))

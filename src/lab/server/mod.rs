@@ -22,7 +22,8 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(15);
 /// A server of the lab. On drop it is killed, reaped, and its directory removed.
 #[derive(Debug)]
 pub struct RedisServer {
-    /// Declared before the directory inside `spec`: the process must end before its directory goes.
+    /// Declared before the directory inside `spec`: the process must end before its directory is
+    /// removed.
     process: Option<Process>,
     spec: Spec,
 }
@@ -55,9 +56,10 @@ impl RedisServer {
 
     /// Whether the process runs. A stopped process ([`stop`](Self::stop)) runs.
     pub fn is_running(&mut self) -> bool {
-        self.process
-            .as_mut()
-            .is_some_and(|process| process.ended().is_none())
+        match &mut self.process {
+            Some(process) => process.ended().is_none(),
+            None => false,
+        }
     }
 
     /// Opens a connection as the default user.
@@ -68,7 +70,7 @@ impl RedisServer {
         Connection::open(self.addr(), self.password()).await
     }
 
-    /// Sends one command on a connection of its own.
+    /// Sends one command on a new connection.
     ///
     /// # Errors
     /// When the server cannot be reached, or answers with an error.
@@ -82,20 +84,16 @@ impl RedisServer {
     /// # Errors
     /// When the server cannot be reached, or answers with an error.
     pub async fn info_field(&self, section: &str, field: &str) -> Result<Option<String>, LabError> {
-        let text = self
-            .command(&["INFO", section])
-            .await?
-            .text()
-            .unwrap_or_default();
-        let value = |line: &str| {
-            line.trim_end()
-                .split_once(':')
-                .filter(|(name, _)| *name == field)?
-                .1
-                .to_owned()
-                .into()
-        };
-        Ok(text.lines().find_map(value))
+        let reply = self.command(&["INFO", section]).await?;
+        let text = reply.text().unwrap_or_default();
+        for line in text.lines() {
+            if let Some((name, value)) = line.trim_end().split_once(':')
+                && name == field
+            {
+                return Ok(Some(value.to_owned()));
+            }
+        }
+        Ok(None)
     }
 
     /// Waits until the server is a replica whose link to its master is up.

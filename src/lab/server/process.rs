@@ -68,12 +68,10 @@ impl Process {
                 return Ok(process);
             }
             if Instant::now() >= deadline {
+                let limit = START_LIMIT.as_secs();
                 return Err(failure(
                     spec,
-                    &format!(
-                        "it did not answer within {:.0} s",
-                        START_LIMIT.as_secs_f64()
-                    ),
+                    &format!("it did not answer within {limit} s"),
                 ));
             }
             sleep(PAUSE).await;
@@ -83,11 +81,10 @@ impl Process {
     fn spawn(spec: &Spec) -> Result<Self, LabError> {
         let directory = spec.directory.path();
         require_program(&spec.program)?;
-        let log = File::create(directory.join(LOG))
-            .map_err(LabError::io("make the server's log file"))?;
-        let errors = log
-            .try_clone()
-            .map_err(LabError::io("share the server's log file"))?;
+        let log = File::create(directory.join(LOG));
+        let log = log.map_err(LabError::io("make the server's log file"))?;
+        let errors = log.try_clone();
+        let errors = errors.map_err(LabError::io("share the server's log file"))?;
         let mut command = Command::new(&spec.program);
         command.arg(directory.join("redis.conf")).args(&spec.args);
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
@@ -123,25 +120,29 @@ impl Process {
 
     pub(super) async fn wait_for_end(&mut self, limit: Duration) -> Result<(), LabError> {
         let what = format!("the end of process {}", self.pid());
-        eventually(&what, limit, || std::future::ready(self.ended()))
-            .await
-            .map(|_| ())
+        eventually(&what, limit, || std::future::ready(self.ended())).await?;
+        Ok(())
     }
 }
 
-/// Says how to install a program that is not there, before anything is made for it.
+/// Checks that a program is there before anything is made for it, so that the error says how to
+/// install it.
 fn require_program(program: &Path) -> Result<(), LabError> {
-    let missing = || LabError::MissingProgram {
+    if is_installed(program) {
+        return Ok(());
+    }
+    Err(LabError::MissingProgram {
         program: program.display().to_string(),
         advice: INSTALL,
-    };
-    let found = if program.components().count() > 1 {
-        program.is_file()
-    } else {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
-    };
-    if found { Ok(()) } else { Err(missing()) }
+    })
+}
+
+fn is_installed(program: &Path) -> bool {
+    if program.components().count() > 1 {
+        return program.is_file();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
 fn names_process(info: &str, pid: u32) -> bool {

@@ -78,7 +78,7 @@ async fn shutdown_ends_even_a_stopped_server_in_order() {
 }
 
 #[tokio::test]
-async fn a_password_is_needed_and_a_refusal_names_no_argument() {
+async fn a_password_is_required_and_a_refusal_names_no_argument() {
     let server = RedisServer::builder()
         .password("se\"cret")
         .user("monitor on >pw -@all +info")
@@ -183,7 +183,7 @@ async fn a_failed_start_shows_the_end_of_the_log() {
 }
 
 #[tokio::test]
-async fn a_port_that_somebody_holds_is_an_error_only_when_it_was_asked_for() {
+async fn a_port_in_use_is_an_error_only_when_it_was_requested() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port();
     let error = RedisServer::builder()
@@ -196,7 +196,7 @@ async fn a_port_that_somebody_holds_is_an_error_only_when_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn debug_is_allowed_when_asked_for() {
+async fn debug_is_allowed_when_requested() {
     let server = RedisServer::builder().allow_debug().start().await.unwrap();
     assert_eq!(
         server.command(&["DEBUG", "SLEEP", "0"]).await.unwrap(),

@@ -15,7 +15,7 @@ use crate::replication::Pause;
 /// takes, and short enough that whoever has to act is notified in time.
 const CONFIRM_WITHIN: Span = Span::from_secs(10);
 
-/// Every alert, and who is notified of it.
+/// Every alert, and its groups for each receiver.
 #[derive(Debug)]
 pub(super) struct Alerts {
     pub(super) engine: AlertEngine,
@@ -24,7 +24,7 @@ pub(super) struct Alerts {
     pub(super) saved_silences: SavedSilences,
     /// The transitions since [`Alerts::take_transitions`].
     transitions: Vec<Transition>,
-    /// Until when nobody is notified, unless all restored alerts are confirmed before.
+    /// Until when no notification is due, unless all restored alerts are confirmed before.
     confirm_by: Option<Timestamp>,
 }
 
@@ -103,7 +103,7 @@ impl Alerts {
 
     /// Whether the receiver has such a group, even if it is no longer configured.
     pub(super) fn knows_group(&self, receiver: &str, group: &GroupKey) -> bool {
-        self.groups.knows(receiver, group)
+        self.groups.has_group(receiver, group)
     }
 
     /// The silences, to change them.
@@ -129,8 +129,8 @@ impl Alerts {
         std::mem::take(&mut self.transitions)
     }
 
-    /// Alerts were restored at `now`: nobody is notified of them before their targets were polled
-    /// again.
+    /// Alerts were restored at `now`: no receiver is notified of them before their targets were
+    /// polled again.
     pub(super) fn await_confirmation(&mut self, now: Timestamp) {
         self.confirm_by = Some(now + CONFIRM_WITHIN);
     }

@@ -1,16 +1,20 @@
-//! The evaluation of every rule: one reading, one context for what the alert says.
+//! The evaluation of every alert rule: what it reads, and the context that its notification needs.
 
 use std::sync::Arc;
 
-use super::{Alerting, PairLook};
-use crate::alert::{AlertContext, Details, Evaluation, Inhibitor, Reading, RuleInput, ServedPair};
+use super::{Alerting, ObservedPair};
+use crate::alert::{
+    AlertContext, AlertKey, Details, Evaluation, Inhibitor, Reading, RuleInput, ServedPair,
+};
 use crate::config::{LevelRule, LevelThreshold};
 use crate::model::{PairName, ServerAddr, Span, Timestamp};
 use crate::monitor::context;
 use crate::monitor::faults::{RELOAD_RULE, ReloadFailure, fault_context};
 use crate::monitor::fleet::RecentFailovers;
 use crate::monitor::isolation::Isolation;
-use crate::monitor::readings::{PairReading, history_lost_reading, pair_readings, with_syncs};
+use crate::monitor::readings::{
+    PairReading, exact_if_known, history_lost_reading, pair_readings, with_syncs,
+};
 use crate::monitor::receivers::ReceiverProblem;
 use crate::monitor::sentinels::Quorum;
 use crate::replication::{HistoryLoss, ServerFacts};
@@ -29,12 +33,12 @@ const HISTORY_LOST_RULE: LevelRule<u64> = LevelRule {
 
 /// What the rules of a server are evaluated on.
 #[derive(Clone, Copy)]
-pub(in crate::monitor) struct ServerLook<'a> {
+pub(in crate::monitor) struct ObservedServer<'a> {
     /// The server.
     pub(in crate::monitor) server: &'a Server,
     /// What is known of it.
     pub(in crate::monitor) facts: &'a ServerFacts,
-    /// The pairs that it belongs to; asked for only when there is an alert.
+    /// The pairs that it belongs to; computed only when there is an alert.
     pub(in crate::monitor) services: &'a dyn Fn() -> Vec<ServedPair>,
 }
 
@@ -43,14 +47,14 @@ impl Alerting {
     pub(in crate::monitor) fn evaluate_pair(
         &mut self,
         index: usize,
-        look: PairLook<'_>,
+        observed: ObservedPair<'_>,
         now: Timestamp,
     ) {
         let Some(keys) = self.keys.pairs.get(index) else {
             return;
         };
         let is_down = self.alerts.fires_at(&keys.link_down).is_some();
-        for reading in pair_readings(keys, &look, is_down, now) {
+        for reading in pair_readings(keys, &observed, is_down, now) {
             let PairReading {
                 key,
                 input,
@@ -60,7 +64,7 @@ impl Alerting {
             let evaluation = Evaluation {
                 key,
                 input,
-                context: &|| context::pair_context(&look, fault, inhibitors, now),
+                context: &|| context::pair_context(&observed, fault, inhibitors, now),
             };
             self.alerts.evaluate(evaluation, now);
         }
@@ -70,7 +74,7 @@ impl Alerting {
     pub(in crate::monitor) fn evaluate_history(
         &mut self,
         index: usize,
-        look: PairLook<'_>,
+        observed: ObservedPair<'_>,
         loss: Option<&Arc<HistoryLoss>>,
         now: Timestamp,
     ) {
@@ -84,56 +88,70 @@ impl Alerting {
                 rule: &HISTORY_LOST_RULE,
                 reading: history_lost_reading(loss, now),
             },
-            context: &|| context::lost_history_context(&look, loss, inhibitors, now),
+            context: &|| context::lost_history_context(&observed, loss, inhibitors, now),
         };
         self.alerts.evaluate(evaluation, now);
     }
 
     /// Evaluates the rules of one server. While it is not known how the server is, its alerts stay
     /// as they are: until the next poll has ended.
-    pub(in crate::monitor) fn evaluate_server(&mut self, look: ServerLook<'_>, now: Timestamp) {
-        if !look.facts.is_judged() {
-            return;
+    pub(in crate::monitor) fn evaluate_server(
+        &mut self,
+        observed: ObservedServer<'_>,
+        now: Timestamp,
+    ) {
+        if observed.facts.is_judged() {
+            self.evaluate_unreachable(observed, now);
+            self.evaluate_exporter_fault(observed, now);
+            self.evaluate_full_syncs(observed, now);
         }
-        let addr = &look.server.addr;
-        let remote = (!look.server.local).then_some(&self.keys.inhibitors_of_remote);
-        let unreachable_for = look.facts.unreachable_for(now);
-        if let Some(key) = self.keys.unreachable.get(addr) {
-            let evaluation = Evaluation {
-                key,
-                input: RuleInput::Seconds {
-                    rule: &self.rules.unreachable,
-                    reading: exact_if_known(unreachable_for),
-                },
-                context: &|| context::server_context(look.facts, (look.services)(), remote),
-            };
-            self.alerts.evaluate(evaluation, now);
-        }
-        if let Some(key) = self.keys.exporter_faults.get(addr) {
-            let evaluation = Evaluation {
-                key,
-                input: RuleInput::Seconds {
-                    rule: &self.rules.unreachable,
-                    reading: exact_if_known(look.facts.fault_for(now)),
-                },
-                context: &|| fault_context(look.facts, (look.services)(), remote),
-            };
-            self.alerts.evaluate(evaluation, now);
-        }
-        self.evaluate_full_syncs(look, now);
     }
 
-    /// Evaluates the rule about the full syncs that a server gives. Each one is notified of, even
-    /// while the alert fires.
-    fn evaluate_full_syncs(&mut self, look: ServerLook<'_>, now: Timestamp) {
-        let addr = &look.server.addr;
+    /// Evaluates the rule that a server answers.
+    fn evaluate_unreachable(&mut self, observed: ObservedServer<'_>, now: Timestamp) {
+        let ObservedServer { server, facts, .. } = observed;
+        let Some(key) = self.keys.unreachable.get(&server.addr) else {
+            return;
+        };
+        let inhibitors = self.keys.inhibitors_of(server);
+        let evaluation = Evaluation {
+            key,
+            input: RuleInput::Seconds {
+                rule: &self.rules.unreachable,
+                reading: exact_if_known(facts.unreachable_for(now)),
+            },
+            context: &|| context::server_context(facts, (observed.services)(), inhibitors),
+        };
+        self.alerts.evaluate(evaluation, now);
+    }
+
+    /// Evaluates the rule that no fault of this exporter keeps it from a server.
+    fn evaluate_exporter_fault(&mut self, observed: ObservedServer<'_>, now: Timestamp) {
+        let ObservedServer { server, facts, .. } = observed;
+        let Some(key) = self.keys.exporter_faults.get(&server.addr) else {
+            return;
+        };
+        let inhibitors = self.keys.inhibitors_of(server);
+        let evaluation = Evaluation {
+            key,
+            input: RuleInput::Seconds {
+                rule: &self.rules.unreachable,
+                reading: exact_if_known(facts.fault_for(now)),
+            },
+            context: &|| fault_context(facts, (observed.services)(), inhibitors),
+        };
+        self.alerts.evaluate(evaluation, now);
+    }
+
+    /// Evaluates the rule about the full syncs that a server gives. Each full sync is notified,
+    /// even while the alert fires already.
+    fn evaluate_full_syncs(&mut self, observed: ObservedServer<'_>, now: Timestamp) {
+        let addr = &observed.server.addr;
         let Some(key) = self.keys.full_syncs.get(addr).cloned() else {
             return;
         };
         let window = self.rules.full_sync.window;
-        let since_start = self.full_syncs.count(addr, look.facts, window, now);
-        let before = self.counted_before(&key, window, now);
-        let count = since_start.map(|count| count.saturating_add(before));
+        let count = self.count_full_syncs(&key, observed, now);
         let inhibitors = self.keys.inhibitors_of_full_syncs.get(addr);
         let evaluation = Evaluation {
             key: &key,
@@ -141,13 +159,27 @@ impl Alerting {
                 rule: &self.rules.full_sync.levels,
                 reading: exact_if_known(count),
             },
-            context: &|| full_sync_context(look, count, window, inhibitors),
+            context: &|| full_sync_context(observed, count, window, inhibitors),
         };
         let is_transition = self.alerts.evaluate(evaluation, now);
-        let is_another = self.gave_another_full_sync(addr, look.facts);
+        let is_another = self.gave_another_full_sync(addr, observed.facts);
         if is_another && !is_transition {
             self.alerts.notify_again(&key, now);
         }
+    }
+
+    /// How many full syncs the server gave within the rule's window, those before a restart
+    /// included.
+    fn count_full_syncs(
+        &mut self,
+        key: &AlertKey,
+        observed: ObservedServer<'_>,
+        now: Timestamp,
+    ) -> Option<u64> {
+        let ObservedServer { server, facts, .. } = observed;
+        let window = self.rules.full_sync.window;
+        let since_start = self.full_syncs.count(&server.addr, facts, window, now)?;
+        Some(since_start.saturating_add(self.counted_before(key, window, now)))
     }
 
     /// Records a server's first answer: full syncs after it count, even those before the rules are
@@ -193,7 +225,7 @@ impl Alerting {
 
     /// Evaluates the rule that some remote server answers.
     pub(in crate::monitor) fn evaluate_isolation(&mut self, isolation: Isolation, now: Timestamp) {
-        // With fewer than two remote servers the rule has nothing to say, and its alert ends.
+        // With fewer than two remote servers the rule does not apply, and its alert ends.
         let lasts = if isolation.remote < 2 {
             Some(Span::ZERO)
         } else {
@@ -272,12 +304,7 @@ impl Alerting {
     }
 }
 
-/// The reading of a value that is exact where it is known.
-fn exact_if_known<T: Copy + PartialOrd>(value: Option<T>) -> Reading<T> {
-    value.map_or(Reading::NO_DATA, Reading::exact)
-}
-
-/// What an alert says about a fault that has lasted since then, or is over at `now`.
+/// The context of a fault that has lasted since `since`, or has ended by `now`.
 fn timed_context(
     reason: Option<String>,
     since: Option<Timestamp>,
@@ -291,24 +318,23 @@ fn timed_context(
     })
 }
 
-/// What an alert says about the full syncs that a server gave.
+/// The context of an alert about the full syncs that a server gave.
 fn full_sync_context(
-    look: ServerLook<'_>,
+    observed: ObservedServer<'_>,
     count: Option<u64>,
     window: Span,
     inhibitors: Option<&Arc<[Inhibitor]>>,
 ) -> Arc<AlertContext> {
-    let services = (look.services)();
-    let reason = count.map(|count| {
-        let syncs = if count == 1 {
-            "full sync"
-        } else {
-            "full syncs"
-        };
-        let given = format!("the server gave {count} {syncs} within {window}");
-        with_syncs(given, &services)
-    });
-    let context = context::server_context(look.facts, services, inhibitors);
+    let services = (observed.services)();
+    let reason = match count {
+        Some(1) => Some(format!("the server gave 1 full sync within {window}")),
+        Some(count) => Some(format!(
+            "the server gave {count} full syncs within {window}"
+        )),
+        None => None,
+    };
+    let reason = reason.map(|reason| with_syncs(reason, &services));
+    let context = context::server_context(observed.facts, services, inhibitors);
     Arc::new(AlertContext {
         reason,
         fault_since: None,
@@ -319,31 +345,34 @@ fn full_sync_context(
     })
 }
 
-/// What the alert says that this exporter is cut off.
+/// The context of the alert that this exporter is cut off.
 fn isolation_context(isolation: Isolation, now: Timestamp) -> Arc<AlertContext> {
     let servers = isolation.remote;
-    let lasts = isolation.lasts().filter(|lasts| *lasts > Span::ZERO);
+    let since = match isolation.lasts() {
+        Some(lasts) if lasts > Span::ZERO => Some(now - lasts),
+        _ => None,
+    };
     let reason = format!(
         "none of the {servers} servers outside this exporter's datacenter answers it: its own network is more likely \
          to be at fault than all of them"
     );
-    let timed = timed_context(Some(reason), lasts.map(|lasts| now - lasts), now);
+    let timed = timed_context(Some(reason), since, now);
     Arc::new(AlertContext {
         details: Some(Details::Isolated { servers }),
         ..Arc::unwrap_or_clone(timed)
     })
 }
 
-/// What an alert says about the quorum of a datacenter's Sentinels.
+/// The context of an alert about the quorum of a datacenter's Sentinels.
 fn quorum_context(quorum: &Quorum<'_>, now: Timestamp) -> Arc<AlertContext> {
-    let lasts = quorum.reading.estimate;
-    let lost_since = lasts
-        .filter(|lasts| *lasts > Span::ZERO)
-        .map(|lasts| now - lasts);
-    Arc::new(AlertContext {
+    let mut context = AlertContext {
         reason: quorum.reason(),
-        fault_since: lost_since,
-        fault_until: (lasts == Some(Span::ZERO)).then_some(now),
         ..AlertContext::default()
-    })
+    };
+    match quorum.reading.estimate {
+        Some(Span::ZERO) => context.fault_until = Some(now),
+        Some(lasts) => context.fault_since = Some(now - lasts),
+        None => {}
+    }
+    Arc::new(context)
 }

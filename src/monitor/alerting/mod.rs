@@ -1,4 +1,4 @@
-//! Alerting: which rules there are, and who is notified of the alerts.
+//! Alerting: the rules of one configuration, their alerts, and the notifications about them.
 
 mod alerts;
 mod evaluate;
@@ -20,7 +20,7 @@ use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, MasterHistory, Pause};
 use crate::topology::{Pair, Topology};
 use alerts::Alerts;
-pub(super) use evaluate::ServerLook;
+pub(super) use evaluate::ObservedServer;
 
 /// The rules of one configuration and their alerts.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Alerting {
     keys: AlertKeys,
     /// The keys of alerts about Sentinels.
     quorums: BTreeSet<AlertKey>,
-    /// The global rules: those of pairs stand in [`Pair::alerts`].
+    /// The global rules: those of pairs are in [`Pair::alerts`].
     rules: AlertSettings,
     full_syncs: FullSyncs,
     /// How many full syncs each server had given when its rule was last evaluated.
@@ -43,7 +43,7 @@ pub(super) struct Alerting {
 
 /// What the rules of a pair are evaluated on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PairLook<'a> {
+pub(super) struct ObservedPair<'a> {
     /// The pair.
     pub(super) pair: &'a Pair,
     /// What is true of it.
@@ -54,7 +54,7 @@ pub(super) struct PairLook<'a> {
     pub(super) link: &'a LinkWatch,
     /// The history of its master's stream.
     pub(super) history: Option<&'a MasterHistory>,
-    /// Whether its master came back without its replication history, and that is not over.
+    /// Whether its master came back without its replication history, and that has not ended.
     pub(super) has_lost_history: bool,
 }
 
@@ -102,19 +102,26 @@ impl Alerting {
         self.targets = inhibition::targets(topology, &settings.notify);
         self.add_quorum_targets();
         self.alerts.reconfigure(&settings.notify);
+        self.retire_removed(&before, promoted, now);
+        self.alerts.reconfigure_groups(&settings.notify, now);
+    }
+
+    /// Resolves the alerts whose targets were watched before and are not any more.
+    fn retire_removed(
+        &mut self,
+        before: &AlertKeys,
+        promoted: &BTreeSet<PairName>,
+        now: Timestamp,
+    ) {
         let before: BTreeSet<&AlertKey> = before.removable().collect();
         let after: BTreeSet<&AlertKey> = self.keys.removable().collect();
         for gone in before.difference(&after) {
-            let pair = gone.identity().labels.get("pair");
-            let is_promoted = pair.is_some_and(|pair| promoted.contains(&PairName::new(pair)));
-            let reason = if is_promoted {
-                ResolveReason::Failover
-            } else {
-                ResolveReason::Removed
+            let reason = match gone.identity().labels.get("pair") {
+                Some(pair) if promoted.contains(&PairName::new(pair)) => ResolveReason::Failover,
+                _ => ResolveReason::Removed,
             };
             self.alerts.retire(gone, reason, now);
         }
-        self.alerts.reconfigure_groups(&settings.notify, now);
     }
 
     /// Only these alerts about Sentinels go on; the others resolve.
@@ -184,8 +191,8 @@ impl Alerting {
         self.alerts.take_transitions()
     }
 
-    /// Alerts were restored at `now`: nobody is notified of them before their targets were polled
-    /// again.
+    /// Alerts were restored at `now`: no receiver is notified of them before their targets were
+    /// polled again.
     pub(super) fn await_confirmation(&mut self, now: Timestamp) {
         self.alerts.await_confirmation(now);
     }

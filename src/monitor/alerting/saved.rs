@@ -1,6 +1,7 @@
 //! Alerts on the disk, and what receivers were notified of.
 
 use super::Alerting;
+use super::alerts::Alerts;
 use crate::alert::{AlertKey, ResolveReason, RestoredAlert};
 use crate::model::{
     Document, DocumentTable, Persisted, SaveScope, SavedDocuments, Span, Timestamp, documents_of,
@@ -21,10 +22,10 @@ impl Alerting {
     }
 
     /// The alert had counted this much when the exporter was restarted, and its saved state does
-    /// not tell when.
+    /// not contain when.
     pub(in crate::monitor) fn resume_count(&mut self, key: &AlertKey, at: Timestamp, count: u64) {
         for (addr, known) in &self.keys.full_syncs {
-            if known == key && self.full_syncs.knows(addr) {
+            if known == key && self.full_syncs.tracks(addr) {
                 return; // their times are saved as well
             }
         }
@@ -37,6 +38,22 @@ impl Alerting {
             Some((at, count)) if now - *at < window => *count,
             _ => 0,
         }
+    }
+}
+
+impl Alerts {
+    /// Returns a sentence for each document that is not valid.
+    fn restore_groups(&mut self, documents: &SavedDocuments, now: Timestamp) -> Vec<String> {
+        let groups = documents_of(documents, DocumentTable::Groups);
+        let known = self.snapshots();
+        self.groups.restore(now, groups, &known)
+    }
+
+    /// Returns a sentence for each document that is not valid.
+    fn restore_silences(&mut self, documents: &SavedDocuments) -> Vec<String> {
+        let silences = documents_of(documents, DocumentTable::Silences);
+        self.saved_silences
+            .restore(&mut self.mutes.silences, silences)
     }
 }
 
@@ -60,20 +77,14 @@ impl Persisted for Alerting {
     }
 
     fn restore(&mut self, documents: &SavedDocuments, now: Timestamp) -> Vec<String> {
-        let alerts = &mut self.alerts;
-        let restored = alerts
-            .engine
-            .restore(documents_of(documents, DocumentTable::Alerts));
+        let alerts = documents_of(documents, DocumentTable::Alerts);
+        let restored = self.alerts.engine.restore(alerts);
         let mut refused = restored.refused;
         for alert in restored.alerts {
             self.restored.insert(alert.key.clone(), alert);
         }
-        let groups = documents_of(documents, DocumentTable::Groups);
-        let known = alerts.snapshots();
-        refused.extend(alerts.groups.restore(now, groups, &known));
-        let silences = documents_of(documents, DocumentTable::Silences);
-        let known = &mut alerts.mutes.silences;
-        refused.extend(alerts.saved_silences.restore(known, silences));
+        refused.extend(self.alerts.restore_groups(documents, now));
+        refused.extend(self.alerts.restore_silences(documents));
         refused.extend(self.full_syncs.restore(documents, now));
         refused
     }

@@ -54,15 +54,16 @@ impl Histories {
     }
 
     /// Compares what the server at the top of a tree shows of its history with what it showed
-    /// before. Returns what it has lost. To be called before [`Histories::observe`], and not while
-    /// the server loads its data set: only then it names what it continues.
+    /// before. Returns what it has lost. To be called before [`Histories::observe`], and only once
+    /// the server has loaded its data set: before that it does not name the history that it
+    /// continues.
     pub(super) fn observe_lineage(
         &mut self,
         top: &ServerAddr,
         info: &Observation,
         sample: &MasterSample,
     ) -> Option<HistoryLoss> {
-        let look = MasterPoll {
+        let poll = MasterPoll {
             sample,
             run_id: info.server.run_id.get(),
             uptime: info.server.uptime.value(),
@@ -70,12 +71,12 @@ impl Histories {
             started_empty: info.persistence.started_empty(),
         };
         let before = self.lineages.remove(top);
-        let lineage = Lineage::from_poll(look, before.as_ref());
-        self.lineages.insert(top.clone(), lineage);
+        let now = Lineage::from_poll(poll, before.as_ref());
+        self.lineages.insert(top.clone(), now);
         let before = before?;
-        let kept = before.lost_to(look)?;
+        let kept = before.lost_to(poll)?;
         let kept = self.with_beginning_of_loss(top, &before, kept);
-        Some(HistoryLoss::new(&before, kept, look))
+        Some(HistoryLoss::new(&before, kept, poll))
     }
 
     /// Adds since when what is lost was written: after the master was last seen within what it

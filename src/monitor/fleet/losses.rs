@@ -6,8 +6,8 @@ use crate::model::Timestamp;
 use crate::replication::{Assessment, HistoryLoss, MasterSample, PairState};
 
 impl Pairs {
-    /// The master at the top of these pairs answered: with the history that it has lost, where that
-    /// shows for the first time.
+    /// The master at the top of these pairs answered. `loss` is the history that it has lost, if
+    /// this answer is the first to show that.
     pub(super) fn record_loss(
         &mut self,
         indices: &[usize],
@@ -24,7 +24,7 @@ impl Pairs {
 }
 
 impl Fleet {
-    /// Records whether the pair streams: a loss is over once it has for some time.
+    /// Records whether the pair streams: a loss ends once it has streamed for some time.
     pub(in crate::monitor) fn record_streaming(
         &mut self,
         index: usize,
@@ -36,7 +36,7 @@ impl Fleet {
             .change(&[index], |pair| pair.tracker.loss_streams(streams, now));
     }
 
-    /// Forgets the pair's loss if it is over.
+    /// Forgets the pair's loss if it has ended.
     pub(in crate::monitor) fn end_loss(&mut self, index: usize, now: Timestamp) {
         self.pairs.change(&[index], |pair| {
             if pair.loss().is_some_and(|loss| loss.is_over(now)) {

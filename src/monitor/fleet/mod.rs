@@ -122,14 +122,14 @@ impl Fleet {
             self.begin_at(top);
         }
         self.claim_restored();
-        // What makes no sense was reported when it was read.
+        // Invalid documents were reported when it was read.
         drop(self.pairs.claim_charts());
         self.pairs.claim_losses();
         self.distributions
             .retain_watched(&self.servers, &self.pairs);
     }
 
-    /// What a server last showed as a master is the first that is known of it as the top of a tree.
+    /// Begins the stream of a tree with what its new top last showed as a master.
     fn begin_at(&mut self, top: &ServerAddr) {
         let Some(server) = self.servers.get(top) else {
             return;
@@ -152,7 +152,7 @@ impl Fleet {
         self.interval
     }
 
-    /// Takes in what became of a poll. Servers that are no longer watched are ignored.
+    /// Handles what happened to a poll. Servers that are no longer watched are ignored.
     pub(super) fn handle(&mut self, event: PollEvent) {
         let Some(server) = self.servers.get_mut(&event.server) else {
             return;
@@ -178,16 +178,16 @@ impl Fleet {
                 observation,
                 late,
             } => {
-                let is_newest = server.answered(&observation, sent, received);
+                let answer = Answer {
+                    info: &observation,
+                    sent,
+                    received,
+                };
+                let is_newest = server.answered(answer);
                 self.distributions
                     .observe_latency(Operation::Info, dc.clone(), received - sent);
                 self.distributions.observe_lateness(dc, late);
                 if is_newest {
-                    let answer = Answer {
-                        info: &observation,
-                        sent,
-                        received,
-                    };
                     self.place_answer(&event.server, answer);
                 }
             }
@@ -240,12 +240,9 @@ impl Fleet {
             return;
         };
         if server.facts.is_unsupported() {
-            let pairs = server
-                .as_replica
-                .iter()
-                .chain(&server.as_master)
-                .chain(&server.as_top);
-            self.pairs.change(pairs, |pair| pair.tracker.unsupported());
+            for pairs in server.roles() {
+                self.pairs.change(pairs, |pair| pair.tracker.unsupported());
+            }
             return;
         }
         let sample = MasterSample::from_info(
@@ -260,23 +257,30 @@ impl Fleet {
         };
         self.pairs.replica_answered(server, &self.histories, answer);
         self.pairs.master_answered(server, &self.servers, answer);
-        if let Some(sample) = &sample {
-            self.place_top_answer(addr, info, sample);
-        } else {
-            let is_replica = info.replication.role.value() == Some(Role::Replica);
-            self.pairs.change(&server.as_top, |pair| {
-                pair.tracker.master_is_no_master(is_replica);
-            });
-            if is_replica {
-                self.histories.forget_lineage(addr);
-            }
+        match &sample {
+            Some(sample) => self.place_top_answer(addr, info, sample),
+            None => self.top_is_no_master(addr, info),
         }
         self.failovers
             .measure_losses(addr, sample.as_ref(), info, answer.received);
     }
 
-    /// A server answered as a master. If it is at the top of a tree, its stream and the pairs below
-    /// it follow; if it is the replica of an entry, that entry may have another master.
+    /// A server answered, but not as a master. The pairs below it learn that their top is none.
+    fn top_is_no_master(&mut self, addr: &ServerAddr, info: &Observation) {
+        let Some(server) = self.servers.get(addr) else {
+            return;
+        };
+        let is_replica = info.replication.role.value() == Some(Role::Replica);
+        self.pairs.change(&server.as_top, |pair| {
+            pair.tracker.master_is_no_master(is_replica);
+        });
+        if is_replica {
+            self.histories.forget_lineage(addr);
+        }
+    }
+
+    /// A server answered as a master. If it is at the top of a tree, updates its stream and the
+    /// pairs below it; if it is the replica of an entry, that entry may have another master.
     fn place_top_answer(&mut self, addr: &ServerAddr, info: &Observation, sample: &MasterSample) {
         let Some(server) = self.servers.get(addr) else {
             return;
@@ -324,8 +328,8 @@ impl Fleet {
         Some(assess(evidence, now))
     }
 
-    /// Records a pair's lag for the maximum of the last minute, and in the distribution where
-    /// `counts` says so.
+    /// Records a pair's lag for the maximum of the last minute and, if `counts`, in the
+    /// distribution.
     pub(super) fn record_lag(&mut self, index: usize, lag: Span, counts: bool, now: Timestamp) {
         let Some(entry) = self.pairs.get_mut(index) else {
             return;
@@ -336,7 +340,7 @@ impl Fleet {
         }
     }
 
-    /// What a pair's link takes one way, when that has changed.
+    /// The one-way delay of a pair's link, when it has changed.
     pub(super) fn changed_link_delay(&mut self, index: usize) -> Option<Span> {
         self.pairs.get_mut(index)?.changed_link_delay()
     }
@@ -351,7 +355,7 @@ impl Fleet {
         let entry = self.pairs.get_mut(index)?;
         entry.record_chart(assessment, now);
         if assessment.gap.is_some_and(Gap::awaits_polls) {
-            return None; // the next polls will show what it has come to
+            return None; // the next polls show its state
         }
         entry.time_divergence(assessment.state, now);
         entry.record_link(assessment, &self.servers, &self.histories, now);
@@ -380,7 +384,7 @@ impl Fleet {
     }
 
     /// Whether the master of any pair with this name came back without its replication history, and
-    /// that is not over.
+    /// that has not ended.
     pub(super) fn has_lost_history(&self, name: &PairName, now: Timestamp) -> bool {
         self.pairs.has_lost_history(name, now)
     }
@@ -406,10 +410,10 @@ impl Fleet {
     }
 
     /// Every server with what is known of it.
-    pub(super) fn servers(&self) -> impl Iterator<Item = (&Arc<Server>, &ServerFacts)> {
+    pub(super) fn servers(&self) -> impl Iterator<Item = (&Server, &ServerFacts)> {
         self.servers
             .iter()
-            .map(|(_, server)| (&server.meta, &server.facts))
+            .map(|(_, server)| (&*server.meta, &server.facts))
     }
 
     /// What is known of one server, if it is watched.
@@ -438,19 +442,28 @@ impl Fleet {
             let snapshot = server.snapshot(self.histories.footprint(addr));
             servers.insert(addr, Arc::new(snapshot));
         }
-        let pair = |entry: &PairEntry| {
-            let meta = &entry.meta;
-            Some(PairSnapshot {
-                meta: Arc::clone(meta),
-                facts: entry.facts().clone(),
-                master: Arc::clone(servers.get(&meta.top)?),
-                replica: Arc::clone(servers.get(&meta.key.replica)?),
-                lag_max: entry.lag_max.get(now),
-                recent_writes: self.history_of(meta).and_then(recent_writes),
-                chart: entry.chart.clone(),
-            })
-        };
-        let pairs = self.pairs.entries.iter().filter_map(pair).collect();
+        let mut pairs = Vec::with_capacity(self.pairs.len());
+        for entry in &self.pairs.entries {
+            pairs.extend(self.pair_snapshot(entry, &servers, now));
+        }
         (servers.into_values().collect(), pairs)
+    }
+
+    fn pair_snapshot(
+        &self,
+        entry: &PairEntry,
+        servers: &BTreeMap<&ServerAddr, Arc<ServerSnapshot>>,
+        now: Timestamp,
+    ) -> Option<PairSnapshot> {
+        let meta = &entry.meta;
+        Some(PairSnapshot {
+            meta: Arc::clone(meta),
+            facts: entry.facts().clone(),
+            master: Arc::clone(servers.get(&meta.top)?),
+            replica: Arc::clone(servers.get(&meta.key.replica)?),
+            lag_max: entry.lag_max.get(now),
+            recent_writes: self.history_of(meta).and_then(recent_writes),
+            chart: entry.chart.clone(),
+        })
     }
 }

@@ -1,24 +1,17 @@
-//! The lag history, and what else of the fleet is saved with it.
+//! The lag history and the other state of the fleet that is saved with it.
 
 use super::Fleet;
 use super::pairs::{PairEntry, Pairs};
+use super::servers::ServerEntry;
 use crate::alert::Labels;
 use crate::model::Timestamp;
 use crate::replication::{PairRecord, SavedState, ServerRecord, ToSave};
 
 impl Fleet {
-    /// What of the lag history has to outlive the process.
+    /// The part of the lag history that has to outlive the process.
     pub(in crate::monitor) fn to_save(&self) -> ToSave<'_> {
-        let servers = self.servers.iter().map(|(addr, server)| {
-            let facts = &server.facts;
-            let record = ServerRecord {
-                own_port: server.own_port,
-                full_syncs: facts.full_syncs.clone(),
-                partial_syncs_ok: facts.partial_syncs_ok.clone(),
-                partial_syncs_denied: facts.partial_syncs_denied.clone(),
-            };
-            (addr.clone(), record)
-        });
+        let servers = self.servers.iter();
+        let servers = servers.map(|(addr, server)| (addr.clone(), server.record()));
         let pairs = self.pairs.entries.iter();
         let pairs = pairs.map(|pair| (pair.meta.key.clone(), self.record_of(pair)));
         ToSave {
@@ -37,8 +30,8 @@ impl Fleet {
         record
     }
 
-    /// Restores what was saved of the servers and pairs that are watched, before anything is known
-    /// of them. What nobody watches yet waits: a Sentinel that does not answer at the start may
+    /// Restores the saved state of the servers and pairs that are watched, before anything else is
+    /// known of them. The state of others is kept: a Sentinel that does not answer at the start may
     /// name its pairs later.
     pub(in crate::monitor) fn restore(&mut self, state: SavedState) {
         self.pending_restore = state;
@@ -47,12 +40,10 @@ impl Fleet {
 
     /// The server has been silent since then, before a restart, until it answers.
     pub(in crate::monitor) fn resume_silence(&mut self, server: &str, since: Timestamp) {
-        let known = self
-            .servers
-            .iter_mut()
-            .find(|(addr, _)| addr.to_string() == server);
-        if let Some((_, entry)) = known {
-            entry.facts.resume_silence(since);
+        for (addr, entry) in self.servers.iter_mut() {
+            if addr.to_string() == server {
+                entry.facts.resume_silence(since);
+            }
         }
     }
 
@@ -64,10 +55,7 @@ impl Fleet {
             let mut run_id = None;
             if let Some(record) = pending.servers.remove(addr) {
                 run_id = record.full_syncs.parts().2.cloned();
-                server.own_port = record.own_port;
-                server.facts.full_syncs = record.full_syncs;
-                server.facts.partial_syncs_ok = record.partial_syncs_ok;
-                server.facts.partial_syncs_denied = record.partial_syncs_denied;
+                server.restore(record);
             }
             if server.as_top.is_empty() {
                 continue;
@@ -82,6 +70,24 @@ impl Fleet {
                 pair.tracker.restore(record, history);
             }
         }
+    }
+}
+
+impl ServerEntry {
+    fn record(&self) -> ServerRecord {
+        ServerRecord {
+            own_port: self.own_port,
+            full_syncs: self.facts.full_syncs.clone(),
+            partial_syncs_ok: self.facts.partial_syncs_ok.clone(),
+            partial_syncs_denied: self.facts.partial_syncs_denied.clone(),
+        }
+    }
+
+    fn restore(&mut self, record: ServerRecord) {
+        self.own_port = record.own_port;
+        self.facts.full_syncs = record.full_syncs;
+        self.facts.partial_syncs_ok = record.partial_syncs_ok;
+        self.facts.partial_syncs_denied = record.partial_syncs_denied;
     }
 }
 
@@ -123,7 +129,7 @@ mod tests {
     use crate::topology::Topology;
 
     #[test]
-    fn what_was_saved_waits_for_a_pair_that_is_named_later() {
+    fn saved_state_is_kept_for_a_pair_that_is_named_later() {
         let key = PairKey::new(PairName::new("orders"), ServerAddr::new("r", 1));
         let top = ServerAddr::new("m", 1);
         let record = PairRecord {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::Answer;
 use crate::info::Observation;
 use crate::model::{
     Datacenter, HeartbeatError, PollError, PollFailure, ReplicationId, RunId, ServerAddr, Timestamp,
@@ -24,7 +25,7 @@ pub(super) struct ServerEntry {
     pub(super) own_port: Option<u16>,
     /// The history that its last answer named.
     pub(super) replid: Option<ReplicationId>,
-    /// What it showed as a master; `None` where its last answer does not say that it is one.
+    /// What it showed as a master; `None` if its last answer did not report that role.
     pub(super) reported_master: Option<ReportedMaster>,
     polls: u64,
     skipped: u64,
@@ -59,7 +60,7 @@ impl Servers {
         }
     }
 
-    /// Notes the index of `pair` with its servers.
+    /// Stores the index of `pair` with its servers.
     pub(super) fn link(&mut self, index: usize, pair: &Pair) {
         if let Some(top) = self.0.get_mut(&pair.top) {
             top.as_top.push(index);
@@ -133,6 +134,11 @@ impl ServerEntry {
         }
     }
 
+    /// The indices of its pairs, by the role that it has in them.
+    pub(super) const fn roles(&self) -> [&Vec<usize>; 3] {
+        [&self.as_replica, &self.as_master, &self.as_top]
+    }
+
     /// The same server under another configuration, without its pairs.
     fn with_meta(self, meta: &Arc<Server>) -> Self {
         Self {
@@ -145,15 +151,17 @@ impl ServerEntry {
     }
 
     /// Records an answer. Returns whether it is the newest: one that a later poll overtook counts
-    /// as a poll, and says nothing about the present.
-    pub(super) fn answered(
-        &mut self,
-        info: &Observation,
-        sent: Timestamp,
-        received: Timestamp,
-    ) -> bool {
+    /// as a poll, but does not describe the present.
+    pub(super) fn answered(&mut self, answer: Answer<'_>) -> bool {
+        let Answer {
+            info,
+            sent,
+            received,
+        } = answer;
         self.polls += 1;
-        self.own_port = info.server.tcp_port.value().or(self.own_port);
+        if let Some(port) = info.server.tcp_port.value() {
+            self.own_port = Some(port);
+        }
         let is_overtaken = self.facts.is_overtaken(sent);
         self.facts.answered(info, sent, received);
         !is_overtaken

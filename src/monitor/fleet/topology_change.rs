@@ -42,10 +42,7 @@ impl TopologyChange {
                 continue;
             };
             if *old.top != pair.top && tree.contains(&pair.top) {
-                change
-                    .moves
-                    .entry(old.top.clone())
-                    .or_insert_with(|| pair.top.clone());
+                change.add_move(old.top, &pair.top);
             }
             if *old.master != pair.master && tree.contains(&pair.master) {
                 let promotion = Promotion {
@@ -57,6 +54,11 @@ impl TopologyChange {
             }
         }
         change
+    }
+
+    /// Adds that a tree has another top. Where its pairs name several new ones, the first counts.
+    fn add_move(&mut self, from: &ServerAddr, to: &ServerAddr) {
+        self.moves.entry(from.clone()).or_insert_with(|| to.clone());
     }
 
     /// Whether what is known of a pair that was measured against `old` also holds against `new`.

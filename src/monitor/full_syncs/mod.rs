@@ -1,4 +1,5 @@
-//! How many full syncs each server gave within a window of time.
+//! How many full syncs each server gave within a window of time. Servers report only a total since
+//! their start, so its growth is recorded with the time at which it was seen.
 
 mod saved;
 
@@ -8,9 +9,8 @@ use crate::model::{ServerAddr, Span, Timestamp};
 use crate::replication::ServerFacts;
 use crate::topology::Topology;
 
-/// How many moments are remembered for a server. A full sync takes seconds, and polls are as far
-/// apart: a server that gives more of them within a window counts nonsense, and they are counted at
-/// the last moment.
+/// How many moments are remembered for a server. A full sync takes seconds, and so does the time
+/// between polls: more moments within a window are implausible, and are added to the last one.
 const MAX_MOMENTS: usize = 256;
 
 /// The full syncs of every server.
@@ -44,7 +44,7 @@ impl FullSyncs {
 
     /// Records a server's first answer, which later ones are compared with.
     pub(super) fn begin(&mut self, addr: &ServerAddr, facts: &ServerFacts) {
-        if self.knows(addr) {
+        if self.tracks(addr) {
             return;
         }
         let Some(total) = facts.full_syncs.total() else {
@@ -90,21 +90,29 @@ impl FullSyncs {
 impl ServerSyncs {
     /// Records the total at `now`. Returns by how much it grew within `window` before that.
     fn count(&mut self, total: u64, window: Span, now: Timestamp) -> u64 {
-        let new = total.saturating_sub(self.total.unwrap_or(total));
-        self.total = Some(total);
-        // Full syncs while the exporter did not run were some time since it last counted: they were
-        // certainly within the window for as long as all of that time is.
+        let before = self.total.replace(total).unwrap_or(total);
+        let new = total.saturating_sub(before);
+        // Full syncs while the exporter did not run were given at an unknown time since it last
+        // counted. They count from that time on, so that all of them are certainly in the window.
         let at = self.counted_before.take().unwrap_or(now);
         if new > 0 {
             self.grow(new, at);
         }
+        self.forget_before(now - window);
+        let mut sum: u64 = 0;
+        for (_, count) in &self.grown {
+            sum = sum.saturating_add(*count);
+        }
+        sum
+    }
+
+    /// Forgets the growth up to `start`, where the window begins.
+    fn forget_before(&mut self, start: Timestamp) {
         while let Some((at, _)) = self.grown.front()
-            && now - *at >= window
+            && *at <= start
         {
             self.grown.pop_front();
         }
-        let counts = self.grown.iter().map(|(_, count)| *count);
-        counts.fold(0, u64::saturating_add)
     }
 
     fn grow(&mut self, by: u64, at: Timestamp) {
@@ -162,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_counts_nonsense_takes_no_memory() {
+    fn an_implausible_counter_takes_no_memory() {
         let mut counted = ServerSyncs {
             total: Some(0),
             ..ServerSyncs::default()

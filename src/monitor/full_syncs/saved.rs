@@ -1,4 +1,4 @@
-//! When servers gave full syncs, over a restart of the exporter.
+//! Full syncs on the disk, so that a restart of the exporter does not empty the window.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ impl Persisted for FullSyncs {
             }
         }
         for addr in changed {
-            if !scope.all && !self.knows(&addr) {
+            if !scope.all && !self.tracks(&addr) {
                 documents.push(Document::delete(DocumentTable::FullSyncs, addr.to_string()));
             }
         }
@@ -60,7 +60,7 @@ impl FullSyncs {
             self.unclaimed.insert(addr, restored);
             return;
         };
-        // The file was read late: full syncs since the start are counted already.
+        // The file was read late: full syncs since the start have been counted.
         for moment in restored.grown.into_iter().rev() {
             if known.grown.len() < MAX_MOMENTS {
                 known.grown.push_front(moment);
@@ -78,7 +78,7 @@ impl FullSyncs {
     }
 
     /// Whether the full syncs of this server are counted, or were before the restart.
-    pub(in crate::monitor) fn knows(&self, addr: &ServerAddr) -> bool {
+    pub(in crate::monitor) fn tracks(&self, addr: &ServerAddr) -> bool {
         self.counted.contains_key(addr) || self.unclaimed.contains_key(addr)
     }
 }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_came_while_nothing_ran_counts_as_long_as_it_certainly_was_in_the_window() {
+    fn a_full_sync_while_the_exporter_was_down_counts_while_it_is_certainly_in_the_window() {
         for (ago, seen) in [
             (5, [(71, 1), (160, 1), (166, 0)]),
             (150, [(71, 0), (160, 0), (166, 0)]),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_written_and_who_is_not_watched_is_deleted() {
+    fn only_changed_counters_are_written_and_those_of_unwatched_servers_deleted() {
         let mut all = FullSyncs::default();
         count(&mut all, 7, 0);
         assert_eq!(all.take_unsaved(scope(false)).len(), 1);

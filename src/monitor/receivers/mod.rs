@@ -1,4 +1,4 @@
-//! How delivery to each receiver goes.
+//! The health of each receiver: counters and times of its deliveries, and what is wrong with it.
 
 mod problem;
 mod saved;
@@ -74,8 +74,8 @@ impl Receivers {
         }
     }
 
-    /// The receiver failed before a restart, and its saved state says no more than that: it counts
-    /// like a notification that was given up at `now`.
+    /// The receiver failed before a restart, and nothing more was saved of it: that counts like a
+    /// notification that was given up at `now`.
     pub(super) fn resume(&mut self, receiver: &str, now: Timestamp) {
         if let Some(receiver) = self.find_mut(receiver)
             && receiver.restored_at.is_none()
@@ -148,15 +148,17 @@ impl ReceiverHealth {
             }
             DeliveryEventKind::PartlyDelivered => self.accepted(now),
             DeliveryEventKind::Failed { reason, dead } => {
-                let answer = event.answer.clone();
-                self.answer = answer.or_else(|| Some(reason.label().into()));
+                self.answer = match &event.answer {
+                    Some(answer) => Some(Arc::clone(answer)),
+                    None => Some(reason.label().into()),
+                };
                 self.failed(reason, dead, now);
             }
             DeliveryEventKind::Suppressed { reason } => self.count_suppressed(reason),
             DeliveryEventKind::Queued => {}
         }
         if event.queue.depth == 0 {
-            // Nothing waits: whether it would be taken is not known.
+            // Nothing waits: whether the receiver would accept it is not known.
             self.failing_since = None;
         }
     }
@@ -191,26 +193,27 @@ impl ReceiverHealth {
     }
 
     fn problem(&self, now: Timestamp) -> ReceiverProblem {
-        let refused_at = self.gave_up_at.filter(|at| now - *at < REFUSED_FOR);
-        let failing_since = self.failing_since.filter(|_| self.has_events);
-        let (kind, since) = match (refused_at, failing_since) {
-            (Some(at), _) => {
-                let kind = if self.last_failure.is_some() {
-                    ProblemKind::Refused
-                } else {
-                    ProblemKind::FailedBeforeRestart
-                };
-                (kind, Some(self.gave_up_since.unwrap_or(at)))
-            }
-            (None, Some(since)) => (ProblemKind::Failing, Some(since)),
-            (None, None) => (ProblemKind::None, None),
-        };
-        ReceiverProblem {
+        let mut problem = ReceiverProblem {
             receiver: Arc::clone(&self.shown.name),
-            kind,
-            since,
+            kind: ProblemKind::None,
+            since: None,
             answer: self.answer.clone(),
+        };
+        if let Some(at) = self.gave_up_at
+            && now - at < REFUSED_FOR
+        {
+            problem.kind = match self.last_failure {
+                Some(_) => ProblemKind::Refused,
+                None => ProblemKind::FailedBeforeRestart,
+            };
+            problem.since = Some(self.gave_up_since.unwrap_or(at));
+        } else if let Some(since) = self.failing_since
+            && self.has_events
+        {
+            problem.kind = ProblemKind::Failing;
+            problem.since = Some(since);
         }
+        problem
     }
 
     fn snapshot(&self, now: Timestamp) -> ReceiverSnapshot {
@@ -311,7 +314,7 @@ pub(super) mod tests {
     };
 
     #[test]
-    fn it_fails_from_the_first_failure_to_the_next_success() {
+    fn a_receiver_fails_from_the_first_failure_to_the_next_success() {
         let mut all = receivers();
         assert_eq!(lasts(&all, 100), Span::ZERO);
         report(&mut all, 10, FAILED, 1);
@@ -376,17 +379,17 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_held_back_is_counted_by_its_reason() {
+    fn suppressed_notifications_are_counted_by_reason() {
         let mut all = receivers();
         all.count_suppressed("chat", Suppression::Inhibited);
-        all.count_suppressed("nobody", Suppression::Inhibited);
+        all.count_suppressed("unknown", Suppression::Inhibited);
         let counts = all.snapshot(at(0))[0].suppressed.clone();
         assert_eq!(
             counts
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
                 .collect::<Vec<_>>(),
-            [(SuppressReason::Caused, 1)]
+            [(SuppressReason::Inhibited, 1)]
         );
     }
 }

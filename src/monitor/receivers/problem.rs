@@ -9,7 +9,8 @@ use crate::model::{Span, Timestamp};
 /// receivers: a restart of the receiver takes less.
 pub(in crate::monitor) const FAILING_AFTER: Span = Span::from_secs(60);
 
-/// The rule for a receiver whose attempts fail: always critical, for somebody is not notified.
+/// The rule for a receiver whose attempts fail: always critical, because notifications do not
+/// arrive.
 pub(super) const FAILING_RULE: LevelRule<Span> = LevelRule {
     warning: None,
     critical: Some(LevelThreshold {
@@ -20,8 +21,8 @@ pub(super) const FAILING_RULE: LevelRule<Span> = LevelRule {
     keep_firing_for: Span::ZERO,
 };
 
-/// The rule for a notification that was refused for good: it is lost unless somebody acts, so it is
-/// critical at once.
+/// The rule for a notification that was refused for good: it is lost unless an operator acts, so it
+/// is critical at once.
 pub(super) const REFUSED_RULE: LevelRule<Span> = LevelRule {
     warning: None,
     critical: Some(LevelThreshold {
@@ -58,7 +59,7 @@ pub(super) enum ProblemKind {
 }
 
 impl ReceiverProblem {
-    /// The rule for it.
+    /// The alert rule for this kind of problem.
     pub(in crate::monitor) const fn rule(&self) -> &'static LevelRule<Span> {
         match self.kind {
             ProblemKind::None | ProblemKind::Failing => &FAILING_RULE,

@@ -1,4 +1,4 @@
-//! How delivery went, over a restart of the exporter: what is shown of a receiver stays true.
+//! The health of receivers on the disk, so that a restart of the exporter does not hide a problem.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ impl ReceiverHealth {
         Document::record(DocumentTable::ReceiverFacts, &*self.shown.name, &record)
     }
 
-    /// Whatever is known since the start is newer.
+    /// Restores what was saved; everything that is known since the start is newer and stays.
     fn restore(&mut self, record: ReceiverRecord, shift: &ClockShift) {
         let past = |at: Option<Timestamp>| at.map(|at| shift.past(at));
         let shown = &mut self.shown;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn when_it_last_took_one_is_known_after_a_restart() {
+    fn the_last_success_is_known_after_a_restart() {
         let mut all = receivers();
         report(&mut all, 10, DELIVERED, 0);
         assert!(all.has_unsaved());
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_before_a_restart_stays_given_up() {
+    fn a_notification_given_up_before_a_restart_stays_a_problem() {
         let mut all = receivers();
         report(&mut all, 10, GIVEN_UP, 0);
         let after = restarted(&mut all, 100);

@@ -1,5 +1,5 @@
 //! The write-ahead gate: no request leaves before the incident that it may open is on the disk. An
-//! incident that a restart does not know of would stay open forever.
+//! incident that is not on the disk is forgotten by a restart and would stay open forever.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(in crate::notify) struct WriteAheadGate {
     receiver: Arc<str>,
     group: GroupKey,
     status: AlertStatus,
-    /// `None` where nothing is kept.
+    /// `None` where the gate is always open.
     waiting: Option<mpsc::Sender<AwaitingDurability>>,
 }
 
@@ -40,7 +40,7 @@ impl WriteAheadGate {
         }
     }
 
-    /// A gate that is always open, for what no queue knows of: a test of a receiver.
+    /// A gate that is always open, for what is not queued: a test of a receiver.
     pub(in crate::notify) fn open(attempt: &Attempt) -> Self {
         let notification = &attempt.notification;
         Self {

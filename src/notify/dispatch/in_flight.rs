@@ -1,4 +1,4 @@
-//! Attempts in flight: one task each.
+//! Attempts in flight, each in a separate task: starts them and collects their results.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::http_client::HttpClient;
 use crate::notify::attempt::Attempt;
 use crate::notify::receivers::GroupConfig;
 
-/// Requests at the gate that the dispatcher has not seen yet. Each receiver has at most one, and its
-/// task waits.
+/// Requests at the gate that the dispatcher has not seen yet. Each receiver has at most one, and
+/// its task waits.
 const GATE_QUEUE: usize = 64;
 
 /// All attempts in flight.
@@ -62,7 +62,7 @@ impl InFlight {
         self.attempts.is_empty() && self.refused.is_empty()
     }
 
-    /// Starts `attempt` in a task of its own.
+    /// Starts a task for `attempt`.
     pub(super) fn start(&mut self, config: Arc<GroupConfig>, attempt: Attempt) {
         let gate = WriteAheadGate::new(&attempt, self.gate.clone());
         let sending = sender::send(self.client.clone(), config, attempt.clone(), gate);
@@ -70,12 +70,12 @@ impl InFlight {
         self.attempts.insert(task.id(), attempt);
     }
 
-    /// Ends an attempt to a receiver whose address nobody knows.
+    /// Ends an attempt to a receiver that has no configuration, so that its address is not known.
     pub(super) fn refuse(&mut self, attempt: Attempt) {
         self.refused.push(attempt);
     }
 
-    /// Waits for the next thing that happens; forever while nothing is in flight.
+    /// Waits for the next progress of an attempt; forever while nothing is in flight.
     pub(super) async fn next(&mut self) -> Progress {
         if let Some(attempt) = self.refused.pop() {
             return completed(attempt, SendOutcome::unknown());
@@ -84,7 +84,7 @@ impl InFlight {
             tokio::select! {
                 Some(request) = self.at_gate.recv() => return Progress::AtGate(request),
                 Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
-                    if let Some(progress) = self.ended(ended) {
+                    if let Some(progress) = self.task_ended(ended) {
                         return progress;
                     }
                 }
@@ -92,11 +92,11 @@ impl InFlight {
         }
     }
 
-    fn ended(&mut self, ended: Result<(Id, SendOutcome), JoinError>) -> Option<Progress> {
+    fn task_ended(&mut self, ended: Result<(Id, SendOutcome), JoinError>) -> Option<Progress> {
         let (id, outcome) = match ended {
             Ok(ended) => ended,
             Err(broken) => {
-                error!(error = %broken, "the task of a delivery broke: it is tried again");
+                error!(error = %broken, "the task of a delivery failed: it is tried again");
                 (broken.id(), SendOutcome::unknown())
             }
         };

@@ -1,8 +1,9 @@
-//! Dispatching: what is due is sent by a task of its own, so that no receiver delays another.
+//! The dispatcher: each attempt that is due is made by a separate task, so that no receiver delays
+//! another.
 //!
-//! A request leaves when its notification, and the incident that it may open, is on the disk. The
-//! owner of the [`Dispatcher`] writes what [`Dispatcher::take_unsaved`] returns, and says what has
-//! become durable.
+//! A request leaves when its notification, and the incident that it may open, are on the disk. The
+//! owner of the [`Dispatcher`] saves it as any [`Persisted`] part, and passes to
+//! [`Dispatcher::act`] what has become durable.
 
 mod gate;
 mod in_flight;
@@ -10,7 +11,7 @@ mod outcome;
 mod reporter;
 mod sender;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tracing::{info, warn};
@@ -20,7 +21,7 @@ use crate::clock;
 use crate::config::{NotifySettings, ReceiverKind};
 use crate::delivery::{Deliveries, DeliveryEvent, DeliveryEventKind};
 use crate::http_client::{HttpClient, HttpError, HttpTimeouts};
-use crate::model::{Document, Durable, Revision, SavedDocuments, Timestamp};
+use crate::model::{Document, Durable, Persisted, Revision, SaveScope, SavedDocuments, Timestamp};
 
 use super::context::MessageContext;
 use super::outbox::Outbox;
@@ -31,9 +32,9 @@ use gate::AwaitingDurability;
 pub(super) use gate::WriteAheadGate;
 use in_flight::{Completed, InFlight, Progress};
 pub(super) use reporter::Reporter;
-pub(super) use sender::{SendOutcome, send};
+pub(super) use sender::send;
 
-/// How many groups are named when something is left at the end.
+/// How many groups are named when something is undelivered at the end.
 const MAX_NAMED: usize = 10;
 
 /// Sends notifications to receivers. Dropped, it stops at once.
@@ -82,21 +83,7 @@ impl Dispatcher {
         Ok(dispatcher)
     }
 
-    /// Takes in what was kept of an earlier life. What is known already is newer.
-    pub fn restore(&mut self, documents: &SavedDocuments) {
-        let refused = self.outbox.restore(documents, &self.settings.receivers);
-        for refusal in &refused {
-            warn!(error = refusal, "a part of the outbox is not taken");
-        }
-        self.configure_retired();
-        let undelivered = self.outbox.undelivered().count();
-        if undelivered > 0 {
-            info!(undelivered, "notifications of an earlier life go out now");
-        }
-        self.changed = true;
-    }
-
-    /// Ends for their receivers the groups of which `is_known` says that nobody else knows them.
+    /// Resolves the groups that receivers have open although `is_known` denies them.
     pub fn end_orphans(&mut self, is_known: impl Fn(&str, &GroupKey) -> bool) {
         let ended = self.outbox.end_orphans(is_known, clock::anchor());
         if ended > 0 {
@@ -108,14 +95,14 @@ impl Dispatcher {
         }
     }
 
-    /// Takes `notification` in.
+    /// Queues `notification`.
     pub fn send(&mut self, notification: Notification) {
         self.changed = true;
         self.outbox.push(notification, clock::anchor());
     }
 
-    /// Follows new settings: a receiver that keeps its name keeps its queue and what it was sent;
-    /// a new one starts empty; one that is gone gets the resolves of what is open there.
+    /// Follows new settings: a receiver that keeps its name keeps its queue and its open incidents;
+    /// a removed one gets only the resolves of its open incidents.
     pub fn reload(&mut self, settings: &NotifySettings) {
         self.changed = true;
         self.settings = settings.clone();
@@ -127,7 +114,9 @@ impl Dispatcher {
             };
             let name: Arc<str> = receiver.name.as_str().into();
             let config = Arc::new(GroupConfig::new(settings, receiver, group, &self.context));
-            if old.remove(&name).is_some_and(|old| old != config) {
+            if let Some(old) = old.remove(&name)
+                && old != config
+            {
                 self.outbox.retry_now(&name, clock::now());
             }
             self.configs.insert(name, config);
@@ -138,23 +127,23 @@ impl Dispatcher {
     }
 
     /// Keeps the configurations of receivers that have incidents open although they are no longer
-    /// configured; one that was removed while the program did not run is reached as the disk says.
+    /// configured. One that was removed while the program did not run is reached at the URL that
+    /// was saved.
     fn configure_retired(&mut self) {
         let mut retired = BTreeMap::new();
         for (name, url) in self.outbox.retired() {
             retired.insert(Arc::clone(name), url.cloned());
         }
-        let settings = &self.settings;
-        let is_configured = |name: &str| {
-            let mut receivers = settings.receivers.iter();
-            receivers.any(|receiver| receiver.name == name)
-        };
+        let mut configured = BTreeSet::new();
+        for receiver in &self.settings.receivers {
+            configured.insert(receiver.name.as_str());
+        }
         self.configs
-            .retain(|name, _| is_configured(name) || retired.contains_key(name));
+            .retain(|name, _| configured.contains(&**name) || retired.contains_key(name));
         for (name, url) in retired {
             if let Some(url) = url {
-                let config = || Arc::new(GroupConfig::retired(&name, &url));
-                self.configs.entry(Arc::clone(&name)).or_insert_with(config);
+                let config = |name: &Arc<str>| Arc::new(GroupConfig::retired(name, &url));
+                self.configs.entry(name).or_insert_with_key(config);
             }
         }
     }
@@ -162,7 +151,7 @@ impl Dispatcher {
     /// Sends a dead letter again. Returns its receiver.
     ///
     /// # Errors
-    /// There is none with this id, or it would say what is no longer true.
+    /// There is none with this id, or it would report what is no longer true.
     pub fn replay(&mut self, id: &str) -> Result<Arc<str>, ReplayError> {
         self.changed = true;
         self.outbox.replay(id, clock::anchor())
@@ -194,9 +183,9 @@ impl Dispatcher {
         }
     }
 
-    /// Waits until something happens to an attempt, and takes it in. Never returns while nothing is
+    /// Waits until something happens to an attempt, and handles it. Never returns while nothing is
     /// in flight.
-    pub async fn news(&mut self) {
+    pub async fn next_event(&mut self) {
         let progress = self.in_flight.next().await;
         self.changed = true;
         match progress {
@@ -205,7 +194,7 @@ impl Dispatcher {
         }
     }
 
-    /// Notes the incident that `request` may open. The request leaves when the disk knows of it.
+    /// Notes the incident that `request` may open. The request leaves when that is on the disk.
     fn announce(&mut self, request: AwaitingDurability) {
         let AwaitingDurability {
             receiver,
@@ -234,20 +223,13 @@ impl Dispatcher {
         };
         let mut verdict = judge(&self.timing, &circumstances, &outcome.result);
         verdict.maybe_received |= outcome.has_reached;
-        let receiver = &attempt.notification.receiver;
-        outcome::log(
-            receiver,
-            &attempt,
-            &outcome.result,
-            &verdict.disposition,
-            now.mono,
-        );
+        outcome::log(&attempt, &outcome.result, &verdict.disposition, now.mono);
         let answer = outcome.result.text().into();
         self.outbox
             .on_result(&attempt, outcome.incident, &verdict, Some(&answer), now);
     }
 
-    /// What happened since this was last asked; what was suppressed is logged.
+    /// The events since the last call. Suppressed notifications are logged.
     pub fn take_events(&mut self) -> Vec<DeliveryEvent> {
         let events = self.outbox.take_events();
         for event in &events {
@@ -262,34 +244,28 @@ impl Dispatcher {
         events
     }
 
-    /// Everything that is shown, if it may have changed since this was last asked.
+    /// All deliveries that are shown, if they may have changed since the last call.
     pub fn deliveries(&mut self) -> Option<Deliveries> {
-        std::mem::take(&mut self.changed).then(|| self.outbox.deliveries())
+        if !self.changed {
+            return None;
+        }
+        self.changed = false;
+        Some(self.outbox.deliveries())
     }
 
-    /// The number of the last change.
+    /// The revision of the last change.
     pub fn revision(&self) -> Revision {
         self.outbox.revision()
     }
 
-    /// Whether a request waits for nothing but the disk, or the disk does not know how one ended.
+    /// Whether something has to be saved at once: a request waits only for the disk, or the result
+    /// of one is not on the disk yet.
     pub fn waits_for_disk(&self, durable: Durable) -> bool {
-        self.outbox.has_results()
-            || self
-                .at_gate
-                .iter()
-                .any(|(revision, _)| !durable.includes(*revision))
+        let mut at_gate = self.at_gate.iter();
+        let request_waits = at_gate.any(|(revision, _)| !durable.includes(*revision));
+        request_waits
+            || self.outbox.has_results()
             || self.outbox.waits_for_disk(clock::now(), durable)
-    }
-
-    /// Whether the disk knows less than this.
-    pub fn has_unsaved(&self) -> bool {
-        self.outbox.has_unsaved()
-    }
-
-    /// What the disk has to be told: what changed since this was last asked, or everything.
-    pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
-        self.outbox.take_unsaved(all)
     }
 
     /// When [`Self::act`] next has something to do, if nothing else happens.
@@ -297,43 +273,66 @@ impl Dispatcher {
         self.outbox.next_wakeup(durable)
     }
 
-    /// Whether nothing is under way and nothing is due before `deadline`.
+    /// Whether nothing is in flight and nothing is due before `deadline`.
     pub fn is_idle_until(&self, deadline: Timestamp) -> bool {
-        let next = self.outbox.next_wakeup(Durable::Everything);
-        self.in_flight.is_empty() && next.is_none_or(|at| at > deadline)
+        if !self.in_flight.is_empty() {
+            return false;
+        }
+        match self.outbox.next_wakeup(Durable::Everything) {
+            Some(at) => at > deadline,
+            None => true,
+        }
     }
 
-    /// Logs what is left at the end.
-    pub fn log_left(&self, kept: bool) {
+    /// Logs what is undelivered at the end, a line for each receiver. `saved` says whether it is on
+    /// the disk.
+    pub fn log_undelivered(&self, saved: bool) {
         let mut left: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (receiver, notification) in self.outbox.undelivered() {
-            let group = format!(
-                "{} ({})",
-                notification.group.text(),
-                notification.status.label()
-            );
-            left.entry(receiver).or_default().push(group);
+            let group = notification.group.text();
+            let status = notification.status.label();
+            let groups = left.entry(receiver).or_default();
+            groups.push(format!("{group} ({status})"));
         }
-        for (receiver, groups) in left {
+        for (receiver, mut groups) in left {
             let left = groups.len();
-            let named: Vec<_> = groups.into_iter().take(MAX_NAMED).collect();
-            let named = named.join("; ");
-            if kept {
+            groups.truncate(MAX_NAMED);
+            let groups = groups.join("; ");
+            if saved {
                 info!(
                     receiver,
                     left,
-                    groups = named,
+                    groups,
                     "stopped with notifications undelivered: the next start sends them"
                 );
             } else {
                 warn!(
                     receiver,
-                    left,
-                    groups = named,
-                    "stopped with notifications undelivered"
+                    left, groups, "stopped with notifications undelivered"
                 );
             }
         }
+    }
+}
+
+impl Persisted for Dispatcher {
+    fn has_unsaved(&self) -> bool {
+        self.outbox.has_unsaved()
+    }
+
+    fn take_unsaved(&mut self, scope: SaveScope) -> Vec<Document> {
+        self.outbox.take_unsaved(scope.all)
+    }
+
+    fn restore(&mut self, documents: &SavedDocuments, _now: Timestamp) -> Vec<String> {
+        let refused = self.outbox.restore(documents, &self.settings.receivers);
+        self.configure_retired();
+        let undelivered = self.outbox.undelivered().count();
+        if undelivered > 0 {
+            info!(undelivered, "notifications of an earlier run are sent now");
+        }
+        self.changed = true;
+        refused
     }
 }
 

@@ -1,11 +1,11 @@
-//! One log line for each attempt.
+//! The log line of an attempt: how it ended and, where it is final, what to do.
 
 use crate::delivery::DeliveryFailure;
 use crate::model::{Span, Timestamp};
 use crate::notify::attempt::Attempt;
 use crate::notify::retry::{AttemptResult, Disposition};
 
-/// The fields of a line that not every attempt has; what is `None` is left out of it.
+/// The fields that not every line has; `None` is left out of the line.
 #[derive(Default)]
 struct OptionalFields {
     latency: Option<f64>,
@@ -14,16 +14,16 @@ struct OptionalFields {
     advice: Option<&'static str>,
 }
 
-/// Logs how `attempt` to `receiver` ended at `now`. The URL, the headers and the answer's body are
+/// Logs how `attempt` ended at `now`. The URL, the headers and the answer's body are
 /// not logged, because each may contain a secret.
 pub(super) fn log(
-    receiver: &str,
     attempt: &Attempt,
     result: &AttemptResult,
     disposition: &Disposition,
     now: Timestamp,
 ) {
     let notification = &attempt.notification;
+    let receiver = &*notification.receiver;
     let group = notification.group.text();
     let id = attempt.id.to_string();
     let status = notification.status.label();

@@ -1,4 +1,4 @@
-//! Delivery's events on their way to the monitor.
+//! Reports delivery events to the monitor without waiting for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

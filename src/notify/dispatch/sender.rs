@@ -1,4 +1,4 @@
-//! One attempt: its requests are prepared, pass the gate and are sent.
+//! One attempt: its requests are prepared, wait at the write-ahead gate and are sent.
 
 use std::sync::Arc;
 
@@ -26,8 +26,18 @@ pub(in crate::notify) struct SendOutcome {
 }
 
 impl SendOutcome {
-    /// The outcome of an attempt of which nothing came back. Nobody knows whether a request left, so
-    /// the attempt is repeated.
+    /// The outcome of an attempt that sent nothing.
+    const fn unsent(rules: &'static dyn AnswerRules, result: AttemptResult) -> Self {
+        Self {
+            rules,
+            result,
+            incident: None,
+            has_reached: false,
+        }
+    }
+
+    /// The outcome of an attempt whose task ended without a result. A request may have left, so the
+    /// attempt is repeated.
     pub(super) const fn unknown() -> Self {
         Self {
             rules: &HttpAnswers,
@@ -38,7 +48,7 @@ impl SendOutcome {
     }
 }
 
-/// Makes `attempt`. Its first request leaves when `gate` lets it.
+/// Makes `attempt`. Its first request leaves once `gate` releases it.
 pub(in crate::notify) async fn send(
     client: HttpClient,
     config: Arc<GroupConfig>,
@@ -48,14 +58,7 @@ pub(in crate::notify) async fn send(
     let rules = config.protocol().answer_rules();
     let (client, mut exchange) = match prepare(client, config, attempt).await {
         Ok(prepared) => prepared,
-        Err(result) => {
-            return SendOutcome {
-                rules,
-                result,
-                incident: None,
-                has_reached: false,
-            };
-        }
+        Err(result) => return SendOutcome::unsent(rules, result),
     };
     gate.acquire(exchange.incident()).await;
     let mut result = AttemptResult::NothingToSend;

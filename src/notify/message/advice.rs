@@ -54,8 +54,8 @@ pub fn advice_for(rule: Rule) -> &'static str {
             "Check the datacenters from elsewhere before you act: probably only the exporter's own network has failed."
         }
         Rule::Diverged => {
-            "Find out which of the two clients write to, and stop writes to the other. What only the one that gives way has \
-             is lost when it follows the other: the state says how much that is. Copy it first if it is worth something."
+            "Find out which of the two clients write to, and stop writes to the other. What only the one of them has that becomes \
+             the replica is lost when it follows the other: the state says how much that is. Copy it first if it is worth something."
         }
         Rule::HistoryLost => {
             "If the replica still has the data, keep it: run REPLICAOF NO ONE on the replica now, before its full sync is \
@@ -66,12 +66,12 @@ pub fn advice_for(rule: Rule) -> &'static str {
              the new master's history is lost unless it is copied from the old one before that follows."
         }
         Rule::ExporterFault => {
-            "The exporter cannot see this server, and nothing says that the server itself is ill. Mend what the reason \
+            "The exporter cannot see this server, and nothing says that the server itself has a fault. Fix what the reason \
              names: a secret or certificate file of the exporter, its TLS settings, its DNS, or the login that the server \
              refuses. Files are read again at each attempt, so no restart is needed."
         }
         Rule::ConfigReloadFailed => {
-            "Run check-config on the file that was refused and mend what it names, then reload. Do not restart before: \
+            "Run check-config on the file that was refused and fix what it names, then reload. Do not restart before: \
              the exporter would not start."
         }
     }

@@ -1,4 +1,5 @@
-//! Messages, before they are rendered for a receiver: the same texts for all of them.
+//! Messages in a form that no receiver has yet: title, summary, described alerts, advice and links.
+//! Each receiver renders them in its own format and within its own limits.
 
 mod advice;
 mod summary;
@@ -45,12 +46,13 @@ pub struct Message {
     pub title: String,
     /// What happened and what would be lost: a few sentences.
     pub summary: String,
-    /// The summary, with its instants; `None` where a template of the receiver replaces it.
-    pub news: Option<Sentence>,
-    /// What follows the title's sentence in `news`.
-    pub more_news: Sentence,
-    /// The level and all of `news`.
-    in_short: String,
+    /// The built-in summary, with its instants; `None` where a template of the receiver replaces
+    /// it.
+    pub built_in: Option<Sentence>,
+    /// What follows the title's sentence in the built-in summary.
+    pub after_title: Sentence,
+    /// The level and all of the built-in summary.
+    one_line: String,
     /// The worst alerts, at most [`MAX_DESCRIBED`].
     pub alerts: Vec<DescribedAlert>,
     /// How many alerts are not described.
@@ -97,46 +99,29 @@ impl Message {
         anchor: &ClockAnchor,
         context: &MessageContext,
     ) -> Self {
-        let describe = |alert: &AlertSnapshot| DescribedAlert {
-            status: alert.status,
-            severity: alert.severity,
-            rule: alert.identity.rule,
-            up_for_now: alert.is_clear_for_now(),
-            subject: one_line(&facts::subject(&alert.identity)),
-            headline: headline(alert, notification.decided_at, anchor).to_string(),
-            facts: facts::facts(alert, notification.decided_at, anchor),
-        };
-        let worst = notification.alerts.iter().take(MAX_DESCRIBED);
-        let alerts: Vec<_> = worst.map(|alert| describe(alert)).collect();
-        let news = group_summary(notification, anchor);
         let level = level_of(notification);
-        let without_level = news.clone().without_resolved();
-        let in_short = one_line(&format!("[{level}] {without_level}"));
-        let (first, more_news) = without_level.first_sentence(MAX_TITLE);
-        let silence = if context.test {
-            Vec::new()
-        } else {
-            links::silence_commands(notification, context)
-        };
+        let summary = group_summary(notification, anchor);
+        let without_level = summary.clone().without_resolved();
+        let (first, after_title) = without_level.first_sentence(MAX_TITLE);
+        let mut alerts = Vec::new();
+        for alert in notification.alerts.iter().take(MAX_DESCRIBED) {
+            alerts.push(DescribedAlert::new(alert, notification.decided_at, anchor));
+        }
         Self {
             status: notification.status,
             severity: notification.severity,
             up_for_now: is_up_for_now(notification),
             reason: notification.reason,
             title: marked(context, &one_line(&format!("[{level}] {first}"))),
-            summary: marked(context, &one_line(&news.to_string())),
-            news: Some(news),
-            more_news,
-            in_short: marked(context, &in_short),
+            summary: marked(context, &one_line(&summary.to_string())),
+            built_in: Some(summary),
+            after_title,
+            one_line: marked(context, &one_line(&format!("[{level}] {without_level}"))),
             more: notification.alerts.len() - alerts.len(),
             alerts,
-            advice: if context.test {
-                vec![TEST_ADVICE]
-            } else {
-                advice::advice(notification)
-            },
+            advice: advice_of(notification, context),
             links: links::links(notification, context, anchor),
-            silence,
+            silence: silence_of(notification, context),
             as_of: rfc3339(anchor.wall(notification.decided_at)),
             as_of_time: time_of(notification.decided_at, anchor),
             exporter: one_line(&context.exporter),
@@ -155,15 +140,15 @@ impl Message {
 
     /// All of it in one line, with its level: what a lock screen shows.
     pub fn in_short(&self) -> String {
-        if self.news.is_some() {
-            return self.in_short.clone();
+        if self.built_in.is_some() {
+            return self.one_line.clone();
         }
         format!("{}\n{}", self.title, self.summary)
     }
 }
 
 /// Why a message is sent, for people.
-pub const fn reason_words(reason: NotifyReason) -> &'static str {
+pub const fn describe_reason(reason: NotifyReason) -> &'static str {
     match reason {
         NotifyReason::First => "new",
         NotifyReason::Escalated => "escalated to critical",
@@ -188,11 +173,43 @@ pub(super) fn marked(context: &MessageContext, text: &str) -> String {
 
 /// `text` without its mark.
 pub(super) fn unmarked<'a>(context: &MessageContext, text: &'a str) -> &'a str {
-    let unmarked = text.strip_prefix(TEST_MARK).filter(|_| context.test);
-    unmarked.unwrap_or(text)
+    if !context.test {
+        return text;
+    }
+    text.strip_prefix(TEST_MARK).unwrap_or(text)
+}
+
+fn advice_of(notification: &Notification, context: &MessageContext) -> Vec<&'static str> {
+    if context.test {
+        vec![TEST_ADVICE]
+    } else {
+        advice::advice(notification)
+    }
+}
+
+/// The commands that silence the alerts; none for a test, which nobody has to silence.
+fn silence_of(notification: &Notification, context: &MessageContext) -> Vec<String> {
+    if context.test {
+        Vec::new()
+    } else {
+        links::silence_commands(notification, context)
+    }
 }
 
 impl DescribedAlert {
+    /// Describes `alert` as of `now`.
+    fn new(alert: &AlertSnapshot, now: Timestamp, anchor: &ClockAnchor) -> Self {
+        Self {
+            status: alert.status,
+            severity: alert.severity,
+            rule: alert.identity.rule,
+            up_for_now: alert.is_clear_for_now(),
+            subject: one_line(&facts::subject(&alert.identity)),
+            headline: headline(alert, now, anchor).to_string(),
+            facts: facts::facts(alert, now, anchor),
+        }
+    }
+
     /// The level in capitals: `CRITICAL`, `WARNING`, `RESOLVED` or `FLAPPING`.
     pub fn level(&self) -> &'static str {
         if self.up_for_now {

@@ -1,73 +1,85 @@
-//! The summary of a group: the alert that matters, and how many there are.
+//! The summary of a group: the alert that matters most, and how many there are.
 
 use crate::alert::news::{Sentence, headline, plight};
 use crate::alert::{AlertSnapshot, AlertStatus, Notification, NotifyReason, Rule};
-use crate::model::ClockAnchor;
+use crate::model::{ClockAnchor, Timestamp};
 
 /// The summary: of one alert its headline; of several the new one or the worst, and how many there
 /// are.
 pub(super) fn group_summary(notification: &Notification, anchor: &ClockAnchor) -> Sentence {
-    let said = |alert: &AlertSnapshot| headline(alert, notification.decided_at, anchor);
-    let (firing, resolved) = count(notification);
-    let line = match notification.alerts.as_slice() {
+    let headline = |alert: &AlertSnapshot| headline(alert, notification.decided_at, anchor);
+    let counts = AlertCounts::new(notification);
+    let resolved = counts.resolved;
+    let summary = match notification.alerts.as_slice() {
         [] => Sentence::words("Nothing fires."),
-        [only] => said(only),
+        [only] => headline(only),
         [first, ..] if is_up_for_now(notification) => Sentence::words(format!(
             "None of {resolved} alerts of this group fires now. "
         ))
-        .and_line(said(first)),
-        [worst, ..] if firing == 0 => Sentence::words(format!(
+        .and_line(headline(first)),
+        [worst, ..] if counts.firing == 0 => Sentence::words(format!(
             "All {resolved} alerts of this group resolved. The worst: "
         ))
-        .and_line(said(worst).without_resolved()),
-        [worst, ..] => several(notification, (firing, resolved), said(worst), said),
+        .and_line(headline(worst).without_resolved()),
+        [worst, ..] => match newest(notification) {
+            Some(new) => newest_first(notification, counts, headline(new)),
+            None => worst_last(notification, counts, headline(worst)),
+        },
     };
     if notification.held == 0 {
-        return line;
+        return summary;
     }
-    line.and(format!(
+    summary.and(format!(
         " {} more firing, suppressed by silences or maintenance.",
         notification.held
     ))
 }
 
-/// Several alerts of which some fire: the new one first where there is one, else how many and the
-/// worst.
-fn several(
-    notification: &Notification,
-    (firing, resolved): (usize, usize),
-    worst: Sentence,
-    said: impl Fn(&AlertSnapshot) -> Sentence,
-) -> Sentence {
-    let how_many = how_many(notification, firing);
-    let resolved = if resolved > 0 {
-        format!(", {resolved} resolved")
-    } else {
-        String::new()
-    };
-    match newest(notification) {
-        Some(new) => said(new).and(format!(" In all: {how_many}{resolved}.")),
-        None => Sentence::words(format!("{how_many}{resolved}. Worst: ")).and_line(worst),
+/// Several alerts of which some fire, where one of them is why the group is notified.
+fn newest_first(notification: &Notification, counts: AlertCounts, newest: Sentence) -> Sentence {
+    let all = describe_counts(notification, counts);
+    newest.and(format!(" In all: {all}."))
+}
+
+/// Several alerts of which some fire, where none is newer than the others.
+fn worst_last(notification: &Notification, counts: AlertCounts, worst: Sentence) -> Sentence {
+    let all = describe_counts(notification, counts);
+    Sentence::words(format!("{all}. Worst: ")).and_line(worst)
+}
+
+/// `500 of 500 pairs dc1 → dc2 stalled or down, 3 resolved`.
+fn describe_counts(notification: &Notification, counts: AlertCounts) -> String {
+    let firing = how_many(notification, counts.firing);
+    match counts.resolved {
+        0 => firing,
+        resolved => format!("{firing}, {resolved} resolved"),
     }
 }
 
 /// The alert that joined the group or escalated, if that is why the group is notified.
 fn newest(notification: &Notification) -> Option<&AlertSnapshot> {
-    if !matches!(
+    let has_newest = matches!(
         notification.reason,
         NotifyReason::NewInGroup | NotifyReason::Escalated | NotifyReason::Flapping
-    ) {
+    );
+    if !has_newest {
         return None;
     }
-    let candidates = if notification.news == 0 {
-        notification.alerts.len()
-    } else {
-        notification.news
+    let candidates = match notification.news {
+        0 => notification.alerts.len(),
+        news => news,
     };
-    let alerts = notification.alerts.iter().take(candidates);
-    let firing = alerts.filter(|alert| alert.status == AlertStatus::Firing);
-    let decided = firing.filter_map(|alert| Some((alert.decision?.at, alert)));
-    let (_, newest) = decided.max_by_key(|(at, _)| *at)?;
+    let mut newest: Option<(Timestamp, &AlertSnapshot)> = None;
+    for alert in notification.alerts.iter().take(candidates) {
+        let Some(decision) = &alert.decision else {
+            continue;
+        };
+        let is_newer = newest.is_none_or(|(at, _)| decision.at >= at);
+        if alert.status == AlertStatus::Firing && is_newer {
+            newest = Some((decision.at, alert));
+        }
+    }
+    let (_, newest) = newest?;
     Some(newest)
 }
 
@@ -83,7 +95,7 @@ fn how_many(notification: &Notification, firing: usize) -> String {
         Some(rule) => format!(" {}", plight(rule)),
         None => String::new(),
     };
-    match (of_how_many(notification), rule) {
+    match (affected_of_all(notification), rule) {
         (Some(affected), _) => format!("{affected}{place}{plight}"),
         (None, Some(rule)) => {
             let noun = rule.target().noun(firing);
@@ -99,22 +111,29 @@ pub fn direction(notification: &Notification) -> Option<String> {
     Some(format!("{} → {}", label("source_dc")?, label("target_dc")?))
 }
 
-/// Whether nothing of the group fires now, and what was notified is not over: it flaps.
+/// Whether nothing of the group fires now although the group is not resolved: it flaps.
 pub(super) fn is_up_for_now(notification: &Notification) -> bool {
-    notification.status == AlertStatus::Firing && count(notification).0 == 0
+    notification.status == AlertStatus::Firing && AlertCounts::new(notification).firing == 0
 }
 
 /// The rule of all alerts that fire, if it is the same one.
 fn common_rule(notification: &Notification) -> Option<Rule> {
-    let alerts = notification.alerts.iter();
-    let firing = alerts.filter(|alert| alert.status == AlertStatus::Firing);
-    let mut rules = firing.map(|alert| alert.identity.rule);
-    let first = rules.next()?;
-    rules.all(|rule| rule == first).then_some(first)
+    let mut common = None;
+    for alert in &notification.alerts {
+        if alert.status != AlertStatus::Firing {
+            continue;
+        }
+        let rule = alert.identity.rule;
+        if common.is_some_and(|common| common != rule) {
+            return None;
+        }
+        common = Some(rule);
+    }
+    common
 }
 
-/// `500 of 500 pairs`: how much of what could break is broken.
-fn of_how_many(notification: &Notification) -> Option<String> {
+/// `500 of 500 pairs`: how many of how many targets are affected.
+fn affected_of_all(notification: &Notification) -> Option<String> {
     let affected = notification.affected?;
     Some(format!(
         "{} of {} {}",
@@ -124,11 +143,24 @@ fn of_how_many(notification: &Notification) -> Option<String> {
     ))
 }
 
-/// How many alerts fire, and how many are over.
-fn count(notification: &Notification) -> (usize, usize) {
-    let alerts = notification.alerts.iter();
-    let firing = alerts
-        .filter(|alert| alert.status == AlertStatus::Firing)
-        .count();
-    (firing, notification.alerts.len() - firing)
+/// How many alerts of a group fire, and how many have resolved.
+#[derive(Clone, Copy)]
+struct AlertCounts {
+    firing: usize,
+    resolved: usize,
+}
+
+impl AlertCounts {
+    fn new(notification: &Notification) -> Self {
+        let mut firing = 0;
+        for alert in &notification.alerts {
+            if alert.status == AlertStatus::Firing {
+                firing += 1;
+            }
+        }
+        Self {
+            firing,
+            resolved: notification.alerts.len() - firing,
+        }
+    }
 }

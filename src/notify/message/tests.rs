@@ -12,7 +12,7 @@ fn message(notification: &Notification) -> Message {
 }
 
 #[test]
-fn one_alert_is_its_headline() {
+fn a_message_about_one_alert_is_its_headline() {
     let message = message(&notification(
         NotifyReason::First,
         vec![pair_alert("orders", 0)],
@@ -36,7 +36,7 @@ fn one_alert_is_its_headline() {
 }
 
 #[test]
-fn a_large_group_is_a_line_each_and_the_rest_is_counted() {
+fn a_large_group_describes_twenty_alerts_and_counts_the_others() {
     let alerts = (0..500).map(|n| pair_alert("orders", n)).collect();
     let message = message(&notification(NotifyReason::First, alerts));
     assert_eq!(message.title, "[CRITICAL] 500 pairs dc1 → dc2 behind");
@@ -66,7 +66,7 @@ fn cut_link(firing: usize, resolved_too: usize, of: usize) -> Notification {
 }
 
 #[test]
-fn how_much_of_it_all_is_broken_is_said_first() {
+fn a_title_begins_with_how_many_are_affected() {
     let all = message(&cut_link(500, 0, 500));
     assert_eq!(all.title, "[CRITICAL] 500 of 500 pairs dc1 → dc2 behind");
     let part = message(&cut_link(300, 200, 501));
@@ -79,7 +79,7 @@ fn how_much_of_it_all_is_broken_is_said_first() {
 }
 
 #[test]
-fn what_joined_or_escalated_is_said_before_what_was_known() {
+fn a_title_names_the_alert_that_joined_or_escalated() {
     let mut new = (*server_alert()).clone();
     new.decision = Some(crate::alert::Decision {
         change: crate::alert::AlertChange::Escalated,
@@ -106,7 +106,7 @@ fn what_joined_or_escalated_is_said_before_what_was_known() {
 }
 
 #[test]
-fn what_is_kept_quiet_and_what_flaps_is_said() {
+fn suppressed_and_flapping_alerts_are_mentioned() {
     let series = Some(FlapSeries {
         since: now() - Span::from_secs(570),
         outages: 3,
@@ -115,30 +115,33 @@ fn what_is_kept_quiet_and_what_flaps_is_said() {
     });
     let mut fires = (*pair_alert("orders", 0)).clone();
     fires.series = series;
-    let told = Notification {
+    let muted = Notification {
         held: 7,
         alerts: vec![Arc::new(fires)],
         ..cut_link(1, 0, 9)
     };
     let end = " Flapping: short outages are not notified until it is stable. 7 more firing, \
                suppressed by silences or maintenance.";
-    let summary = message(&told).summary;
+    let summary = message(&muted).summary;
     assert!(summary.ends_with(end), "{summary}");
 
     let mut clear = (*resolved(pair_alert("orders", 0))).clone();
     clear.series = series;
-    let told = message(&Notification {
+    let flapping = message(&Notification {
         status: AlertStatus::Firing,
         severity: Severity::Warning,
         ..notification(NotifyReason::Flapping, vec![Arc::new(clear)])
     });
     let begin = "[FLAPPING] orders dc1 → dc2 flapping: fired 3 times in 9 min 30 s, clear now";
-    assert!(told.title.starts_with(begin), "{}", told.title);
-    assert_eq!((told.level(), told.alerts[0].level()), (FLAPPING, FLAPPING));
+    assert!(flapping.title.starts_with(begin), "{}", flapping.title);
+    assert_eq!(
+        (flapping.level(), flapping.alerts[0].level()),
+        (FLAPPING, FLAPPING)
+    );
 }
 
 #[test]
-fn why_a_message_is_sent_is_said_in_words() {
+fn every_reason_has_a_different_description() {
     let reasons = [
         NotifyReason::First,
         NotifyReason::Escalated,
@@ -149,12 +152,12 @@ fn why_a_message_is_sent_is_said_in_words() {
         NotifyReason::Repeat,
         NotifyReason::Resolved,
     ];
-    let words: std::collections::BTreeSet<_> = reasons.map(reason_words).into();
-    assert_eq!(words.len(), reasons.len(), "{words:?}");
+    let descriptions: std::collections::BTreeSet<_> = reasons.map(describe_reason).into();
+    assert_eq!(descriptions.len(), reasons.len(), "{descriptions:?}");
     assert!(
-        words
+        descriptions
             .iter()
-            .all(|words| !words.contains('_') && *words != "first")
+            .all(|text| !text.contains('_') && *text != "first")
     );
     let escalated = message(&notification(
         NotifyReason::Escalated,
@@ -166,13 +169,13 @@ fn why_a_message_is_sent_is_said_in_words() {
     ));
     assert_eq!(
         escalated.title, first.title,
-        "the level and the footer say it"
+        "the reason is in the level and the footer"
     );
     assert_eq!(escalated.as_of_time, "22:13:20 UTC");
 }
 
 #[test]
-fn a_part_that_resolves_is_counted() {
+fn resolved_alerts_of_a_firing_group_are_counted() {
     let alerts = vec![pair_alert("orders", 0), resolved(pair_alert("orders", 1))];
     let message = message(&notification(NotifyReason::PartlyResolved, alerts));
     assert_eq!(
@@ -183,7 +186,7 @@ fn a_part_that_resolves_is_counted() {
 }
 
 #[test]
-fn a_resolve_says_from_when_to_when_and_gives_no_advice() {
+fn a_resolve_shows_begin_and_end_and_gives_no_advice() {
     let message = message(&notification(
         NotifyReason::Resolved,
         vec![resolved(pair_alert("orders", 0))],
@@ -202,7 +205,7 @@ fn a_resolve_says_from_when_to_when_and_gives_no_advice() {
 }
 
 #[test]
-fn a_server_says_what_it_is_and_whose() {
+fn an_alert_about_a_server_names_its_role_and_pair() {
     let message = message(&notification(NotifyReason::First, vec![server_alert()]));
     assert_eq!(
         message.title,

@@ -1,8 +1,8 @@
-//! The outbox: the queues of all receivers, what became of notifications, and who is notified in the
-//! place of a receiver that accepts none. Pure.
+//! The outbox: the queues of all receivers, the outcome of their notifications, and the fallback
+//! that is notified instead of a receiver that accepts nothing. Pure.
 //!
 //! Every change has a [`Revision`]. It is acted upon once that revision is on the disk, so that no
-//! request leaves that a restart would not know of.
+//! request leaves that a restart would forget.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,8 +15,8 @@ use crate::delivery::{
     PastDelivery, SuppressReason,
 };
 use crate::model::{
-    ClockAnchor, Document, DocumentTable, Durable, Revision, SavedDocuments, Span, Timestamp,
-    history_key,
+    ClockAnchor, ClockShift, Document, DocumentTable, Durable, Revision, SavedDocuments, Span,
+    Timestamp, documents_of, history_key, restore_each,
 };
 
 use super::attempt::{Attempt, DeliveryId};
@@ -27,12 +27,19 @@ use super::retry::RetryVerdict;
 /// Past deliveries that are kept to be shown. The disk keeps more.
 pub const MAX_RECENT: usize = 1_000;
 
-/// Past deliveries that are waiting to be written. Further ones are not kept, so that a disk that is
-/// gone does not fill the memory.
+/// Past deliveries that are waiting to be written. Further ones are dropped, so that a broken disk
+/// does not fill the memory.
 const MAX_UNWRITTEN: usize = 1_000;
 
-/// The label of a notification to a fallback: the receiver that it did not reach. It makes a group,
-/// and an incident, of its own.
+/// The tables of the queues' documents, in the order in which they are restored.
+const QUEUE_TABLES: [DocumentTable; 3] = [
+    DocumentTable::Receivers,
+    DocumentTable::Outbox,
+    DocumentTable::DeadLetters,
+];
+
+/// The label of a notification to a fallback: the receiver that it did not reach. It makes the copy
+/// a separate group, with a separate incident.
 pub const UNDELIVERED_TO: &str = "undelivered_to";
 
 /// Every receiver's queue.
@@ -45,7 +52,7 @@ pub struct Outbox {
     recent: VecDeque<Arc<PastDelivery>>,
     ended: u64,
     unwritten: Vec<Document>,
-    /// Whether a result is not on the disk yet: after a kill the notification would be sent again.
+    /// Whether a result is not on the disk yet: after a kill its notification would be sent again.
     has_results: bool,
     events: Vec<DeliveryEvent>,
 }
@@ -57,6 +64,13 @@ struct ReceiverSlot {
     fallback: Option<Arc<str>>,
     /// It is no longer configured: only its open incidents are still resolved.
     retired: bool,
+}
+
+impl ReceiverSlot {
+    /// Whether the receiver answered that it is gone.
+    fn is_gone(&self) -> bool {
+        self.queue.state().circuit_until.is_some()
+    }
 }
 
 impl Outbox {
@@ -86,13 +100,11 @@ impl Outbox {
                 self.configure_one(settings, receiver);
             }
         }
-        let names = self.slots.keys();
-        let removed: Vec<_> = names
-            .filter(|name| !configured.contains(&***name))
-            .cloned()
-            .collect();
-        for name in removed {
-            self.retire(&name);
+        let names: Vec<_> = self.slots.keys().cloned().collect();
+        for name in names {
+            if !configured.contains(&*name) {
+                self.retire(&name);
+            }
         }
     }
 
@@ -175,13 +187,13 @@ impl Outbox {
         let fallback_slot = self.slots.get(fallback)?;
         let copy = undelivered(notification, fallback)?;
         let is_wanted = match notification.status {
-            AlertStatus::Firing => slot.queue.state().circuit_until.is_some(),
+            AlertStatus::Firing => slot.is_gone(),
             AlertStatus::Resolved => {
                 let mut open = fallback_slot.queue.assumed_open();
                 open.any(|group| *group == copy.group)
             }
         };
-        is_wanted.then_some(copy)
+        if is_wanted { Some(copy) } else { None }
     }
 
     /// Drops the resolves that are too old.
@@ -198,18 +210,18 @@ impl Outbox {
 
     /// Starts what is due and durable, at most one attempt a receiver.
     pub fn start(&mut self, now: Timestamp, durable: Durable) -> Vec<Attempt> {
-        let slots = self.slots.values_mut();
-        let started: Vec<_> = slots
-            .filter_map(|slot| slot.queue.start(now, durable))
-            .collect();
+        let mut started = Vec::new();
+        for slot in self.slots.values_mut() {
+            started.extend(slot.queue.start(now, durable));
+        }
         if !started.is_empty() {
             self.revision.advance();
         }
         started
     }
 
-    /// Notes the incident that the attempt in flight may open. Returns the revision that has to be on
-    /// the disk first; `None` when the disk knows of it already.
+    /// Notes the incident that the attempt in flight may open. Returns the revision that has to be
+    /// on the disk first; `None` when it is there already.
     pub fn announce_incident(
         &mut self,
         receiver: &str,
@@ -223,7 +235,7 @@ impl Outbox {
         Some(self.revision.advance())
     }
 
-    /// Takes in the result of `attempt`. `incident` is what the receiver has open, or may have;
+    /// Applies the result of `attempt`. `incident` is what the receiver has open, or may have;
     /// `answer` is its answer as bounded text without secrets.
     pub fn on_result(
         &mut self,
@@ -235,41 +247,71 @@ impl Outbox {
     ) {
         self.revision.advance();
         self.has_results = true;
-        let revision = self.revision;
         let name = Arc::clone(&attempt.notification.receiver);
         let Some(slot) = self.slots.get_mut(&name) else {
             return;
         };
-        slot.queue.set_revision(revision);
-        let was_gone = slot.queue.state().circuit_until.is_some();
+        slot.queue.set_revision(self.revision);
+        let was_gone = slot.is_gone();
         let events = slot.queue.on_result(attempt, incident, verdict, now);
         slot.queue.note_answer(&attempt.id, answer);
-        let fallback = slot.fallback.clone();
         if slot.retired {
             let suppressed = slot.queue.retire();
             self.suppress(&name, suppressed);
         }
-        let mut undeliverable = verdict.circuit_until.is_some() && !was_gone;
-        for event in events {
-            match event {
-                DeliveryEventKind::Delivered { .. } => self.note_end(attempt, None, None, now),
-                DeliveryEventKind::Failed { reason, dead: true } => {
-                    undeliverable = true;
-                    self.note_end(attempt, Some(reason), answer.cloned(), now);
-                }
-                _ => {}
-            }
-            let failed = matches!(event, DeliveryEventKind::Failed { .. });
-            self.report_answer(&name, event, answer.cloned().filter(|_| failed));
-        }
-        if undeliverable
-            && attempt.notification.status == AlertStatus::Firing
-            && let Some(fallback) = fallback
-            && let Some(copy) = undelivered(&attempt.notification, &fallback)
-        {
-            self.push_one(copy, now);
+        let became_gone = verdict.circuit_until.is_some() && !was_gone;
+        let was_given_up = self.report_result(attempt, events, answer, now);
+        if became_gone || was_given_up {
+            self.notify_fallback(&attempt.notification, now);
         }
         self.forget_if_done(&name);
+    }
+
+    /// Reports the events of a result. Returns whether the notification was given up.
+    fn report_result(
+        &mut self,
+        attempt: &Attempt,
+        events: Vec<DeliveryEventKind>,
+        answer: Option<&Arc<str>>,
+        now: ClockAnchor,
+    ) -> bool {
+        let receiver = &attempt.notification.receiver;
+        let mut was_given_up = false;
+        for event in events {
+            match event {
+                DeliveryEventKind::Delivered { .. } => {
+                    self.note_end(attempt, None, None, now);
+                    self.report(receiver, event);
+                }
+                DeliveryEventKind::Failed { reason, dead } => {
+                    if dead {
+                        was_given_up = true;
+                        self.note_end(attempt, Some(reason), answer.cloned(), now);
+                    }
+                    self.report_answer(receiver, event, answer.cloned());
+                }
+                DeliveryEventKind::PartlyDelivered
+                | DeliveryEventKind::Suppressed { .. }
+                | DeliveryEventKind::Queued => self.report(receiver, event),
+            }
+        }
+        was_given_up
+    }
+
+    /// Queues a copy of a firing that did not reach its receiver for the receiver's fallback.
+    fn notify_fallback(&mut self, notification: &Notification, now: ClockAnchor) {
+        if notification.status != AlertStatus::Firing {
+            return;
+        }
+        let Some(slot) = self.slots.get(&notification.receiver) else {
+            return;
+        };
+        let Some(fallback) = &slot.fallback else {
+            return;
+        };
+        if let Some(copy) = undelivered(notification, fallback) {
+            self.push_one(copy, now);
+        }
     }
 
     /// Queues a dead letter again. Returns the receiver's name.
@@ -279,7 +321,7 @@ impl Outbox {
     pub fn replay(&mut self, id: &str, now: ClockAnchor) -> Result<Arc<str>, ReplayError> {
         let id = DeliveryId::parse(id).ok_or(ReplayError::Unknown)?;
         let mut slots = self.slots.iter_mut();
-        let found = slots.find(|(_, slot)| slot.queue.dead_letters().any(|letter| letter.id == id));
+        let found = slots.find(|(_, slot)| slot.queue.has_dead_letter(&id));
         let (name, slot) = found.ok_or(ReplayError::Unknown)?;
         if slot.retired {
             return Err(ReplayError::NoReceiver);
@@ -312,14 +354,13 @@ impl Outbox {
 
     /// When [`Self::start`] next has something, if nothing else happens.
     pub fn next_wakeup(&self, durable: Durable) -> Option<Timestamp> {
-        self.slots
-            .values()
-            .filter_map(|slot| slot.queue.next_wakeup(durable))
-            .min()
+        let slots = self.slots.values();
+        let wakeups = slots.filter_map(|slot| slot.queue.next_wakeup(durable));
+        wakeups.min()
     }
 
-    /// Whether a result has to be written at once: until then a kill would make the receiver get the
-    /// message twice.
+    /// Whether a result has to be written at once: until then a kill would make the receiver get
+    /// the message twice.
     pub fn has_results(&self) -> bool {
         self.has_results
     }
@@ -339,21 +380,17 @@ impl Outbox {
         documents
     }
 
-    /// Restores the queues of configured receivers and of others, and the past deliveries. A group
-    /// that is known already keeps its newer state. Returns a sentence for each document that cannot
-    /// be restored.
+    /// Restores the queues of all receivers, configured or not, and the past deliveries. A group
+    /// that is known already keeps its newer state. Returns a sentence for each document that
+    /// cannot be restored.
     pub fn restore(
         &mut self,
         documents: &SavedDocuments,
         configured: &[ReceiverSettings],
     ) -> Vec<String> {
         let mut refused = Vec::new();
-        for table in [
-            DocumentTable::Receivers,
-            DocumentTable::Outbox,
-            DocumentTable::DeadLetters,
-        ] {
-            for document in documents.get(&table).into_iter().flatten() {
+        for table in QUEUE_TABLES {
+            for document in documents_of(documents, table) {
                 let restored =
                     queue::restore(table, document, |receiver| &mut self.slot(receiver).queue);
                 if let Err(why) = restored {
@@ -361,44 +398,41 @@ impl Outbox {
                 }
             }
         }
-        let deliveries = documents.get(&DocumentTable::Deliveries);
-        for document in deliveries.into_iter().flatten() {
-            match serde_json::from_str::<PastDelivery>(&document.body) {
-                Ok(mut past) => {
-                    past.subject.decided_at = document.shift.past(past.subject.decided_at);
-                    past.at = document.shift.past(past.at);
-                    self.remember(Arc::new(past));
-                }
-                Err(why) => refused.push(format!("a row of the deliveries: {why}")),
-            }
-        }
+        refused.extend(restore_each(
+            documents_of(documents, DocumentTable::Deliveries),
+            "a row of the deliveries",
+            |past, document| {
+                self.restore_past(past, &document.shift);
+                Ok(())
+            },
+        ));
         self.configure(configured);
         refused
     }
 
-    /// Resolves the groups that only receivers know of, so that nothing stays open whatever was lost.
-    /// Returns how many.
+    fn restore_past(&mut self, mut past: PastDelivery, shift: &ClockShift) {
+        past.subject.decided_at = shift.past(past.subject.decided_at);
+        past.at = shift.past(past.at);
+        self.remember(Arc::new(past));
+    }
+
+    /// Resolves the groups that receivers have open although `is_known` denies them, so that
+    /// nothing stays open whatever was lost. Returns how many.
     pub fn end_orphans(
         &mut self,
         is_known: impl Fn(&str, &GroupKey) -> bool,
         now: ClockAnchor,
     ) -> usize {
-        let known = |receiver: &str, group: &GroupKey| {
-            let (receiver, group) = original(receiver, group);
-            is_known(&receiver, &group)
-        };
         let mut resolves = Vec::new();
         for (name, slot) in &self.slots {
             for group in slot.queue.assumed_open() {
-                if known(name, group) {
+                let (receiver, original_group) = original(name, group);
+                if is_known(&receiver, &original_group) {
                     continue;
                 }
-                if let Some(resolve) = slot.queue.resolve_of(group, now.mono) {
-                    let receiver = Arc::clone(name);
-                    resolves.push(Notification {
-                        receiver,
-                        ..resolve
-                    });
+                if let Some(mut resolve) = slot.queue.resolve_of(group, now.mono) {
+                    resolve.receiver = Arc::clone(name);
+                    resolves.push(resolve);
                 }
             }
         }
@@ -546,8 +580,7 @@ fn shown(letter: &DeadLetter) -> DeadDelivery {
     }
 }
 
-/// The copy of `notification` for a fallback; `None` for what is such a copy already, which goes no
-/// further.
+/// The copy of `notification` for a fallback; `None` for such a copy, which has no fallback itself.
 fn undelivered(notification: &Notification, fallback: &Arc<str>) -> Option<Notification> {
     let labels: &Labels = &notification.group.0;
     if labels.contains_key(UNDELIVERED_TO) {
@@ -566,7 +599,7 @@ fn undelivered(notification: &Notification, fallback: &Arc<str>) -> Option<Notif
 fn original(receiver: &str, group: &GroupKey) -> (String, GroupKey) {
     let mut labels = Labels::clone(&group.0);
     match labels.remove(UNDELIVERED_TO) {
-        Some(whose) => (whose, GroupKey(Arc::new(labels))),
+        Some(original) => (original, GroupKey(Arc::new(labels))),
         None => (receiver.to_owned(), group.clone()),
     }
 }

@@ -72,7 +72,7 @@ fn group(name: &str) -> GroupKey {
     GroupKey(labels([("alertname", name)]))
 }
 
-fn told(receiver: &str, name: &str, reason: NotifyReason) -> Notification {
+fn group_notification(receiver: &str, name: &str, reason: NotifyReason) -> Notification {
     let alert = pair_alert("orders", 0);
     let alert = if reason == NotifyReason::Resolved {
         resolved(alert)
@@ -87,15 +87,15 @@ fn told(receiver: &str, name: &str, reason: NotifyReason) -> Notification {
 }
 
 fn firing(receiver: &str, name: &str) -> Notification {
-    told(receiver, name, NotifyReason::First)
+    group_notification(receiver, name, NotifyReason::First)
 }
 
-fn over(receiver: &str, name: &str) -> Notification {
-    told(receiver, name, NotifyReason::Resolved)
+fn resolving(receiver: &str, name: &str) -> Notification {
+    group_notification(receiver, name, NotifyReason::Resolved)
 }
 
-/// Everything that is due gets this answer. `chat firing a`, or `chat firing a !oncall` for what
-/// did not reach it.
+/// Everything that is due gets this answer. Returns it as `chat firing a`, or `chat firing a
+/// !oncall` for what did not reach `oncall`.
 fn send(outbox: &mut Outbox, verdict: &RetryVerdict) -> Vec<String> {
     let mut sent = Vec::new();
     for attempt in outbox.start(now(), ALL) {
@@ -129,44 +129,44 @@ fn incident(key: &str) -> IncidentRef {
     })
 }
 
-/// The outbox after a kill at this moment, with these receivers.
+/// The outbox after a kill and a restart with these receivers.
 fn restarted(outbox: &mut Outbox, names: &[&str]) -> Outbox {
     let shift = ClockShift {
         now: anchor(),
         ..ClockShift::default()
     };
-    let mut kept = SavedDocuments::new();
+    let mut saved = SavedDocuments::new();
     for Document { table, key, body } in outbox.take_unsaved(true) {
-        kept.entry(table).or_default().push(SavedDocument {
+        saved.entry(table).or_default().push(SavedDocument {
             key,
             body: body.expect("all of it"),
             shift,
         });
     }
     let mut restarted = Outbox::new(8, Span::from_secs(24 * 3600));
-    assert_eq!(restarted.restore(&kept, &receivers(names)), [""; 0]);
+    assert_eq!(restarted.restore(&saved, &receivers(names)), [""; 0]);
     restarted
 }
 
 #[test]
-fn what_is_refused_for_good_goes_to_the_fallback_and_so_does_its_end() {
+fn a_dead_firing_and_its_resolve_go_to_the_fallback() {
     let mut outbox = outbox(&["oncall>chat", "chat"]);
     outbox.push(firing("oncall", "a"), anchor());
     assert_eq!(send(&mut outbox, &DEAD), ["oncall firing a"]);
     assert_eq!(send(&mut outbox, &DELIVERED), ["chat firing a !oncall"]);
-    outbox.push(over("oncall", "a"), anchor());
+    outbox.push(resolving("oncall", "a"), anchor());
     assert_eq!(send(&mut outbox, &DELIVERED), ["chat resolved a !oncall"]);
     outbox.push(firing("oncall", "b"), anchor());
-    outbox.push(over("oncall", "b"), anchor());
+    outbox.push(resolving("oncall", "b"), anchor());
     assert_eq!(
         send(&mut outbox, &DELIVERED),
         [""; 0],
-        "the fallback was not told of it"
+        "the fallback was not notified that it fires"
     );
 }
 
 #[test]
-fn a_receiver_that_is_gone_is_stood_in_for_until_it_is_back() {
+fn while_a_receiver_is_gone_its_fallback_is_notified() {
     let mut outbox = outbox(&["oncall>chat", "chat"]);
     outbox.push(firing("oncall", "a"), anchor());
     send(&mut outbox, &gone());
@@ -178,7 +178,7 @@ fn a_receiver_that_is_gone_is_stood_in_for_until_it_is_back() {
     assert_eq!(send(&mut outbox, &DELIVERED), ["oncall firing b"]);
     outbox.push(firing("oncall", "c"), anchor());
     assert_eq!(send(&mut outbox, &DELIVERED), ["oncall firing c"]);
-    outbox.push(over("oncall", "b"), anchor());
+    outbox.push(resolving("oncall", "b"), anchor());
     assert_eq!(
         send(&mut outbox, &DELIVERED),
         ["chat resolved b !oncall", "oncall resolved b"]
@@ -186,7 +186,7 @@ fn a_receiver_that_is_gone_is_stood_in_for_until_it_is_back() {
 }
 
 #[test]
-fn what_a_fallback_refuses_goes_no_further() {
+fn a_notification_that_its_fallback_refuses_goes_no_further() {
     let mut outbox = outbox(&["oncall>chat", "chat>oncall"]);
     outbox.push(firing("oncall", "a"), anchor());
     for sent in ["oncall firing a", "chat firing a !oncall"] {
@@ -197,7 +197,7 @@ fn what_a_fallback_refuses_goes_no_further() {
 }
 
 #[test]
-fn a_dead_letter_is_sent_again_under_its_id_as_long_as_it_is_true() {
+fn a_dead_letter_is_replayed_under_its_id_unless_its_group_resolved() {
     let mut outbox = outbox(&["chat"]);
     outbox.push(firing("chat", "a"), anchor());
     let attempt = outbox.start(now(), ALL).remove(0);
@@ -218,7 +218,7 @@ fn a_dead_letter_is_sent_again_under_its_id_as_long_as_it_is_true() {
     assert_eq!(outbox.replay(&id, anchor()), Ok("chat".into()));
     assert_eq!(outbox.start(now(), ALL)[0].id.to_string(), id);
     assert!(outbox.deliveries().dead_letters.is_empty());
-    another.push(over("chat", "a"), anchor());
+    another.push(resolving("chat", "a"), anchor());
     assert!(another.deliveries().dead_letters[0].over);
     assert_eq!(another.replay(&id, anchor()), Err(ReplayError::Over));
     another.push(firing("chat", "a"), anchor());
@@ -226,11 +226,11 @@ fn a_dead_letter_is_sent_again_under_its_id_as_long_as_it_is_true() {
 }
 
 #[test]
-fn a_dead_resolve_is_sent_again_with_what_it_was_to_end_unless_something_began_since() {
+fn a_dead_resolve_is_replayed_with_its_incident_unless_the_group_fires_again() {
     let mut outbox = outbox(&["chat"]);
     outbox.push(firing("chat", "a"), anchor());
     send(&mut outbox, &DELIVERED);
-    outbox.push(over("chat", "a"), anchor());
+    outbox.push(resolving("chat", "a"), anchor());
     send(&mut outbox, &DEAD);
     let id = outbox.deliveries().dead_letters[0]
         .delivery
@@ -253,7 +253,7 @@ fn a_dead_resolve_is_sent_again_with_what_it_was_to_end_unless_something_began_s
 }
 
 #[test]
-fn a_restart_forgets_neither_what_waits_nor_what_was_told_nor_who_is_gone() {
+fn a_restart_keeps_the_queue_the_open_incidents_and_the_circuit() {
     let mut outbox = outbox(&["chat", "oncall"]);
     outbox.push(firing("chat", "a"), anchor());
     send(&mut outbox, &DELIVERED);
@@ -274,19 +274,19 @@ fn a_restart_forgets_neither_what_waits_nor_what_was_told_nor_who_is_gone() {
     assert_eq!(
         send(&mut outbox, &DELIVERED),
         ["chat firing b"],
-        "the other one is left alone"
+        "the circuit of the other one is still open"
     );
-    outbox.push(over("chat", "a"), anchor());
+    outbox.push(resolving("chat", "a"), anchor());
     assert_eq!(send(&mut outbox, &DELIVERED), ["chat resolved a"]);
     assert_eq!(
         outbox.deliveries().recent.len(),
         3,
-        "what was delivered before is in the history"
+        "past deliveries are restored"
     );
 }
 
 #[test]
-fn an_attempt_that_may_have_opened_something_before_a_kill_is_ended() {
+fn an_incident_announced_before_a_kill_is_resolved() {
     for announced in [true, false] {
         let mut outbox = outbox(&["oncall"]);
         outbox.push(firing("oncall", "a"), anchor());
@@ -299,11 +299,11 @@ fn an_attempt_that_may_have_opened_something_before_a_kill_is_ended() {
             assert_eq!(
                 (wait_for, outbox.revision()),
                 (Some(expected), expected),
-                "the disk comes first"
+                "it has to be on the disk first"
             );
         }
         let mut outbox = restarted(&mut outbox, &["oncall"]);
-        outbox.push(over("oncall", "a"), anchor());
+        outbox.push(resolving("oncall", "a"), anchor());
         let ends = outbox.start(now(), ALL);
         assert_eq!(
             ends.iter()
@@ -315,11 +315,14 @@ fn an_attempt_that_may_have_opened_something_before_a_kill_is_ended() {
 }
 
 #[test]
-fn what_is_known_to_be_open_need_not_be_written_again() {
+fn an_incident_that_is_known_is_not_written_again() {
     let mut outbox = outbox(&["oncall"]);
     outbox.push(firing("oncall", "a"), anchor());
     send(&mut outbox, &DELIVERED);
-    outbox.push(told("oncall", "a", NotifyReason::Repeat), anchor());
+    outbox.push(
+        group_notification("oncall", "a", NotifyReason::Repeat),
+        anchor(),
+    );
     let attempt = outbox.start(now(), ALL).remove(0);
     let group = &attempt.notification.group;
     assert_eq!(
@@ -331,7 +334,7 @@ fn what_is_known_to_be_open_need_not_be_written_again() {
 }
 
 #[test]
-fn a_receiver_that_is_taken_out_while_the_program_is_down_is_told_of_the_end() {
+fn a_receiver_removed_between_two_runs_gets_its_resolves() {
     let mut outbox = outbox(&["oncall"]);
     outbox.push(firing("oncall", "a"), anchor());
     send(&mut outbox, &DELIVERED);
@@ -343,7 +346,7 @@ fn a_receiver_that_is_taken_out_while_the_program_is_down_is_told_of_the_end() {
         outbox.retired().collect::<Vec<_>>(),
         [(&"oncall".into(), Some(&url))]
     );
-    outbox.push(over("oncall", "a"), anchor());
+    outbox.push(resolving("oncall", "a"), anchor());
     assert_eq!(send(&mut outbox, &DELIVERED), ["oncall resolved a"]);
     assert_eq!(outbox.retired().count(), 0);
     let gone = outbox.take_unsaved(false);
@@ -355,7 +358,7 @@ fn a_receiver_that_is_taken_out_while_the_program_is_down_is_told_of_the_end() {
 }
 
 #[test]
-fn what_nobody_knows_any_more_is_ended() {
+fn orphaned_groups_are_resolved() {
     let mut outbox = outbox(&["chat", "oncall>chat"]);
     for name in ["a", "b"] {
         outbox.push(firing("chat", name), anchor());
@@ -381,7 +384,7 @@ fn what_nobody_knows_any_more_is_ended() {
 }
 
 #[test]
-fn no_document_is_shown_and_a_damaged_one_is_left_out() {
+fn damaged_documents_are_refused_and_no_key_is_shown() {
     let mut outbox = outbox(&["oncall"]);
     outbox.push(firing("oncall", "a"), anchor());
     send(&mut outbox, &DELIVERED);
@@ -413,7 +416,7 @@ fn no_document_is_shown_and_a_damaged_one_is_left_out() {
 }
 
 #[test]
-fn what_changed_is_written_and_nothing_else() {
+fn only_changed_documents_are_written() {
     let mut outbox = outbox(&["chat"]);
     outbox.push(firing("chat", "a"), anchor());
     let tables = |documents: Vec<Document>| {
@@ -438,7 +441,7 @@ fn what_changed_is_written_and_nothing_else() {
             (DocumentTable::Outbox, true)
         ]
     );
-    outbox.push(over("chat", "a"), anchor());
+    outbox.push(resolving("chat", "a"), anchor());
     send(&mut outbox, &DELIVERED);
     assert_eq!(
         tables(outbox.take_unsaved(false)),
@@ -450,7 +453,7 @@ fn what_changed_is_written_and_nothing_else() {
 }
 
 #[test]
-fn what_is_shown_and_what_waits_to_be_written_is_bounded() {
+fn past_deliveries_are_bounded_in_memory() {
     let mut outbox = outbox(&["chat"]);
     for _ in 0..MAX_RECENT.max(MAX_UNWRITTEN) + 5 {
         outbox.push(firing("chat", "a"), anchor());

@@ -60,7 +60,7 @@ impl AlertmanagerMember {
         }
     }
 
-    /// Takes in which alerts fire now.
+    /// Reads from the latest snapshot which alerts fire and which have resolved.
     fn read_snapshot(&mut self, config: &ClusterConfig) {
         let fleet = Arc::clone(&self.snapshots.borrow());
         let now = clock::now();
@@ -88,11 +88,12 @@ fn wanted_alerts(
             AlertState::Pending => {}
             AlertState::Resolved => resolved.push(alert),
             AlertState::Firing | AlertState::Recovering => {
-                if wants(&config.common, &alert) {
-                    let suppressed =
-                        alert.muted_by.is_some() || alert.recovering || inhibitors.inhibit(&alert);
-                    firing.push(FiringAlert { alert, suppressed });
+                if !wants(&config.common, &alert) {
+                    continue;
                 }
+                let is_muted = alert.muted_by.is_some();
+                let suppressed = is_muted || alert.recovering || inhibitors.inhibit(&alert);
+                firing.push(FiringAlert { alert, suppressed });
             }
         }
     }

@@ -12,7 +12,7 @@ pub(super) struct Backlog(Arc<Mutex<UnsentByTask>>);
 
 #[derive(Debug, Default)]
 struct UnsentByTask {
-    /// Tasks so far.
+    /// How many tasks there were; the newest has this number.
     tasks: u64,
     /// Since when each task has had a change to send.
     since: BTreeMap<u64, Timestamp>,
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receivers_backlog_is_that_of_its_members() {
+    fn a_receivers_backlog_includes_all_its_members() {
         let at = Timestamp::from_nanos;
         let backlog = Backlog::default();
         let one = backlog.guard();

@@ -15,15 +15,15 @@ const SILENT_PERIODS: f64 = 3.0;
 #[derive(Debug)]
 pub(super) struct Liveness {
     polls: u64,
-    /// When their number last changed.
-    moved_at: Timestamp,
+    /// When that number last changed.
+    changed_at: Timestamp,
 }
 
 impl Liveness {
     pub(super) const fn new(now: Timestamp) -> Self {
         Self {
             polls: 0,
-            moved_at: now,
+            changed_at: now,
         }
     }
 
@@ -33,12 +33,14 @@ impl Liveness {
         fleet: &FleetSnapshot,
         now: Timestamp,
     ) -> Option<String> {
-        let counts = fleet.servers.iter().map(|server| server.polls);
-        let polls = counts.fold(0, u64::wrapping_add);
+        let mut polls = 0_u64;
+        for server in &fleet.servers {
+            polls = polls.wrapping_add(server.polls);
+        }
         if polls != self.polls {
             *self = Self {
                 polls,
-                moved_at: now,
+                changed_at: now,
             };
         }
         if let Some(age) = stuck_for(fleet, now) {
@@ -52,7 +54,7 @@ impl Liveness {
         }
         let intervals = fleet.pairs.iter().map(|pair| pair.facts.interval);
         let slowest = intervals.max().unwrap_or(Span::ZERO);
-        let silence = now - self.moved_at;
+        let silence = now - self.changed_at;
         if silence > SILENCE.max(slowest.mul_f64(SILENT_PERIODS)) {
             return Some(format!("no poll has ended for {silence}"));
         }

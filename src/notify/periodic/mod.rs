@@ -1,5 +1,5 @@
-//! Periodic receivers: Alertmanager and dead man's switches. They get the present state again and
-//! again, so that nothing is queued: a lost request is made up for by the next one.
+//! Periodic receivers: Alertmanager and dead man's switches. They are sent the present state at
+//! intervals, so that nothing is queued: a lost request is made up for by the next one.
 //!
 //! Each has a task that reads the latest snapshot once a second. Every member of an Alertmanager
 //! cluster has one, so that a member that fails delays none of the others.
@@ -102,27 +102,45 @@ impl PeriodicSenders {
             match kind {
                 PeriodicReceiver::Alertmanager(cluster) => {
                     let config = PeriodicConfig::new(settings, receiver, cluster, &self.context);
-                    let config = Arc::new(config);
-                    for url in &cluster.urls {
-                        let key = (Arc::clone(&name), url.clone());
-                        let handle = match old_members.remove(&key) {
-                            Some(handle) => handle.with(&config),
-                            None => self.start_member(&key, &config),
-                        };
-                        self.members.insert(key, handle);
-                    }
+                    self.configure_cluster(&name, &Arc::new(config), &mut old_members);
                 }
                 PeriodicReceiver::DeadMansSwitch(switch) => {
                     let config = PeriodicConfig::new(settings, receiver, switch, &self.context);
-                    let config = Arc::new(config);
-                    let handle = match old_switches.remove(&name) {
-                        Some(handle) => handle.with(&config),
-                        None => self.start_switch(&name, &config),
-                    };
-                    self.switches.insert(name, handle);
+                    let old = old_switches.remove(&name);
+                    self.configure_switch(name, &Arc::new(config), old);
                 }
             }
         }
+        // The tasks of the old ones that are left end when their handles are dropped here.
+    }
+
+    fn configure_cluster(
+        &mut self,
+        receiver: &Arc<str>,
+        config: &Arc<PeriodicConfig<AlertmanagerSettings>>,
+        old: &mut BTreeMap<MemberKey, TaskHandle<AlertmanagerSettings>>,
+    ) {
+        for url in &config.receiver.urls {
+            let key = (Arc::clone(receiver), url.clone());
+            let handle = match old.remove(&key) {
+                Some(handle) => handle.with(config),
+                None => self.start_member(&key, config),
+            };
+            self.members.insert(key, handle);
+        }
+    }
+
+    fn configure_switch(
+        &mut self,
+        receiver: Arc<str>,
+        config: &Arc<PeriodicConfig<DeadMansSwitchSettings>>,
+        old: Option<TaskHandle<DeadMansSwitchSettings>>,
+    ) {
+        let handle = match old {
+            Some(handle) => handle.with(config),
+            None => self.start_switch(&receiver, config),
+        };
+        self.switches.insert(receiver, handle);
     }
 
     /// Stops: changes that were not sent yet are sent, for as long as `within`.
@@ -140,19 +158,21 @@ impl PeriodicSenders {
         (receiver, url): &MemberKey,
         config: &Arc<PeriodicConfig<AlertmanagerSettings>>,
     ) -> TaskHandle<AlertmanagerSettings> {
-        // The members of a cluster report as one receiver.
-        let mut siblings = self
-            .members
-            .iter()
-            .filter(|((name, _), _)| name == receiver);
-        let backlog = match siblings.next() {
-            Some((_, sibling)) => sibling.backlog.clone(),
-            None => Backlog::default(),
-        };
+        let backlog = self.backlog_of(receiver);
         let (sender, handle) = self.sender(receiver, backlog, config);
         let member = AlertmanagerMember::new(sender, url.clone(), self.snapshots.clone());
         self.tasks.spawn(member.run());
         handle
+    }
+
+    /// The backlog that the members of this receiver share: they report as one receiver.
+    fn backlog_of(&self, receiver: &Arc<str>) -> Backlog {
+        for ((name, _), sibling) in &self.members {
+            if name == receiver {
+                return sibling.backlog.clone();
+            }
+        }
+        Backlog::default()
     }
 
     fn start_switch(

@@ -1,5 +1,5 @@
-//! What all periodic tasks have in common: settings that may change, requests that may fail, and
-//! reports of both.
+//! What all periodic tasks share: settings that may change, the time of the next request, and the
+//! reports of results.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +99,7 @@ impl<S> PeriodicSender<S> {
         self.changed_at.is_some()
     }
 
-    /// Takes in the result of a request that began at `began`, and schedules the next: after
+    /// Handles the result of a request that began at `began`, and schedules the next: after
     /// `interval`, or earlier if this one failed.
     pub(super) fn complete(&mut self, result: &AttemptResult, began: Timestamp, interval: Span) {
         self.failures = self.failures.saturating_add(1);

@@ -121,7 +121,7 @@ fn listed(state: AlertState, alert: &Arc<AlertSnapshot>) -> ListedAlert {
 }
 
 #[tokio::test]
-async fn every_member_is_told_again_and_again_and_then_of_the_end() {
+async fn every_member_is_sent_a_firing_repeatedly_and_then_its_end() {
     let servers = [
         TestServer::replying(vec![Reply::status(200)]).await,
         TestServer::replying(vec![Reply::status(200)]).await,
@@ -147,7 +147,7 @@ async fn every_member_is_told_again_and_again_and_then_of_the_end() {
         assert_eq!(
             body.as_array().unwrap().len(),
             1,
-            "what is pending is nobody's business"
+            "a pending alert is not sent"
         );
         assert_eq!(body[0]["labels"]["alertname"], "RedisCrossDcLagHigh");
     }
@@ -167,12 +167,13 @@ async fn every_member_is_told_again_and_again_and_then_of_the_end() {
 }
 
 #[tokio::test]
-async fn a_member_that_fails_holds_up_no_other_and_shows_as_owed() {
+async fn a_failing_member_delays_no_other_and_shows_in_the_backlog() {
     let gone = TestServer::replying(vec![Reply::status(500)]).await;
     let good = TestServer::replying(vec![Reply::status(200)]).await;
     let mut rig = Rig::new(vec![cluster(&[&gone, &good])]);
     rig.shows(vec![listed(AlertState::Firing, &pair_alert("orders", 0))]);
-    let (mut failed, mut delivered) = (0, 0);
+    let mut failed = 0;
+    let mut delivered = 0;
     while failed < 1 || delivered < 3 {
         let event = rig.event().await;
         match event.kind {
@@ -190,7 +191,7 @@ async fn a_member_that_fails_holds_up_no_other_and_shows_as_owed() {
 }
 
 #[tokio::test]
-async fn what_a_member_refuses_is_tried_again_in_the_next_round() {
+async fn a_refused_request_is_repeated_in_the_next_round() {
     let server = TestServer::replying(vec![Reply::status(400), Reply::status(200)]).await;
     let mut rig = Rig::new(vec![cluster(&[&server])]);
     rig.shows(vec![listed(AlertState::Firing, &pair_alert("orders", 0))]);
@@ -209,7 +210,7 @@ async fn what_a_member_refuses_is_tried_again_in_the_next_round() {
 }
 
 #[tokio::test]
-async fn the_last_news_go_out_before_the_program_ends() {
+async fn unsent_changes_are_sent_before_the_program_ends() {
     let server = TestServer::replying(vec![Reply::status(200)]).await;
     let rig = Rig::new(vec![receiver(
         "am",
@@ -225,7 +226,7 @@ async fn the_last_news_go_out_before_the_program_ends() {
 }
 
 #[tokio::test]
-async fn a_heart_beats_while_polls_end_and_only_then() {
+async fn a_dead_mans_switch_is_requested_until_it_is_removed() {
     let server = TestServer::replying(vec![Reply::status(200)]).await;
     let mut rig = Rig::new(vec![switch(&server)]);
     server.wait_for(3).await;
@@ -238,7 +239,7 @@ async fn a_heart_beats_while_polls_end_and_only_then() {
         rig.event().await.kind,
         DeliveryEventKind::Delivered { .. }
     ));
-    // A receiver that changes goes on with its new settings; one that is gone is left alone.
+    // A receiver that was removed gets no further requests.
     rig.senders.reload(&settings(Vec::new()));
     rig.senders.drain(PATIENCE).await;
     let count = server.requests().len();
@@ -246,14 +247,14 @@ async fn a_heart_beats_while_polls_end_and_only_then() {
     assert_eq!(server.requests().len(), count);
 }
 
-/// What is wrong with the exporter `seconds` after the first look; the monitor speaks and polls end
-/// where it says so.
-fn health_problem(seconds: i64, speaks: bool, polls: bool) -> Option<String> {
+/// The health problem `seconds` after a first check that found none. `publishes`: the monitor has
+/// published since; `polls`: a poll has ended since.
+fn health_problem(seconds: i64, publishes: bool, polls: bool) -> Option<String> {
     let (mut fleet, now) = fleet(Scene::Streaming);
     let mut liveness = liveness::Liveness::new(now);
     assert_eq!(liveness.health_problem(&fleet, now), None);
     let later: Timestamp = now + Span::from_secs(seconds);
-    if speaks {
+    if publishes {
         fleet.anchor.mono = later;
     }
     if polls {
@@ -264,7 +265,7 @@ fn health_problem(seconds: i64, speaks: bool, polls: bool) -> Option<String> {
 }
 
 #[test]
-fn a_wedged_monitor_and_a_poller_that_stands_still_are_both_ailments() {
+fn a_stuck_monitor_and_a_stuck_poller_are_health_problems() {
     assert_eq!(health_problem(30, true, false), None);
     assert_eq!(
         health_problem(31, true, false).as_deref(),
@@ -286,6 +287,6 @@ fn a_wedged_monitor_and_a_poller_that_stands_still_are_both_ailments() {
     assert_eq!(
         liveness::Liveness::new(now).health_problem(&fleet, now),
         None,
-        "nothing is to be polled"
+        "there is nothing to poll"
     );
 }

@@ -1,8 +1,8 @@
-//! Dead letters: notifications that a receiver refused for good.
+//! Dead letters: notifications that were given up, kept so that a person can send them again.
 
 use std::sync::Arc;
 
-use crate::alert::Notification;
+use crate::alert::{AlertStatus, Notification};
 use crate::delivery::DeliveryFailure;
 use crate::model::{ClockAnchor, Timestamp};
 use crate::notify::attempt::DeliveryId;
@@ -35,19 +35,28 @@ pub struct DeadLetter {
     pub answer: Option<Arc<str>>,
 }
 
+impl DeadLetter {
+    /// Whether it is a resolve.
+    pub(super) fn resolves(&self) -> bool {
+        self.notification.status == AlertStatus::Resolved
+    }
+}
+
 /// Why a dead letter is not replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
     /// There is none with this id.
     #[error(
-        "there is no dead letter with this id: it may have been sent again, or given way to newer ones"
+        "there is no dead letter with this id: it may have been sent again, or dropped for newer ones"
     )]
     Unknown,
     /// The group has resolved since.
-    #[error("it says that something fires that is over: nobody would ever end it")]
+    #[error("its group has resolved since: the receiver would never be notified of the end")]
     Over,
     /// The receiver has got, or will get, something newer.
-    #[error("the receiver has been told something newer about this group, or is about to be")]
+    #[error(
+        "the receiver has been notified of something newer about this group, or is about to be"
+    )]
     Superseded,
     /// The receiver is no longer configured.
     #[error("its receiver is no longer configured")]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::alert::{AlertStatus, Notification, NotifyReason};
 use crate::config::Severity;
 use crate::delivery::{DeliverySubject, SuppressReason, WaitingDelivery};
-use crate::model::{ClockAnchor, Revision, Timestamp};
+use crate::model::{ClockAnchor, Durable, Revision, Timestamp};
 use crate::notify::attempt::{Attempt, DeliveryId};
 use crate::notify::incident::IncidentRef;
 
@@ -139,7 +139,7 @@ impl GroupQueue {
     }
 
     /// Whether the receiver will assume that the group fires once everything in the queue is
-    /// delivered. The attempt in flight counts as delivered; its result decides later.
+    /// delivered. The attempt in flight counts as delivered until its result is there.
     pub(super) fn receiver_assumes_firing(&self) -> bool {
         match self.waiting.back().or(self.in_flight.as_ref()) {
             Some(last) => last.status() == AlertStatus::Firing,
@@ -153,6 +153,14 @@ impl GroupQueue {
             return None;
         }
         self.waiting.front()
+    }
+
+    /// Whether the next entry may be sent: it is due and on the disk.
+    pub(super) fn is_due(&self, now: Timestamp, durable: Durable) -> bool {
+        let Some(next) = self.next() else {
+            return false;
+        };
+        next.not_before <= now && durable.includes(next.revision)
     }
 
     /// Starts the attempt to deliver the next entry.
@@ -208,8 +216,8 @@ impl GroupQueue {
         }
     }
 
-    /// The resolve `entry` is done with the newest incident. Returns whether that was the last one;
-    /// otherwise the entry is queued for the next.
+    /// The newest incident is resolved. Returns whether that was the last one; otherwise the
+    /// resolve `entry` is queued again, for the next.
     fn resolved_newest(&mut self, entry: QueueEntry) -> bool {
         self.open_incidents.pop();
         if self.open_incidents.is_empty() {
@@ -246,8 +254,8 @@ impl GroupQueue {
         suppressed
     }
 
-    /// The attempt failed for good. After a resolve that is refused the receiver gets no further
-    /// one.
+    /// The attempt failed and is not repeated. A resolve that is refused counts as done: the
+    /// receiver gets no further one.
     pub(super) fn give_up(&mut self) -> Vec<SuppressReason> {
         self.announced = None;
         match self.in_flight.take() {
@@ -290,14 +298,12 @@ impl GroupQueue {
     }
 
     /// The receiver was removed from the configuration. Drops the firings that are waiting, and the
-    /// resolves as well unless an incident is open. Returns a reason for each.
+    /// resolves as well unless an incident is open that somebody must resolve. Returns a reason for
+    /// each.
     pub(super) fn retire(&mut self) -> Vec<SuppressReason> {
         let before = self.waiting.len();
-        let has_incident = self
-            .open_incidents
-            .iter()
-            .chain(&self.announced)
-            .any(|incident| matches!(incident, IncidentRef::PagerDuty(_)));
+        let mut incidents = self.open_incidents.iter().chain(&self.announced);
+        let has_incident = incidents.any(IncidentRef::needs_resolve);
         self.waiting
             .retain(|entry| has_incident && entry.status() == AlertStatus::Resolved);
         if !has_incident {
@@ -340,8 +346,8 @@ fn brief(notification: &Arc<Notification>) -> Arc<Notification> {
     Arc::new(brief)
 }
 
-/// `newer`, with what only the undelivered `older` would have reported: alerts that resolved (which
-/// are reported once), that the group is new, that it escalated.
+/// `newer`, with what only the undelivered `older` would have reported: resolved alerts (which are
+/// reported once), that the group is new, that it escalated.
 fn coalesce(newer: Arc<Notification>, older: &Notification) -> Arc<Notification> {
     let mut resolved = Vec::new();
     for alert in &older.alerts {

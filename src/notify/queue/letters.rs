@@ -1,11 +1,11 @@
-//! How a queue keeps dead letters and sends them again.
+//! The dead letters of a queue: kept in a bounded number, and sent again at a person's request.
 
 use std::sync::Arc;
 
 use super::ReceiverQueue;
 use super::dead::{DeadLetter, MAX_DEAD_LETTERS, ReplayError};
 use super::group::QueueEntry;
-use crate::alert::{AlertStatus, GroupKey};
+use crate::alert::GroupKey;
 use crate::delivery::DeliveryFailure;
 use crate::model::ClockAnchor;
 use crate::notify::attempt::{Attempt, DeliveryId};
@@ -19,46 +19,49 @@ impl ReceiverQueue {
         self.letters.iter()
     }
 
+    pub(in crate::notify) fn has_dead_letter(&self, id: &DeliveryId) -> bool {
+        self.letters.iter().any(|letter| letter.id == *id)
+    }
+
     /// Queues a dead letter again, under its old id.
     ///
     /// # Errors
     /// There is none, or it would report what is no longer true.
     pub fn replay(&mut self, id: &DeliveryId, now: ClockAnchor) -> Result<(), ReplayError> {
-        let mut letters = self.letters.iter();
-        let found = letters.find(|letter| letter.id == *id);
-        let letter = Arc::clone(found.ok_or(ReplayError::Unknown)?);
-        let key = letter.notification.group.clone();
-        let resolves = letter.notification.status == AlertStatus::Resolved;
-        if letter.over && !resolves {
-            return Err(ReplayError::Over);
-        }
-        // A late resolve would end what began since; a late firing would undo what was sent since.
-        if self.groups.get(&key).is_some_and(|group| !group.is_idle()) {
-            return Err(ReplayError::Superseded);
-        }
-        self.letters.retain(|letter| letter.id != *id);
+        let letter = self.replayable(id)?;
+        self.letters.retain(|other| other.id != *id);
         self.unsaved.touch_letter(id.clone());
         self.sequence += 1;
-        let entry = QueueEntry::new(
-            id.clone(),
-            self.sequence,
-            Arc::clone(&letter.notification),
-            now,
-        )
-        .after(self.revision);
+        let notification = Arc::clone(&letter.notification);
+        let mut entry = QueueEntry::new(id.clone(), self.sequence, notification, now);
+        entry.anchor = letter.anchor;
+        let key = letter.notification.group.clone();
         let group = self.groups.entry(key.clone()).or_default();
-        if resolves {
-            group.remember(letter.incident.clone().unwrap_or(IncidentRef::Unnamed));
+        if letter.resolves() {
+            let incident = letter.incident.clone();
+            group.remember(incident.unwrap_or(IncidentRef::Unnamed));
         }
-        group.waiting.push_back(QueueEntry {
-            anchor: letter.anchor,
-            ..entry
-        });
+        group.waiting.push_back(entry.after(self.revision));
         self.unsaved.touch(key);
         Ok(())
     }
 
-    /// Keeps the notification of an attempt that was given up. The oldest dead letter gives way.
+    /// The dead letter with this id, if what it reports is still true.
+    fn replayable(&self, id: &DeliveryId) -> Result<Arc<DeadLetter>, ReplayError> {
+        let mut letters = self.letters.iter();
+        let found = letters.find(|letter| letter.id == *id);
+        let letter = found.ok_or(ReplayError::Unknown)?;
+        if letter.over && !letter.resolves() {
+            return Err(ReplayError::Over);
+        }
+        // A late resolve would end what began since; a late firing would undo what was sent since.
+        match self.groups.get(&letter.notification.group) {
+            Some(group) if !group.is_idle() => Err(ReplayError::Superseded),
+            _ => Ok(Arc::clone(letter)),
+        }
+    }
+
+    /// Keeps the notification of an attempt that was given up, as a dead letter.
     pub(super) fn bury(&mut self, attempt: &Attempt, reason: DeliveryFailure, now: ClockAnchor) {
         self.dead += 1;
         self.unsaved.touch_receiver();
@@ -78,11 +81,14 @@ impl ReceiverQueue {
 
     /// Notes the receiver's answer in the dead letter of this delivery, if there is one.
     pub fn note_answer(&mut self, id: &DeliveryId, answer: Option<&Arc<str>>) {
-        if let Some(letter) = self.letters.back_mut().filter(|letter| letter.id == *id) {
+        if let Some(letter) = self.letters.back_mut()
+            && letter.id == *id
+        {
             Arc::make_mut(letter).answer = answer.cloned();
         }
     }
 
+    /// Keeps `letter`, in the place of the oldest one where there are too many.
     pub(super) fn keep_letter(&mut self, letter: DeadLetter) {
         if self.letters.len() == MAX_DEAD_LETTERS
             && let Some(oldest) = self.letters.pop_front()
@@ -95,13 +101,11 @@ impl ReceiverQueue {
 
     /// The group has resolved: its firings are not to be replayed.
     pub(super) fn mark_letters_over(&mut self, key: &GroupKey) {
-        for letter in self
-            .letters
-            .iter_mut()
-            .filter(|letter| letter.notification.group == *key && !letter.over)
-        {
-            Arc::make_mut(letter).over = true;
-            self.unsaved.touch_letter(letter.id.clone());
+        for letter in &mut self.letters {
+            if letter.notification.group == *key && !letter.over {
+                Arc::make_mut(letter).over = true;
+                self.unsaved.touch_letter(letter.id.clone());
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The queue of one receiver. Pure: a state that survives a change of settings, and that is saved as
-//! it is.
+//! The queue of one receiver: its alert groups and what is to be sent about each. It survives a
+//! change of settings, and a restart by its saved documents. Pure.
 //!
 //! Of each alert group the receiver gets only the newest state: a firing before its resolve, and a
 //! resolve exactly if it was, or may have been, notified that the group fires.
@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::alert::{AlertStatus, GroupKey, Notification, NotifyReason, ResolveReason};
-use crate::delivery::{DeliveryEventKind, QueueState, SuppressReason, WaitingDelivery};
+use crate::delivery::{
+    DeliveryEventKind, DeliveryFailure, QueueState, SuppressReason, WaitingDelivery,
+};
 use crate::model::{ClockAnchor, Durable, Revision, Span, Timestamp, stable_hash};
 
 use super::attempt::{Attempt, DeliveryId};
@@ -26,15 +28,15 @@ use unsaved::Unsaved;
 pub use dead::{DeadLetter, MAX_DEAD_LETTERS, ReplayError};
 pub use saved::{QueueRecordError, restore};
 
-/// Groups that a queue knows at once: those that fire and those that are waiting. Groups are made of
-/// a rule and two datacenters, so that a fleet over twenty datacenters stays below it. A group has
-/// at most three notifications.
+/// Groups in a queue at once: those that fire and those that are waiting. By default a group is a
+/// rule and two datacenters, so that a fleet over twenty datacenters stays below it. A group has at
+/// most three notifications.
 pub const MAX_GROUPS: usize = 4_096;
 
 /// The queue of one receiver. At most one attempt is in flight at a time.
 ///
-/// Every change has a [`Revision`], which the owner of the queues assigns. What a change made due is
-/// tried once that revision is on the disk.
+/// Every change has a [`Revision`], which the owner of the queues assigns. What a change made due
+/// is tried once that revision is on the disk.
 #[derive(Clone, Debug)]
 pub struct ReceiverQueue {
     receiver: Arc<str>,
@@ -57,8 +59,8 @@ pub struct ReceiverQueue {
 
 impl ReceiverQueue {
     /// An empty queue. `run` distinguishes this run of the program from others (the wall clock's
-    /// nanoseconds at its start will do), so that ids are never reused. A resolve is dropped when it
-    /// is older than `resolve_lifetime`.
+    /// nanoseconds at its start will do), so that ids are never reused. A resolve is dropped when
+    /// it is older than `resolve_lifetime`.
     pub fn new(receiver: Arc<str>, run: u64, resolve_lifetime: Span) -> Self {
         Self {
             receiver,
@@ -115,8 +117,8 @@ impl ReceiverQueue {
             }
         }
         self.sequence += 1;
-        let entry =
-            QueueEntry::new(self.id(&key), self.sequence, notification, now).after(self.revision);
+        let entry = QueueEntry::new(self.id(&key), self.sequence, notification, now);
+        let entry = entry.after(self.revision);
         let suppressed = self.groups.entry(key.clone()).or_default().push(entry);
         self.forget_if_idle(&key);
         self.unsaved.touch(key);
@@ -139,34 +141,24 @@ impl ReceiverQueue {
         vec![SuppressReason::Expired; expired]
     }
 
-    /// Starts the attempt that is due: critical before warning, then in the order of arrival. `None`
-    /// while another is in flight. A change that `durable` does not include has to wait.
+    /// Starts the attempt that is due: critical before warning, then in the order of arrival.
+    /// `None` while another is in flight. A change that `durable` does not include has to wait.
     pub fn start(&mut self, now: Timestamp, durable: Durable) -> Option<Attempt> {
         if self.busy || self.is_held(now) {
             return None;
         }
-        let mut first: Option<&mut GroupQueue> = None;
-        for group in self.groups.values_mut() {
-            let Some(next) = group.next() else {
-                continue;
-            };
-            if next.not_before > now || !durable.includes(next.revision) {
-                continue;
-            }
-            let rank = next.rank();
-            let best = first.as_ref().and_then(|first| first.next());
-            if best.is_none_or(|best| rank < best.rank()) {
-                first = Some(group);
-            }
-        }
-        let attempt = first?.start()?;
+        let groups = self.groups.values_mut();
+        let due = groups.filter(|group| group.is_due(now, durable));
+        let first = due.min_by_key(|group| group.next().map(QueueEntry::rank))?;
+        let attempt = first.start()?;
         self.busy = true;
         self.unsaved.touch(attempt.notification.group.clone());
         Some(attempt)
     }
 
-    /// Notes the incident that the attempt in flight for `group` may open. Returns whether it has to
-    /// be on the disk first: if the program ended without a trace of it, it could stay open forever.
+    /// Notes the incident that the attempt in flight for `group` may open. Returns whether it has
+    /// to be on the disk first: if the program ended without a trace of it, it could stay open
+    /// forever.
     pub fn announce_incident(&mut self, group: &GroupKey, incident: IncidentRef) -> bool {
         let Some(queue) = self.groups.get_mut(group) else {
             return false;
@@ -200,7 +192,7 @@ impl ReceiverQueue {
         waiting.any(|next| next.not_before <= now && !durable.includes(next.revision))
     }
 
-    /// Takes in the result of `attempt`. For a firing, `incident` is what its resolve will have to
+    /// Applies the result of `attempt`. For a firing, `incident` is what its resolve will have to
     /// match. Returns what happened, at least one event.
     pub fn on_result(
         &mut self,
@@ -214,44 +206,47 @@ impl ReceiverQueue {
         self.set_circuit(verdict.circuit_until);
         let key = &attempt.notification.group;
         self.unsaved.touch(key.clone());
-        let Some(group) = self.groups.get_mut(key) else {
+        let events = self.apply_verdict(attempt, incident, verdict, now);
+        self.forget_if_idle(key);
+        events
+    }
+
+    /// Applies the result of `attempt` to its group.
+    fn apply_verdict(
+        &mut self,
+        attempt: &Attempt,
+        incident: Option<IncidentRef>,
+        verdict: &RetryVerdict,
+        now: ClockAnchor,
+    ) -> Vec<DeliveryEventKind> {
+        let Some(group) = self.groups.get_mut(&attempt.notification.group) else {
             return vec![DeliveryEventKind::Queued];
         };
         let incident = incident.or_else(|| attempt.incident.clone());
         if verdict.maybe_received {
             group.may_have_reached(attempt.notification.status, incident.as_ref());
         }
-        let failed = |reason, dead| DeliveryEventKind::Failed { reason, dead };
-        let mut suppressed = Vec::new();
-        let event = match verdict.disposition {
+        match verdict.disposition {
             Disposition::Delivered => {
                 if group.delivered(incident) {
                     let latency = now.mono - attempt.notification.decided_at;
-                    DeliveryEventKind::Delivered { latency }
+                    vec![DeliveryEventKind::Delivered { latency }]
                 } else {
-                    DeliveryEventKind::PartlyDelivered
+                    vec![DeliveryEventKind::PartlyDelivered]
                 }
             }
             Disposition::Retry { at, reason } => {
-                suppressed = group.give_back(at, false);
-                failed(reason, false)
+                failure_events(reason, false, group.give_back(at, false))
             }
             Disposition::RetryPlain { reason } => {
-                suppressed = group.give_back(now.mono, true);
-                failed(reason, false)
+                failure_events(reason, false, group.give_back(now.mono, true))
             }
             Disposition::Dead { reason } => {
-                suppressed = group.give_up();
+                let suppressed = group.give_up();
                 self.bury(attempt, reason, now);
-                failed(reason, true)
+                failure_events(reason, true, suppressed)
             }
-        };
-        self.forget_if_idle(key);
-        let mut events = vec![event];
-        for reason in suppressed {
-            events.push(DeliveryEventKind::Suppressed { reason });
         }
-        events
     }
 
     /// Lets everything that is waiting be tried at once, because the receiver's settings changed.
@@ -292,11 +287,16 @@ impl ReceiverQueue {
         open.map(|(key, _)| key)
     }
 
-    /// A resolve of a group that nothing else remembers, with the alerts of the last notification.
+    /// A resolve of a group that only this queue remembers, with the alerts of the last
+    /// notification.
     pub fn resolve_of(&self, key: &GroupKey, now: Timestamp) -> Option<Notification> {
         let group = self.groups.get(key)?;
-        let waiting = group.waiting.back().map(|entry| &entry.notification);
-        let mut end = Notification::clone(group.last_accepted.as_ref().or(waiting)?);
+        let last = match (&group.last_accepted, group.waiting.back()) {
+            (Some(accepted), _) => accepted,
+            (None, Some(waiting)) => &waiting.notification,
+            (None, None) => return None,
+        };
+        let mut end = Notification::clone(last);
         end.status = AlertStatus::Resolved;
         end.reason = NotifyReason::Resolved;
         end.decided_at = now;
@@ -361,6 +361,19 @@ impl ReceiverQueue {
             self.groups.remove(key);
         }
     }
+}
+
+/// A failed attempt, and each notification that is not going to be sent because of it.
+fn failure_events(
+    reason: DeliveryFailure,
+    dead: bool,
+    suppressed: Vec<SuppressReason>,
+) -> Vec<DeliveryEventKind> {
+    let mut events = vec![DeliveryEventKind::Failed { reason, dead }];
+    for reason in suppressed {
+        events.push(DeliveryEventKind::Suppressed { reason });
+    }
+    events
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::notify::incident::{Incident, IncidentRef, PostedMessage};
 
 use super::dead::DeadLetter;
 use super::group::{GroupQueue, QueueEntry};
+use super::unsaved::Unsaved;
 use super::{MAX_GROUPS, ReceiverQueue};
 
 /// The longest wait after a restart: as long as nothing is sent to a receiver that is gone. A clock
@@ -30,7 +31,7 @@ pub enum QueueRecordError {
     #[error("{0}")]
     Malformed(#[from] serde_json::Error),
     /// An id that this program never gives out.
-    #[error("its id makes no sense")]
+    #[error("its id is not one of this program's")]
     Id,
 }
 
@@ -102,17 +103,28 @@ impl ReceiverQueue {
     pub fn take_unsaved(&mut self, all: bool) -> Vec<Document> {
         let mut changed = std::mem::take(&mut self.unsaved);
         if all {
-            changed.groups = self.groups.keys().cloned().collect();
-            changed.letters = self
-                .letters
-                .iter()
-                .map(|letter| letter.id.clone())
-                .collect();
+            changed = self.everything();
         }
-        let groups = changed.groups.iter().map(|key| self.group_document(key));
-        let letters = changed.letters.iter().map(|id| self.letter_document(id));
-        let receiver = (all || changed.receiver).then(|| self.receiver_document());
-        groups.chain(letters).chain(receiver).collect()
+        let mut documents = Vec::new();
+        for key in &changed.groups {
+            documents.push(self.group_document(key));
+        }
+        for id in &changed.letters {
+            documents.push(self.letter_document(id));
+        }
+        if changed.receiver {
+            documents.push(self.receiver_document());
+        }
+        documents
+    }
+
+    fn everything(&self) -> Unsaved {
+        let ids = self.letters.iter().map(|letter| letter.id.clone());
+        Unsaved {
+            groups: self.groups.keys().cloned().collect(),
+            letters: ids.collect(),
+            receiver: true,
+        }
     }
 
     /// The documents that remove everything about this receiver from the disk.
@@ -161,8 +173,8 @@ impl ReceiverQueue {
         Document::record(DocumentTable::Receivers, &*self.receiver, &record)
     }
 
-    /// Restores a group. Of a group that is known already only the open incidents are new. The attempt
-    /// that was in flight is repeated under its id, and the incident that it announced counts as open.
+    /// Restores a group; of one that is known already only the open incidents. The attempt that was
+    /// in flight is repeated under its id, and the incident that it announced counts as open.
     fn restore_group(
         &mut self,
         record: GroupRecord,
@@ -180,18 +192,16 @@ impl ReceiverQueue {
         if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&group) {
             return Ok(()); // as many as the queue that wrote them had
         }
-        let entries: VecDeque<_> = in_flight
-            .into_iter()
-            .chain(waiting)
-            .map(|entry| self.entry(entry, shift))
-            .collect::<Result<_, _>>()?;
-        let known = self.groups.contains_key(&group);
+        let mut entries = VecDeque::new();
+        for entry in in_flight.into_iter().chain(waiting) {
+            entries.push_back(self.restore_entry(entry, shift)?);
+        }
+        let is_known = self.groups.contains_key(&group);
         let queue = self.groups.entry(group.clone()).or_default();
-        open_incidents
-            .into_iter()
-            .chain(announced)
-            .for_each(|incident| queue.remember(incident.into()));
-        if !known {
+        for incident in open_incidents.into_iter().chain(announced) {
+            queue.remember(incident.into());
+        }
+        if !is_known {
             queue.waiting = entries;
             queue.last_accepted = last_accepted.map(|last| Arc::new(shifted(last, shift)));
         }
@@ -200,26 +210,20 @@ impl ReceiverQueue {
         Ok(())
     }
 
-    fn entry(
+    fn restore_entry(
         &mut self,
         record: EntryRecord,
         shift: &ClockShift,
     ) -> Result<QueueEntry, QueueRecordError> {
         let id = DeliveryId::parse(&record.id).ok_or(QueueRecordError::Id)?;
+        let notification = Arc::new(shifted(record.notification, shift));
         self.sequence += 1;
-        let entry = QueueEntry::new(
-            id,
-            self.sequence,
-            Arc::new(shifted(record.notification, shift)),
-            shift.now,
-        );
-        Ok(QueueEntry {
-            anchor: anchor(record.anchor, shift),
-            attempts: record.attempts,
-            not_before: shift.due(record.not_before, MAX_WAIT),
-            plain: record.plain,
-            ..entry
-        })
+        let mut entry = QueueEntry::new(id, self.sequence, notification, shift.now);
+        entry.anchor = shifted_anchor(record.anchor, shift);
+        entry.attempts = record.attempts;
+        entry.not_before = shift.due(record.not_before, MAX_WAIT);
+        entry.plain = record.plain;
+        Ok(entry)
     }
 
     fn restore_letter(
@@ -230,7 +234,7 @@ impl ReceiverQueue {
         let letter = DeadLetter {
             id: DeliveryId::parse(&record.id).ok_or(QueueRecordError::Id)?,
             notification: Arc::new(shifted(record.notification, shift)),
-            anchor: anchor(record.anchor, shift),
+            anchor: shifted_anchor(record.anchor, shift),
             reason: record.reason,
             at: shift.past(record.at),
             attempts: record.attempts,
@@ -239,18 +243,26 @@ impl ReceiverQueue {
             answer: record.answer,
         };
         self.keep_letter(letter);
-        self.letters
-            .make_contiguous()
-            .sort_by_key(|letter| letter.at);
+        let letters = self.letters.make_contiguous();
+        letters.sort_by_key(|letter| letter.at);
         Ok(())
+    }
+
+    fn restore_receiver(&mut self, record: ReceiverRecord, shift: &ClockShift) {
+        if self.endpoint.is_none() {
+            self.endpoint = record.endpoint;
+        }
+        if let Some(until) = record.circuit {
+            self.circuit = Some(shift.due(until, MAX_WAIT));
+        }
     }
 }
 
-/// Takes in one document of an outbox: of a group, a dead letter or a receiver, as its table says.
+/// Restores one document of an outbox: of a group, a dead letter or a receiver, as its table says.
 /// `queue` gives the queue of a receiver, also of one that is no longer configured.
 ///
 /// # Errors
-/// It makes no sense.
+/// It is not a record of this table.
 pub fn restore<'a>(
     table: DocumentTable,
     document: &SavedDocument,
@@ -260,20 +272,18 @@ pub fn restore<'a>(
     match table {
         DocumentTable::Outbox => {
             let record: GroupRecord = serde_json::from_str(&document.body)?;
-            queue(&Arc::clone(&record.receiver)).restore_group(record, shift)
+            let queue = queue(&record.receiver);
+            queue.restore_group(record, shift)
         }
         DocumentTable::DeadLetters => {
             let record: LetterRecord = serde_json::from_str(&document.body)?;
-            queue(&Arc::clone(&record.receiver)).restore_letter(record, shift)
+            let queue = queue(&record.receiver);
+            queue.restore_letter(record, shift)
         }
         _ => {
             let record: ReceiverRecord = serde_json::from_str(&document.body)?;
             let queue = queue(&record.receiver);
-            queue.endpoint = queue.endpoint.take().or(record.endpoint);
-            queue.circuit = record
-                .circuit
-                .map(|until| shift.due(until, MAX_WAIT))
-                .or(queue.circuit);
+            queue.restore_receiver(record, shift);
             Ok(())
         }
     }
@@ -386,15 +396,15 @@ impl From<IncidentRecord> for IncidentRef {
 /// The notification with its instants on the present clock.
 fn shifted(mut notification: Notification, shift: &ClockShift) -> Notification {
     notification.decided_at = shift.past(notification.decided_at);
-    notification
-        .alerts
-        .iter_mut()
-        .for_each(|alert| Arc::make_mut(alert).shift(shift));
+    for alert in &mut notification.alerts {
+        Arc::make_mut(alert).shift(shift);
+    }
     notification
 }
 
-/// The moment on both clocks: its wall time is what was said then.
-fn anchor(anchor: ClockAnchor, shift: &ClockShift) -> ClockAnchor {
+/// `anchor` with its instant on the present clock. Its wall time stays, because messages have shown
+/// it.
+fn shifted_anchor(anchor: ClockAnchor, shift: &ClockShift) -> ClockAnchor {
     ClockAnchor {
         mono: anchor.mono + shift.by,
         ..anchor

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use crate::alert::GroupKey;
 use crate::notify::attempt::DeliveryId;
 
-/// What is to be written.
+/// The records that are to be written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unsaved {
     pub(super) groups: BTreeSet<GroupKey>,
     pub(super) letters: BTreeSet<DeliveryId>,
-    /// Whether the record of the receiver itself is.
+    /// Whether the record of the receiver itself has to be written.
     pub(super) receiver: bool,
 }
 

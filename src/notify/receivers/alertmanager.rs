@@ -67,8 +67,8 @@ struct SentAlert {
 }
 
 impl SentAlerts {
-    /// Takes in the alerts that fire for this receiver at `now`, and the listed ones that are
-    /// resolved. Returns whether there is a change that should be sent at once.
+    /// Updates it with the alerts that fire for this receiver at `now`, and the listed ones that
+    /// are resolved. Returns whether there is a change that should be sent at once.
     pub fn update(
         &mut self,
         now: Timestamp,
@@ -87,7 +87,11 @@ impl SentAlerts {
         let mut some_began = false;
         for (key, alert) in wanted {
             let known = self.alerts.get(&key);
-            some_began |= known.is_none_or(|known| known.ended.is_some());
+            let fires_already = match known {
+                Some(known) => known.ended.is_none(),
+                None => false,
+            };
+            some_began |= !fires_already;
             if known.is_some() || self.alerts.len() < MAX_SENT {
                 let alert = Arc::clone(alert);
                 self.alerts.insert(key, SentAlert { alert, ended: None });
@@ -115,7 +119,8 @@ impl SentAlerts {
                 continue;
             }
             some_ended = true;
-            // Without a listed end the alert changed its severity, or is no longer for this receiver.
+            // Without a listed end the alert changed its severity, or is no longer for this
+            // receiver.
             let mut ended_at = now;
             if let Some(&(at, alert)) = ends.get(&key.0) {
                 ended_at = at;
@@ -126,8 +131,8 @@ impl SentAlerts {
         some_ended
     }
 
-    /// The key under which the alert is sent; `None` when it is not sent. A suppressed alert neither
-    /// begins nor changes, but continues as it was sent before: it has not ended.
+    /// The key under which the alert is sent; `None` when it is not sent. A suppressed alert
+    /// neither begins nor changes, but continues as it was sent before: it has not ended.
     fn key_of(&self, firing: &FiringAlert) -> Option<SentKey> {
         let alert = &firing.alert;
         if !firing.suppressed {
@@ -185,10 +190,8 @@ impl SentAlert {
         context: &MessageContext,
     ) -> Value {
         // Alertmanager refuses empty labels, which mean the same as absent ones.
-        let labels: BTreeMap<_, _> = labels
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
+        let mut labels = labels.clone();
+        labels.retain(|_, value| !value.is_empty());
         json!({
             "labels": labels,
             "annotations": annotations(&self.alert, now.mono, now, context),
@@ -216,7 +219,7 @@ mod tests {
         })
     }
 
-    fn loud(alerts: &[Arc<AlertSnapshot>]) -> Vec<FiringAlert> {
+    fn unsuppressed(alerts: &[Arc<AlertSnapshot>]) -> Vec<FiringAlert> {
         alerts
             .iter()
             .map(|alert| FiringAlert {
@@ -234,21 +237,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_quiet_begins_nothing_and_ends_nothing() {
+    fn a_suppressed_alert_neither_begins_nor_ends() {
         let (mut sent, critical) = (SentAlerts::default(), pair_alert("orders", 0));
         let warning = at_level(&critical, Severity::Warning);
         assert!(!sent.update(now(), &suppressed(&warning), &[]) && sent.is_empty());
-        sent.update(now(), &loud(&[Arc::clone(&warning)]), &[]);
+        sent.update(now(), &unsuppressed(&[Arc::clone(&warning)]), &[]);
         assert!(
             !sent.update(now(), &suppressed(&critical), &[]),
-            "an escalation is kept quiet"
+            "a suppressed escalation is not sent"
         );
         assert_eq!(spelled(&sent, now()), ["warning firing"]);
-        assert!(sent.update(now(), &loud(&[critical]), &[]));
+        assert!(sent.update(now(), &unsuppressed(&[critical]), &[]));
         assert_eq!(spelled(&sent, now()), ["critical firing", "warning ended"]);
         assert!(
             sent.update(now(), &[], &[]),
-            "the end of what was told is sent"
+            "the end of what was sent is sent"
         );
         assert_eq!(spelled(&sent, now()), ["critical ended", "warning ended"]);
         assert!(!sent.update(now(), &suppressed(&warning), &[]));
@@ -274,11 +277,15 @@ mod tests {
     }
 
     #[test]
-    fn the_bodies_are_as_agreed() {
+    fn the_bodies_match_the_golden_files() {
         let mut sent = SentAlerts::default();
         let warning = at_level(&pair_alert("orders", 0), Severity::Warning);
-        sent.update(now(), &loud(&[warning]), &[]);
-        sent.update(now() + MINUTE, &loud(&[pair_alert("orders", 0)]), &[]);
+        sent.update(now(), &unsuppressed(&[warning]), &[]);
+        sent.update(
+            now() + MINUTE,
+            &unsuppressed(&[pair_alert("orders", 0)]),
+            &[],
+        );
         let later = ClockAnchor {
             mono: now() + MINUTE,
             wall: anchor().wall(now() + MINUTE),
@@ -290,25 +297,28 @@ mod tests {
     }
 
     #[test]
-    fn an_escalation_ends_the_old_alert_beside_the_new_one() {
+    fn an_escalation_ends_the_old_alert_and_starts_the_new_one() {
         let (mut sent, critical) = (SentAlerts::default(), pair_alert("orders", 0));
         let warning = at_level(&critical, Severity::Warning);
-        assert!(sent.update(now(), &loud(&[Arc::clone(&warning)]), &[]));
+        assert!(sent.update(now(), &unsuppressed(&[Arc::clone(&warning)]), &[]));
         assert_eq!(spelled(&sent, now()), ["warning firing"]);
         assert!(
-            !sent.update(now(), &loud(&[Arc::clone(&warning)]), &[]),
+            !sent.update(now(), &unsuppressed(&[Arc::clone(&warning)]), &[]),
             "nothing is new"
         );
-        assert!(sent.update(now(), &loud(&[Arc::clone(&critical)]), &[]));
+        assert!(sent.update(now(), &unsuppressed(&[Arc::clone(&critical)]), &[]));
         assert_eq!(spelled(&sent, now()), ["critical firing", "warning ended"]);
-        assert!(sent.update(now(), &loud(&[warning]), &[]), "and back");
+        assert!(
+            sent.update(now(), &unsuppressed(&[warning]), &[]),
+            "and back"
+        );
         assert_eq!(spelled(&sent, now()), ["critical ended", "warning firing"]);
     }
 
     #[test]
-    fn an_end_is_told_for_a_quarter_of_an_hour_with_its_own_time() {
+    fn an_end_is_resent_for_15_minutes_with_its_own_time() {
         let (mut sent, alert) = (SentAlerts::default(), pair_alert("orders", 0));
-        sent.update(now(), &loud(&[Arc::clone(&alert)]), &[]);
+        sent.update(now(), &unsuppressed(&[Arc::clone(&alert)]), &[]);
         let later = now() + Span::from_secs(5);
         assert!(sent.update(later, &[], &[resolved(Arc::clone(&alert))]));
         let bodies = sent.bodies(&anchor(), MINUTE, &context());
@@ -323,12 +333,12 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_that_fires_again_is_news() {
+    fn an_alert_that_fires_again_is_sent_at_once() {
         let (mut sent, alert) = (SentAlerts::default(), pair_alert("orders", 0));
-        sent.update(now(), &loud(&[Arc::clone(&alert)]), &[]);
+        sent.update(now(), &unsuppressed(&[Arc::clone(&alert)]), &[]);
         sent.update(now(), &[], &[]);
         assert_eq!(spelled(&sent, now()), ["critical ended"]);
-        assert!(sent.update(now() + MINUTE, &loud(&[alert]), &[]));
+        assert!(sent.update(now() + MINUTE, &unsuppressed(&[alert]), &[]));
         assert_eq!(spelled(&sent, now() + MINUTE), ["critical firing"]);
     }
 
@@ -340,8 +350,8 @@ mod tests {
             .iter()
             .map(|alert| at_level(alert, Severity::Warning))
             .collect();
-        sent.update(now(), &loud(&warnings), &[]);
-        sent.update(now(), &loud(&alerts), &[]);
+        sent.update(now(), &unsuppressed(&warnings), &[]);
+        sent.update(now(), &unsuppressed(&alerts), &[]);
         let bodies = sent.bodies(&anchor(), MINUTE, &context());
         assert_eq!(
             bodies
@@ -373,7 +383,7 @@ mod tests {
     fn hostile_names_arrive_as_they_are() {
         for name in hostile_names() {
             let mut sent = SentAlerts::default();
-            sent.update(now(), &loud(&[pair_alert(&name, 0)]), &[]);
+            sent.update(now(), &unsuppressed(&[pair_alert(&name, 0)]), &[]);
             let bodies = sent.bodies(&anchor(), MINUTE, &context());
             let again: Value = serde_json::from_str(&bodies[0].to_string()).unwrap();
             assert_eq!(again[0]["labels"]["pair"], name.as_str());
@@ -383,7 +393,7 @@ mod tests {
     #[test]
     fn two_exporters_send_the_same_labels() {
         let mut sent = SentAlerts::default();
-        sent.update(now(), &loud(&[pair_alert("orders", 0)]), &[]);
+        sent.update(now(), &unsuppressed(&[pair_alert("orders", 0)]), &[]);
         let by = |exporter: &str| {
             let context = MessageContext {
                 exporter: exporter.to_owned(),

@@ -1,4 +1,4 @@
-//! One receiver's settings, with those of the exporter that its requests need.
+//! One receiver's settings, together with the exporter's settings that its requests need.
 
 use super::kinds::protocol;
 use super::pagerduty::RetiredPagerDuty;
@@ -21,7 +21,7 @@ pub(in crate::notify) struct GroupConfig {
     pub(in crate::notify) context: MessageContext,
 }
 
-/// Who gets the requests.
+/// The receiver of the requests.
 #[derive(Clone, Debug, PartialEq)]
 enum GroupTarget {
     /// A receiver of the configuration.
@@ -75,7 +75,7 @@ impl GroupConfig {
         }
     }
 
-    /// How the receiver is spoken to.
+    /// The protocol of its requests.
     pub(in crate::notify) fn protocol(&self) -> &dyn GroupProtocol {
         match &self.target {
             GroupTarget::Configured(receiver) => protocol(receiver),
@@ -101,8 +101,8 @@ impl<S: Clone> PeriodicConfig<S> {
     }
 }
 
-/// Where messages to `receiver` come from: as the configuration says, and as `context` says where
-/// the configuration is silent.
+/// Where messages to `receiver` come from: the values of the configuration, and those of `context`
+/// where it has none.
 fn message_context(
     settings: &NotifySettings,
     receiver: &ReceiverSettings,

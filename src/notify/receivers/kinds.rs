@@ -1,4 +1,4 @@
-//! Which file is responsible for which kind of receiver.
+//! The protocol and the secrets of each kind of receiver: the one place that lists all kinds.
 
 use super::protocol::{GroupProtocol, ReceiverSecrets};
 use crate::config::{GroupReceiver, PeriodicReceiver, ReceiverKind};

@@ -33,7 +33,8 @@ const MAX_NAME: usize = 255;
 /// begin at 2,000.
 const MAX_URL: usize = 2_000;
 
-/// What the answers of the Events API mean: as HTTP has it, but its rate limits last longer.
+/// What the answers of the Events API mean: what their status says, but its rate limits last
+/// longer.
 #[derive(Clone, Copy, Debug)]
 pub struct PagerDutyAnswers;
 
@@ -113,19 +114,19 @@ impl GroupProtocol for RetiredPagerDuty {
 
     fn prepare(&self, delivery: &Delivery<'_>) -> Result<Box<dyn Exchange>, String> {
         let attempt = delivery.attempt;
-        let resolves = attempt.notification.status == AlertStatus::Resolved;
-        let Some(IncidentRef::PagerDuty(incident)) = attempt.incident.as_ref().filter(|_| resolves)
-        else {
-            return Ok(Box::new(SingleRequest(None)));
-        };
-        let body = resolve(incident);
-        let exchange = IncidentExchange::new(&self.url, &body, incident.clone(), attempt);
-        Ok(Box::new(exchange))
+        if attempt.notification.status == AlertStatus::Resolved
+            && let Some(IncidentRef::PagerDuty(incident)) = &attempt.incident
+        {
+            let body = resolve(incident);
+            let exchange = IncidentExchange::new(&self.url, &body, incident.clone(), attempt);
+            return Ok(Box::new(exchange));
+        }
+        Ok(Box::new(SingleRequest(None)))
     }
 }
 
-/// An event about one incident, followed by the resolves of the incidents that it succeeds. The new
-/// page is sent first, so that one is open at any time.
+/// An event about one incident, followed by the resolves of the older incidents that it replaces.
+/// The event is sent first, so that there is always an open incident.
 struct IncidentExchange {
     incident: Incident,
     event: Option<OutgoingRequest>,
@@ -197,7 +198,7 @@ fn group_key(identity: &str, group: &GroupKey) -> String {
     if key.len() <= ROOM {
         return key;
     }
-    // Bytes and not units, as nobody says what is counted; a hash has 16.
+    // Counted in bytes, because it is not documented what is; a hash takes 16, its mark one.
     let hash = stable_hash([key.as_str()]);
     let mut shortened = key;
     shortened.truncate(shortened.floor_char_boundary(ROOM - 17));
@@ -239,54 +240,66 @@ fn event(
     incident: &Incident,
     described: usize,
 ) -> Value {
-    let worst = notification.alerts.first();
-    let label = |name: &str| Some(cut(worst?.identity.labels.get(name)?, MAX_NAME));
-    let source = label("replica")
-        .or_else(|| label("server"))
-        .unwrap_or_else(|| cut(&message.exporter, MAX_NAME));
     let mut event = json!({
         "routing_key": incident.routing_key.reveal(),
         "event_action": "trigger",
         "dedup_key": incident.dedup_key,
         "client": "redis-cross-dc-exporter",
-        "payload": {
-            "summary": cut(&summary(message), MAX_SUMMARY),
-            "source": source,
-            "severity": message.severity.label(),
-            "timestamp": rfc3339(anchor.wall(worst.map_or(notification.decided_at, |alert| alert.started_at))),
-            "custom_details": details(message, described),
-        },
+        "payload": payload(notification, message, anchor, described),
     });
-    let place = direction(notification).or_else(|| label("dc"));
-    let rule = worst.map(|alert| alert.identity.rule.alert_name().to_owned());
-    let known = [
-        ("component", label("pair").or_else(|| label("server"))),
-        ("group", place.map(|text| cut(&text, MAX_NAME))),
-        ("class", rule),
-    ];
-    for (key, text) in known {
-        if let Some(text) = text {
-            event["payload"][key] = json!(text);
-        }
-    }
     if let Some(url) = &context.external_url {
         event["client_url"] = json!(cut(url, MAX_URL));
     }
-    let links = message
-        .links
-        .iter()
-        .filter(|link| link.url.len() <= MAX_URL);
-    let links: Vec<_> = links
-        .map(|link| json!({"href": link.url, "text": link.name}))
-        .collect();
+    let links = links(message);
     if !links.is_empty() {
-        event["links"] = json!(links);
+        event["links"] = Value::Array(links);
     }
     event
 }
 
+/// What happened: the part of an event that people and `PagerDuty`'s rules read.
+fn payload(
+    notification: &Notification,
+    message: &Message,
+    anchor: &ClockAnchor,
+    described: usize,
+) -> Value {
+    let worst = notification.alerts.first();
+    let label = |name: &str| Some(cut(worst?.identity.labels.get(name)?, MAX_NAME));
+    let began = worst.map_or(notification.decided_at, |alert| alert.started_at);
+    let server = label("replica").or(label("server"));
+    let source = server.unwrap_or_else(|| cut(&message.exporter, MAX_NAME));
+    let mut payload = json!({
+        "summary": cut(&summary(message), MAX_SUMMARY),
+        "source": source,
+        "severity": message.severity.label(),
+        "timestamp": rfc3339(anchor.wall(began)),
+        "custom_details": details(message, described),
+    });
+    if let Some(component) = label("pair").or(label("server")) {
+        payload["component"] = json!(component);
+    }
+    if let Some(place) = direction(notification).or(label("dc")) {
+        payload["group"] = json!(cut(&place, MAX_NAME));
+    }
+    if let Some(alert) = worst {
+        payload["class"] = json!(alert.identity.rule.alert_name());
+    }
+    payload
+}
+
+fn links(message: &Message) -> Vec<Value> {
+    let mut links = Vec::new();
+    for link in &message.links {
+        if link.url.len() <= MAX_URL {
+            links.push(json!({"href": link.url, "text": link.name}));
+        }
+    }
+    links
+}
+
 fn summary(message: &Message) -> String {
-    if message.news.is_some() {
+    if message.built_in.is_some() {
         return one_line(&message.in_short());
     }
     format!("[{}] {}", message.level(), one_line(&message.summary))
@@ -296,11 +309,12 @@ fn summary(message: &Message) -> String {
 fn details(message: &Message, described: usize) -> Value {
     let described_alerts = message.alerts.iter().take(described);
     let alerts: Vec<_> = described_alerts.map(describe).collect();
+    let more = message.more + message.alerts.len() - alerts.len();
     let mut details = json!({
         "title": cut(&message.title, MAX_SUMMARY),
         "reason": message.reason.label(),
         "alerts": alerts,
-        "more": message.more + (message.alerts.len() - described.min(message.alerts.len())),
+        "more": more,
         "what_to_do": message.advice,
         "as_of": message.as_of,
         "exporter": cut(&message.exporter, MAX_NAME),
@@ -350,14 +364,14 @@ mod tests {
     }
 
     #[test]
-    fn the_events_are_as_agreed() {
+    fn the_events_match_the_golden_files() {
         golden("pagerduty_trigger.json", &trigger_for("orders", 2));
         golden("pagerduty_resolve.json", &resolve(&incident()));
     }
 
     /// Both are optional in PagerDuty's schema, and null is not.
     #[test]
-    fn what_an_event_does_not_have_is_left_out() {
+    fn unknown_fields_are_left_out_of_an_event() {
         let alert = std::sync::Arc::new(crate::alert::AlertSnapshot {
             identity: crate::alert::AlertIdentity {
                 rule: crate::alert::Rule::ReceiverFailing,
@@ -381,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_stable_and_differ_where_they_must() {
+    fn keys_differ_by_identity_and_by_group() {
         assert_eq!(key("", "orders"), r#"redis-cross-dc//pair="orders""#);
         assert_ne!(key("a", "orders"), key("b", "orders"));
         assert_ne!(key("", "orders"), key("", "sessions"));
@@ -407,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generation_follows_the_ones_before_it_in_its_own_group_and_service() {
+    fn a_generation_follows_earlier_ones_of_its_group_and_service() {
         let incident = |key: &str, pair: &str, generation| Incident {
             routing_key: Secret::new(key),
             dedup_key: dedup_key("", &GroupKey(labels([("pair", pair)])), generation),
@@ -449,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_too_large_tells_fewer_alerts_and_is_still_sent() {
+    fn a_body_that_is_too_large_describes_fewer_alerts_and_is_still_sent() {
         for (size, described) in [(60_000, 3), (200_000, 1), (600_000, 0)] {
             let event = trigger_for(&"x".repeat(size), 20);
             let details = &event["payload"]["custom_details"];

@@ -1,4 +1,5 @@
-//! What all kinds of receivers have in common.
+//! The traits that each kind of receiver implements: its secrets, its requests and the meaning of
+//! its answers.
 
 use serde_json::Value;
 use tracing::warn;
@@ -12,24 +13,24 @@ use crate::notify::message::Message;
 use crate::notify::retry::{AnswerRules, AttemptResult};
 use crate::notify::templates;
 
-/// Where the secrets of a receiver come from.
+/// The secrets of one kind of receiver.
 pub(in crate::notify) trait ReceiverSecrets {
     /// The source of every secret that its requests need.
     fn secrets(&self) -> Vec<&SecretSource>;
 
-    /// Says what is wrong with secrets that can be read.
+    /// Checks secrets that can be read; the error is a sentence for the log.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
 }
 
-/// How one kind of group receiver is spoken to.
+/// The protocol of one kind of group receiver: its requests, and what its answers mean.
 pub(in crate::notify) trait GroupProtocol: ReceiverSecrets {
     /// What the receiver's answers mean.
     fn answer_rules(&self) -> &'static dyn AnswerRules;
 
     /// Prepares the requests of one attempt. Blocks while it reads secrets from files; the error
-    /// says which one cannot be read.
+    /// names the one that cannot be read.
     fn prepare(&self, delivery: &Delivery<'_>) -> Result<Box<dyn Exchange>, String>;
 }
 
@@ -55,7 +56,7 @@ pub(in crate::notify) trait Exchange: Send {
 pub(in crate::notify) struct OutgoingRequest {
     /// The URL, which may hold a secret.
     pub(in crate::notify) url: Secret,
-    /// Headers besides those of the connection.
+    /// Headers in addition to those that every request has.
     pub(in crate::notify) headers: Vec<(String, String)>,
     /// The body, JSON.
     pub(in crate::notify) body: Vec<u8>,
@@ -63,7 +64,7 @@ pub(in crate::notify) struct OutgoingRequest {
 
 /// One attempt, and what its requests are made of.
 pub(in crate::notify) struct Delivery<'a> {
-    /// The notification and what its receiver knows of the group.
+    /// The notification, and the incidents that its receiver has open for the group.
     pub(in crate::notify) attempt: &'a Attempt,
     /// The receiver's name.
     pub(in crate::notify) receiver: &'a str,
@@ -105,7 +106,8 @@ impl OutgoingRequest {
     }
 }
 
-/// An exchange of a single request, or of none, by which the receiver learns no name.
+/// An exchange of a single request, or of none, after which the receiver has no named incident
+/// open.
 pub(in crate::notify) struct SingleRequest(pub(in crate::notify) Option<OutgoingRequest>);
 
 impl Exchange for SingleRequest {

@@ -7,7 +7,7 @@ use ring::hmac;
 
 use crate::model::WallTime;
 
-/// The headers that say when an attempt was made and that nobody changed its body.
+/// The headers with the time of an attempt and the signature of its body.
 ///
 /// `id` is the same on every attempt; `at` is the attempt's own time, which receivers compare with
 /// their clocks.

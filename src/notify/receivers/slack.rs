@@ -10,7 +10,7 @@ use crate::alert::{AlertStatus, Rule};
 use crate::config::Severity;
 
 use crate::notify::facts::Fact;
-use crate::notify::message::{DescribedAlert, Message, reason_words};
+use crate::notify::message::{DescribedAlert, Message, describe_reason};
 use crate::notify::text::{slack_escape, slack_line};
 
 const MAX_HEADER: usize = 150;
@@ -30,6 +30,15 @@ const MAX_LINKS: usize = 2_000;
 /// else.
 const MAX_COMMAND: usize = 1_200;
 
+/// The body with a layout, or as plain text.
+pub(super) fn body(message: &Message, is_plain: bool) -> Value {
+    if is_plain {
+        plain(message)
+    } else {
+        rich(message)
+    }
+}
+
 /// The body with blocks and a colour.
 pub fn rich(message: &Message) -> Value {
     let header = plain_text(&slack_escape(&message.title, MAX_HEADER));
@@ -40,84 +49,103 @@ pub fn rich(message: &Message) -> Value {
     })
 }
 
-/// The body without any layout, for when Slack refused the one with: the same words.
+/// The same text without any layout, for when Slack has refused the layout.
 pub fn plain(message: &Message) -> Value {
-    let mut parts = vec![message.in_short()];
+    let mut lines = vec![message.in_short()];
     match message.alerts.as_slice() {
-        [only] => parts.extend(shown_facts(only).map(fact_text)),
-        several => parts.extend(several.iter().map(row)),
+        [only] => lines.extend(shown_facts(only).map(fact_text)),
+        several => lines.extend(several.iter().map(row)),
     }
-    parts.extend(more(message));
-    parts.extend(message.advice.iter().map(|&advice| advice.to_owned()));
-    parts.extend(
-        message
-            .links
-            .iter()
-            .map(|link| format!("{}: {}", link.name, link.url)),
-    );
-    parts.extend(message.silence.iter().map(|command| silence(command)));
-    parts.extend(failed_template(message));
-    parts.push(footer(message));
-    json!({"text": slack_escape(&parts.join("\n"), MAX_TEXT)})
+    lines.extend(more(message));
+    for advice in &message.advice {
+        lines.push((*advice).to_owned());
+    }
+    for link in &message.links {
+        lines.push(format!("{}: {}", link.name, link.url));
+    }
+    for command in &message.silence {
+        lines.push(silence(command));
+    }
+    lines.extend(failed_template(message));
+    lines.push(footer(message));
+    json!({"text": slack_escape(&lines.join("\n"), MAX_TEXT)})
 }
 
+/// The blocks below the header.
 fn details(message: &Message) -> Vec<Value> {
-    let mut blocks = Vec::new();
-    blocks.extend(summary(message).map(|text| section(&text)));
-    blocks.extend(alerts(message).iter().map(|text| section(text)));
+    let mut texts = Vec::new();
+    texts.extend(summary(message));
+    texts.extend(alerts(message));
     if !message.advice.is_empty() {
-        blocks.push(section(&slack_escape(
-            &message.advice.join("\n"),
-            MAX_ADVICE,
-        )));
+        let advice = message.advice.join("\n");
+        texts.push(slack_escape(&advice, MAX_ADVICE));
     }
-    blocks.extend(
-        failed_template(message).map(|text| section(&slack_escape(&text, MAX_TEMPLATE_ERROR))),
-    );
-    blocks.extend(commands(message).map(|text| section(&text)));
-    blocks.extend(links(message).map(|text| section(&text)));
-    blocks.push(json!({"type": "context", "elements": [markdown(&slack_escape(&footer(message), MAX_FOOTER))]}));
+    if let Some(failed) = failed_template(message) {
+        texts.push(slack_escape(&failed, MAX_TEMPLATE_ERROR));
+    }
+    texts.extend(commands(message));
+    texts.extend(links(message));
+    let mut blocks = Vec::new();
+    for text in &texts {
+        // Slack refuses a section without text.
+        if !text.is_empty() {
+            blocks.push(section(text));
+        }
+    }
+    let footer = slack_escape(&footer(message), MAX_FOOTER);
+    blocks.push(json!({"type": "context", "elements": [markdown(&footer)]}));
     blocks
 }
 
 /// What the header has no room for: the sentences after its own, or all of them where it is cut.
 fn summary(message: &Message) -> Option<String> {
-    let Some(news) = &message.news else {
-        return Some(slack_escape(&message.summary, MAX_SUMMARY)).filter(|text| !text.is_empty());
+    let Some(built_in) = &message.built_in else {
+        return Some(slack_escape(&message.summary, MAX_SUMMARY));
     };
-    let fits = message.title.encode_utf16().count() <= MAX_HEADER;
-    let line = if fits { &message.more_news } else { news };
-    (!line.is_empty()).then(|| slack_line(line, MAX_SUMMARY))
+    let title_fits = utf16_len(&message.title) <= MAX_HEADER;
+    let line = if title_fits {
+        &message.after_title
+    } else {
+        built_in
+    };
+    if line.is_empty() {
+        return None;
+    }
+    Some(slack_line(line, MAX_SUMMARY))
 }
 
 /// One alert's facts, or a line for each of several, in sections.
 fn alerts(message: &Message) -> Vec<String> {
     if let [only] = message.alerts.as_slice() {
-        return vec![describe(only, MAX_SECTION)]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .collect();
+        return vec![describe(only, MAX_SECTION)];
     }
     let share = MAX_ALERTS / message.alerts.len().max(1);
-    let mut sections = vec![String::new()];
-    let rows = message
-        .alerts
-        .iter()
-        .map(|alert| slack_escape(&row(alert), share));
-    for row in rows.chain(more(message)) {
-        let length = |text: &str| text.encode_utf16().count();
+    let mut rows = Vec::new();
+    for alert in &message.alerts {
+        rows.push(slack_escape(&row(alert), share));
+    }
+    rows.extend(more(message));
+    in_sections(rows)
+}
+
+/// `rows`, one a line, in as few texts as the limit of a section allows.
+fn in_sections(rows: Vec<String>) -> Vec<String> {
+    let mut sections: Vec<String> = Vec::new();
+    for row in rows {
         match sections.last_mut() {
-            Some(last) if length(last) + length(&row) < MAX_SECTION => {
-                if !last.is_empty() {
-                    last.push('\n');
-                }
+            Some(last) if utf16_len(last) + utf16_len(&row) < MAX_SECTION => {
+                last.push('\n');
                 last.push_str(&row);
             }
             _ => sections.push(row),
         }
     }
-    sections.retain(|text| !text.is_empty());
     sections
+}
+
+/// Slack counts characters as JavaScript does, in units of UTF-16.
+fn utf16_len(text: &str) -> usize {
+    text.encode_utf16().count()
 }
 
 /// One alert of several in one line.
@@ -125,30 +153,34 @@ fn row(alert: &DescribedAlert) -> String {
     format!("• {} {}", alert.level(), alert.headline)
 }
 
-/// What the headline does not say.
+/// The facts that the headline does not contain.
 fn shown_facts(alert: &DescribedAlert) -> impl Iterator<Item = &Fact> {
-    const SAID: [&str; 5] = ["summary", "value", "threshold", "peak", "resolve_reason"];
-    let is_all_said = matches!(alert.rule, Rule::Failover | Rule::FullSync);
-    let facts = alert.facts.iter().filter(|fact| !SAID.contains(&fact.key));
-    facts.filter(move |fact| !is_all_said || fact.key != "state")
+    let facts = alert.facts.iter();
+    facts.filter(|fact| !is_in_headline(alert.rule, fact))
+}
+
+fn is_in_headline(rule: Rule, fact: &Fact) -> bool {
+    match fact.key {
+        "summary" | "value" | "threshold" | "peak" | "resolve_reason" => true,
+        "state" => matches!(rule, Rule::Failover | Rule::FullSync),
+        _ => false,
+    }
 }
 
 fn fact_text(fact: &Fact) -> String {
     format!("{}: {}", fact.name, fact.text)
 }
 
-/// The alert's facts in at most `max` characters: facts that do not fit are left out from the end,
-/// as they stand in the order in which they help.
+/// The alert's facts in at most `max` characters. They are in the order in which they help, so that
+/// those that do not fit are left out from the end.
 fn describe(alert: &DescribedAlert, max: usize) -> String {
     let mut text = String::new();
     for fact in shown_facts(alert) {
-        let between = if text.is_empty() { "" } else { "\n" };
-        let line = format!(
-            "{between}{}: {}",
-            fact.name,
-            slack_line(&fact.text, max / 4)
-        );
-        if text.encode_utf16().count() + line.encode_utf16().count() > max {
+        let mut line = format!("{}: {}", fact.name, slack_line(&fact.text, max / 4));
+        if !text.is_empty() {
+            line.insert(0, '\n');
+        }
+        if utf16_len(&text) + utf16_len(&line) > max {
             break;
         }
         text.push_str(&line);
@@ -169,11 +201,18 @@ fn commands(message: &Message) -> Option<String> {
         }
         text.push_str(&line);
     }
-    (!text.is_empty()).then_some(text)
+    none_if_empty(text)
+}
+
+fn none_if_empty(text: String) -> Option<String> {
+    if text.is_empty() { None } else { Some(text) }
 }
 
 fn more(message: &Message) -> Option<String> {
-    (message.more > 0).then(|| format!("and {} more", message.more))
+    if message.more == 0 {
+        return None;
+    }
+    Some(format!("and {} more", message.more))
 }
 
 fn failed_template(message: &Message) -> Option<String> {
@@ -195,19 +234,18 @@ fn links(message: &Message) -> Option<String> {
         if text.len() + link.len() + 3 > MAX_LINKS {
             break;
         }
-        text = if text.is_empty() {
-            link
-        } else {
-            format!("{text} · {link}")
-        };
+        if !text.is_empty() {
+            text.push_str(" · ");
+        }
+        text.push_str(&link);
     }
-    (!text.is_empty()).then_some(text)
+    none_if_empty(text)
 }
 
 fn footer(message: &Message) -> String {
     format!(
         "{} · as of {} · sent by {}",
-        reason_words(message.reason),
+        describe_reason(message.reason),
         message.as_of_time,
         message.exporter
     )
@@ -226,7 +264,7 @@ fn section(text: &str) -> Value {
 }
 
 fn markdown(text: &str) -> Value {
-    // Verbatim: host names and ports are no links, and a label cannot call a channel together.
+    // Verbatim: host names and ports do not become links, and a label cannot notify a channel.
     json!({"type": "mrkdwn", "text": text, "verbatim": true})
 }
 
@@ -248,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bodies_are_as_agreed() {
+    fn the_bodies_match_the_golden_files() {
         let firing = message(NotifyReason::First, vec![pair_alert("orders <&>", 0)]);
         golden("slack_firing.json", &rich(&firing));
         golden("slack_plain.json", &plain(&firing));
@@ -301,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_keeps_its_limit_and_calls_nobody() {
+    fn plain_text_keeps_its_limit_and_mentions_nobody() {
         for name in hostile_names() {
             let alerts = (0..10).map(|n| pair_alert(&name, n)).collect();
             let body = plain(&message(NotifyReason::First, alerts));
@@ -312,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn twenty_alerts_are_twenty_lines_and_the_rest_is_counted() {
+    fn twenty_alerts_have_a_line_each_and_the_others_are_counted() {
         let alerts = (0..21).map(|n| pair_alert("orders", n)).collect();
         let texts = texts(&rich(&message(NotifyReason::First, alerts)));
         let lines: Vec<_> = texts.iter().flat_map(|(_, text)| text.lines()).collect();

@@ -38,7 +38,7 @@ pub enum ApiOutcome {
     Denied,
     /// Any other error; a repetition would fail, too.
     Refused,
-    /// It is no answer of the Web API, but perhaps the login page of a proxy.
+    /// It is not an answer of the Web API; perhaps it is the login page of a proxy.
     Unknown,
 }
 
@@ -141,19 +141,19 @@ impl Exchange for BotExchange {
         match self.last_call {
             None => Some(self.first_request()),
             Some(BotCall::Post) => {
-                let answer = last.and_then(AttemptResult::success_body);
-                self.posted = answer.and_then(|body| posted(body, &self.channel));
+                let body = last?.success_body()?;
+                self.posted = posted(body, &self.channel);
                 None
             }
-            Some(BotCall::Edit) => match last.and_then(AttemptResult::success_body) {
-                Some(body) => self.after_edit(ApiOutcome::parse(body)),
-                None => None,
-            },
+            Some(BotCall::Edit) => {
+                let body = last?.success_body()?;
+                self.after_edit(ApiOutcome::parse(body))
+            }
             Some(BotCall::Reply) => None,
         }
     }
 
-    /// Where a new message is becomes known with the answer. Without one it may have been posted all
+    /// The place of a new message is in the answer. Without an answer it may have been posted all
     /// the same, so that its resolve has to be sent.
     fn incident(&self) -> IncidentRef {
         match &self.posted {
@@ -219,11 +219,7 @@ impl BotExchange {
 
 /// Posts `message` to `channel`: the body for `chat.postMessage`.
 pub fn post(message: &Message, plain: bool, channel: &str) -> Value {
-    let mut body = if plain {
-        slack::plain(message)
-    } else {
-        slack::rich(message)
-    };
+    let mut body = slack::body(message, plain);
     body["channel"] = json!(channel);
     body["unfurl_links"] = json!(false);
     body["unfurl_media"] = json!(false);
@@ -232,13 +228,9 @@ pub fn post(message: &Message, plain: bool, channel: &str) -> Value {
 
 /// Changes what was posted: the body for `chat.update`.
 pub fn update(message: &Message, plain: bool, posted: &PostedMessage) -> Value {
-    let mut body = if plain {
-        slack::plain(message)
-    } else {
-        slack::rich(message)
-    };
+    let mut body = slack::body(message, plain);
     if plain {
-        // What is not named stays as it was.
+        // A field that is left out keeps its old value.
         body["blocks"] = json!([]);
         body["attachments"] = json!([]);
     }
@@ -247,17 +239,19 @@ pub fn update(message: &Message, plain: bool, posted: &PostedMessage) -> Value {
     body
 }
 
-/// Says shortly in the thread what changed, where a person has to hear of it: the body for
-/// `chat.postMessage`.
+/// Posts in the thread what changed, if people must notice it: the body for `chat.postMessage`.
 pub fn reply(message: &Message, posted: &PostedMessage) -> Option<Value> {
-    let (begin, shown_in_channel) = match message.reason {
-        NotifyReason::First | NotifyReason::Escalated | NotifyReason::Flapping => ("", true),
-        NotifyReason::NewInGroup => ("New in this group. ", true),
-        NotifyReason::HappenedAgain => ("Once more. ", true),
-        NotifyReason::Repeat => ("Still so. ", true),
-        NotifyReason::Resolved => ("", false),
-        _ => return None,
+    let begin = match message.reason {
+        NotifyReason::First
+        | NotifyReason::Escalated
+        | NotifyReason::Flapping
+        | NotifyReason::Resolved => "",
+        NotifyReason::NewInGroup => "New in this group. ",
+        NotifyReason::HappenedAgain => "Once more. ",
+        NotifyReason::Repeat => "Still so. ",
+        NotifyReason::Deescalated | NotifyReason::PartlyResolved => return None,
     };
+    let shown_in_channel = message.reason != NotifyReason::Resolved;
     let text = format!("{begin}{}", message.in_short());
     Some(json!({
         "channel": posted.channel,
@@ -269,25 +263,27 @@ pub fn reply(message: &Message, posted: &PostedMessage) -> Option<Value> {
     }))
 }
 
-/// Where the answer to `chat.postMessage` says that the message is.
+/// The place of a message that was posted, from the answer to `chat.postMessage`.
 pub fn posted(answer: &str, configured: &str) -> Option<PostedMessage> {
     let answer: Value = serde_json::from_str(answer).ok()?;
-    let text = |key: &str| {
-        answer[key]
-            .as_str()
-            .filter(|text| text.len() <= MAX_ID)
-            .map(ToOwned::to_owned)
-    };
     Some(PostedMessage {
         configured: configured.to_owned(),
-        channel: text("channel")?,
-        ts: text("ts")?,
+        channel: bounded_id(&answer["channel"])?,
+        ts: bounded_id(&answer["ts"])?,
     })
 }
 
 /// The longest ID that is taken from an answer; real ones have some twenty characters, and they are
 /// kept on the disk.
 const MAX_ID: usize = 64;
+
+fn bounded_id(value: &Value) -> Option<String> {
+    let id = value.as_str()?;
+    if id.len() > MAX_ID {
+        return None;
+    }
+    Some(id.to_owned())
+}
 
 impl ApiOutcome {
     /// The outcome that the body of an answer reports.
@@ -369,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bodies_are_as_agreed() {
+    fn the_bodies_match_the_golden_files() {
         golden(
             "slack_bot_post.json",
             &post(&message(NotifyReason::First, "orders"), false, "#redis"),
@@ -385,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_person_has_to_hear_of_is_said_again() {
+    fn only_changes_that_people_must_notice_are_posted_in_the_thread() {
         let shown =
             |reason| Some(reply(&message(reason, "orders"), &at())?["reply_broadcast"].clone());
         for (reason, expected) in [
@@ -402,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_update_takes_the_layout_away() {
+    fn a_plain_update_removes_the_layout() {
         let body = update(&message(NotifyReason::First, "orders"), true, &at());
         assert_eq!(
             (&body["blocks"], &body["attachments"]),
@@ -412,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_breaks_a_limit_or_calls_anybody() {
+    fn no_name_breaks_a_limit_or_mentions_anybody() {
         for name in hostile_names() {
             let text = reply(&message(NotifyReason::First, &name), &at()).unwrap()["text"].clone();
             let text = text.as_str().unwrap();
@@ -458,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_posted_message_is_found_again() {
+    fn the_place_of_a_posted_message_is_read_from_the_answer() {
         let answer = r#"{"ok":true,"channel":"C024BE91L","ts":"1700000000.000200"}"#;
         assert_eq!(posted(answer, "#redis"), Some(at()));
         assert_eq!(posted(r#"{"ok":true}"#, "#redis"), None);

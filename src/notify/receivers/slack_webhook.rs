@@ -53,12 +53,7 @@ impl GroupProtocol for SlackWebhookSettings {
     }
 
     fn prepare(&self, delivery: &Delivery<'_>) -> Result<Box<dyn Exchange>, String> {
-        let message = delivery.message();
-        let body = if delivery.attempt.plain {
-            slack::plain(&message)
-        } else {
-            slack::rich(&message)
-        };
+        let body = slack::body(&delivery.message(), delivery.attempt.plain);
         let request = OutgoingRequest::new(read_secret(&self.url)?, &body);
         Ok(Box::new(SingleRequest(Some(request))))
     }

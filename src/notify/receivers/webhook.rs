@@ -127,12 +127,17 @@ fn body_with(
     context: &MessageContext,
     count: usize,
 ) -> Value {
-    let all = notification.alerts.iter();
-    let alerts: Vec<_> = all
-        .clone()
-        .take(count)
-        .map(|alert| describe(alert, notification.decided_at, anchor, context))
-        .collect();
+    let now = notification.decided_at;
+    let mut alerts = Vec::new();
+    for alert in notification.alerts.iter().take(count) {
+        alerts.push(describe(alert, now, anchor, context));
+    }
+    let mut all_labels = Vec::new();
+    let mut all_annotations = Vec::new();
+    for alert in &notification.alerts {
+        all_labels.push(labels(alert));
+        all_annotations.push(annotations(alert, now, anchor, context));
+    }
     json!({
         "version": "4",
         "groupKey": group_key(notification, identity),
@@ -141,17 +146,15 @@ fn body_with(
         "reason": notification.reason.label(),
         "receiver": &*notification.receiver,
         "groupLabels": &*notification.group.0,
-        "commonLabels": common(all.clone().map(|alert| labels(alert))),
-        "commonAnnotations": common(all.map(|alert| {
-            annotations(alert, notification.decided_at, anchor, context)
-        })),
+        "commonLabels": common(all_labels),
+        "commonAnnotations": common(all_annotations),
         "externalURL": context.external_url.as_deref().unwrap_or_default(),
         "alerts": alerts,
     })
 }
 
-/// The group's key, spelled as Alertmanager spells them; an identity stands where a route's
-/// matchers would.
+/// The group's key, spelled as Alertmanager spells them, with the identity in the place of a
+/// route's matchers.
 fn group_key(notification: &Notification, identity: &str) -> String {
     let group = notification.group.text();
     if identity.is_empty() {
@@ -170,9 +173,10 @@ fn describe(
     anchor: &ClockAnchor,
     context: &MessageContext,
 ) -> Value {
-    let end = alert
-        .resolved
-        .map_or_else(|| NO_END.to_owned(), |(at, _)| rfc3339(anchor.wall(at)));
+    let end = match alert.resolved {
+        Some((at, _)) => rfc3339(anchor.wall(at)),
+        None => NO_END.to_owned(),
+    };
     json!({
         "status": alert.status.label(),
         "labels": labels(alert),
@@ -206,7 +210,7 @@ pub(super) fn labels(alert: &AlertSnapshot) -> Labels {
     labels
 }
 
-/// The facts under their keys, the sentence as of `now` and, while it fires, what to do.
+/// The facts under their keys as of `now`, the advice while it fires, links and times.
 pub(super) fn annotations(
     alert: &Arc<AlertSnapshot>,
     now: Timestamp,
@@ -223,37 +227,47 @@ pub(super) fn annotations(
     if alert.status == AlertStatus::Firing {
         annotations.insert("what_to_do".to_owned(), advice_for(rule).to_owned());
     }
-    let instant = |at: Option<Timestamp>| at.map(|at| rfc3339(anchor.wall(at)));
-    let known = &alert.context;
-    let ended = alert
-        .resolved
-        .map(|(at, _)| known.fault_until.unwrap_or(at));
-    let others = [
-        ("runbook_url", links::runbook(rule, context)),
-        ("dashboard_url", links::dashboard(&[alert], context, anchor)),
-        ("last_sample", instant(known.last_sample)),
-        ("last_data", instant(known.last_data)),
-        ("fault_since", instant(known.fault_since)),
-        (
-            "fault_until",
-            instant(ended.filter(|_| known.fault_since.is_some())),
-        ),
-    ];
-    for (key, text) in others {
-        if let Some(text) = text {
-            annotations.insert(key.to_owned(), text);
-        }
+    if let Some(url) = links::runbook(rule, context) {
+        annotations.insert("runbook_url".to_owned(), url);
+    }
+    if let Some(url) = links::dashboard(&[alert], context, anchor) {
+        annotations.insert("dashboard_url".to_owned(), url);
+    }
+    for (name, at) in known_times(alert) {
+        annotations.insert(name.to_owned(), rfc3339(anchor.wall(at)));
     }
     annotations
 }
 
-/// What all of `sets` have in common.
-fn common(sets: impl Iterator<Item = Labels>) -> Labels {
-    sets.reduce(|mut common, set| {
+/// The names of annotations that are times, and those times that are known.
+fn known_times(alert: &AlertSnapshot) -> Vec<(&'static str, Timestamp)> {
+    let known = &alert.context;
+    let mut times = Vec::new();
+    if let Some(at) = known.last_sample {
+        times.push(("last_sample", at));
+    }
+    if let Some(at) = known.last_data {
+        times.push(("last_data", at));
+    }
+    if let Some(since) = known.fault_since {
+        times.push(("fault_since", since));
+        if let Some((resolved_at, _)) = alert.resolved {
+            times.push(("fault_until", known.fault_until.unwrap_or(resolved_at)));
+        }
+    }
+    times
+}
+
+/// The names and values that all of `sets` have in common.
+fn common(sets: Vec<Labels>) -> Labels {
+    let mut sets = sets.into_iter();
+    let Some(mut common) = sets.next() else {
+        return Labels::new();
+    };
+    for set in sets {
         common.retain(|name, value| set.get(name) == Some(value));
-        common
-    })
-    .unwrap_or_default()
+    }
+    common
 }
 
 #[cfg(test)]
@@ -269,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bodies_are_as_agreed() {
+    fn the_bodies_match_the_golden_files() {
         let alerts = vec![pair_alert("orders", 0), resolved(pair_alert("sessions", 1))];
         golden(
             "webhook_firing.json",
@@ -285,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_are_alertmanagers_and_one_more() {
+    fn a_body_has_alertmanagers_keys_and_the_reason() {
         let body = body_of(NotifyReason::First, vec![pair_alert("orders", 0)]);
         let keys = |value: &Value| {
             value
@@ -304,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_alerts_are_counted() {
+    fn alerts_beyond_the_limit_are_counted_as_truncated() {
         let short = |n| {
             let mut alert = (*pair_alert("orders", n)).clone();
             alert.context = Arc::default();
@@ -332,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_keeps_two_exporters_groups_apart() {
+    fn an_identity_distinguishes_the_groups_of_two_exporters() {
         let notification = notification(NotifyReason::First, vec![pair_alert("orders", 0)]);
         let key = |identity: &str| {
             body(&notification, identity, &anchor(), &context())["groupKey"].clone()
@@ -343,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn configured_labels_cannot_pass_for_an_alerts_own() {
+    fn configured_labels_never_replace_an_alerts_own_labels() {
         let mut alert = (*pair_alert("orders", 0)).clone();
         let labels = crate::notify::testing::labels([
             ("pair", "fake"),

@@ -1,4 +1,4 @@
-//! What a receiver's answer means. How soon an attempt is repeated follows from it.
+//! What a receiver's answer means for the notification; the retry rules follow from it.
 
 use std::fmt;
 
@@ -19,9 +19,9 @@ pub enum AnswerMeaning {
     LayoutRefused,
     /// The receiver does not accept it, and would not accept it later.
     Refused(DeliveryFailure),
-    /// The receiver sends too many requests away: nothing is sent to it for a while.
+    /// The receiver limits the rate: nothing is sent to it for a while.
     RateLimited,
-    /// The receiver says that it is gone: nothing is sent to it for a long while.
+    /// 410: the receiver is gone. Nothing is sent to it for a long while.
     Gone,
     /// A failure that may pass.
     Unavailable(DeliveryFailure),
@@ -47,7 +47,7 @@ pub trait AnswerRules: fmt::Debug + Sync {
     }
 }
 
-/// The rules of HTTP alone, for receivers that have none of their own.
+/// The rules of HTTP alone, for receivers without special rules.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpAnswers;
 

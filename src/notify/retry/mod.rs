@@ -1,5 +1,5 @@
-//! What becomes of a notification after an attempt: delivered, tried again, or given up. Pure: the
-//! clock and the jitter are arguments.
+//! The retry rules: whether a notification counts as delivered after an attempt, is tried again and
+//! when, or is given up. Pure: the clock and the jitter are arguments.
 
 mod answer;
 
@@ -56,7 +56,7 @@ impl Default for Timing {
 
 /// How many attempts are made while a receiver answers 2xx without its confirmation. It may be a
 /// proxy's login page, which passes; or an endpoint that confirms in its own way, which must not
-/// get the same message again and again.
+/// get the same message repeatedly.
 const MAX_UNCONFIRMED: u32 = 3;
 
 /// How an attempt ended.
@@ -87,7 +87,7 @@ pub struct Circumstances {
     pub now: ClockAnchor,
 }
 
-/// What becomes of a notification after an attempt.
+/// What happens to a notification after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// The receiver took it.
@@ -111,15 +111,15 @@ pub enum Disposition {
     },
 }
 
-/// The judgement on an attempt.
+/// What follows from an attempt, for its notification and for its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryVerdict {
-    /// What becomes of the notification.
+    /// What happens to the notification.
     pub disposition: Disposition,
     /// Nothing at all is sent to the receiver before this.
     pub hold_until: Option<Timestamp>,
-    /// The receiver says that it is gone: its circuit is open until then. Every other answer closes
-    /// it.
+    /// The receiver answered that it is gone: its circuit is open until then. Every other answer
+    /// closes it.
     pub circuit_until: Option<Timestamp>,
     /// Whether the receiver may have acted on it although the attempt failed: its resolve must be
     /// sent then.
@@ -141,7 +141,7 @@ impl RetryVerdict {
     }
 }
 
-/// The result in a few words for the log, without anything of the answer's body.
+/// The result briefly for the log, without anything of the answer's body.
 impl fmt::Display for AttemptResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -154,7 +154,7 @@ impl fmt::Display for AttemptResult {
 }
 
 impl AttemptResult {
-    /// The result for people, in bounded words without secrets: `HTTP 404 Not Found`.
+    /// The result for people, as bounded text without secrets: `HTTP 404 Not Found`.
     pub fn text(&self) -> String {
         match self {
             Self::Answered(response) => answer_text::describe(response.status, &response.body),
@@ -220,10 +220,7 @@ fn judge_answer(
         respect_retry_after(timing, circumstances, response, verdict)
     };
     match rules.interpret(response, circumstances.plain) {
-        AnswerMeaning::Accepted => RetryVerdict {
-            hold_until: rules.pace(timing).map(|pace| circumstances.now.mono + pace),
-            ..RetryVerdict::new(Disposition::Delivered)
-        },
+        AnswerMeaning::Accepted => accepted(timing, circumstances),
         AnswerMeaning::Unconfirmed => unconfirmed(timing, circumstances),
         AnswerMeaning::LayoutRefused => RetryVerdict::new(Disposition::RetryPlain {
             reason: DeliveryFailure::Client,
@@ -240,6 +237,15 @@ fn judge_answer(
             ..retry(DeliveryFailure::Server, timing.max_backoff)
         },
     }
+}
+
+/// Delivered. A receiver that takes only so many messages gets the next one later.
+fn accepted(timing: &Timing, circumstances: &Circumstances) -> RetryVerdict {
+    let mut verdict = RetryVerdict::new(Disposition::Delivered);
+    if let Some(pace) = circumstances.rules.pace(timing) {
+        verdict.hold_until = Some(circumstances.now.mono + pace);
+    }
+    verdict
 }
 
 /// A success that lacks the receiver's confirmation.
@@ -324,14 +330,22 @@ fn respect_retry_after(
 fn retry_after(response: &HttpResponse, now: &ClockAnchor) -> Option<Span> {
     let text = response.retry_after.as_deref()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let seconds = text.parse();
-        return Some(seconds.map_or(Span::from_nanos(i64::MAX), Span::from_secs));
+        return match text.parse() {
+            Ok(seconds) => Some(Span::from_secs(seconds)),
+            Err(_) => Some(Span::from_nanos(i64::MAX)), // more digits than fit
+        };
     }
     let until = http_date(text)?;
-    let from = response.date.as_deref().and_then(http_date);
-    let from = from.unwrap_or_else(|| i128::from(now.wall.as_nanos()));
-    let nanos = i64::try_from(until.saturating_sub(from)).unwrap_or(i64::MAX);
+    let answered_at = match answer_date(response) {
+        Some(date) => date,
+        None => i128::from(now.wall.as_nanos()),
+    };
+    let nanos = i64::try_from(until.saturating_sub(answered_at)).unwrap_or(i64::MAX);
     Some(Span::from_nanos(nanos).or_zero())
+}
+
+fn answer_date(response: &HttpResponse) -> Option<i128> {
+    http_date(response.date.as_deref()?)
 }
 
 /// Nanoseconds since the epoch of an HTTP date in its preferred form (`Sun, 06 Nov 1994 08:49:37

@@ -74,7 +74,7 @@ fn check(
 }
 
 #[test]
-fn every_status_has_its_outcome() {
+fn every_status_code_has_its_disposition() {
     for rules in [PAGERDUTY, WEBHOOK] {
         for status in [200, 202, 204, 299] {
             check(rules, status, "", "delivered", 0.0, None);
@@ -121,7 +121,7 @@ fn slack_must_say_ok() {
 }
 
 #[test]
-fn a_layout_that_slack_refuses_is_sent_plain_once() {
+fn a_layout_that_slack_refuses_is_sent_as_plain_text_once() {
     for word in ["invalid_payload", "no_text", "invalid_blocks"] {
         check(SLACK, 400, word, "plain", 0.0, Some(F::Client));
         let plain = Circumstances {
@@ -245,7 +245,7 @@ fn check_retry_after(status: u16, retry_after: &str, date: Option<&str>, wait: f
 }
 
 #[test]
-fn retry_after_is_a_floor_with_a_cap_and_holds_the_receiver() {
+fn retry_after_is_a_capped_minimum_for_the_whole_receiver() {
     for status in [429, 503] {
         check_retry_after(status, "7", None, 7.0);
         check_retry_after(status, " 7 ", None, 7.0);
@@ -263,7 +263,7 @@ fn retry_after_is_a_floor_with_a_cap_and_holds_the_receiver() {
 }
 
 #[test]
-fn a_date_in_the_past_is_no_wait() {
+fn a_retry_after_date_in_the_past_means_no_wait() {
     let response = HttpResponse {
         retry_after: Some("Sun, 06 Nov 1994 08:00:00 GMT".to_owned()),
         ..HttpResponse::default()

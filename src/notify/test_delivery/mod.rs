@@ -1,10 +1,9 @@
-//! Tests of receivers (`test-notify`): a marked firing and its resolve are sent as real ones are, and
-//! each answer is shown.
+//! Tests of receivers (`test-notify`): a marked firing and its resolve are sent as real ones are,
+//! and each answer is shown.
 //!
 //! Nothing is queued or retried, because the person who runs the test wants to see the first
 //! answer.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::alert::{
@@ -21,7 +20,7 @@ use crate::model::{ClockAnchor, Secret, Span};
 
 use super::attempt::{Attempt, DeliveryId};
 use super::context::MessageContext;
-use super::dispatch::{SendOutcome, WriteAheadGate, send};
+use super::dispatch::{WriteAheadGate, send};
 use super::incident::IncidentRef;
 use super::periodic;
 use super::receivers::alertmanager::{FiringAlert, SentAlerts};
@@ -89,7 +88,7 @@ struct TestDelivery {
     client: HttpClient,
     /// The receiver's name.
     name: String,
-    /// What must not be shown of an answer.
+    /// Secrets of the receiver: an answer that repeats one is not shown.
     secrets: Vec<Secret>,
     timing: Timing,
 }
@@ -126,44 +125,47 @@ impl TestDelivery {
         reason: NotifyReason,
         incident: Option<IncidentRef>,
     ) -> (Vec<TestStep>, Option<IncidentRef>) {
-        let what = if reason == NotifyReason::Resolved {
-            "resolved"
-        } else {
-            "firing"
-        };
         let mut steps = Vec::new();
         for plain in [false, true] {
-            let attempt = Attempt {
-                id: DeliveryId::for_test(what, anchor.wall.as_nanos()),
-                notification: Arc::new(notification(&self.name, &anchor, reason)),
-                anchor,
-                number: 1,
-                plain,
-                incident: incident.clone(),
-                open_incidents: incident.iter().cloned().collect(),
-            };
+            let attempt = self.attempt(anchor, reason, incident.as_ref(), plain);
             let gate = WriteAheadGate::open(&attempt);
-            let SendOutcome {
-                rules,
-                result,
-                incident,
-                ..
-            } = send(self.client.clone(), Arc::clone(config), attempt, gate).await;
-            let verdict = judge(&self.timing, &circumstances(rules, plain), &result);
+            let outcome = send(self.client.clone(), Arc::clone(config), attempt, gate).await;
+            let circumstances = circumstances(outcome.rules, plain);
+            let verdict = judge(&self.timing, &circumstances, &outcome.result);
             let what = if plain {
-                format!("{what} as plain text")
+                format!("{} as plain text", status_of(reason))
             } else {
-                what.to_owned()
+                status_of(reason).to_owned()
             };
-            steps.push(self.step(what, verdict.disposition, &result));
+            steps.push(self.step(what, verdict.disposition, &outcome.result));
             if matches!(verdict.disposition, Disposition::RetryPlain { .. }) {
                 continue;
             }
-            let may_be_open =
-                verdict.disposition == Disposition::Delivered || verdict.maybe_received;
-            return (steps, incident.filter(|_| may_be_open));
+            let is_delivered = verdict.disposition == Disposition::Delivered;
+            if is_delivered || verdict.maybe_received {
+                return (steps, outcome.incident);
+            }
+            break;
         }
         (steps, None)
+    }
+
+    fn attempt(
+        &self,
+        anchor: ClockAnchor,
+        reason: NotifyReason,
+        incident: Option<&IncidentRef>,
+        plain: bool,
+    ) -> Attempt {
+        Attempt {
+            id: DeliveryId::for_test(status_of(reason), anchor.wall.as_nanos()),
+            notification: Arc::new(notification(&self.name, &anchor, reason)),
+            anchor,
+            number: 1,
+            plain,
+            incident: incident.cloned(),
+            open_incidents: incident.into_iter().cloned().collect(),
+        }
     }
 
     async fn alertmanager(
@@ -261,24 +263,25 @@ fn circumstances(rules: &'static dyn AnswerRules, plain: bool) -> Circumstances 
     }
 }
 
-/// A notification about nothing: a critical lag of a pair that does not exist, with a label that
-/// says so.
+fn status_of(reason: NotifyReason) -> &'static str {
+    match reason {
+        NotifyReason::Resolved => "resolved",
+        _ => "firing",
+    }
+}
+
+/// A notification about nothing: a critical lag of a pair that does not exist, with the label
+/// `test`.
 fn notification(receiver: &str, anchor: &ClockAnchor, reason: NotifyReason) -> Notification {
-    let over = reason == NotifyReason::Resolved;
-    let alert = alert(anchor, over);
-    let group = alert
-        .identity
-        .labels
-        .iter()
-        .filter(|(name, _)| name.ends_with("_dc"));
-    let name = (
-        "alertname".to_owned(),
-        alert.identity.rule.alert_name().to_owned(),
-    );
-    let group = group
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .chain([name])
-        .collect();
+    let mut alert = firing_alert(anchor);
+    if reason == NotifyReason::Resolved {
+        alert.status = AlertStatus::Resolved;
+        alert.resolved = Some((anchor.mono, ResolveReason::Cleared));
+    }
+    let mut group = Labels::clone(&alert.identity.labels);
+    group.retain(|name, _| name.ends_with("_dc"));
+    let rule = alert.identity.rule.alert_name();
+    group.insert("alertname".to_owned(), rule.to_owned());
     Notification {
         receiver: receiver.into(),
         group: GroupKey(Arc::new(group)),
@@ -294,44 +297,32 @@ fn notification(receiver: &str, anchor: &ClockAnchor, reason: NotifyReason) -> N
     }
 }
 
-fn alert(anchor: &ClockAnchor, over: bool) -> AlertSnapshot {
-    let labels = |pairs: &[(&str, &str)]| -> Labels {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect::<BTreeMap<_, _>>()
-    };
-    let target = [
-        ("pair", "test-notify"),
-        ("source_dc", "test"),
-        ("target_dc", "test"),
-        ("replica", "test"),
-    ];
+fn firing_alert(anchor: &ClockAnchor) -> AlertSnapshot {
     let identity = AlertIdentity {
         rule: Rule::LagSeconds,
-        labels: Arc::new(labels(&target)),
+        labels: labels(&[
+            ("pair", "test-notify"),
+            ("source_dc", "test"),
+            ("target_dc", "test"),
+            ("replica", "test"),
+        ]),
     };
-    let seconds = |secs| Some(Quantity::Seconds(Span::from_secs(secs)));
     AlertSnapshot {
         fingerprint: identity.fingerprint(),
         identity,
         severity: Severity::Critical,
-        status: if over {
-            AlertStatus::Resolved
-        } else {
-            AlertStatus::Firing
-        },
+        status: AlertStatus::Firing,
         started_at: anchor.mono,
-        resolved: over.then_some((anchor.mono, ResolveReason::Cleared)),
+        resolved: None,
         value: Measured {
-            estimate: seconds(123),
-            lower: seconds(122),
-            upper: seconds(124),
+            estimate: Some(seconds(123)),
+            lower: Some(seconds(122)),
+            upper: Some(seconds(124)),
         },
-        threshold: Quantity::Seconds(Span::from_secs(120)),
-        peak: seconds(123),
+        threshold: seconds(120),
+        peak: Some(seconds(123)),
         context: Arc::new(AlertContext {
-            extra_labels: Arc::new(labels(&[("test", "true")])),
+            extra_labels: labels(&[("test", "true")]),
             reason: Some("this is a test of the receiver: nothing is wrong".to_owned()),
             ..AlertContext::default()
         }),
@@ -340,6 +331,18 @@ fn alert(anchor: &ClockAnchor, over: bool) -> AlertSnapshot {
         series: None,
         decision: None,
     }
+}
+
+fn seconds(seconds: i64) -> Quantity {
+    Quantity::Seconds(Span::from_secs(seconds))
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Arc<Labels> {
+    let mut labels = Labels::new();
+    for (name, value) in pairs {
+        labels.insert((*name).to_owned(), (*value).to_owned());
+    }
+    Arc::new(labels)
 }
 
 #[cfg(test)]

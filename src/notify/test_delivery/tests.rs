@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::config::{
     HttpSettings, PagerDutySettings, RepageOn, SecretSource, SlackWebhookSettings,
@@ -11,17 +13,15 @@ fn inline(text: &str) -> SecretSource {
 }
 
 fn receiver(kind: ReceiverKind) -> ReceiverSettings {
-    let (min_severity, matchers) = (Severity::Warning, BTreeMap::new());
-    let (repage_on, http) = (RepageOn::default(), HttpSettings::default());
     ReceiverSettings {
         name: "tested".to_owned(),
-        min_severity,
-        matchers,
+        min_severity: Severity::Warning,
+        matchers: BTreeMap::new(),
         fallback: None,
         group_by: None,
-        repage_on,
+        repage_on: RepageOn::default(),
         kind,
-        http,
+        http: HttpSettings::default(),
         template: TemplateSettings::default(),
     }
 }
@@ -40,7 +40,7 @@ async fn test(kind: ReceiverKind) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_firing_and_its_end_are_marked_and_each_answer_is_told() {
+async fn a_test_marks_its_firing_and_its_resolve_and_shows_each_answer() {
     let server = TestServer::replying(vec![Reply::body(200, "ok")]).await;
     let steps = test(ReceiverKind::from(SlackWebhookSettings {
         url: inline(&server.url),
@@ -66,7 +66,7 @@ async fn a_firing_and_its_end_are_marked_and_each_answer_is_told() {
 }
 
 #[tokio::test]
-async fn an_incident_is_opened_and_ended_by_the_same_key() {
+async fn a_test_resolves_its_incident_with_the_same_key() {
     let server = TestServer::replying(vec![Reply::status(202)]).await;
     let kind = ReceiverKind::from(PagerDutySettings {
         routing_key: inline("key"),
@@ -91,7 +91,7 @@ async fn an_incident_is_opened_and_ended_by_the_same_key() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_not_ended_and_what_may_have_arrived_is() {
+async fn a_test_resolves_a_firing_that_may_have_arrived_and_no_refused_one() {
     let refusing = TestServer::replying(vec![Reply::body(403, "invalid_token")]).await;
     let steps = test(ReceiverKind::from(SlackWebhookSettings {
         url: inline(&refusing.url),
@@ -114,7 +114,7 @@ async fn what_is_refused_is_not_ended_and_what_may_have_arrived_is() {
 }
 
 #[tokio::test]
-async fn a_layout_that_is_refused_is_tried_as_plain_text() {
+async fn a_refused_layout_is_tried_as_plain_text() {
     let replies = vec![Reply::body(400, "invalid_blocks"), Reply::body(200, "ok")];
     let server = TestServer::replying(replies).await;
     let steps = test(ReceiverKind::from(SlackWebhookSettings {
@@ -126,7 +126,7 @@ async fn a_layout_that_is_refused_is_tried_as_plain_text() {
 }
 
 #[tokio::test]
-async fn every_member_of_a_cluster_is_told_both() {
+async fn a_test_of_a_cluster_sends_both_to_every_member() {
     let one = TestServer::replying(vec![Reply::status(200)]).await;
     let other = TestServer::replying(vec![Reply::status(500)]).await;
     let urls = vec![one.url.clone(), other.url.clone()];
@@ -148,7 +148,7 @@ async fn every_member_of_a_cluster_is_told_both() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_beats_once() {
+async fn a_test_of_a_dead_mans_switch_requests_it_once() {
     let server = TestServer::replying(vec![Reply::body(200, "OK")]).await;
     let kind = ReceiverKind::from(DeadMansSwitchSettings {
         url: inline(&server.url),

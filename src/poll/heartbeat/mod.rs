@@ -2,7 +2,7 @@
 //! stream and are received from its replicas.
 //!
 //! Off by default. One task publishes to a master, one subscribes to each of its replicas, all on
-//! connections of their own: no poll waits for them. Received heartbeats go to the monitor on the
+//! separate connections: no poll waits for them. Received heartbeats go to the monitor on the
 //! channel of poll events. docs/lag.md, "Heartbeats", explains what they prove.
 
 mod plan;
@@ -15,14 +15,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use self::plan::{HeartbeatPlan, plans};
 use self::publisher::Publisher;
-use self::sent::SentHeartbeats;
 use self::status::HeartbeatStatus;
 use self::subscriber::Subscriber;
 use super::report::Reporter;
@@ -74,10 +73,18 @@ impl Heartbeats {
     }
 }
 
+/// Starts the tasks of one master: its publisher, and a subscriber for each replica.
 fn start(plan: &HeartbeatPlan, reporter: &Reporter) -> JoinSet<()> {
     let top = &plan.top;
-    let channel = channel(&top.addr);
-    let sent = Arc::<Mutex<SentHeartbeats>>::default();
+    let publisher = Publisher {
+        server: Arc::clone(top),
+        timeout: plan.timeout,
+        interval: plan.interval,
+        channel: channel(&top.addr),
+        sent: Arc::default(),
+        status: HeartbeatStatus::new(top.addr.clone(), reporter.clone()),
+        is_proven: false,
+    };
     let mut tasks = JoinSet::new();
     for (server, timeout) in plan.replicas.values() {
         let subscriber = Subscriber {
@@ -85,21 +92,12 @@ fn start(plan: &HeartbeatPlan, reporter: &Reporter) -> JoinSet<()> {
             top: top.addr.clone(),
             timeout: *timeout,
             interval: plan.interval,
-            channel: Arc::clone(&channel),
-            sent: Arc::clone(&sent),
+            channel: Arc::clone(&publisher.channel),
+            sent: Arc::clone(&publisher.sent),
             status: HeartbeatStatus::new(server.addr.clone(), reporter.clone()),
         };
         tasks.spawn(subscriber.run());
     }
-    let publisher = Publisher {
-        server: Arc::clone(top),
-        timeout: plan.timeout,
-        interval: plan.interval,
-        channel,
-        sent,
-        status: HeartbeatStatus::new(top.addr.clone(), reporter.clone()),
-        is_proven: false,
-    };
     tasks.spawn(publisher.run());
     tasks
 }
@@ -111,9 +109,8 @@ fn channel(top: &ServerAddr) -> Arc<str> {
 }
 
 fn patience(timeout: Span) -> Duration {
-    MIN_PATIENCE
-        .max(timeout.mul_f64(PATIENCE_FACTOR))
-        .to_duration()
+    let patience = MIN_PATIENCE.max(timeout.mul_f64(PATIENCE_FACTOR));
+    patience.to_duration()
 }
 
 /// The run ID of a server whose heartbeats prove something.

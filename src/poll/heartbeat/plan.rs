@@ -22,6 +22,17 @@ pub(super) struct HeartbeatPlan {
     pub(super) replicas: BTreeMap<ServerAddr, (Arc<Server>, Span)>,
 }
 
+impl HeartbeatPlan {
+    fn new(top: &Arc<Server>, settings: &PollSettings, interval: Span) -> Self {
+        Self {
+            top: Arc::clone(top),
+            timeout: timeout_of(top, settings),
+            interval,
+            replicas: BTreeMap::new(),
+        }
+    }
+}
+
 /// The plans that the pairs of `topology` ask for, by master.
 pub(super) fn plans(
     topology: &Topology,
@@ -36,17 +47,11 @@ pub(super) fn plans(
         };
         let plan = plans
             .entry(pair.top.clone())
-            .or_insert_with(|| HeartbeatPlan {
-                top: Arc::clone(top),
-                timeout: timeout_of(top, settings),
-                interval,
-                replicas: BTreeMap::new(),
-            });
+            .or_insert_with(|| HeartbeatPlan::new(top, settings, interval));
         plan.interval = plan.interval.min(interval);
-        plan.replicas.insert(
-            replica.addr.clone(),
-            (Arc::clone(replica), timeout_of(replica, settings)),
-        );
+        let timeout = timeout_of(replica, settings);
+        let receives = (Arc::clone(replica), timeout);
+        plan.replicas.insert(replica.addr.clone(), receives);
     }
     plans
 }

@@ -36,7 +36,7 @@ impl Publisher {
         loop {
             let Err(error) = self.send_all(&mut next).await;
             // A proven connection may have been closed long ago (a restart, an idle timeout), which
-            // says nothing about the server now.
+            // proves nothing about the server now.
             let was_proven = std::mem::take(&mut self.is_proven);
             if !was_proven || error != HeartbeatError::Failed(PollError::Reset) {
                 tokio::time::sleep(self.status.failed(error)).await;
@@ -48,22 +48,30 @@ impl Publisher {
     async fn send_all(&mut self, next: &mut Timestamp) -> Result<Infallible, HeartbeatError> {
         timer::until(Some(*next)).await;
         let mut connection = Connection::connect(&self.server, self.timeout).await?;
-        let reply = timeout(self.timeout.to_duration(), connection.fetch_info()).await;
-        let seen = observe(&reply.map_err(|_| PollError::Timeout)??.text)?;
-        self.lock_sent().begin(master_run_id(&seen)?);
+        let run_id = self.query_run_id(&mut connection).await?;
+        self.lock_sent().begin(run_id);
         loop {
-            let began = clock::now();
-            let number = self.lock_sent().send(began).to_string();
-            let answer = connection.publish(&self.channel, &number);
-            timeout(patience(self.timeout), answer)
-                .await
-                .map_err(|_| PollError::Timeout)??;
+            self.send_one(&mut connection).await?;
             self.status.succeeded();
             self.is_proven = true;
             // A slow answer is not made up for: two numbers at once prove no more than one.
             *next = clock::now().max(*next + self.interval);
             timer::until(Some(*next)).await;
         }
+    }
+
+    async fn query_run_id(&self, connection: &mut Connection) -> Result<RunId, HeartbeatError> {
+        let info = timeout(self.timeout.to_duration(), connection.fetch_info()).await;
+        let reply = info.map_err(|_| PollError::Timeout)??;
+        master_run_id(&observe(&reply.text)?)
+    }
+
+    async fn send_one(&self, connection: &mut Connection) -> Result<(), HeartbeatError> {
+        let number = self.lock_sent().send(clock::now()).to_string();
+        let answer = connection.publish(&self.channel, &number);
+        let answered = timeout(patience(self.timeout), answer).await;
+        answered.map_err(|_| PollError::Timeout)??;
+        Ok(())
     }
 
     fn lock_sent(&self) -> MutexGuard<'_, SentHeartbeats> {

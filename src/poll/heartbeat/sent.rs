@@ -65,17 +65,20 @@ impl SentHeartbeats {
         if number == 0 || number > self.last {
             return Arrival::Invented;
         }
-        let up_to_number = self.sent.partition_point(|(sent, _)| *sent <= number);
-        let record = up_to_number
-            .checked_sub(1)
-            .and_then(|index| self.sent.get(index));
-        match (record, &self.run_id) {
-            (Some((_, sent)), Some(run_id)) => Arrival::Known {
-                sent: *sent,
+        match (self.sent_at(number), &self.run_id) {
+            (Some(sent), Some(run_id)) => Arrival::Known {
+                sent,
                 master: run_id.clone(),
             },
             _ => Arrival::Forgotten,
         }
+    }
+
+    /// When `number`, or the last recorded one before it, was sent.
+    fn sent_at(&self, number: u64) -> Option<Timestamp> {
+        let up_to_number = self.sent.partition_point(|(sent, _)| *sent <= number);
+        let (_, sent) = self.sent.get(up_to_number.checked_sub(1)?)?;
+        Some(*sent)
     }
 }
 

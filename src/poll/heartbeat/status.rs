@@ -7,10 +7,11 @@ use super::super::report::Reporter;
 use crate::model::{HeartbeatError, ServerAddr, Span};
 use crate::monitor::{HeartbeatEvent, PollEventKind};
 
-/// How long to wait if only an operator can help: long enough not to fill the server's log.
-const SETTLED: Span = Span::from_secs(30);
+/// The wait after an error that only an operator can mend ([`HeartbeatError::is_settled`]): long
+/// enough not to fill the server's log.
+const WAIT_FOR_OPERATOR: Span = Span::from_secs(30);
 
-/// Whether heartbeats work at one server.
+/// Whether heartbeats work at one server, for the publisher or subscriber that uses it.
 pub(super) struct HeartbeatStatus {
     server: ServerAddr,
     reporter: Reporter,
@@ -35,11 +36,11 @@ impl HeartbeatStatus {
             .report(&self.server, PollEventKind::Heartbeat(event));
     }
 
-    /// Notes that heartbeats work.
+    /// Records that heartbeats work.
     pub(super) fn succeeded(&mut self) {
         self.backoff.reset();
         if self.logged.take().is_some() {
-            tracing::info!(server = %self.server, "heartbeats go on");
+            tracing::info!(server = %self.server, "heartbeats work again");
         }
     }
 
@@ -48,7 +49,7 @@ impl HeartbeatStatus {
         self.report(HeartbeatEvent::Failed { error });
         self.log(error);
         let wait = if error.is_settled() {
-            SETTLED
+            WAIT_FOR_OPERATOR
         } else {
             self.backoff.after_failure(fastrand::f64())
         };

@@ -15,7 +15,7 @@ use crate::replication::ReceivedHeartbeat;
 use crate::topology::Server;
 
 /// A subscription without messages is renewed after this time, or after ten intervals if that is
-/// longer: an idle link cannot be told apart from a connection whose other end is gone. One
+/// longer: an idle link cannot be distinguished from a connection whose other end is gone. One
 /// connection a minute is cheap.
 const SILENCE: Span = Span::from_secs(60);
 
@@ -65,31 +65,39 @@ impl Subscriber {
     ) -> Result<u64, HeartbeatError> {
         // The channel belongs to this run alone: anything that was not sent is a forgery.
         let number: u64 = message.payload.parse().map_err(|_| PollError::Protocol)?;
-        let arrival = self.arrival(number);
-        let top = self.top.clone();
-        if arrival == Arrival::Invented {
-            return Err(PollError::Protocol.into());
-        }
-        if number <= last {
-            self.status.log(HeartbeatError::Repeated);
-            let replica = replica.clone();
-            self.status
-                .report(HeartbeatEvent::Repeated { top, replica });
-            return Ok(last);
-        }
-        if let Arrival::Known { sent, master } = arrival {
-            if master == *replica {
+        match self.arrival(number) {
+            Arrival::Invented => return Err(PollError::Protocol.into()),
+            Arrival::Known { .. } | Arrival::Forgotten if number <= last => {
+                self.report_repeated(replica);
+                return Ok(last);
+            }
+            Arrival::Known { master, .. } if master == *replica => {
                 return Err(HeartbeatError::SameServer);
             }
-            let beat = ReceivedHeartbeat {
+            Arrival::Known { sent, master } => self.report_arrived(ReceivedHeartbeat {
                 sent,
                 received: message.received,
                 master,
                 replica: replica.clone(),
-            };
-            self.status.report(HeartbeatEvent::Arrived { top, beat });
+            }),
+            Arrival::Forgotten => {}
         }
         Ok(number)
+    }
+
+    fn report_repeated(&mut self, replica: &RunId) {
+        self.status.log(HeartbeatError::Repeated);
+        self.status.report(HeartbeatEvent::Repeated {
+            top: self.top.clone(),
+            replica: replica.clone(),
+        });
+    }
+
+    fn report_arrived(&self, heartbeat: ReceivedHeartbeat) {
+        self.status.report(HeartbeatEvent::Arrived {
+            top: self.top.clone(),
+            beat: heartbeat,
+        });
     }
 
     fn arrival(&self, number: u64) -> Arrival {

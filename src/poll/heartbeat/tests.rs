@@ -1,9 +1,11 @@
 //! The tasks against fake servers, and the whole of it on the poller's channel.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::sent::SentHeartbeats;
 use super::*;
 use crate::client::ChannelMessage;
 use crate::client::testing::{FakeServer, Script, bulk};
@@ -134,13 +136,13 @@ async fn asked(server: &FakeServer, start: &str, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_master_is_sent_numbers_on_the_channel_that_the_replica_is_heard_on() {
+async fn numbers_are_published_on_the_channel_that_the_replica_subscriber_uses() {
     let master = FakeServer::listen(server("m", "")).await;
     let replica = FakeServer::listen(server("r", "")).await;
     let _rig = Rig::start(&master, &replica);
     let sent = asked(&master, "PUBLISH", 3).await;
-    let heard = asked(&replica, "SUBSCRIBE", 1).await;
-    let channel = heard[0].strip_prefix("SUBSCRIBE ").unwrap();
+    let subscribed = asked(&replica, "SUBSCRIBE", 1).await;
+    let channel = subscribed[0].strip_prefix("SUBSCRIBE ").unwrap();
     assert!(
         channel.len() == CHANNEL.len() + 32 && channel.starts_with(CHANNEL),
         "{channel}"
@@ -159,7 +161,7 @@ async fn a_master_is_sent_numbers_on_the_channel_that_the_replica_is_heard_on() 
 }
 
 #[tokio::test]
-async fn a_server_of_which_nothing_can_be_proven_is_sent_nothing_and_says_why() {
+async fn a_server_that_cannot_prove_anything_gets_no_heartbeats_and_a_reason() {
     let cases: [(&'static str, &'static str, &str); 5] = [
         (
             "redis_mode:standalone",
@@ -197,7 +199,7 @@ async fn a_server_of_which_nothing_can_be_proven_is_sent_nothing_and_says_why() 
 }
 
 #[tokio::test]
-async fn a_user_without_the_right_is_told_apart_from_a_server_that_is_gone() {
+async fn a_missing_permission_is_distinguished_from_a_missing_server() {
     let denied = "-NOPERM this user has no permissions\r\n";
     let master = FakeServer::listen(server("m", "").answer("PUBLISH", denied)).await;
     let replica = FakeServer::listen(server("r", "").answer("SUBSCRIBE", denied)).await;
@@ -214,7 +216,7 @@ async fn a_user_without_the_right_is_told_apart_from_a_server_that_is_gone() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_meanwhile_is_made_anew_without_a_word() {
+async fn a_connection_closed_in_between_is_opened_again_without_a_failure() {
     let master = FakeServer::listen(server("m", "")).await;
     let replica = FakeServer::listen(server("r", "")).await;
     let mut rig = Rig::start(&master, &replica);

@@ -141,7 +141,7 @@ impl TreeSchedule {
         self.timer.wants_refresh()
     }
 
-    /// How many polls such a round would take at `now`.
+    /// How many polls a round of this kind would take at `now`.
     pub(super) fn polls_in(&self, round: Round, now: Timestamp) -> usize {
         let others = match round {
             Round::Base | Round::Refresh => self.others().count(),
@@ -153,8 +153,8 @@ impl TreeSchedule {
         polls_per_round(self.roots, others)
     }
 
-    /// How many polls a second boost rounds would take in addition to the base rounds, if the
-    /// budget allowed all of them.
+    /// The polls a second that boost rounds would take in addition to the base rounds, if the budget
+    /// allowed all of them.
     pub(super) fn boost_demand(&self, now: Timestamp) -> f64 {
         if !self.members.iter().any(|member| member.is_boosted(now)) {
             return 0.0;
@@ -359,14 +359,13 @@ impl TreeSchedule {
     }
 
     fn boosted_others(&self, now: Timestamp) -> impl Iterator<Item = usize> {
-        let boosted = self
-            .others()
-            .filter(move |(_, member)| member.is_boosted(now));
+        let others = self.others();
+        let boosted = others.filter(move |(_, member)| member.is_boosted(now));
         boosted.map(|(server, _)| server)
     }
 
-    /// Enters `stage`, in which these servers are polled, each so much later than the stage before
-    /// ended.
+    /// Enters `stage`, in which these servers are polled, each with its delay after the end of the
+    /// stage before.
     fn enter(&mut self, stage: RoundStage, servers: Vec<(usize, Span)>) {
         self.stage = stage;
         self.to_poll.clear();
@@ -443,7 +442,7 @@ const fn at_once(server: usize) -> (usize, Span) {
     (server, Span::ZERO)
 }
 
-/// How many polls a round takes in which so many roots and other servers are polled.
+/// How many polls a round of this many roots and other servers takes.
 pub(super) fn polls_per_round(roots: usize, others: usize) -> usize {
     if roots + others == 1 {
         1

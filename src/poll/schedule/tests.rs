@@ -16,9 +16,9 @@ const TIMEOUT: Span = Span::from_secs(2);
 /// What a server does with a poll.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Temper {
-    /// Answers after so many milliseconds.
+    /// Answers after this many milliseconds.
     Answers(i64),
-    /// Fails after so many milliseconds.
+    /// Fails after this many milliseconds.
     Fails(i64),
     /// Never answers.
     Hangs,
@@ -205,7 +205,7 @@ fn a_round_is_master_replicas_master() {
 }
 
 #[test]
-fn a_lone_server_is_polled_once_a_round() {
+fn a_server_without_replicas_is_polled_once_a_round() {
     let tree = Tree::new(1, &[Temper::Answers(10)]).run(Span::from_secs(100));
     assert!(
         (97..=103).contains(&tree.polls.len()),
@@ -287,7 +287,7 @@ fn a_hung_master_delays_its_replicas_once() {
 }
 
 #[test]
-fn a_failing_master_is_polled_once_a_round_and_holds_nobody_up() {
+fn a_failing_master_is_polled_once_a_round_and_delays_no_replica() {
     let tree = Tree::new(1, &[Temper::Fails(50), Temper::Answers(20)]).run(Span::from_secs(20));
     assert_eq!(tree.polls_of(0).len(), tree.rounds);
     assert!(
@@ -331,7 +331,7 @@ fn a_tree_whose_rounds_take_longer_than_the_period_is_polled_round_after_round()
 }
 
 #[test]
-fn a_round_never_runs_into_the_next_in_one_call() {
+fn one_call_never_begins_a_second_round() {
     let mut tree = Tree::new(1, &[Temper::Hangs]);
     let due = tree.schedule.poll_at();
     assert_eq!(tree.schedule.on_time(due).len(), 1);
@@ -347,7 +347,7 @@ fn a_round_never_runs_into_the_next_in_one_call() {
 }
 
 #[test]
-fn a_refresh_is_a_round_of_all_servers_at_once_and_one_under_way_is_shared() {
+fn a_refresh_polls_all_servers_at_once_and_shares_a_running_round() {
     let mut tree = Tree::new(1, &[Temper::Answers(10), Temper::Answers(10)]).run(millis(1500));
     tree.schedule.set_link_delay(1, Some(millis(200)));
     let now = tree.now;
@@ -425,7 +425,7 @@ fn half_interval_rounds_poll_the_replicas_that_answer_and_then_the_roots() {
         assert_eq!(
             (round[0].server, round[1].server),
             (1, 0),
-            "who fails is not worth a half-interval round"
+            "a failing server is not worth a half-interval round"
         );
         assert_eq!(round[0].at - before(round[0]).unwrap().at, millis(500));
         assert_eq!(
@@ -445,7 +445,7 @@ fn half_interval_rounds_poll_the_replicas_that_answer_and_then_the_roots() {
 
 #[test]
 fn a_half_interval_round_skips_replicas_at_the_end_of_a_long_link() {
-    for (delay, glanced) in [(40, vec![0, 1]), (200, vec![0])] {
+    for (delay, expected) in [(40, vec![0, 1]), (200, vec![0])] {
         let mut tree = Tree::new(1, &[Temper::Answers(2), Temper::Answers(2)]);
         tree.schedule.set_link_delay(1, Some(millis(delay)));
         let tree = tree.run(Span::from_secs(10));
@@ -455,11 +455,11 @@ fn a_half_interval_round_skips_replicas_at_the_end_of_a_long_link() {
             .filter(|poll| poll.round == 0)
             .map(|poll| poll.server)
             .collect();
-        // Before the first answers nobody knows how late it has to be asked.
+        // Before the first answers the delay is unknown.
         servers.drain(..2);
         servers.sort_unstable();
         servers.dedup();
-        assert_eq!(servers, glanced, "{delay} ms");
+        assert_eq!(servers, expected, "{delay} ms");
     }
 }
 
@@ -626,7 +626,7 @@ proptest! {
                         || matches!(tempers[earlier.server], Temper::Fails(_));
                     prop_assert!(over, "{earlier:?} was not waited for before {poll:?}");
                 }
-                // And nobody waits longer than the longest patience of the stage before, and its
+                // And no server waits longer than the longest patience of the stage before, and its
                 // delay.
                 if let Some(before) = polls[..i].iter().rfind(|p| p.stage != poll.stage) {
                     let stage = polls[..i].iter().filter(|p| p.stage == before.stage);

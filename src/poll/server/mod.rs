@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::backoff::Backoff;
+use super::own_delay::OwnDelay;
 use super::report::Reporter;
 use super::timer;
 use crate::client::{Connection, InfoReply, RequestWatch};
@@ -84,9 +85,10 @@ pub(super) enum PollFeedback {
 pub(super) struct ServerTask {
     server: Arc<Server>,
     commands: mpsc::Receiver<PollCommand>,
-    /// The tree that gave the newest order; the result of an older one goes there as well.
+    /// The tree that gave the newest order; the result of an older one goes there too.
     reply_to: Option<ReplyTo>,
     reporter: Reporter,
+    own_delay: OwnDelay,
     backoff: Backoff,
     link: ServerLink,
     poll: Option<PendingPoll>,
@@ -123,6 +125,8 @@ type InfoResult = (Box<Connection>, Result<InfoReply, PollFailure>);
 #[derive(Clone, Copy, Debug)]
 struct PendingPoll {
     began: Timestamp,
+    /// This program's own delay until then, in all.
+    own_delay: Span,
     order: PollOrder,
     /// Its timeout was reported; the request may still be outstanding.
     timed_out: bool,
@@ -142,8 +146,10 @@ enum LinkProgress {
 }
 
 impl PendingPoll {
-    fn times_out_at(&self) -> Timestamp {
-        self.began + self.order.timeout
+    /// When it has failed, if this program's own delay does not grow any more: for `delayed` it could
+    /// not have read an answer, so the server did not have that time.
+    fn times_out_at(&self, delayed: Span) -> Timestamp {
+        self.began + self.order.timeout + delayed
     }
 
     fn late(&self) -> Span {
@@ -157,6 +163,7 @@ impl ServerTask {
         server: Arc<Server>,
         commands: mpsc::Receiver<PollCommand>,
         reporter: Reporter,
+        own_delay: OwnDelay,
     ) -> Self {
         let link = ServerLink::Down {
             retry_at: Timestamp::default(),
@@ -167,6 +174,7 @@ impl ServerTask {
             commands,
             reply_to: None,
             reporter,
+            own_delay,
             backoff: Backoff::default(),
             link,
             poll: None,
@@ -194,7 +202,8 @@ impl ServerTask {
     }
 
     async fn on_command(&mut self, command: PollCommand) {
-        // A late command of a tree that has ended must not take the answer from its successor.
+        // A late command of a tree that has ended must not take the answer from the tree that
+        // replaced it.
         if self.reply_to.is_none() || !command.reply_to.tree.is_closed() {
             self.reply_to = Some(command.reply_to);
         }
@@ -205,6 +214,7 @@ impl ServerTask {
         let now = clock::now();
         let poll = PendingPoll {
             began: now,
+            own_delay: self.own_delay.total(now),
             order,
             timed_out: false,
             overdue: false,
@@ -214,8 +224,8 @@ impl ServerTask {
             ServerLink::Connecting { .. } | ServerLink::Polling { .. } => self.on_busy(&poll),
             ServerLink::Idle(_) => self.send_info(poll),
             ServerLink::Down { retry_at, error } => {
-                let backs_off = now < *retry_at;
-                if backs_off && !(order.is_back && self.backoff.cut_short()) {
+                let must_wait = now < *retry_at;
+                if must_wait && !(order.is_back && self.backoff.cut_short()) {
                     let error = error.clone();
                     self.report_failure(&poll, error);
                     self.give_up().await;
@@ -226,14 +236,14 @@ impl ServerTask {
         }
     }
 
-    /// A poll that begins while the one before is outstanding is skipped. It has failed as well if
+    /// A poll that begins while the one before is outstanding is skipped. It has also failed if
     /// that one has timed out: the server has used up its time and the schedule polls again.
     fn on_busy(&mut self, poll: &PendingPoll) {
-        let outstanding = self.poll.as_ref();
-        if outstanding.is_some_and(|outstanding| outstanding.timed_out) {
-            self.report_failure(poll, PollError::Timeout.into());
-        } else {
-            self.report(PollEventKind::Skipped);
+        match &self.poll {
+            Some(outstanding) if outstanding.timed_out => {
+                self.report_failure(poll, PollError::Timeout.into());
+            }
+            _ => self.report(PollEventKind::Skipped),
         }
     }
 
@@ -255,6 +265,11 @@ impl ServerTask {
             }
             LinkProgress::Connected {
                 result: Err(error), ..
+            } if error.reason == PollError::Timeout && self.has_time_left(&poll) => {
+                self.connect(poll);
+            }
+            LinkProgress::Connected {
+                result: Err(error), ..
             } => self.fail_and_disconnect(&poll, error).await,
             LinkProgress::Answered((connection, Ok(reply))) => {
                 self.on_reply(connection, &poll, &reply).await;
@@ -273,30 +288,27 @@ impl ServerTask {
     ) {
         self.backoff.reset();
         self.link = ServerLink::Idle(connection);
-        let &InfoReply { sent, received, .. } = reply;
-        match observe(&reply.text) {
-            Ok(observation) => {
-                self.log_answer();
-                let observation = Box::new(observation);
-                let kind = PollEventKind::Answered {
-                    sent,
-                    received,
-                    late: poll.late(),
-                    observation,
-                };
-                self.report(kind);
-                self.reply(|server| PollFeedback::Answered {
-                    server,
-                    sent,
-                    received,
-                })
-                .await;
-            }
+        let observation = match observe(&reply.text) {
+            Ok(observation) => Box::new(observation),
             Err(error) => {
                 self.report_failure(poll, error.into());
-                self.give_up().await;
+                return self.give_up().await;
             }
-        }
+        };
+        self.log_answer();
+        let &InfoReply { sent, received, .. } = reply;
+        self.report(PollEventKind::Answered {
+            sent,
+            received,
+            late: poll.late(),
+            observation,
+        });
+        let feedback = |server| PollFeedback::Answered {
+            server,
+            sent,
+            received,
+        };
+        self.reply(feedback).await;
     }
 
     async fn on_refusal(
@@ -312,7 +324,7 @@ impl ServerTask {
             self.report_failure(&poll, error);
             self.give_up().await;
         } else if error.reason == PollError::Reset && !poll.second_try && !poll.timed_out {
-            // It may have been closed long ago (a restart, an idle timeout), which says nothing
+            // It may have been closed long ago (a restart, an idle timeout), which proves nothing
             // about the server now.
             self.connect(PendingPoll {
                 second_try: true,
@@ -326,10 +338,18 @@ impl ServerTask {
     /// When to act if nothing arrives.
     fn deadline(&self) -> Option<Timestamp> {
         let poll = self.poll.as_ref()?;
-        let timeout = (!poll.timed_out).then(|| poll.times_out_at());
-        let overdue = self.overdue_at(poll).map(|(_, at)| at);
-        let abandon = self.abandon_at(poll);
-        [timeout, overdue, abandon].into_iter().flatten().min()
+        let delayed = self.delayed(poll, clock::now());
+        let mut deadlines = Vec::new();
+        if !poll.timed_out {
+            deadlines.push(poll.times_out_at(delayed));
+        }
+        if let Some((_, overdue)) = self.overdue_at(poll, delayed) {
+            deadlines.push(overdue);
+        }
+        if let Some(abandon) = self.abandon_at(poll, delayed) {
+            deadlines.push(abandon);
+        }
+        deadlines.into_iter().min()
     }
 
     async fn on_deadline(&mut self) {
@@ -337,54 +357,65 @@ impl ServerTask {
         let Some(mut poll) = self.poll.take() else {
             return;
         };
-        if let Some((sent, at)) = self.overdue_at(&poll)
+        let delayed = self.delayed(&poll, now);
+        if let Some((sent, at)) = self.overdue_at(&poll, delayed)
             && at <= now
         {
             poll.overdue = true;
             self.report(PollEventKind::Overdue { sent });
         }
-        let out_of_time = !poll.timed_out && poll.times_out_at() <= now;
-        if out_of_time && matches!(self.link, ServerLink::Connecting { .. }) {
-            return self
-                .fail_and_disconnect(&poll, PollError::Timeout.into())
-                .await;
-        }
-        if out_of_time {
+        if !poll.timed_out && poll.times_out_at(delayed) <= now {
+            let error = PollFailure::from(PollError::Timeout);
+            if matches!(self.link, ServerLink::Connecting { .. }) {
+                return self.fail_and_disconnect(&poll, error).await;
+            }
             poll.timed_out = true;
-            self.report_failure(&poll, PollError::Timeout.into());
+            self.report_failure(&poll, error);
         }
-        if self.abandon_at(&poll).is_some_and(|at| at <= now) {
-            tracing::info!(server = %self.server.addr, "a request has been unanswered for long: reconnecting");
-            self.link = ServerLink::Down {
-                retry_at: now,
-                error: PollError::Timeout.into(),
-            };
-            return self.give_up().await;
+        match self.abandon_at(&poll, delayed) {
+            Some(at) if at <= now => self.abandon(now).await,
+            _ => self.poll = Some(poll),
         }
-        self.poll = Some(poll);
+    }
+
+    /// Whether the server has not had all the time that `poll` gives it.
+    fn has_time_left(&self, poll: &PendingPoll) -> bool {
+        let now = clock::now();
+        now < poll.times_out_at(self.delayed(poll, now))
+    }
+
+    /// For how long this program could not have read an answer since `poll` began.
+    fn delayed(&self, poll: &PendingPoll, now: Timestamp) -> Span {
+        (self.own_delay.total(now) - poll.own_delay).or_zero()
+    }
+
+    /// Drops the connection with its request; the next poll opens another one.
+    async fn abandon(&mut self, now: Timestamp) {
+        tracing::info!(server = %self.server.addr, "a request has been unanswered for long: reconnecting");
+        self.link = ServerLink::Down {
+            retry_at: now,
+            error: PollError::Timeout.into(),
+        };
+        self.give_up().await;
     }
 
     /// Since when this poll has waited for the server, and when it is overdue; `None` once that was
     /// reported.
-    fn overdue_at(&self, poll: &PendingPoll) -> Option<(Timestamp, Timestamp)> {
+    fn overdue_at(&self, poll: &PendingPoll, delayed: Span) -> Option<(Timestamp, Timestamp)> {
         if poll.overdue {
             return None;
         }
         let patience = poll.order.patience;
-        match &self.link {
-            ServerLink::Polling { since, watch, .. } => {
-                let sent = watch.sent().unwrap_or(*since);
-                Some((sent, sent + patience))
-            }
-            ServerLink::Connecting { began, .. } => {
-                Some((*began, *began + patience.mul_f64(CONNECT_PATIENCE)))
-            }
-            ServerLink::Down { .. } | ServerLink::Idle(_) => None,
-        }
+        let (began, patience) = match &self.link {
+            ServerLink::Polling { since, watch, .. } => (watch.sent().unwrap_or(*since), patience),
+            ServerLink::Connecting { began, .. } => (*began, patience.mul_f64(CONNECT_PATIENCE)),
+            ServerLink::Down { .. } | ServerLink::Idle(_) => return None,
+        };
+        Some((began, began + patience + delayed))
     }
 
     /// When the connection is given up because the request stays unanswered.
-    fn abandon_at(&self, poll: &PendingPoll) -> Option<Timestamp> {
+    fn abandon_at(&self, poll: &PendingPoll, delayed: Span) -> Option<Timestamp> {
         let ServerLink::Polling { since, watch, .. } = &self.link else {
             return None;
         };
@@ -392,13 +423,13 @@ impl ServerTask {
         let usual = poll.order.timeout.mul_f64(SILENCE_FACTOR);
         let silence = self.min_silence.max(usual);
         let longest = silence.mul_f64(OUTSTANDING_FACTOR);
-        Some((last_byte + silence).min(*since + longest))
+        Some((last_byte + silence).min(*since + longest) + delayed)
     }
 
     fn connect(&mut self, poll: PendingPoll) {
         let now = clock::now();
         let server = Arc::clone(&self.server);
-        let within = (poll.times_out_at() - now).or_zero();
+        let within = (poll.times_out_at(self.delayed(&poll, now)) - now).or_zero();
         let done = Box::pin(async move { Connection::connect(&server, within).await });
         self.link = ServerLink::Connecting { began: now, done };
         self.poll = Some(poll);
@@ -484,7 +515,7 @@ impl ServerTask {
             return;
         };
         // The tree's task never waits for this one, so this wait is short. An error means that the
-        // tree has ended, and nobody needs the result.
+        // tree has ended, and its result is not needed.
         let _ = tree.send(feedback(*server)).await;
     }
 }

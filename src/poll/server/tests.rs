@@ -21,6 +21,7 @@ struct Rig {
     commands: mpsc::Sender<PollCommand>,
     feedback: (mpsc::Sender<PollFeedback>, mpsc::Receiver<PollFeedback>),
     events: mpsc::Receiver<PollEvent>,
+    own_delay: OwnDelay,
 }
 
 impl Rig {
@@ -39,13 +40,15 @@ impl Rig {
         let (commands, received) = mpsc::channel(1);
         let (events, seen) = mpsc::channel(64);
         let reporter = Reporter::new(events, Arc::default());
-        let mut task = ServerTask::new(Arc::new(server), received, reporter);
+        let own_delay = OwnDelay::default();
+        let mut task = ServerTask::new(Arc::new(server), received, reporter, own_delay.clone());
         task.min_silence = min_silence;
         tokio::spawn(task.run());
         Self {
             commands,
             feedback: mpsc::channel(64),
             events: seen,
+            own_delay,
         }
     }
 
@@ -220,6 +223,39 @@ async fn an_answer_after_the_timeout_is_reported_and_the_connection_kept() {
 }
 
 #[tokio::test]
+async fn time_in_which_this_program_could_not_read_is_not_the_servers() {
+    let server = fake().await;
+    let mut rig = Rig::new(server.addr());
+    rig.order().await;
+    rig.expect(&["connected", "answered"]).await;
+    server.freeze();
+    // A tick of the meter that does not end: from now on this program is late.
+    rig.own_delay.begin_tick(clock::now());
+    rig.order_within(20, 100).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(rig.is_quiet(), "neither overdue nor timed out");
+    server.thaw();
+    rig.expect(&["answered"]).await;
+    server.freeze();
+    rig.order_within(20, 100).await;
+    rig.own_delay.end_tick(clock::now());
+    rig.expect(&["overdue", "failed: timeout"]).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_this_program_is_too_slow_to_make_is_no_failure() {
+    let server = fake().await;
+    server.freeze();
+    let mut rig = Rig::new(server.addr());
+    rig.own_delay.begin_tick(clock::now());
+    rig.order_within(20, 100).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(rig.is_quiet(), "neither overdue nor timed out");
+    server.thaw();
+    rig.expect(&["connected", "answered"]).await;
+}
+
+#[tokio::test]
 async fn a_poll_while_one_is_outstanding_is_skipped() {
     let server = fake().await;
     let mut rig = Rig::new(server.addr());
@@ -263,7 +299,7 @@ async fn a_connection_that_stays_silent_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_connection_that_drips_is_replaced_although_bytes_arrive() {
+async fn a_connection_whose_answer_arrives_too_slowly_is_replaced() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = ServerAddr::new("127.0.0.1", listener.local_addr().unwrap().port());
     let dripping = tokio::spawn(async move {
@@ -310,7 +346,7 @@ async fn a_refused_connection_fails_each_poll_and_is_not_tried_each_time() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_back_is_found_again() {
+async fn a_server_that_comes_back_is_polled_again() {
     let server = fake().await;
     server.freeze();
     let mut rig = Rig::new(server.addr());
@@ -319,7 +355,10 @@ async fn a_server_that_is_back_is_found_again() {
     rig.feedback().await;
     server.thaw();
     let failures = rig.failures_until_connected("failed: timeout").await;
-    assert!(failures > 0, "nobody connects before the backoff is over");
+    assert!(
+        failures > 0,
+        "no connection is tried before the backoff ends"
+    );
     rig.expect(&["answered"]).await;
 }
 
@@ -360,7 +399,7 @@ async fn a_connection_closed_while_idle_costs_no_poll() {
 }
 
 #[tokio::test]
-async fn a_server_that_always_hangs_up_is_tried_twice_a_poll() {
+async fn a_server_that_closes_every_connection_is_tried_twice_a_poll() {
     check("", &["connected", "connected", "failed: reset"]).await;
 }
 
@@ -461,5 +500,5 @@ async fn the_task_ends_with_its_senders_although_an_answer_is_due() {
     let end = tokio::time::timeout(PATIENCE, rig.events.recv())
         .await
         .expect("the task ends");
-    assert!(end.is_none(), "nobody holds the channel any more");
+    assert!(end.is_none(), "the channel has no sender any more");
 }

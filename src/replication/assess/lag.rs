@@ -1,4 +1,4 @@
-//! The lag at one instant: what the last polls showed, carried forward to `now`.
+//! The lag at one instant, extrapolated from the last polls.
 
 use super::super::lag::{LagBytes, LagInterval};
 use super::super::pair::{Located, PairFacts, Relation};
@@ -9,18 +9,18 @@ use crate::model::{Span, Timestamp};
 /// While a position moves, its trend is extrapolated over at most this many polls.
 const EXTRAPOLATED_POLLS: f64 = 1.5;
 
-/// A position that was learned more than this many polls before the replica's last answer is that
-/// of a replica that was silent in between.
+/// Where a position was learned more than this many polling intervals before the replica's last
+/// answer, the replica was silent in between.
 const PLACED_WITHIN_POLLS: f64 = 2.0;
 
-/// A trend counts only where one of its two estimates is above this: below, it is noise.
+/// A trend counts only where one of its two estimates is above this; smaller changes are noise.
 const TREND_FLOOR: Span = Span::from_millis(50);
 
 /// Seconds of lag at one instant.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CurrentLag {
     pub(super) lag: LagInterval,
-    /// Whether it rests on the assumption that a silent replica applies nothing but what it ACKs.
+    /// Whether it rests on the assumption that a silent replica applies only what it ACKs.
     pub(super) stale: bool,
 }
 
@@ -78,11 +78,10 @@ fn lag_while_answering(pair: &PairFacts, located: &Located, now: Timestamp) -> L
 /// The estimate at `now` while the replica answers.
 fn extrapolated(pair: &PairFacts, located: &Located, now: Timestamp) -> Option<Span> {
     if located.bracket.hi.is_none() {
-        // The end of a history that is over says nothing about what came after it.
-        return located
-            .at_sample
-            .estimate
-            .filter(|_| located.is_caught_up());
+        if located.is_caught_up() {
+            return located.at_sample.estimate;
+        }
+        return None; // the end of a history that has ended proves nothing about what came after it
     }
     if located.is_frozen() {
         let passed = located.point?.at;
@@ -113,9 +112,9 @@ fn trend(located: &Located, last: Span) -> f64 {
     slope.min(steepest)
 }
 
-/// The interval with what a heartbeat proves: that the replica has everything up to some instant.
-/// That a heartbeat has not arrived says nothing, because its own way back may be slow. docs/lag.md,
-/// "Heartbeats".
+/// The interval with the upper bound that heartbeats prove: the replica has everything up to some
+/// instant. A heartbeat that has not arrived proves nothing, because its own way back may be slow.
+/// docs/lag.md, "Heartbeats".
 fn bounded_by_heartbeats(
     lag: LagInterval,
     pair: &PairFacts,
@@ -127,15 +126,16 @@ fn bounded_by_heartbeats(
         && let Some(proven) = pair.heartbeats.proven_up_to()
     {
         let by_heartbeat = now - proven;
-        upper = Some(upper.map_or(by_heartbeat, |upper| upper.min(by_heartbeat)));
+        let by_polls = upper.unwrap_or(by_heartbeat);
+        upper = Some(by_polls.min(by_heartbeat));
     }
     LagInterval { upper, ..lag }.ordered()
 }
 
-/// The lag in the first seconds after the master called itself a replica: who continues its
-/// history shows with the next answers. As with a master that misses a poll, the estimate stands
-/// until two are missing. But somebody may have been writing since before that answer, so nothing
-/// bounds the lag.
+/// The lag in the first seconds after the master reported that it is a replica; the next answers show
+/// which server continues its history. As with a master that misses a poll, the estimate holds until
+/// two answers are missing. But clients may have written to another server since before that answer,
+/// so nothing bounds the lag.
 fn lag_during_handover(evidence: Evidence<'_>, now: Timestamp) -> LagInterval {
     let Some(estimate) = estimate_during_handover(evidence, now) else {
         return LagInterval::UNKNOWN;
@@ -166,7 +166,7 @@ fn estimate_during_handover(evidence: Evidence<'_>, now: Timestamp) -> Option<Sp
     }
 }
 
-/// Since when nothing is known of where the replica stands; `None` while its answers say so.
+/// Since when the replica's position is not known; `None` while its answers show it.
 ///
 /// A replica that was frozen for an hour would otherwise show, when it continues, the lag that it
 /// had before.
@@ -190,11 +190,11 @@ fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Op
     let is_unknown = answered_after_silence(evidence, located)
         || replica.is_silent(now, interval)
         || replica.gap(now, interval).is_some();
-    is_unknown.then_some(next_poll)
+    if is_unknown { Some(next_poll) } else { None }
 }
 
 /// Whether the replica answers again after a silence, and the master has not been asked since. Two
-/// answers of the replica are compared, and not an answer with `now`: a replica that nobody asks is
+/// answers of the replica are compared, and not an answer with `now`: a replica that is not polled is
 /// not silent.
 fn answered_after_silence(evidence: Evidence<'_>, located: &Located) -> bool {
     let Some((_, received)) = evidence.replica.last_answer else {
@@ -203,8 +203,8 @@ fn answered_after_silence(evidence: Evidence<'_>, located: &Located) -> bool {
     received - located.received() > evidence.pair.interval.mul_f64(PLACED_WITHIN_POLLS)
 }
 
-/// Whether the replica itself is silent, rather than that this exporter was restarted or paused and
-/// has not polled it. An estimate rests on that; bounds do not.
+/// Whether the replica itself is silent: this exporter has not just been restarted or paused without
+/// polling it since. An estimate depends on that; bounds do not.
 fn is_replica_at_fault(evidence: Evidence<'_>, now: Timestamp) -> bool {
     let Evidence { replica, pair, .. } = evidence;
     let is_confirmed = pair.relation != Relation::Restored || replica.failures > 0;
@@ -218,8 +218,7 @@ pub(super) fn bytes_at(evidence: Evidence<'_>, now: Timestamp) -> LagBytes {
     let Some(located) = pair.placed() else {
         return LagBytes::UNKNOWN;
     };
-    // What the master has written since a history ended is counted in another history: no
-    // difference means anything.
+    // After a history has ended the master counts in another one: a difference means nothing.
     if !located.is_current() || evidence.master_is_unpolled(now) {
         return LagBytes::UNKNOWN;
     }
@@ -239,12 +238,11 @@ pub(super) fn bytes_at(evidence: Evidence<'_>, now: Timestamp) -> LagBytes {
     if !located.is_frozen() {
         return located.bytes;
     }
-    let newest = pair
-        .master_offset
-        .map(|newest| newest.since(located.applied()));
-    LagBytes {
-        lower: located.bytes.lower,
-        estimate: newest.or(located.bytes.estimate),
-        upper: located.bytes.upper.max(newest),
+    let mut bytes = located.bytes;
+    if let Some(newest) = pair.master_offset {
+        let lacking = newest.since(located.applied());
+        bytes.estimate = Some(lacking);
+        bytes.upper = bytes.upper.max(Some(lacking));
     }
+    bytes
 }

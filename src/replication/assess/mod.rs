@@ -1,4 +1,4 @@
-//! What is true of a pair at one instant: its state, its lag, and everything derived from them.
+//! Assesses a pair at one instant: its state, its lag, and everything derived from them.
 //!
 //! Metrics, pages, JSON and alerts all call [`assess`], each with its own `now`, so that they
 //! cannot disagree.
@@ -18,8 +18,8 @@ use super::state::{PairState, StateReason};
 use crate::info::Role;
 use crate::model::{Bytes, Span, Timestamp};
 
-/// How long after a change of the master's history one more poll of the replica is worth its cost:
-/// a failover in good order is over by then.
+/// How long after a change of the master's history one more poll of the replica is worth its cost: an
+/// orderly failover has ended by then.
 const HISTORY_CHANGE_WATCHED_FOR: Span = Span::from_secs(5);
 
 /// What is true of a pair at one instant. What is not known is `None`; `reason` says why.
@@ -29,13 +29,12 @@ pub struct Assessment {
     pub state: PairState,
     /// Why the pair is in that state.
     pub reason: StateReason,
-    /// Why nothing can be said of one of the servers, where this exporter is the cause. Alerts do
-    /// not judge a pair while it is set.
+    /// Why one of the servers is not observed, where this exporter is the cause. Alerts do not judge a
+    /// pair while it is set.
     pub gap: Option<Gap>,
     /// Seconds of lag at that instant.
     pub lag: LagInterval,
-    /// Whether the lag rests on the assumption that a silent replica applies nothing but what it
-    /// ACKs.
+    /// Whether the lag rests on the assumption that a silent replica applies only what it ACKs.
     pub stale: bool,
     /// Whether polling the replica once more, at once, would settle a doubt.
     pub deserves_replica_poll: bool,
@@ -43,7 +42,7 @@ pub struct Assessment {
     pub bytes: LagBytes,
     /// When the replica's position was last learned.
     pub sampled_at: Option<Timestamp>,
-    /// The last certified statement; it outlives the master.
+    /// The last certified upper bounds; they stay when the master is lost.
     pub last_known: Option<LastKnown>,
     /// How long the link has been down or stalled; `None` in every other state.
     pub link_down_for: Option<Span>,
@@ -100,8 +99,8 @@ pub struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    /// Why nothing can be said of one of the two servers, where this exporter is the cause; the
-    /// master comes first.
+    /// Why one of the two servers is not observed, where this exporter is the cause; the master comes
+    /// first.
     fn gap(&self, now: Timestamp) -> Option<(Role, Gap)> {
         let interval = self.pair.interval;
         if let Some(gap) = self.master.gap(now, interval) {
@@ -120,7 +119,7 @@ impl Evidence<'_> {
     }
 }
 
-/// What the evidence says at the instant `now`.
+/// What the evidence proves at the instant `now`.
 pub fn assess(evidence: Evidence<'_>, now: Timestamp) -> Assessment {
     let pair = evidence.pair;
     let (state, reason) = state::at(evidence, now);
@@ -151,8 +150,8 @@ fn deserves_replica_poll(evidence: Evidence<'_>, now: Timestamp) -> bool {
     evidence.pair.deserves_replica_poll() || has_just_changed_history(evidence.pair, now)
 }
 
-/// Whether the master has shown another history, or none of its own, for a few seconds only: what
-/// it is, and who continues it, shows with the next answers.
+/// Whether the master has shown another history, or no own one, for a few seconds only: the next
+/// answers show what that history is and which server continues it.
 fn has_just_changed_history(pair: &PairFacts, now: Timestamp) -> bool {
     let has_changed = matches!(
         pair.relation,
@@ -164,7 +163,7 @@ fn has_just_changed_history(pair: &PairFacts, now: Timestamp) -> bool {
     has_changed && now - located.received() < HISTORY_CHANGE_WATCHED_FOR
 }
 
-/// When the position was learned that the lag rests on.
+/// When the position was learned from which the lag follows.
 fn sampled_at(pair: &PairFacts, lag: LagInterval) -> Option<Timestamp> {
     if let Some(at) = pair.comparable_at() {
         return Some(at);

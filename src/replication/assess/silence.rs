@@ -1,5 +1,4 @@
-//! The lag of a replica that does not answer: by its last answer, and by what it still ACKs to its
-//! master.
+//! The lag of a silent replica: by its last answer, and by what it still ACKs to its master.
 //!
 //! Everything here rests on one assumption: that it is still the same process with the same data.
 //! Where the master shows that it may not be (it has synced a replica since), only what was ACKed
@@ -10,19 +9,19 @@ use super::super::lag::{LagBytes, LagInterval};
 use super::super::pair::{ACK_PERIOD, AckArrival, Acked, Located, PairFacts};
 use crate::model::{Bytes, Span, Timestamp};
 
-/// The part that a replica is taken to have applied of what it may have applied before it stopped.
-/// The middle would be right on average; a bit less, because an alert that comes late costs more
-/// than one that comes early.
+/// How much of what a replica may have applied before it stopped it is assumed to have applied. Half
+/// would be right on average. It is a little less, because a late alert costs more than an early one.
 const APPLIED_BEFORE_STOP: f64 = 0.4;
 
-/// What is known of where a silent replica stands.
+/// What is known of a silent replica's position.
 #[derive(Clone, Copy, Debug)]
 struct SilentPosition {
     bracket: Bracket,
     point: Option<Point>,
-    /// Whether it applied nothing at its last answer already.
+    /// Whether it already stood still at its last answer.
     was_frozen: bool,
-    /// Whether it certainly has all that; not when it may have been synced with other data since.
+    /// Whether it certainly has everything up to there: not if it may have been synced with other
+    /// data since.
     is_certain: bool,
 }
 
@@ -36,27 +35,40 @@ pub(super) fn silent_lag(
     unanswered: Timestamp,
     now: Timestamp,
 ) -> LagInterval {
-    let acked = pair.ack.located.as_ref().filter(|_| located.is_current());
-    let position = position(pair, located, acked);
-    let upper = if position.is_certain {
-        position.bracket.lo.map(|lo| now - lo)
-    } else {
-        None
-    };
-    let estimate = if !pair.ack.seen {
-        None
-    } else if position.bracket.hi.is_some() {
-        estimate_behind(pair, located, position, unanswered, now)
-    } else {
-        let is_caught_up = position.bracket.lo.is_some() && located.is_current();
-        is_caught_up.then_some(Span::ZERO)
-    };
-    LagInterval {
+    let position = position(pair, located);
+    let mut lag = LagInterval {
         lower: Some(Span::ZERO),
-        estimate,
-        upper,
+        estimate: None,
+        upper: None,
+    };
+    if position.is_certain {
+        lag.upper = position.bracket.lo.map(|lo| now - lo);
     }
-    .ordered()
+    if pair.ack.seen {
+        lag.estimate = if position.bracket.hi.is_some() {
+            estimate_behind(pair, located, position, unanswered, now)
+        } else {
+            estimate_at_end(located, position)
+        };
+    }
+    lag.ordered()
+}
+
+/// The ACKed position, where it can be compared with the replica's last answer.
+fn comparable_ack<'a>(pair: &'a PairFacts, located: &Located) -> Option<&'a Acked> {
+    if !located.is_current() {
+        return None;
+    }
+    pair.ack.located.as_ref()
+}
+
+/// The estimate for a replica that has everything that the master has shown.
+fn estimate_at_end(located: &Located, position: SilentPosition) -> Option<Span> {
+    position.bracket.lo?;
+    if !located.is_current() {
+        return None;
+    }
+    Some(Span::ZERO)
 }
 
 /// The estimate for a replica that lacks something.
@@ -68,7 +80,7 @@ fn estimate_behind(
     now: Timestamp,
 ) -> Option<Span> {
     let point = position.point?;
-    let acked = pair.ack.located.as_ref().filter(|_| located.is_current());
+    let acked = comparable_ack(pair, located);
     if let Some(lag) = lag_of_alive(pair, acked, unanswered, now) {
         return Some(lag.min(now - point.at));
     }
@@ -81,12 +93,11 @@ fn estimate_behind(
     Some(now - point.at - applied)
 }
 
-/// The furthest position that the replica is known to have reached: by its last answer or by its
-/// ACKs; by the latter alone when it may have been synced since. Until it ACKs after a sync, its
-/// last answer is all that is known: what it serves is no newer than that, as in a full sync, and
-/// nothing proves that it is no older.
-fn position(pair: &PairFacts, located: &Located, acked: Option<&Acked>) -> SilentPosition {
-    if let Some(acked) = acked
+/// The furthest position that the replica is known to have reached, by its last answer or by its
+/// ACKs; by its ACKs alone if it may have been synced since. Until it ACKs after a sync, only its last
+/// answer is known: as in a full sync, what it serves is not newer than that, but it may be older.
+fn position(pair: &PairFacts, located: &Located) -> SilentPosition {
+    if let Some(acked) = comparable_ack(pair, located)
         && (pair.ack.synced_since || acked.offset > located.applied())
     {
         return SilentPosition {
@@ -104,14 +115,14 @@ fn position(pair: &PairFacts, located: &Located, acked: Option<&Acked>) -> Silen
     }
 }
 
-/// Whether the master has synced a replica since this one last answered, which may be this one.
+/// Whether the master has synced a replica since this one last answered: it may be this one.
 fn may_have_other_data(pair: &PairFacts) -> bool {
     pair.ack.synced_since && pair.ack.seen
 }
 
 /// The lag of a replica that is alive: it ACKed after the request that it does not answer, and its
-/// next ACK is not due yet. It has the lag that it had at that ACK, for a replica that nothing is
-/// wrong with continues to apply.
+/// next ACK is not due yet. It still has the lag that it had at that ACK, because a healthy replica
+/// continues to apply.
 fn lag_of_alive(
     pair: &PairFacts,
     acked: Option<&Acked>,
@@ -123,13 +134,13 @@ fn lag_of_alive(
     if is_alive { acked?.lag } else { None }
 }
 
-/// When the next ACK has arrived at the latest, if the replica continues.
+/// When the next ACK arrives at the latest, if the replica continues.
 fn next_ack_by(arrival: AckArrival) -> Timestamp {
     arrival.before + ACK_PERIOD
 }
 
-/// When the replica had certainly stopped: by the request that it left unanswered, or by the ACK
-/// that its master did not receive, if the master was polled after that one was due.
+/// When the replica had certainly stopped: at the request that it left unanswered, or when an ACK
+/// was due that its master did not receive, if the master was polled after that.
 fn stopped_by(pair: &PairFacts, unanswered: Timestamp) -> Timestamp {
     let Some(arrival) = pair.ack.arrival else {
         return unanswered;
@@ -138,11 +149,9 @@ fn stopped_by(pair: &PairFacts, unanswered: Timestamp) -> Timestamp {
     if arrival.after > unanswered {
         return missed;
     }
-    let is_missing = pair.master_at.is_some_and(|asked| asked > missed);
-    if is_missing {
-        unanswered.min(missed)
-    } else {
-        unanswered
+    match pair.master_at {
+        Some(asked) if asked > missed => unanswered.min(missed),
+        _ => unanswered,
     }
 }
 
@@ -155,11 +164,11 @@ pub(super) fn silent_bytes(pair: &PairFacts, located: &Located) -> LagBytes {
         Some(acked) => acked.max(located.applied()),
         None => located.applied(),
     };
-    let lacks = pair.master_offset.map(|newest| newest.since(applied));
+    let lacking = pair.master_offset.map(|newest| newest.since(applied));
     let is_certain = acked.is_some() || !may_have_other_data(pair);
     LagBytes {
         lower: Some(Bytes::ZERO),
-        estimate: lacks.filter(|_| pair.ack.seen),
-        upper: lacks.filter(|_| is_certain),
+        estimate: if pair.ack.seen { lacking } else { None },
+        upper: if is_certain { lacking } else { None },
     }
 }

@@ -1,4 +1,4 @@
-//! The state of a pair: the first that fits, in the order of [`PairState`].
+//! Decides the state of a pair: the first that fits, in the order of [`PairState`].
 
 use super::super::epochs::Comparison;
 use super::super::pair::{PairFacts, Relation};
@@ -64,16 +64,21 @@ fn unreachable(evidence: Evidence<'_>, now: Timestamp) -> Option<Finding> {
     None
 }
 
-/// Without access nobody knows whether the server is well, so the state is not `state` but unknown.
+/// The state of a pair whose server is silent: `state`, or unknown where this exporter has no access,
+/// because then nothing shows whether the server is healthy.
 fn silent_server(who: Role, server: &ServerFacts, state: PairState, now: Timestamp) -> Finding {
     if let Some(fault) = server.fault().cloned() {
         return (PairState::Unknown, StateReason::NoAccess { who, fault });
     }
     let silence = server.unreachable_for(now);
+    let for_ = match silence {
+        Some(Span::ZERO) | None => None,
+        Some(silence) => Some(silence),
+    };
     let reason = StateReason::NoAnswer {
         who,
         error: server.last_error.clone(),
-        for_: silence.filter(|silence| *silence > Span::ZERO),
+        for_,
     };
     (state, reason)
 }
@@ -94,7 +99,7 @@ fn unrelated(evidence: Evidence<'_>) -> Option<Finding> {
             (PairState::WrongMaster, StateReason::ForeignHistory)
         }
         Relation::NeverSynced => {
-            let read = pair.link.sync_read.map(|(read, _)| read);
+            let read = pair.link.bytes_read();
             (PairState::NeverSynced, StateReason::NeverSynced { read })
         }
         _ => return None,
@@ -128,8 +133,8 @@ fn link(pair: &PairFacts, now: Timestamp) -> Finding {
     (PairState::Unknown, reason)
 }
 
-/// Whether the stream flows, where the link does not claim to be down and the replica's position is
-/// in a history of its master.
+/// The state of the stream, where the link does not claim to be down and the replica's position is in
+/// a history of its master.
 fn stream(pair: &PairFacts, now: Timestamp) -> Finding {
     let link_up = pair.link.status == Some(LinkStatus::Up);
     if let Some(since) = pair.parent_down_since {
@@ -152,8 +157,8 @@ fn stream(pair: &PairFacts, now: Timestamp) -> Finding {
     (PairState::Streaming, StateReason::Streaming)
 }
 
-/// Whether the replica's position is in a history that its master no longer writes: with its link
-/// up it follows somebody else, or has not noticed yet, and "streaming" would be a lie.
+/// Whether the replica's position is in a history that its master no longer writes. With its link up
+/// the replica follows another server, or has not noticed yet: it does not stream from its master.
 fn is_in_ended_history(pair: &PairFacts) -> bool {
     match &pair.located {
         Some(located) => !located.is_current(),

@@ -1,4 +1,4 @@
-//! One pair after a few polls, and what is said of it.
+//! The assessment of one pair after a few polls.
 
 use super::super::lag::{LagBytes, LagInterval};
 use super::super::state::{PairState, StateReason};
@@ -34,7 +34,7 @@ fn check(scene: &Scene, now: i64, state: PairState, lag: (Option<i64>, Option<i6
 }
 
 #[test]
-fn a_caught_up_replica_lacks_nothing_until_the_bound_says_otherwise() {
+fn a_caught_up_replica_has_no_lag_and_an_upper_bound_that_grows() {
     let mut scene = Scene::new();
     scene.round(0, 100, 100);
     check(
@@ -71,7 +71,7 @@ fn a_frozen_replica_ages_with_the_clock_and_its_link_is_stalled() {
 /// It would show the lag that it had before the silence, for as long as the master is not
 /// asked.
 #[test]
-fn an_answer_after_a_silence_says_nothing_until_the_master_was_asked_after_it() {
+fn an_answer_after_a_silence_proves_nothing_until_the_master_was_asked_after_it() {
     let back = |acked: u64| {
         let mut scene = Scene::new();
         scene
@@ -92,11 +92,14 @@ fn an_answer_after_a_silence_says_nothing_until_the_master_was_asked_after_it() 
         "{:?}",
         frozen.lag
     );
-    let only_unheard = back(300).assess(8050);
+    let only_unanswered = back(300).assess(8050);
     assert!(
-        only_unheard.lag.upper.is_some_and(|lag| lag <= millis(100)),
+        only_unanswered
+            .lag
+            .upper
+            .is_some_and(|lag| lag <= millis(100)),
         "{:?}",
-        only_unheard.lag
+        only_unanswered.lag
     );
     let mut placed = back(100);
     placed.master(8060, 'a', 300);
@@ -108,10 +111,10 @@ fn an_answer_after_a_silence_says_nothing_until_the_master_was_asked_after_it() 
     );
 }
 
-/// The server may have stood still for five seconds, or the network have held its answer back:
-/// only ACKs tell.
+/// The server may have stood still for five seconds, or the network may have held its answer back:
+/// only ACKs show which.
 #[test]
-fn a_late_answer_is_no_news_of_the_moment_at_which_it_came() {
+fn a_late_answer_shows_nothing_about_the_moment_at_which_it_came() {
     let late = |acked: u64, takes: i64| {
         let mut scene = Scene::new();
         scene
@@ -151,7 +154,7 @@ fn a_link_that_came_up_a_moment_ago_is_not_stalled() {
     scene.round(0, 100, 100);
     for second in 1..6 {
         let bytes = 100 + u64::try_from(second).unwrap();
-        scene.master(second * 1000, 'a', bytes).says(
+        scene.master(second * 1000, 'a', bytes).reports(
             second * 1000 + 20,
             'a',
             down(100, second),
@@ -164,7 +167,7 @@ fn a_link_that_came_up_a_moment_ago_is_not_stalled() {
 }
 
 #[test]
-fn what_is_not_proven_does_not_grow_between_polls() {
+fn an_unproven_lag_does_not_grow_between_polls() {
     let mut scene = Scene::new();
     scene.round(0, 100, 100).round(1000, 114, 100);
     assert!(
@@ -211,7 +214,7 @@ fn a_silent_master_leaves_the_lower_bound_only() {
 }
 
 #[test]
-fn a_silent_replica_rests_on_what_its_master_says_of_it() {
+fn the_lag_of_a_silent_replica_follows_from_what_its_master_reports() {
     let silent = |acks: Option<Option<u64>>| {
         let mut scene = Scene::new();
         if let Some(offset) = acks {
@@ -255,7 +258,7 @@ fn a_silent_replica_rests_on_what_its_master_says_of_it() {
 }
 
 #[test]
-fn a_history_that_is_over_gives_neither_zero_nor_bytes() {
+fn a_history_that_has_ended_gives_neither_zero_nor_bytes() {
     let mut caught_up = Scene::new();
     caught_up.round(0, 100, 100).master(1000, 'b', 14);
     check(
@@ -310,21 +313,21 @@ fn the_link_decides_where_histories_agree() {
         let mut scene = Scene::new();
         scene
             .round(0, 100, 100)
-            .says(1020, 'a', says.clone(), loading)
+            .reports(1020, 'a', says.clone(), loading)
             .master(1040, 'a', 100);
         assert_eq!(scene.assess(1050).state, state, "{says:?}");
     }
 }
 
 #[test]
-fn a_full_sync_that_is_prepared_shows_on_the_master() {
+fn a_full_sync_that_is_being_prepared_is_seen_on_the_master() {
     let mut scene = Scene::new();
     scene
         .round(0, 100, 100)
         .acks(ReplicaConnState::WaitBgsave, None)
         .master(1000, 'a', 100);
     scene
-        .says(1020, 'a', down(100, 1), false)
+        .reports(1020, 'a', down(100, 1), false)
         .master(1040, 'a', 100);
     assert_eq!(scene.assess(1050).state, PairState::FullSync);
 }
@@ -352,7 +355,7 @@ fn how_the_servers_relate_comes_before_the_link() {
 }
 
 #[test]
-fn a_master_that_is_none_is_named_as_the_reason() {
+fn a_master_that_is_a_replica_is_named_as_the_reason() {
     for (is_replica, reason) in [
         (true, StateReason::MasterIsReplica),
         (false, StateReason::IncompleteAnswer { who: Role::Master }),
@@ -403,7 +406,7 @@ fn a_master_that_hands_over_leaves_the_estimate_for_two_polls_and_no_bound() {
     assert_eq!(
         after.state,
         PairState::Stalled,
-        "its position is in the history that goes on, and stands still"
+        "its position is in the history that continues, and stands still"
     );
 }
 
@@ -419,12 +422,12 @@ fn headroom_is_what_the_backlog_has_left() {
 }
 
 #[test]
-fn an_outage_is_as_old_as_the_server_says() {
+fn an_outage_is_as_old_as_the_server_reports() {
     let mut scene = Scene::new();
     scene
         .round(0, 100, 100)
         .master(9000, 'a', 200)
-        .says(9020, 'a', down(100, 5), false)
+        .reports(9020, 'a', down(100, 5), false)
         .master(9040, 'a', 200);
     assert_eq!(scene.assess(9050).link_down_for, Some(at(9050) - at(4020)));
 }

@@ -1,6 +1,6 @@
 //! One master's stream over time: histories that begin, continue after a promotion, and end.
 //!
-//! Offsets compare only inside one replication history. Redis names a history by `master_replid`;
+//! Offsets can be compared only inside one replication history. Redis names a history by `master_replid`;
 //! after a promotion the new master names the old one in `master_replid2` and the first offset that
 //! is no longer shared in `second_repl_offset`.
 
@@ -15,10 +15,10 @@ mod saved;
 
 pub use saved::{DeltaRecord, EpochRecord, HistoryRecord};
 
-/// Histories that are over and still answer questions.
+/// How many histories that have ended are kept: a replica's position may still be in one of them.
 const CLOSED_KEPT: usize = 2;
 
-/// What a server that says `role:master` shows of its stream in one poll.
+/// What a server with `role:master` shows of its stream in one poll.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MasterSample {
     /// `master_replid`.
@@ -39,8 +39,8 @@ pub struct MasterSample {
 }
 
 impl MasterSample {
-    /// The sample in `info`, an answer of a server of which `facts` are known, this answer
-    /// included; `None` unless the server says that it is a master and names history and offset.
+    /// The sample in `info`. `facts` is what is known of the server, with this answer included.
+    /// `None` unless the server reports that it is a master and names its history and offset.
     pub fn from_info(
         info: &ReplicationInfo,
         facts: &ServerFacts,
@@ -60,6 +60,14 @@ impl MasterSample {
             beginning: facts.beginning,
         })
     }
+
+    /// Whether the server has continued the history `replid`.
+    fn continues_history(&self, replid: &ReplicationId) -> bool {
+        match &self.continues {
+            Some((continued, _)) => continued == replid,
+            None => false,
+        }
+    }
 }
 
 /// The history that a server continued at its promotion and the last offset of it that it shares:
@@ -67,11 +75,10 @@ impl MasterSample {
 pub(super) fn continued_history(
     info: &ReplicationInfo,
 ) -> Option<(ReplicationId, ReplicationOffset)> {
+    let replid = info.replid2.get()?.clone();
     let first_unshared = info.second_offset.value()?.get();
-    Some((
-        info.replid2.get()?.clone(),
-        ReplicationOffset::new(first_unshared.checked_sub(1)?),
-    ))
+    let last_shared = ReplicationOffset::new(first_unshared.checked_sub(1)?);
+    Some((replid, last_shared))
 }
 
 /// What a master's sample meant for its history.
@@ -106,9 +113,38 @@ pub struct MasterHistory {
     closed: VecDeque<Epoch>,
     last_received: Option<Timestamp>,
     generation: u64,
-    /// The identity that the master gave last, and the one it continued: it has them without a
-    /// backlog, too.
-    named: Option<(ReplicationId, Option<ReplicationId>)>,
+    /// The identities in the master's last answer: it has them without a backlog, too.
+    reported: Option<ReportedIds>,
+}
+
+/// The identities of the histories that a master reports.
+#[derive(Clone, Debug)]
+struct ReportedIds {
+    own: ReplicationId,
+    /// The one it continued.
+    continued: Option<ReplicationId>,
+}
+
+impl ReportedIds {
+    fn new(own: &ReplicationId, continues: Option<&(ReplicationId, ReplicationOffset)>) -> Self {
+        Self {
+            own: own.clone(),
+            continued: continues.map(|(replid, _)| replid.clone()),
+        }
+    }
+
+    fn contains(&self, replid: &ReplicationId) -> bool {
+        self.own == *replid || self.continued.as_ref() == Some(replid)
+    }
+}
+
+impl Epoch {
+    /// Adds a sample of this same history.
+    fn insert(&mut self, sample: &MasterSample) -> Inserted {
+        self.continues.clone_from(&sample.continues);
+        self.history
+            .insert(sample.sent, sample.received, sample.offset)
+    }
 }
 
 /// How a replica's position relates to the master's stream.
@@ -117,14 +153,14 @@ pub enum Comparison {
     /// A position in the current history, or in the part of the last one that the current one
     /// continued.
     Current,
-    /// A position in a history that is over, by its age (0 is the one that ended last).
+    /// A position in a history that has ended, by its age (0 is the one that ended last).
     Closed(usize),
     /// It applied bytes of the old history that the promoted master does not have.
     Diverged {
         /// How many.
         bytes: Bytes,
     },
-    /// A history that the master never named.
+    /// A position in a history that the master never named.
     Foreign,
     /// The master's own history is not known (yet, or because it keeps no backlog).
     MasterUnknown,
@@ -139,75 +175,64 @@ impl MasterHistory {
             closed: VecDeque::new(),
             last_received: None,
             generation: 0,
-            named: None,
+            reported: None,
         }
     }
 
-    /// Takes in what the master showed.
+    /// Records what the master showed.
     pub fn observe(&mut self, sample: &MasterSample) -> MasterNews {
-        if self.last_received.is_some_and(|last| sample.sent < last) {
+        if let Some(last) = self.last_received
+            && sample.sent < last
+        {
             return MasterNews::Reordered;
         }
         self.last_received = Some(sample.received);
-        self.named = Some((
-            sample.replid.clone(),
-            sample.continues.as_ref().map(|(id, _)| id.clone()),
-        ));
+        self.reported = Some(ReportedIds::new(&sample.replid, sample.continues.as_ref()));
         if !sample.backlog_active {
             self.close();
             return MasterNews::NoBacklog;
         }
         match &mut self.current {
-            Some(epoch) if epoch.replid == sample.replid => {
-                epoch.continues.clone_from(&sample.continues);
-                match epoch
-                    .history
-                    .insert(sample.sent, sample.received, sample.offset)
-                {
-                    Inserted::Pushed | Inserted::Merged => MasterNews::Continued,
-                    Inserted::Reordered => MasterNews::Reordered,
-                    Inserted::Regress => self.restart(sample, MasterNews::Reset),
-                }
-            }
-            Some(epoch)
-                if sample
-                    .continues
-                    .as_ref()
-                    .is_some_and(|(id, _)| *id == epoch.replid) =>
-            {
-                self.promote(sample)
-            }
-            _ => self.restart(sample, MasterNews::Reset),
+            Some(epoch) if epoch.replid == sample.replid => match epoch.insert(sample) {
+                Inserted::Pushed | Inserted::Merged => MasterNews::Continued,
+                Inserted::Reordered => MasterNews::Reordered,
+                Inserted::Regress => self.restart(sample),
+            },
+            Some(epoch) if sample.continues_history(&epoch.replid) => self.promote(sample),
+            _ => self.restart(sample),
         }
     }
 
     /// How a position of `replid` at `offset` relates to the stream.
     pub fn compare(&self, replid: &ReplicationId, offset: ReplicationOffset) -> Comparison {
         let Some(current) = &self.current else {
-            return self
-                .in_closed(replid)
-                .unwrap_or_else(|| self.without_history(replid));
+            return match self.in_closed(replid) {
+                Some(closed) => closed,
+                None => self.compare_without_history(replid),
+            };
         };
         if current.replid == *replid {
             return Comparison::Current;
         }
-        match &current.continues {
-            Some((id, last_shared)) if id == replid && offset <= *last_shared => {
-                Comparison::Current
+        if let Some((continued, last_shared)) = &current.continues
+            && continued == replid
+        {
+            if offset <= *last_shared {
+                return Comparison::Current;
             }
-            Some((id, last_shared)) if id == replid => Comparison::Diverged {
-                bytes: offset.since(*last_shared),
-            },
-            _ => self.in_closed(replid).unwrap_or(Comparison::Foreign),
+            let bytes = offset.since(*last_shared);
+            return Comparison::Diverged { bytes };
         }
+        self.in_closed(replid).unwrap_or(Comparison::Foreign)
     }
 
     /// The interval that holds the instant at which the master went beyond `offset`; everything is
     /// open where the comparison allows no answer.
     pub fn bracket(&self, comparison: Comparison, offset: ReplicationOffset) -> Bracket {
-        self.table(comparison)
-            .map(|h| h.bracket(offset))
-            .unwrap_or_default()
+        match self.table(comparison) {
+            Some(table) => table.bracket(offset),
+            None => Bracket::default(),
+        }
     }
 
     /// The likeliest instant inside `bracket`, and how sure it is.
@@ -222,11 +247,8 @@ impl MasterHistory {
 
     /// The newest offset of the current history.
     pub fn newest(&self) -> Option<ReplicationOffset> {
-        self.current
-            .as_ref()?
-            .history
-            .newest()
-            .map(|(offset, _)| offset)
+        let (offset, _) = self.current.as_ref()?.history.newest()?;
+        Some(offset)
     }
 
     /// A number that changes whenever the current history begins, ends or is continued by another
@@ -247,17 +269,18 @@ impl MasterHistory {
         self.current.as_ref()?.history.written_within(window)
     }
 
-    /// What the current history takes; `None` while there is none.
+    /// The size and precision of the current history; `None` while there is none.
     pub fn footprint(&self) -> Option<Footprint> {
-        self.current.as_ref().map(|epoch| epoch.history.footprint())
+        let epoch = self.current.as_ref()?;
+        Some(epoch.history.footprint())
     }
 
     /// Whether `sample` is that of a server that was promoted out of the current history.
     pub fn was_taken_over_in(&self, sample: &MasterSample) -> bool {
-        sample
-            .continues
-            .as_ref()
-            .is_some_and(|(id, _)| self.replid() == Some(id))
+        match self.replid() {
+            Some(replid) => sample.continues_history(replid),
+            None => false,
+        }
     }
 
     /// The history that the current one continued, and the last offset that both share.
@@ -268,7 +291,7 @@ impl MasterHistory {
     /// The history that the master showed last with a backlog, how far it had come, and when it was
     /// last asked.
     pub fn last_shown(&self) -> Option<(&ReplicationId, ReplicationOffset, Timestamp)> {
-        let epoch = self.current.as_ref().or_else(|| self.closed.front())?;
+        let epoch = self.epochs().next()?;
         let (offset, at) = epoch.history.newest()?;
         Some((&epoch.replid, offset, at))
     }
@@ -279,41 +302,45 @@ impl MasterHistory {
         replid: &ReplicationId,
         offset: ReplicationOffset,
     ) -> Option<Timestamp> {
-        let mut epochs = self.current.iter().chain(&self.closed);
-        let epoch = epochs.find(|epoch| epoch.replid == *replid)?;
+        let epoch = self.epochs().find(|epoch| epoch.replid == *replid)?;
         epoch.history.bracket(offset).lo
     }
 
     /// The current history's identity.
     pub fn replid(&self) -> Option<&ReplicationId> {
-        self.current.as_ref().map(|epoch| &epoch.replid)
+        let epoch = self.current.as_ref()?;
+        Some(&epoch.replid)
+    }
+
+    /// Every known history, the newest first.
+    fn epochs(&self) -> impl Iterator<Item = &Epoch> {
+        self.current.iter().chain(&self.closed)
     }
 
     fn table(&self, comparison: Comparison) -> Option<&OffsetHistory> {
-        match comparison {
-            Comparison::Current => self.current.as_ref(),
-            Comparison::Closed(age) => self.closed.get(age),
-            Comparison::Diverged { .. } | Comparison::Foreign | Comparison::MasterUnknown => None,
-        }
-        .map(|epoch| &epoch.history)
+        let epoch = match comparison {
+            Comparison::Current => self.current.as_ref()?,
+            Comparison::Closed(age) => self.closed.get(age)?,
+            Comparison::Diverged { .. } | Comparison::Foreign | Comparison::MasterUnknown => {
+                return None;
+            }
+        };
+        Some(&epoch.history)
     }
 
-    /// Without a backlog there is nothing to place a position in; but whose position it is can be
-    /// told.
-    fn without_history(&self, replid: &ReplicationId) -> Comparison {
-        match &self.named {
-            Some((own, continued)) if own != replid && continued.as_ref() != Some(replid) => {
-                Comparison::Foreign
-            }
+    /// Without a backlog there is nothing to place a position in, but the identities show whether
+    /// the position is of another master.
+    fn compare_without_history(&self, replid: &ReplicationId) -> Comparison {
+        match &self.reported {
+            Some(ids) if !ids.contains(replid) => Comparison::Foreign,
             _ => Comparison::MasterUnknown,
         }
     }
 
     fn in_closed(&self, replid: &ReplicationId) -> Option<Comparison> {
-        self.closed
-            .iter()
-            .position(|epoch| epoch.replid == *replid)
-            .map(Comparison::Closed)
+        let mut closed = self.closed.iter();
+        let age = closed.position(|epoch| epoch.replid == *replid)?;
+        Some(Comparison::Closed(age))
     }
 
     fn close(&mut self) {
@@ -324,37 +351,30 @@ impl MasterHistory {
         }
     }
 
-    /// Nothing of a new history was written while the server showed another one: that bounds all
-    /// that its first replicas lack.
-    fn restart(&mut self, sample: &MasterSample, news: MasterNews) -> MasterNews {
+    /// Begins a history that shares nothing with the one before. Nothing of it was written while
+    /// the server showed another one: that bounds all that its first replicas lack.
+    fn restart(&mut self, sample: &MasterSample) -> MasterNews {
         self.close();
         let mut history = OffsetHistory::new(self.limits);
-        if let Some(HistoryStart {
-            after,
-            offset,
-            likely_after,
-        }) = sample.beginning
-        {
-            history.begin(after, offset, likely_after);
+        if let Some(start) = sample.beginning {
+            history.begin(start.after, start.offset, start.likely_after);
         }
         self.open(sample, history);
-        news
+        MasterNews::Reset
     }
 
-    /// The new history shares everything up to the cut: what is known of it stays known. That the
-    /// old master stood at the cut says nothing of what the new one wrote beyond it, but for as
-    /// long as the new one was none.
+    /// Begins a history that continues the current one. Both share everything up to the cut: what is
+    /// known of that stays known. That the old master stood at the cut proves nothing about what the
+    /// new one wrote beyond it, except while the new one was no master yet.
     fn promote(&mut self, sample: &MasterSample) -> MasterNews {
-        let mut shared = self
-            .current
-            .as_ref()
-            .map_or_else(|| OffsetHistory::new(self.limits), |e| e.history.clone());
+        let mut shared = match &self.current {
+            Some(epoch) => epoch.history.clone(),
+            None => OffsetHistory::new(self.limits),
+        };
         self.close();
         if let Some((_, last_shared)) = &sample.continues {
-            shared.truncate(
-                *last_shared,
-                sample.beginning.map(|beginning| beginning.after),
-            );
+            let promoted_after = sample.beginning.map(|start| start.after);
+            shared.truncate(*last_shared, promoted_after);
         }
         self.open(sample, shared);
         MasterNews::Promoted
@@ -362,7 +382,8 @@ impl MasterHistory {
 
     fn open(&mut self, sample: &MasterSample, mut history: OffsetHistory) {
         if history.insert(sample.sent, sample.received, sample.offset) == Inserted::Regress {
-            // The new master shows less than it claims to share: trust nothing of the old table.
+            // The new master has less than it claims to share: nothing of the old table can be
+            // trusted.
             history = OffsetHistory::new(self.limits);
             history.insert(sample.sent, sample.received, sample.offset);
         }
@@ -443,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restarted_master_begins_anew_and_its_old_history_still_answers() {
+    fn a_restarted_master_begins_a_history_and_the_old_one_still_answers() {
         let (h, news) = history(&[sample('a', 100, 0), sample('a', 200, 1), sample('b', 14, 2)]);
         assert_eq!(news, MasterNews::Reset);
         assert_eq!(h.compare(&id('a'), offset(150)), Comparison::Closed(0));
@@ -464,7 +485,7 @@ mod tests {
     /// After an expired backlog, a replica that lacked anything at the first poll of the new
     /// history had no upper bound.
     #[test]
-    fn what_a_new_history_lacks_is_no_older_than_it() {
+    fn what_a_replica_lacks_of_a_new_history_is_no_older_than_the_history() {
         let beginning = |secs, bytes| {
             Some(HistoryStart {
                 after: at(secs),
@@ -535,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_that_nobody_named_is_foreign() {
+    fn a_history_that_the_master_never_named_is_foreign() {
         let (h, _) = history(&[sample('a', 100, 0)]);
         assert_eq!(h.compare(&id('c'), offset(1)), Comparison::Foreign);
         assert_eq!(
@@ -545,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn a_master_without_a_backlog_still_knows_who_follows_somebody_else() {
+    fn without_a_backlog_a_replica_of_another_master_is_still_recognised() {
         let (h, _) = history(&[MasterSample {
             backlog_active: false,
             ..promoted('b', 'a', 50, 50, 0)

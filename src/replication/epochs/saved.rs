@@ -1,6 +1,8 @@
-//! A stream's histories that outlive their process.
+//! A master's histories as plain state, so that they survive a restart of the exporter.
 
-use super::{CLOSED_KEPT, Epoch, MasterHistory};
+use std::collections::VecDeque;
+
+use super::{CLOSED_KEPT, Epoch, MasterHistory, ReportedIds};
 use crate::model::{ReplicationId, ReplicationOffset, Timestamp};
 use crate::replication::history::{Contradiction, HistoryLimits, OffsetHistory, Plateau};
 
@@ -22,14 +24,14 @@ pub struct HistoryRecord {
     pub generation: u64,
     /// The history that the master writes.
     pub current: Option<EpochRecord>,
-    /// Those that are over, the last one first.
+    /// Those that have ended, the last one first.
     pub closed: Vec<EpochRecord>,
 }
 
-/// What has come to the current history since it was last written.
+/// What was added to the current history since it was last saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeltaRecord {
-    /// The generation in which it came.
+    /// The generation in which it was added.
     pub generation: u64,
     /// The current history: its `plateaus` begin where the last ones ended, at their newest offset.
     pub current: EpochRecord,
@@ -39,10 +41,11 @@ impl Epoch {
     fn record(&self, from: ReplicationOffset) -> EpochRecord {
         let all = self.history.plateaus();
         let first = all.partition_point(|p| p.offset < from);
+        let newer = all.get(first..).unwrap_or_default();
         EpochRecord {
             replid: self.replid.clone(),
             continues: self.continues.clone(),
-            plateaus: all.get(first..).unwrap_or_default().to_vec(),
+            plateaus: newer.to_vec(),
         }
     }
 
@@ -71,13 +74,13 @@ impl MasterHistory {
         }
     }
 
-    /// The records of all tables together.
+    /// How many records all tables have together.
     pub fn size(&self) -> usize {
-        self.current
-            .iter()
-            .chain(&self.closed)
-            .map(|epoch| epoch.history.len())
-            .sum()
+        let mut records = 0;
+        for epoch in self.epochs() {
+            records += epoch.history.len();
+        }
+        records
     }
 
     /// The oldest and the newest record of the current table.
@@ -95,8 +98,8 @@ impl MasterHistory {
         })
     }
 
-    /// The stream of which `record` was kept. The next poll of the master decides whether it still
-    /// is the same.
+    /// The stream that was saved as `record`. The next poll of the master shows whether it still is
+    /// the same.
     ///
     /// # Errors
     /// The record contradicts itself.
@@ -105,42 +108,38 @@ impl MasterHistory {
         record: HistoryRecord,
         now: Timestamp,
     ) -> Result<Self, Contradiction> {
-        let epoch = |record| Epoch::restore(limits, record, now);
-        let current = record.current.map(epoch).transpose()?;
-        let closed = record
-            .closed
-            .into_iter()
-            .take(CLOSED_KEPT)
-            .map(epoch)
-            .collect::<Result<_, _>>()?;
-        let named = current.as_ref().map(|e| {
-            (
-                e.replid.clone(),
-                e.continues.as_ref().map(|(id, _)| id.clone()),
-            )
-        });
+        let mut current = None;
+        let mut reported = None;
+        if let Some(record) = record.current {
+            reported = Some(ReportedIds::new(&record.replid, record.continues.as_ref()));
+            current = Some(Epoch::restore(limits, record, now)?);
+        }
+        let mut closed = VecDeque::new();
+        for record in record.closed.into_iter().take(CLOSED_KEPT) {
+            closed.push_back(Epoch::restore(limits, record, now)?);
+        }
         Ok(Self {
             limits,
             current,
             closed,
             last_received: None,
             generation: record.generation,
-            named,
+            reported,
         })
     }
 
-    /// Takes in what was kept after the record that this was restored from. Says whether it belongs
-    /// to it.
+    /// Adds what was saved after the record that this was restored from. Returns whether it belongs
+    /// to that record.
     ///
     /// # Errors
     /// It contradicts the record. What it was restored from must not be used either.
     pub fn extend(&mut self, delta: DeltaRecord, now: Timestamp) -> Result<bool, Contradiction> {
-        let same = |epoch: &&mut Epoch| {
-            epoch.replid == delta.current.replid && delta.generation == self.generation
-        };
-        let Some(epoch) = self.current.as_mut().filter(same) else {
+        let Some(epoch) = &mut self.current else {
             return Ok(false);
         };
+        if epoch.replid != delta.current.replid || self.generation != delta.generation {
+            return Ok(false);
+        }
         epoch.continues = delta.current.continues;
         epoch.history.append(delta.current.plateaus, now)?;
         Ok(true)
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_restored_goes_on_where_it_was() {
+    fn a_restored_history_continues_where_it_was() {
         let mut back = restored(&history(&[
             sample('a', 9, 0),
             sample('b', 100, 1),
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_poll_decides_whether_it_still_is_the_same_history() {
+    fn the_next_poll_shows_whether_a_restored_history_still_is_the_current_one() {
         let before = history(&[sample('a', 100, 0), sample('a', 200, 1)]);
         assert_eq!(
             restored(&before).observe(&sample('a', 50, 50)),
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_goes_only_to_the_history_that_it_came_from() {
+    fn a_delta_is_added_only_to_the_history_that_it_came_from() {
         let mut live = history(&[sample('a', 100, 0), sample('a', 200, 1)]);
         let snapshot = live.record();
         live.observe(&sample('a', 300, 2));

@@ -1,4 +1,5 @@
-//! When did the master write what: a table from offsets to time, small for ever.
+//! The offset history: when the master wrote what, as a table from offsets to time whose size is
+//! bounded.
 //!
 //! A poll that was sent at `a`, answered at `b` and showed the offset `m` proves only this: at some
 //! instant in `[a, b]` the master's offset was `m`. From many such polls follows, for every offset
@@ -53,15 +54,15 @@ impl Default for HistoryLimits {
     }
 }
 
-/// What a table takes, and how fine it is.
+/// How large a table is, and how precise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Footprint {
     /// Records.
     pub records: usize,
-    /// Memory of the records, spare room included.
+    /// Memory of the records, unused capacity included.
     pub bytes: usize,
-    /// The part of its age to which an old bracket is kept. It grows when a master writes so
-    /// irregularly that the capacity does not suffice; never beyond that is a bracket wrong.
+    /// How wide merging may make an old bracket, as a part of its age. It grows when a master writes
+    /// so irregularly that the capacity does not suffice. A wider bracket is still correct.
     pub epsilon: f64,
 }
 
@@ -75,8 +76,8 @@ pub enum Inserted {
     /// The poll was sent before the newest sample was answered: it proves nothing new and changes
     /// nothing.
     Reordered,
-    /// The offset is smaller than before, in a later poll: not the same history any more. Nothing
-    /// was changed.
+    /// The offset is smaller than before, in a later poll: this is another history. Nothing was
+    /// changed.
     Regress,
 }
 
@@ -90,17 +91,12 @@ pub struct Bracket {
 }
 
 impl Bracket {
-    /// What both brackets say together.
+    /// The interval that both brackets prove together: at each end the tighter one.
     #[must_use]
     pub fn intersect(self, other: Self) -> Self {
-        let tighter =
-            |a: Option<Timestamp>, b, pick: fn(Timestamp, Timestamp) -> Timestamp| match (a, b) {
-                (Some(a), Some(b)) => Some(pick(a, b)),
-                (a, b) => a.or(b),
-            };
         Self {
-            lo: tighter(self.lo, other.lo, Ord::max),
-            hi: tighter(self.hi, other.hi, Ord::min),
+            lo: [self.lo, other.lo].into_iter().flatten().max(),
+            hi: [self.hi, other.hi].into_iter().flatten().min(),
         }
     }
 
@@ -118,8 +114,8 @@ pub struct OffsetHistory {
     since_thinning: usize,
     last_received: Option<Timestamp>,
     epsilon_used: f64,
-    /// When what comes after the first record was likely begun to be written, where that is later
-    /// than the record says.
+    /// When the master likely began to write what comes after the first record, where that is later
+    /// than the record proves.
     likely_begun: Option<Timestamp>,
 }
 
@@ -136,21 +132,23 @@ impl OffsetHistory {
         }
     }
 
-    /// The empty table of a history that began after the instant `after`, and beyond `offset`;
-    /// likely not before another one.
+    /// Records in an empty table that the history began after the instant `after` and beyond
+    /// `offset`, and likely not before `likely_after`.
     pub fn begin(&mut self, after: Timestamp, offset: ReplicationOffset, likely_after: Timestamp) {
         self.insert(after, after, offset);
         self.likely_begun = Some(likely_after);
     }
 
-    /// Takes in a poll that was sent at `sent`, answered at `received` and showed `offset`.
+    /// Records a poll that was sent at `sent`, answered at `received` and showed `offset`.
     pub fn insert(
         &mut self,
         sent: Timestamp,
         received: Timestamp,
         offset: ReplicationOffset,
     ) -> Inserted {
-        if self.last_received.is_some_and(|last| sent < last) {
+        if let Some(last) = self.last_received
+            && sent < last
+        {
             return Inserted::Reordered;
         }
         if let Some(newest) = self.plateaus.last_mut() {
@@ -164,27 +162,35 @@ impl OffsetHistory {
             }
         }
         self.last_received = Some(received);
-        self.plateaus.push(Plateau {
+        self.push_newest(Plateau {
             offset,
             first_seen: received,
             last_sent: sent,
         });
+        Inserted::Pushed
+    }
+
+    /// Adds a record after all others, and thins the table when enough were added.
+    fn push_newest(&mut self, plateau: Plateau) {
+        self.plateaus.push(plateau);
         self.since_thinning += 1;
         if self.since_thinning >= self.limits.batch || self.plateaus.len() >= self.limits.capacity {
-            self.thin(received);
+            self.thin(plateau.first_seen);
         }
-        Inserted::Pushed
     }
 
     /// The interval that holds the instant at which the master went beyond `offset`.
     pub fn bracket(&self, offset: ReplicationOffset) -> Bracket {
         let next = self.plateaus.partition_point(|p| p.offset <= offset);
-        let before = next.checked_sub(1).and_then(|i| self.plateaus.get(i));
-        let after = self.plateaus.get(next);
-        Bracket {
-            lo: before.map(|plateau| plateau.last_sent),
-            hi: after.map(|plateau| plateau.first_seen),
+        let not_beyond = self.plateaus.get(..next).unwrap_or_default();
+        let mut bracket = Bracket::default();
+        if let Some(before) = not_beyond.last() {
+            bracket.lo = Some(before.last_sent);
         }
+        if let Some(after) = self.plateaus.get(next) {
+            bracket.hi = Some(after.first_seen);
+        }
+        bracket
     }
 
     /// The likeliest instant inside `bracket` (which may be tighter than the table's own), and how
@@ -204,7 +210,8 @@ impl OffsetHistory {
     /// poll. `None` when there was no such poll.
     pub fn reached(&self, instant: Timestamp) -> Option<ReplicationOffset> {
         let later = self.plateaus.partition_point(|p| p.last_sent < instant);
-        self.plateaus.get(later).map(|p| p.offset)
+        let plateau = self.plateaus.get(later)?;
+        Some(plateau.offset)
     }
 
     /// Bytes that the master wrote in the last `window`, and over how long they were counted. A
@@ -216,39 +223,50 @@ impl OffsetHistory {
         let first = self.plateaus.get(later.saturating_sub(1))?;
         let since = first.last_sent.min(from).max(first.first_seen);
         let counted = newest.last_sent - since;
-        (counted > Span::ZERO).then(|| (newest.offset.since(first.offset), counted))
+        if counted <= Span::ZERO {
+            return None;
+        }
+        Some((newest.offset.since(first.offset), counted))
     }
 
     /// The newest offset and when it was last asked for.
     pub fn newest(&self) -> Option<(ReplicationOffset, Timestamp)> {
-        self.plateaus.last().map(|p| (p.offset, p.last_sent))
+        let newest = self.plateaus.last()?;
+        Some((newest.offset, newest.last_sent))
     }
 
-    /// Forgets everything beyond `cut`, after which another history went on. What is known below
-    /// stays as tight as it was: that the old master had gone beyond the cut at some instant still
-    /// bounds every offset below it. The other history went on at the cut after the instant
-    /// `after`, or at the earliest when the old one came to the cut.
+    /// Forgets everything beyond `cut`, at which another history continued this one after the
+    /// instant `after`, where that is known. What is known below the cut stays as tight as it was:
+    /// that the old master had gone beyond the cut at some instant still bounds every offset below
+    /// it.
     pub fn truncate(&mut self, cut: ReplicationOffset, after: Option<Timestamp>) {
         let keep = self.plateaus.partition_point(|p| p.offset <= cut);
         let beyond = self.plateaus.get(keep).copied();
         self.plateaus.truncate(keep);
         if let Some(at_cut) = self.plateaus.pop_if(|p| p.offset == cut) {
-            let on_its_way = self.plateaus.last().map(|p| p.last_sent);
-            if let Some(stood_there) = after.max(on_its_way) {
-                self.plateaus.push(Plateau {
-                    last_sent: at_cut.last_sent.min(stood_there),
-                    ..at_cut
-                });
-            }
+            self.end_with(at_cut, after);
             return;
         }
-        if let (Some(beyond), Some(last)) = (beyond, self.plateaus.last().copied())
-            && last.offset < cut
-        {
-            self.plateaus.push(Plateau {
+        if let (Some(below), Some(beyond)) = (self.plateaus.last(), beyond) {
+            let passed = Plateau {
                 offset: cut,
                 first_seen: beyond.first_seen,
-                last_sent: last.last_sent,
+                last_sent: below.last_sent,
+            };
+            self.plateaus.push(passed);
+        }
+    }
+
+    /// Adds the plateau at which another history continued this one after the instant `after`. How
+    /// long the old master stood there bounds nothing in the other history, which may have gone on
+    /// as soon as the old one had left the plateau before.
+    fn end_with(&mut self, at_cut: Plateau, after: Option<Timestamp>) {
+        let left_below = self.plateaus.last().map(|below| below.last_sent);
+        let known_starts = [after, left_below].into_iter().flatten();
+        if let Some(earliest_start) = known_starts.max() {
+            self.plateaus.push(Plateau {
+                last_sent: at_cut.last_sent.min(earliest_start),
+                ..at_cut
             });
         }
     }
@@ -258,38 +276,30 @@ impl OffsetHistory {
         self.plateaus.len()
     }
 
-    /// Whether nothing has been taken in.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.plateaus.is_empty()
     }
 
-    /// What the table takes, and how fine it is.
+    /// How large the table is, and how precise.
     pub fn footprint(&self) -> Footprint {
-        let bytes = self.plateaus.capacity() * size_of::<Plateau>();
         Footprint {
             records: self.plateaus.len(),
-            bytes,
+            bytes: self.plateaus.capacity() * size_of::<Plateau>(),
             epsilon: self.epsilon_used,
         }
     }
 
-    /// The part of its age to which an old bracket is kept: `limits.epsilon`, or more once memory
-    /// forced it.
+    /// How wide merging may make an old bracket, as a part of its age: `limits.epsilon`, or more
+    /// once memory forced it.
     pub fn epsilon_used(&self) -> f64 {
         self.epsilon_used
     }
 
+    /// Drops old records and merges close ones, so that the table fits its capacity again.
     fn thin(&mut self, now: Timestamp) {
         self.since_thinning = 0;
-        let horizon = now - self.limits.horizon;
-        let old = self
-            .plateaus
-            .iter()
-            .skip(1)
-            .take_while(|p| p.first_seen < horizon)
-            .count();
-        self.plateaus
-            .drain(..old.min(self.plateaus.len().saturating_sub(3)));
+        self.drop_before(now - self.limits.horizon);
         self.merge_close(now, self.limits.epsilon);
         let mut epsilon = self.limits.epsilon;
         while self.plateaus.len() > self.limits.capacity - self.limits.batch {
@@ -299,6 +309,14 @@ impl OffsetHistory {
         self.epsilon_used = self.epsilon_used.max(epsilon);
         self.plateaus
             .shrink_to(self.plateaus.len() + self.limits.batch);
+    }
+
+    /// Drops the records before `horizon`, except the last of them and the newest three.
+    fn drop_before(&mut self, horizon: Timestamp) {
+        let after_first = self.plateaus.iter().skip(1);
+        let old = after_first.take_while(|p| p.first_seen < horizon).count();
+        let droppable = self.plateaus.len().saturating_sub(3);
+        self.plateaus.drain(..old.min(droppable));
     }
 
     /// Drops every record whose absence widens no bracket beyond `max(grain, epsilon x age)`.
@@ -349,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_lately_is_counted_from_what_is_known() {
+    fn recently_written_bytes_are_counted_from_the_nearest_record() {
         let history = history(&[
             (0, 10, 100),
             (1_000, 1_010, 200),
@@ -396,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_reached_at_an_instant_is_what_a_later_poll_showed() {
+    fn the_offset_reached_at_an_instant_is_what_a_later_poll_showed() {
         let h = history(&[(0, 10, 100), (1000, 1010, 100), (2000, 2010, 150)]);
         for (millis, reached) in [
             (-5, Some(100)),
@@ -466,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_beyond_the_usual_came_at_once() {
+    fn bytes_beyond_the_usual_came_at_once() {
         let h = regular_until_then(2_001_000);
         let (before, _) = point(&h, 9300);
         assert!(
@@ -476,7 +494,7 @@ mod tests {
         assert_eq!(
             point(&h, 1_009_900),
             (500, 200),
-            "in the middle of it nobody knows"
+            "in the middle of it, at any time"
         );
         let (after, _) = point(&h, 9000 + 2_000_700);
         assert!(
@@ -487,7 +505,7 @@ mod tests {
 
     /// The middle of an outage of the master is no time at which it wrote.
     #[test]
-    fn a_history_that_begins_is_not_likely_to_have_begun_while_nobody_was_there() {
+    fn a_history_likely_began_after_the_masters_outage() {
         let mut h = OffsetHistory::new(HistoryLimits::default());
         h.begin(at(0), offset(0), at(9000));
         h.insert(at(10_000), at(10_000), offset(14));
@@ -517,7 +535,7 @@ mod tests {
     /// The old master, idle, still stood at the cut when its replica had long been promoted and
     /// written to.
     #[test]
-    fn that_the_old_master_stood_at_the_cut_bounds_nothing_after_the_promotion() {
+    fn how_long_the_old_master_stood_at_the_cut_bounds_nothing_after_the_promotion() {
         for (after, lo) in [
             (Some(2000), Some(2000)),
             (Some(9000), Some(5000)),

@@ -1,4 +1,5 @@
-//! A table that outlives its process: out as plateaus, in again with its invariants checked.
+//! A table as its plateaus, so that it survives a restart; its invariants are checked when it is
+//! restored.
 
 use super::{HistoryLimits, OffsetHistory, Plateau};
 use crate::model::{ReplicationOffset, Timestamp};
@@ -28,14 +29,14 @@ impl OffsetHistory {
         Ok(history)
     }
 
-    /// Takes in plateaus that were written later than what the table holds, by rising offset. From
-    /// the first of their offsets on they take the place of what is there.
+    /// Adds plateaus that were recorded later than what the table holds, by rising offset. They
+    /// replace the table's own from the first of their offsets on.
     ///
-    /// Each plateau is a fact by itself, so any two that are of one history may stand side by side.
-    /// Where their times were widened and overlap, the tighter end holds for both.
+    /// Each plateau is a fact by itself, so any two of one history may be neighbours. Where their
+    /// times were widened and overlap, the tighter end holds for both.
     ///
     /// # Errors
-    /// They contradict each other or the table. It must not be used any more then.
+    /// They contradict each other or the table. The table must not be used any more then.
     pub fn append(
         &mut self,
         plateaus: impl IntoIterator<Item = Plateau>,
@@ -66,20 +67,14 @@ impl OffsetHistory {
                 return Err(Contradiction);
             }
         }
-        // What was seen beyond a later offset then was beyond the earlier ones, too.
-        for earlier in self
-            .plateaus
-            .iter_mut()
-            .rev()
-            .take_while(|p| p.first_seen > plateau.first_seen)
-        {
+        // A master that was at a later offset was beyond the earlier ones, too.
+        for earlier in self.plateaus.iter_mut().rev() {
+            if earlier.first_seen <= plateau.first_seen {
+                break;
+            }
             earlier.first_seen = plateau.first_seen;
         }
-        self.plateaus.push(plateau);
-        self.since_thinning += 1;
-        if self.since_thinning >= self.limits.batch || self.plateaus.len() >= self.limits.capacity {
-            self.thin(plateau.first_seen);
-        }
+        self.push_newest(plateau);
         Ok(())
     }
 }
@@ -111,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn plateaus_that_contradict_each_other_are_refused() {
         let cases: [(&[Plateau], bool); 5] = [
             (&[], true),
             (&[plateau(1, 10, 0), plateau(2, 20, 15)], true),
@@ -125,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_that_overlap_are_as_tight_as_the_tighter_one() {
+    fn where_ends_overlap_the_tighter_one_holds() {
         let history = restored(&[
             plateau(1, 900, -400),
             plateau(2, 1300, -500),
@@ -141,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_appended_takes_the_place_of_what_it_overlaps() {
+    fn appended_plateaus_replace_what_they_overlap() {
         let mut history = restored(&[plateau(1, 10, 0), plateau(5, 1010, 1000)]).unwrap();
         history
             .append([plateau(5, 1010, 5000), plateau(9, 6010, 6000)], at(7000))
@@ -157,10 +152,10 @@ mod tests {
     }
 
     proptest! {
-        /// A table that went out and came in again in pieces says the same as one that stayed, or
-        /// something wider.
+        /// A table that was saved and restored in pieces gives the brackets of one that stayed in
+        /// memory, or wider ones.
         #[test]
-        fn a_restored_table_says_nothing_else(
+        fn a_restored_table_agrees_with_the_one_that_was_saved(
             steps in proptest::collection::vec((1_i64..3000, 0_i64..200, 0_u64..1000), 2..300),
             cut in 0.0_f64..1.0,
         ) {

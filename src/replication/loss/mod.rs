@@ -1,18 +1,18 @@
-//! A master that comes back without its history: what is gone, and which server still has it.
+//! A master that comes back without its history: what is lost, and which server still has it.
 //!
 //! Redis draws a new `master_replid` at every start. A master that loads an RDB file of 7.0 or later
-//! names the history of the file in `master_replid2` (`loadDataFromDisk` in server.c) and goes on
-//! with its offset; one that loads an append-only file, an older generation, and one that comes back
-//! empty begin at offset 0. A replica that asks such a master to go on is given its whole data set
-//! instead, and drops its own.
+//! names the history of the file in `master_replid2` (`loadDataFromDisk` in server.c) and continues
+//! with its offset. One that loads an append-only file, one of an older generation, and one that
+//! comes back empty begin at offset 0. A replica that asks such a master to continue gets the
+//! master's whole data set instead, and drops its own.
 
 use serde::{Deserialize, Serialize};
 
 use super::epochs::MasterSample;
-use crate::info::{Field, Observation, Role};
+use crate::info::{Observation, ReplicationInfo, Role, UpstreamInfo};
 use crate::model::{Bytes, ClockShift, ReplicationId, ReplicationOffset, RunId, Span, Timestamp};
 
-/// How long a replica has to stream in the new history until the loss is over.
+/// How long a replica has to stream in the new history until the loss is no longer reported.
 pub const LOSS_SHOWN_FOR: Span = Span::from_secs(600);
 
 /// `uptime_in_seconds` is in whole seconds and the poll takes some time.
@@ -35,7 +35,7 @@ pub struct Lineage {
     pub run_id: Option<RunId>,
     /// How many keys it had, if known.
     pub keys: Option<u64>,
-    /// When the answer came.
+    /// When the answer arrived.
     pub at: Timestamp,
 }
 
@@ -110,7 +110,7 @@ pub struct HistoryLoss {
     pub to: ReplicationId,
     /// When the first answer came that shows it.
     pub seen_at: Timestamp,
-    /// When the master last answered before; what it wrote after that nobody saw.
+    /// When the master last answered before; what it wrote after that was not observed.
     pub last_answer: Timestamp,
     /// Bytes of the lost history that it had shown.
     pub written: Bytes,
@@ -135,59 +135,98 @@ impl Lineage {
     /// What `poll` shows, after `before`: a number of keys that is not reported again stays known
     /// for as long as the process is the same.
     pub fn from_poll(poll: MasterPoll<'_>, before: Option<&Self>) -> Self {
-        let same_life = before.filter(|before| before.run_id.as_ref() == poll.run_id);
+        let known_keys = match before {
+            Some(before) if before.run_id.as_ref() == poll.run_id => before.keys,
+            _ => None,
+        };
         Self {
             replid: poll.sample.replid.clone(),
             offset: poll.sample.offset,
             run_id: poll.run_id.cloned(),
-            keys: poll.keys.or(same_life.and_then(|before| before.keys)),
+            keys: poll.keys.or(known_keys),
             at: poll.sample.received,
         }
     }
 
     /// What is left of this history, where `poll` shows that the same server has lost some of it;
-    /// `None` where nothing is lost or nothing says so.
+    /// `None` where nothing is lost, or nothing shows a loss.
     ///
-    /// * The history itself goes on, or a new one that shares all of it: nothing is lost.
-    /// * A new one shares less of it and the process is new: the rest is lost. Without a new process
-    ///   somebody else was promoted behind this address, which is a failover.
+    /// * The history itself continues, or a new one shares all of it: nothing is lost.
+    /// * A new one shares less of it and the process is new: the rest is lost. In the same process,
+    ///   another server was promoted behind this address, which is a failover.
     /// * A new one shares nothing, in the same process: a master that freed its backlog
-    ///   (`repl-backlog-ttl`) begins one and keeps its offset. With a smaller offset it took in the
-    ///   data of another server.
-    /// * A new one shares nothing, in a new process: the history began with it, unless it goes on
-    ///   with one that was never seen, and is further than this one was.
+    ///   (`repl-backlog-ttl`) begins one and keeps its offset. With a smaller offset it has loaded
+    ///   the data of another server.
+    /// * A new one shares nothing, in a new process: the history began with that process, unless it
+    ///   continues one that was never seen, and is further than this one was.
     pub fn lost_to(&self, poll: MasterPoll<'_>) -> Option<HistoryRemnant> {
         let sample = poll.sample;
-        let is_new = self.run_id.is_some() && poll.run_id.is_some();
-        let is_new = is_new && self.run_id.as_ref() != poll.run_id;
-        let is_behind = sample.offset < self.offset;
-        let until = |kept| HistoryRemnant::Until {
+        if sample.replid == self.replid {
+            return self.lost_in_same_history(poll);
+        }
+        if let Some((continued, last_shared)) = &sample.continues
+            && *continued == self.replid
+        {
+            return self.lost_beyond(*last_shared, poll);
+        }
+        let has_begun = self.is_other_process(poll) && sample.continues.is_none();
+        let was_written = self.offset > ReplicationOffset::default();
+        let is_lost = sample.offset < self.offset || has_begun && was_written;
+        if !is_lost {
+            return None;
+        }
+        Some(self.remnant_without_offsets(poll))
+    }
+
+    /// What is left where the same history continues: a new process with a smaller offset came back
+    /// with an older state.
+    fn lost_in_same_history(&self, poll: MasterPoll<'_>) -> Option<HistoryRemnant> {
+        let is_behind = poll.sample.offset < self.offset;
+        if self.is_other_process(poll) && is_behind {
+            return Some(self.kept_until(poll.sample.offset));
+        }
+        None
+    }
+
+    /// What is left where a new history shares this one up to `last_shared`.
+    fn lost_beyond(
+        &self,
+        last_shared: ReplicationOffset,
+        poll: MasterPoll<'_>,
+    ) -> Option<HistoryRemnant> {
+        let lacks_writes = self.offset.since(last_shared) > PING;
+        if lacks_writes && self.is_other_process(poll) && self.has_restarted(poll) {
+            return Some(self.kept_until(last_shared));
+        }
+        None
+    }
+
+    fn kept_until(&self, kept: ReplicationOffset) -> HistoryRemnant {
+        HistoryRemnant::Until {
             lost: self.offset.since(kept),
             since: None,
-        };
-        if sample.replid == self.replid {
-            return (is_new && is_behind).then(|| until(sample.offset));
         }
-        let shared = sample.continues.as_ref();
-        let shared = shared.filter(|(replid, _)| *replid == self.replid);
-        if let Some((_, last_shared)) = shared {
-            let lacks = self.offset.since(*last_shared) > PING;
-            let restarted = is_new && self.has_restarted(poll);
-            return (lacks && restarted).then(|| until(*last_shared));
+    }
+
+    /// Whether another process answers, where both are named.
+    fn is_other_process(&self, poll: MasterPoll<'_>) -> bool {
+        match (&self.run_id, poll.run_id) {
+            (Some(before), Some(now)) => before != now,
+            _ => false,
         }
-        let began = is_new && sample.continues.is_none();
-        let is_lost = is_behind || began && self.offset > ReplicationOffset::default();
-        is_lost.then(|| self.remnant_without_offsets(poll))
     }
 
     /// Whether the process began after the last answer, by its uptime.
     fn has_restarted(&self, poll: MasterPoll<'_>) -> bool {
         let away = poll.sample.received - self.at;
-        poll.uptime
-            .is_none_or(|uptime| uptime <= away + UPTIME_GRAIN)
+        match poll.uptime {
+            Some(uptime) => uptime <= away + UPTIME_GRAIN,
+            None => true,
+        }
     }
 
-    /// What is left where no offset says so: the server's own word, or else how many keys it has.
+    /// What is left where no offset shows it: by what the server loaded at its start, or else by how
+    /// many keys it has.
     fn remnant_without_offsets(&self, poll: MasterPoll<'_>) -> HistoryRemnant {
         if self.came_back_empty(poll) {
             return HistoryRemnant::Nothing;
@@ -200,8 +239,8 @@ impl Lineage {
         }
     }
 
-    /// Whether the server began with nothing, and clients have written since. Not believed of one
-    /// that has as many keys as before: a managed service may restore its data by other means.
+    /// Whether the server began with an empty data set. A server that has as many keys as before
+    /// did not: a managed service may restore its data by other means.
     fn came_back_empty(&self, poll: MasterPoll<'_>) -> bool {
         let has_fewer_keys = match (self.keys, poll.keys) {
             (Some(before), Some(now)) => now < before,
@@ -212,8 +251,8 @@ impl Lineage {
 }
 
 impl HistoryLoss {
-    /// The loss of what `before` was, of which the master has `kept`, as `poll` shows it; nothing is
-    /// known of the replica.
+    /// The loss of the history `before`, of which the master still has `kept`, as `poll` shows it;
+    /// nothing is known of the replica yet.
     pub fn new(before: &Lineage, kept: HistoryRemnant, poll: MasterPoll<'_>) -> Self {
         Self {
             from: before.replid.clone(),
@@ -231,13 +270,16 @@ impl HistoryLoss {
         }
     }
 
-    /// Whether nothing is left to be said of it: the pair has streamed for long enough, or the
+    /// Whether it need not be reported any more: the pair has streamed for long enough, or the
     /// master has all of its history again.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        let has_streamed = self
-            .streams_since
-            .is_some_and(|since| now - since >= LOSS_SHOWN_FOR);
-        has_streamed || self.is_undone()
+        if self.is_undone() {
+            return true;
+        }
+        match self.streams_since {
+            Some(since) => now - since >= LOSS_SHOWN_FOR,
+            None => false,
+        }
     }
 
     /// Whether the master has all of its history again: it was started with its data.
@@ -261,20 +303,25 @@ impl HistoryLoss {
         )
     }
 
-    /// Reads its instants, which are of another clock.
+    /// Moves its instants from an earlier process's clock to the present one.
     pub fn shift(&mut self, shift: &ClockShift) {
         self.seen_at = shift.past(self.seen_at);
         self.last_answer = shift.past(self.last_answer);
-        self.streams_since = self.streams_since.map(|at| shift.past(at));
+        if let Some(since) = &mut self.streams_since {
+            *since = shift.past(*since);
+        }
         if let Some(applied) = &mut self.applied {
             applied.at = shift.past(applied.at);
         }
-        if let HistoryRemnant::Until { since, .. } = &mut self.kept {
-            *since = since.map(|at| shift.past(at));
+        if let HistoryRemnant::Until {
+            since: Some(since), ..
+        } = &mut self.kept
+        {
+            *since = shift.past(*since);
         }
     }
 
-    /// The same loss after the master came back once more: what was lost first is what counts.
+    /// The same loss after the master came back once more: the history that was lost first counts.
     #[must_use]
     pub fn followed_by(&self, newer: Self) -> Self {
         Self {
@@ -287,17 +334,19 @@ impl HistoryLoss {
         }
     }
 
-    /// Takes in the master's answer: it may have been started again with its data. A master without
-    /// a backlog draws another id when its first replica comes (`createReplicationBacklog` in
+    /// Records the master's answer: it may have been started again with its data. A master without a
+    /// backlog draws another ID when its first replica connects (`createReplicationBacklog` in
     /// replication.c), so the new history is the one that it names now.
     pub fn master_answered(&mut self, sample: &MasterSample) {
         if sample.replid != self.from {
             self.to.clone_from(&sample.replid);
         }
-        let shared = sample.continues.as_ref();
-        let Some((_, last_shared)) = shared.filter(|(replid, _)| *replid == self.from) else {
+        let Some((continued, last_shared)) = &sample.continues else {
             return;
         };
+        if *continued != self.from {
+            return;
+        }
         let written = ReplicationOffset::new(self.written.get());
         let lost = written.since(*last_shared);
         let since = match self.kept {
@@ -307,40 +356,63 @@ impl HistoryLoss {
         self.kept = HistoryRemnant::Until { lost, since };
     }
 
-    /// Takes in the replica's answer; `being_sent` says that its master prepares or sends a full
+    /// Records the replica's answer. `being_sent` is whether its master prepares or sends a full
     /// sync.
     pub fn replica_answered(&mut self, seen: &Observation, being_sent: bool) {
         if self.copy == ReplicaCopy::Replaced {
-            return; // what is gone does not come back
+            return; // data that it has dropped does not come back
         }
         let info = &seen.replication;
-        let has_it = |replid: &Field<ReplicationId>| replid.get() == Some(&self.from);
-        let Some(upstream) = &info.upstream else {
-            let is_master = info.role.value() == Some(Role::Master);
-            if is_master && (has_it(&info.replid) || has_it(&info.replid2)) {
-                self.copy = ReplicaCopy::Promoted;
-            }
-            return;
+        let copy = match &info.upstream {
+            Some(upstream) => self.copy_of_replica(seen, upstream, being_sent),
+            None => self.copy_of_master(info),
         };
-        let transfer = upstream.sync_in_progress.value() == Some(true);
-        // Before it loads what it was sent, it drops what it has (`readSyncBulkPayload`).
-        let loads = transfer && seen.persistence.loading.value() == Some(true);
-        if loads {
-            self.copy = ReplicaCopy::Replaced;
-        } else if info.replid.get() == Some(&self.to) && upstream.is_up() {
-            self.copy = self.after_sync();
-        } else if has_it(&info.replid) {
-            self.copy = if transfer || being_sent {
-                ReplicaCopy::BeingReplaced
-            } else {
-                ReplicaCopy::Whole
-            };
+        if let Some(copy) = copy {
+            self.copy = copy;
         }
     }
 
-    /// What the replica has once it follows the new history: one that lacked all that was lost
-    /// was given the rest and dropped nothing.
-    fn after_sync(&self) -> ReplicaCopy {
+    /// What a replica has that has become a master; `None` where its answer does not show it.
+    fn copy_of_master(&self, info: &ReplicationInfo) -> Option<ReplicaCopy> {
+        let is_master = info.role.value() == Some(Role::Master);
+        let has_lost_history =
+            info.replid.get() == Some(&self.from) || info.replid2.get() == Some(&self.from);
+        if is_master && has_lost_history {
+            return Some(ReplicaCopy::Promoted);
+        }
+        None
+    }
+
+    /// What a replica has; `None` where its answer does not show it.
+    fn copy_of_replica(
+        &self,
+        seen: &Observation,
+        upstream: &UpstreamInfo,
+        being_sent: bool,
+    ) -> Option<ReplicaCopy> {
+        let is_transferring = upstream.sync_in_progress.value() == Some(true);
+        let is_loading = seen.persistence.loading.value() == Some(true);
+        if is_transferring && is_loading {
+            // Before it loads what it was sent, it drops what it has (`readSyncBulkPayload`).
+            return Some(ReplicaCopy::Replaced);
+        }
+        let replid = seen.replication.replid.get()?;
+        if *replid == self.to && upstream.is_up() {
+            return Some(self.copy_after_sync());
+        }
+        if *replid != self.from {
+            return None;
+        }
+        if is_transferring || being_sent {
+            Some(ReplicaCopy::BeingReplaced)
+        } else {
+            Some(ReplicaCopy::Whole)
+        }
+    }
+
+    /// What the replica has once it follows the new history. One that had applied nothing of what
+    /// was lost was given the rest and dropped nothing.
+    fn copy_after_sync(&self) -> ReplicaCopy {
         let HistoryRemnant::Until { lost, .. } = self.kept else {
             return ReplicaCopy::Replaced;
         };

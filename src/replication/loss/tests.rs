@@ -1,11 +1,11 @@
 use super::*;
-use crate::info::{PersistenceInfo, UpstreamInfo};
+use crate::info::{Field, PersistenceInfo};
 use crate::replication::testing::{at, down, id, observation, offset, upstream};
 
 const OLD: &str = "1111";
 const NEW: &str = "2222";
 
-fn life(name: &str) -> Option<RunId> {
+fn process(name: &str) -> Option<RunId> {
     RunId::parse(name)
 }
 
@@ -26,13 +26,13 @@ fn before() -> Lineage {
     Lineage {
         replid: id('a'),
         offset: offset(1000),
-        run_id: life(OLD),
+        run_id: process(OLD),
         keys: Some(100),
         at: at(10_000),
     }
 }
 
-struct Look {
+struct TestPoll {
     sample: MasterSample,
     life: &'static str,
     uptime: i64,
@@ -40,9 +40,9 @@ struct Look {
     started_empty: bool,
 }
 
-impl Look {
+impl TestPoll {
     fn lost(&self) -> Option<HistoryRemnant> {
-        let run_id = life(self.life);
+        let run_id = process(self.life);
         before().lost_to(MasterPoll {
             sample: &self.sample,
             run_id: run_id.as_ref(),
@@ -53,13 +53,13 @@ impl Look {
     }
 }
 
-fn look(
+fn lost_in(
     sample: MasterSample,
     life: &'static str,
     uptime: i64,
     keys: Option<u64>,
 ) -> Option<HistoryRemnant> {
-    Look {
+    TestPoll {
         sample,
         life,
         uptime,
@@ -78,39 +78,39 @@ fn until(lost: u64) -> Option<HistoryRemnant> {
 }
 
 #[test]
-fn a_master_that_goes_on_has_lost_nothing() {
+fn a_master_whose_history_continues_has_lost_nothing() {
     let goes_on = sample('a', 1200, None);
-    assert_eq!(look(goes_on, OLD, 500, Some(90)), None);
+    assert_eq!(lost_in(goes_on, OLD, 500, Some(90)), None);
     let with_its_file = sample('b', 1000, Some(('a', 1000)));
     assert_eq!(
-        look(with_its_file, NEW, 3, Some(100)),
+        lost_in(with_its_file, NEW, 3, Some(100)),
         None,
         "shutdown save"
     );
     let but_a_ping = sample('b', 986, Some(('a', 986)));
-    assert_eq!(look(but_a_ping, NEW, 3, Some(100)), None);
+    assert_eq!(lost_in(but_a_ping, NEW, 3, Some(100)), None);
     let further = sample('b', 1300, Some(('a', 1014)));
-    assert_eq!(look(further, NEW, 3, Some(100)), None);
+    assert_eq!(lost_in(further, NEW, 3, Some(100)), None);
 }
 
 #[test]
 fn a_backlog_that_was_freed_begins_a_history_and_loses_nothing() {
-    assert_eq!(look(sample('b', 1000, None), OLD, 500, Some(100)), None);
-    assert_eq!(look(sample('b', 1100, None), OLD, 500, Some(100)), None);
+    assert_eq!(lost_in(sample('b', 1000, None), OLD, 500, Some(100)), None);
+    assert_eq!(lost_in(sample('b', 1100, None), OLD, 500, Some(100)), None);
     let of_another = sample('b', 400, None);
     assert_eq!(
-        look(of_another, OLD, 500, Some(100)),
+        lost_in(of_another, OLD, 500, Some(100)),
         Some(HistoryRemnant::SomeDataSet),
         "it took in the data of another server"
     );
 }
 
 #[test]
-fn a_promoted_server_is_a_failover_and_no_loss() {
+fn a_promoted_server_is_a_failover_and_not_a_loss() {
     let promoted = sample('b', 950, Some(('a', 900)));
-    assert_eq!(look(promoted.clone(), OLD, 500, Some(100)), None);
+    assert_eq!(lost_in(promoted.clone(), OLD, 500, Some(100)), None);
     assert_eq!(
-        look(promoted, NEW, 9000, Some(100)),
+        lost_in(promoted, NEW, 9000, Some(100)),
         None,
         "behind one address: it has run for longer than the old one has been away"
     );
@@ -119,15 +119,18 @@ fn a_promoted_server_is_a_failover_and_no_loss() {
 #[test]
 fn an_older_file_has_lost_what_came_after_it() {
     let older = sample('b', 700, Some(('a', 700)));
-    assert_eq!(look(older, NEW, 5, Some(80)), until(300));
-    assert_eq!(look(sample('a', 600, None), NEW, 5, Some(80)), until(400));
+    assert_eq!(lost_in(older, NEW, 5, Some(80)), until(300));
+    assert_eq!(
+        lost_in(sample('a', 600, None), NEW, 5, Some(80)),
+        until(400)
+    );
 }
 
 #[test]
 fn an_empty_master_has_lost_everything_whatever_it_has_written_since() {
     for (written, keys) in [(0, 0), (14, 0), (900, 7), (5000, 9)] {
         assert_eq!(
-            look(sample('b', written, None), NEW, 5, Some(keys)),
+            lost_in(sample('b', written, None), NEW, 5, Some(keys)),
             Some(HistoryRemnant::Nothing),
             "{written} bytes, {keys} keys"
         );
@@ -138,7 +141,7 @@ fn an_empty_master_has_lost_everything_whatever_it_has_written_since() {
 #[test]
 fn a_master_that_loaded_nothing_has_lost_everything_however_many_keys_it_has_by_now() {
     let lost = |keys| {
-        let poll = Look {
+        let poll = TestPoll {
             sample: sample('b', 900, None),
             life: NEW,
             uptime: 5,
@@ -161,22 +164,22 @@ fn a_master_that_loaded_nothing_has_lost_everything_however_many_keys_it_has_by_
 fn a_data_set_in_a_new_history_may_be_of_any_age() {
     let append_only = sample('b', 0, None);
     assert_eq!(
-        look(append_only.clone(), NEW, 5, Some(100)),
+        lost_in(append_only.clone(), NEW, 5, Some(100)),
         Some(HistoryRemnant::SomeDataSet)
     );
     assert_eq!(
-        look(append_only, NEW, 5, None),
+        lost_in(append_only, NEW, 5, None),
         Some(HistoryRemnant::Unknown)
     );
 }
 
 #[test]
-fn a_history_that_goes_on_with_one_that_was_never_seen_is_no_evidence() {
+fn a_history_that_continues_an_unseen_one_is_no_evidence() {
     let restarted_twice = sample('c', 1100, Some(('b', 1050)));
-    assert_eq!(look(restarted_twice, NEW, 5, Some(100)), None);
+    assert_eq!(lost_in(restarted_twice, NEW, 5, Some(100)), None);
     let older = sample('c', 900, Some(('b', 850)));
     assert_eq!(
-        look(older, NEW, 5, Some(100)),
+        lost_in(older, NEW, 5, Some(100)),
         Some(HistoryRemnant::SomeDataSet)
     );
 }
@@ -198,15 +201,15 @@ fn without_a_process_id_only_a_smaller_offset_is_evidence() {
 
 fn loss() -> HistoryLoss {
     let empty = sample('b', 0, None);
-    let run_id = life(NEW);
-    let look = MasterPoll {
+    let run_id = process(NEW);
+    let poll = MasterPoll {
         sample: &empty,
         run_id: run_id.as_ref(),
         uptime: None,
         keys: Some(0),
         started_empty: true,
     };
-    HistoryLoss::new(&before(), HistoryRemnant::Nothing, look)
+    HistoryLoss::new(&before(), HistoryRemnant::Nothing, poll)
 }
 
 fn replica(letter: char, upstream: UpstreamInfo, loading: bool) -> Observation {
@@ -260,7 +263,7 @@ fn the_replicas_copy_is_there_until_it_loads_another() {
 }
 
 #[test]
-fn a_replica_that_was_quick_has_the_new_history_already() {
+fn a_replica_that_synced_before_its_next_poll_has_the_new_history_already() {
     let mut loss = loss();
     loss.replica_answered(&replica('b', upstream(14), false), false);
     assert_eq!(loss.copy, ReplicaCopy::Replaced);
@@ -275,7 +278,7 @@ fn a_history_that_begins_with_the_first_replica_is_the_new_one() {
 }
 
 #[test]
-fn a_replica_that_was_promoted_has_it_all() {
+fn a_promoted_replica_has_everything() {
     let mut loss = loss();
     let mut promoted = observation(crate::info::ReplicationInfo {
         role: Field::Value(Role::Master),
@@ -318,7 +321,7 @@ fn a_master_that_is_started_again_with_its_data_undoes_the_loss() {
 }
 
 #[test]
-fn a_loss_is_over_once_the_pair_has_streamed_for_long_enough() {
+fn a_loss_ends_once_the_pair_has_streamed_for_long_enough() {
     let streams_since = Some(at(0));
     let loss = HistoryLoss {
         streams_since,
@@ -328,7 +331,7 @@ fn a_loss_is_over_once_the_pair_has_streamed_for_long_enough() {
 }
 
 #[test]
-fn what_was_lost_first_counts_when_the_master_goes_once_more() {
+fn the_first_loss_counts_when_the_master_fails_once_more() {
     let first = HistoryLoss {
         copy: ReplicaCopy::Whole,
         ..loss()
@@ -348,7 +351,7 @@ fn what_was_lost_first_counts_when_the_master_goes_once_more() {
 }
 
 #[test]
-fn it_says_what_is_lost_and_who_has_it() {
+fn the_sentence_names_what_is_lost_and_which_server_has_it() {
     let says = |kept, copy, expected: &str| {
         let loss = HistoryLoss {
             kept,

@@ -1,4 +1,4 @@
-//! A lost history in words.
+//! The sentences that describe a lost history, for pages, alerts and logs.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What is known of a pair: the evidence that an assessment rests on.
+//! The facts about a pair: the evidence that an assessment rests on.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use super::located::Located;
 use crate::info::ReplicaConnState;
 use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
 
-/// A replica ACKs once a second (`replicationCron` sends `REPLCONF ACK`); a bit more, since its
-/// clock is not ours.
+/// A replica ACKs once a second (`replicationCron` sends `REPLCONF ACK`). A little more than that,
+/// because the two clocks may differ.
 pub(in super::super) const ACK_PERIOD: Span = Span::from_millis(1_200);
 
-/// What the master says of a replica, placed in the history; evidence while the replica itself is
-/// silent.
+/// What the master reports of a replica, placed in the history. It is evidence while the replica
+/// itself is silent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AckEvidence {
-    /// What the master's last answer said; `None` when no line can be meant.
+    /// The replica's line in the master's last answer; `None` if no line certainly is the replica's.
     pub last: Option<Ack>,
-    /// Whether some answer had a line that can be meant: only then does its absence mean that the
-    /// replica is gone.
+    /// Whether some answer had such a line: only then does its absence mean that the replica is
+    /// gone.
     pub seen: bool,
     /// When the newest ACK arrived.
     pub arrival: Option<AckArrival>,
@@ -32,10 +32,10 @@ pub struct AckEvidence {
     pub located: Option<Acked>,
     /// Bytes that the master has written and the replica has not ACKed, both from one reply.
     pub lag: Option<Bytes>,
-    /// Whether the master synced some replica since this one last answered: it may have started over,
-    /// with other data.
+    /// Whether the master has synced some replica since this one last answered: this one may have
+    /// other data now.
     pub synced_since: bool,
-    /// When the direct master was last asked, of the polls that it answered.
+    /// When the last poll was sent that the direct master answered.
     pub asked_at: Option<Timestamp>,
 }
 
@@ -80,13 +80,12 @@ pub enum Relation {
     Ahead,
     /// It has never had a position.
     NeverSynced,
-    /// It is a master itself; with what each of the two has alone, where that is known.
+    /// It is a master itself.
     IsMaster {
-        /// The unshared history of both.
+        /// What each of the two servers has that the other has not, where that is known.
         split: Option<Split>,
     },
-    /// The configured master says that it is a replica, so it has no stream of its own to compare
-    /// with.
+    /// The configured master reports that it is a replica, so it has no own stream to compare with.
     MasterIsReplica,
     /// The configured master's answer lacks the fields that say where its stream stands.
     MasterIncomplete,
@@ -94,8 +93,8 @@ pub enum Relation {
     Incomplete,
 }
 
-/// The last certified statement about a pair; it stays when the master is lost: this much may be
-/// gone.
+/// The last certified upper bounds of a pair's lag. They stay when the master is lost: at most this
+/// much is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastKnown {
     /// Upper bound of the lag in seconds.
@@ -117,7 +116,7 @@ pub struct PairFacts {
     pub link: LinkFacts,
     /// Since when the server that it replicates from has lost its own master, in a chain.
     pub parent_down_since: Option<Timestamp>,
-    /// What the master says of the replica.
+    /// What the master reports of the replica.
     pub ack: AckEvidence,
     /// The master's newest offset.
     pub master_offset: Option<ReplicationOffset>,
@@ -129,13 +128,13 @@ pub struct PairFacts {
     pub last_known: Option<LastKnown>,
     /// Stream bytes that the replica applied since this program first saw it.
     pub applied_total: Option<u64>,
-    /// What heartbeats say.
+    /// What heartbeats show.
     pub heartbeats: HeartbeatFacts,
     /// The period of polling, by which silence is judged.
     pub interval: Span,
     /// The lag that the link usually shows.
     pub usual_lag: Span,
-    /// Since when the replica had not answered when this program was restarted.
+    /// Since when the replica had not answered when the exporter was restarted.
     pub silent_before: Option<Timestamp>,
     /// The history that its master lost, until the pair has streamed in another one for long enough.
     pub loss: Option<Arc<HistoryLoss>>,
@@ -145,56 +144,65 @@ impl PairFacts {
     /// Whether one more poll of the replica, at once, would show something that its next regular
     /// poll would show too late.
     ///
-    /// * Its last answer was the first that is not what the link usually shows: the second shows
-    ///   whether its position moves.
-    /// * Its master synced it since: it is back, perhaps as another process.
-    /// * What it ACKs is older than ACKs of a healthy replica are (they come once a second), and
-    ///   its own last answer does not say so: the master's answer is enough to see that.
+    /// * Its last answer was the first with an unusual lag: a second one shows whether its position
+    ///   moves.
+    /// * Its master has synced it since: it is back, perhaps as another process.
+    /// * What it ACKs is older than what a healthy replica ACKs (once a second), while its own last
+    ///   answer showed the usual lag: the master's answer is enough to see that.
     pub fn deserves_replica_poll(&self) -> bool {
-        if self.is_back() && self.located.is_some() {
-            return true;
-        }
-        let Some(located) = self
-            .located
-            .as_ref()
-            .filter(|_| self.relation == Relation::Comparable)
-        else {
+        let Some(located) = &self.located else {
             return false;
         };
-        let first_doubt = located.is_doubtful && located.same_applied == 1;
-        let usual_age = ACK_PERIOD + self.usual_lag + self.usual_lag;
-        let passed = self
-            .ack
-            .located
-            .and_then(|acked| acked.bracket.hi)
-            .filter(|_| located.is_usual);
-        first_doubt
-            || passed
-                .zip(self.master_at)
-                .is_some_and(|(passed, asked)| asked - passed > usual_age)
+        if self.is_back() {
+            return true;
+        }
+        if self.relation != Relation::Comparable {
+            return false;
+        }
+        let is_first_doubt = located.is_doubtful && located.same_applied == 1;
+        is_first_doubt || located.is_usual && self.is_ack_too_old()
     }
 
-    /// Whether its master synced it since it last answered and has it online now: it is there,
-    /// whoever cannot reach it.
+    /// Whether the master had gone beyond the ACKed position for longer before it was last asked
+    /// than ACKs of a healthy replica take.
+    fn is_ack_too_old(&self) -> bool {
+        let Some(position) = self.ack.located else {
+            return false;
+        };
+        let (Some(passed), Some(asked)) = (position.bracket.hi, self.master_at) else {
+            return false;
+        };
+        let usual_age = ACK_PERIOD + self.usual_lag + self.usual_lag;
+        asked - passed > usual_age
+    }
+
+    /// Whether its master has synced it since it last answered and has it online now: then it runs,
+    /// even if this exporter cannot reach it.
     pub fn is_back(&self) -> bool {
-        self.ack.synced_since
-            && self
-                .ack
-                .last
-                .is_some_and(|ack| ack.state == ReplicaConnState::Online)
+        let Some(ack) = self.ack.last else {
+            return false;
+        };
+        self.ack.synced_since && ack.state == ReplicaConnState::Online
     }
 
     /// When the replica's position was last learned, as long as it still can be compared.
     pub fn comparable_at(&self) -> Option<Timestamp> {
-        self.placed().map(Located::received)
+        let located = self.placed()?;
+        Some(located.received())
     }
 
     /// The replica's last position, as long as it still can be compared. In a history that the
-    /// master has lost there is no lag: what it lacks cannot be compared with what the master has.
+    /// master has lost there is no lag: what the replica lacks cannot be compared with what the
+    /// master has.
     pub(in crate::replication) fn placed(&self) -> Option<&Located> {
-        let comparable = matches!(self.relation, Relation::Comparable | Relation::Restored);
-        self.located
-            .as_ref()
-            .filter(|located| comparable && (self.loss.is_none() || located.is_current()))
+        if !matches!(self.relation, Relation::Comparable | Relation::Restored) {
+            return None;
+        }
+        let located = self.located.as_ref()?;
+        let is_in_lost_history = self.loss.is_some() && !located.is_current();
+        if is_in_lost_history {
+            return None;
+        }
+        Some(located)
     }
 }

@@ -1,4 +1,4 @@
-//! Heartbeats of a pair: what proves something, and every sign that the proof may not hold.
+//! Heartbeats of a pair: records those that arrive, and every sign that what they prove may not hold.
 
 use super::PairTracker;
 use crate::info::{LinkStatus, Observation, Role};
@@ -7,21 +7,21 @@ use crate::replication::epochs::MasterHistory;
 use crate::replication::heartbeat::{ReceivedHeartbeat, ReplicaPoll};
 
 impl PairTracker {
-    /// Takes in a heartbeat that came out of the replica.
+    /// Records a heartbeat that came out of the replica.
     pub fn heartbeat_arrived(&mut self, heartbeat: &ReceivedHeartbeat) {
         self.heartbeats.arrived(heartbeat);
         self.update_heartbeats();
     }
 
-    /// Takes in that the replica's process `replica` delivered a heartbeat twice, or after a later
+    /// Records that the replica's process `replica` delivered a heartbeat twice, or after a later
     /// one.
     pub fn heartbeat_repeated(&mut self, replica: RunId) {
         self.heartbeats.repeated(replica);
         self.update_heartbeats();
     }
 
-    /// Takes in which process answered as the master at the top of the chain, whose history
-    /// `history` is.
+    /// Records which process answered as the master at the top of the chain; `history` is that
+    /// master's.
     pub fn top_answered(
         &mut self,
         run_id: Option<&RunId>,
@@ -38,7 +38,7 @@ impl PairTracker {
         self.update_heartbeats();
     }
 
-    /// Takes in how many full syncs the direct master has given, as it answered at `received`.
+    /// Records how many full syncs the direct master has given, by its answer at `received`.
     pub fn direct_master_synced(&mut self, full_syncs: Option<u64>, received: Timestamp) {
         self.heartbeats.full_syncs(full_syncs, received);
         self.update_heartbeats();

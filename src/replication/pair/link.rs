@@ -14,14 +14,14 @@ const SYNC_STILL: Span = Span::from_secs(5);
 pub struct LinkFacts {
     /// `master_link_status`.
     pub status: Option<LinkStatus>,
-    /// Since when it is not up: by the replica's own clock where it reports that, otherwise since
-    /// it was first seen down.
+    /// Since when it has not been up: by the replica's own clock where it reports that, otherwise
+    /// since it was first seen down.
     pub down_since: Option<Timestamp>,
     /// A full sync is being transferred or prepared, or its data set is being loaded.
     pub syncing: bool,
     /// Bytes of the transfer that were read so far, and of how many where that is known.
     pub sync_read: Option<(Bytes, Option<Bytes>)>,
-    /// Since when a full sync is under way, as far as was seen.
+    /// Since when a full sync has been under way, by the polls.
     pub sync_since: Option<Timestamp>,
     /// When a full sync last made progress.
     pub sync_progress_at: Option<Timestamp>,
@@ -35,7 +35,7 @@ pub struct LinkFacts {
     pub unapplied: Option<Bytes>,
     /// When the last poll was sent that showed the link up.
     up_at: Option<Timestamp>,
-    /// Whether the link was ever up, by the polls or by the replica's own account.
+    /// Whether the link was ever up, by the polls or by what the replica reports.
     was_up: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Hints {
 }
 
 impl LinkFacts {
-    /// Takes in what the replica reports in an answer to a poll.
+    /// Records what the replica reports in an answer to a poll.
     pub(super) fn observe(
         &mut self,
         upstream: &UpstreamInfo,
@@ -59,36 +59,38 @@ impl LinkFacts {
         sent: Timestamp,
         received: Timestamp,
     ) {
-        let was_up = self.status == Some(LinkStatus::Up);
+        let stalled_since = if self.is_up() {
+            hints.stalled_since
+        } else {
+            None
+        };
         self.status = upstream.link.value();
-        self.observe_outage(upstream, hints.stalled_since.filter(|_| was_up), sent);
+        self.observe_outage(upstream, stalled_since, sent);
         self.observe_sync(upstream, hints, received);
-        let up = self.status == Some(LinkStatus::Up);
         self.last_io = upstream.last_io.value();
-        self.idle = match self.status {
-            Some(LinkStatus::Up) => LinkIdle::observe(self.idle, upstream, received),
-            _ => None,
-        };
-        self.unapplied = match (
-            upstream.read_offset.value(),
-            upstream.applied_offset.value(),
-        ) {
-            (Some(read), Some(applied)) if up => Some(read.since(applied)),
-            _ => None,
-        };
+        if self.is_up() {
+            self.idle = LinkIdle::observe(self.idle, upstream, received);
+            self.unapplied = unapplied_bytes(upstream);
+        } else {
+            self.idle = None;
+            self.unapplied = None;
+        }
     }
 
-    /// Determines since when the link is down. The replica counts in whole seconds and may report
-    /// one too many, so what the polls saw themselves bounds it. A stalled link is given up after
-    /// `repl-timeout`: then the outage began with the stall.
+    fn is_up(&self) -> bool {
+        self.status == Some(LinkStatus::Up)
+    }
+
+    /// Determines since when the link has been down. The replica counts in whole seconds and may
+    /// report one too many, so a poll that showed the link up bounds it. A stalled link is given up
+    /// after `repl-timeout`: then the outage began with the stall.
     fn observe_outage(
         &mut self,
         upstream: &UpstreamInfo,
         stalled_since: Option<Timestamp>,
         sent: Timestamp,
     ) {
-        self.was_up |= self.status == Some(LinkStatus::Up);
-        self.was_up |= upstream.link_down_since.value().is_some();
+        self.was_up |= self.is_up() || upstream.link_down_since.value().is_some();
         if self.status != Some(LinkStatus::Down) {
             self.down_since = None;
             if self.status.is_some() {
@@ -96,9 +98,9 @@ impl LinkFacts {
             }
             return;
         }
-        let mut reported = upstream.link_down_since.value().map(|ago| sent - ago);
-        if let Some(up_at) = self.up_at {
-            reported = reported.map(|since| since.max(up_at));
+        let mut reported = None;
+        if let Some(ago) = upstream.link_down_since.value() {
+            reported = Some(sent - ago).max(self.up_at);
         }
         let known = [self.down_since, reported, stalled_since];
         let earliest = known.into_iter().flatten().min();
@@ -106,17 +108,36 @@ impl LinkFacts {
     }
 
     fn observe_sync(&mut self, upstream: &UpstreamInfo, hints: Hints, received: Timestamp) {
-        let transfer = upstream.sync_in_progress.value() == Some(true);
-        self.syncing =
-            self.status != Some(LinkStatus::Up) && (transfer || hints.loading || hints.being_sent);
-        let read = upstream.sync_read.value().filter(|_| transfer);
-        if self.syncing && (hints.loading || read != self.sync_read.map(|(read, _)| read)) {
+        let is_transferring = upstream.sync_in_progress.value() == Some(true);
+        self.syncing = !self.is_up() && (is_transferring || hints.loading || hints.being_sent);
+        let read = if is_transferring {
+            upstream.sync_read.value()
+        } else {
+            None
+        };
+        let has_progressed = hints.loading || read != self.bytes_read();
+        if self.syncing && has_progressed {
             self.sync_progress_at = Some(received);
         }
         self.sync_read = read.map(|read| (read, upstream.sync_total.value()));
         self.rate.observe(read, received);
-        let since = self.sync_since.unwrap_or(received);
-        self.sync_since = self.syncing.then_some(since);
+        if self.syncing {
+            self.sync_since.get_or_insert(received);
+        } else {
+            self.sync_since = None;
+        }
+    }
+
+    /// Bytes of the transfer that were read so far.
+    pub(in crate::replication) fn bytes_read(&self) -> Option<Bytes> {
+        let (read, _) = self.sync_read?;
+        Some(read)
+    }
+
+    /// How many bytes the transfer has in all, where the replica reports it.
+    fn bytes_in_all(&self) -> Option<Bytes> {
+        let (_, total) = self.sync_read?;
+        total
     }
 
     /// Since when the link has been down; `None` for a link that is not down or was never up: its
@@ -128,20 +149,30 @@ impl LinkFacts {
     /// The progress of the full sync that is under way.
     pub fn sync_progress(&self, now: Timestamp) -> SyncProgress {
         SyncProgress {
-            read: self.sync_read.map(|(read, _)| read),
-            total: self.sync_read.and_then(|(_, total)| total),
+            read: self.bytes_read(),
+            total: self.bytes_in_all(),
             rate: self.rate.rate(),
             still_for: self.sync_still_for(now),
         }
     }
 
     /// For how long a full sync that is being transferred has made no progress; `None` while it
-    /// goes on, and where nobody can tell: the master prepares it, or the replica loads it.
+    /// progresses, and where that is not reported: the master prepares it, or the replica loads it.
     fn sync_still_for(&self, now: Timestamp) -> Option<Span> {
         self.sync_read?;
         let still = now - self.sync_progress_at?;
-        (still >= SYNC_STILL).then_some(still)
+        if still < SYNC_STILL {
+            return None;
+        }
+        Some(still)
     }
+}
+
+/// Bytes that the replica has received and not yet applied.
+fn unapplied_bytes(upstream: &UpstreamInfo) -> Option<Bytes> {
+    let read = upstream.read_offset.value()?;
+    let applied = upstream.applied_offset.value()?;
+    Some(read.since(applied))
 }
 
 #[cfg(test)]
@@ -182,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_replicas_whole_seconds_are_bounded_by_what_the_polls_saw() {
+    fn the_replicas_whole_seconds_are_bounded_by_polls_that_showed_the_link_up() {
         assert_eq!(
             down_since(&[(10_000, false, 4)]),
             Some(at(6_000)),

@@ -1,4 +1,4 @@
-//! For how long nothing has arrived from the master, by the replica's own count.
+//! How long nothing has arrived from the master, by the replica's own count.
 
 use super::WHOLE_SECONDS;
 use crate::info::UpstreamInfo;
@@ -8,7 +8,7 @@ use crate::model::{ReplicationOffset, Timestamp};
 ///
 /// The field is the difference of two clock readings in whole seconds, so `n` means that the last
 /// byte arrived more than `n - 1` and less than `n + 1` seconds before the answer. It says nothing
-/// about lag: a healthy idle link is quiet until the master's next PING
+/// about lag: on a healthy idle link nothing arrives until the master's next PING
 /// (`repl-ping-replica-period`, 10 s by default).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkIdle {
@@ -29,12 +29,13 @@ impl LinkIdle {
         let last_io = upstream.last_io.value()?;
         let applied = upstream.applied_offset.value();
         let read = upstream.read_offset.value().or(applied)?;
-        let since = received.min(received - last_io + WHOLE_SECONDS);
-        let known = before.filter(|before| before.read == read);
-        Some(Self {
-            since: known.map_or(since, |known| known.since.min(since)),
-            read,
-        })
+        let mut since = received.min(received - last_io + WHOLE_SECONDS);
+        if let Some(before) = before
+            && before.read == read
+        {
+            since = since.min(before.since);
+        }
+        Some(Self { since, read })
     }
 }
 
@@ -47,16 +48,16 @@ mod tests {
 
     /// What answers prove: when each came, what had been received, and `last_io`.
     fn since(answers: &[(i64, u64, i64)]) -> Option<Timestamp> {
-        let mut quiet = None;
+        let mut idle = None;
         for (millis, read, last_io) in answers {
-            let says = UpstreamInfo {
+            let reported = UpstreamInfo {
                 last_io: Field::Value(Span::from_secs(*last_io)),
                 read_offset: Field::Value(offset(*read)),
                 ..upstream(*read)
             };
-            quiet = LinkIdle::observe(quiet, &says, at(*millis));
+            idle = LinkIdle::observe(idle, &reported, at(*millis));
         }
-        quiet.map(|quiet| quiet.since)
+        idle.map(|idle| idle.since)
     }
 
     #[test]
@@ -66,13 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn answers_about_one_silence_prove_more_together_and_a_byte_begins_anew() {
+    fn answers_without_a_byte_in_between_prove_more_together() {
         assert_eq!(since(&[(50_000, 7, 42), (51_900, 7, 43)]), Some(at(9_000)));
         assert_eq!(since(&[(50_000, 7, 42), (51_900, 8, 0)]), Some(at(51_900)));
     }
 
     #[test]
-    fn a_server_that_does_not_say_proves_nothing() {
+    fn an_answer_without_the_field_proves_nothing() {
         assert_eq!(LinkIdle::observe(None, &upstream(7), at(0)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a replica stands: its answer as a [`Position`], and the position placed in its master's
+//! Locates a replica: its answer becomes a [`Position`], and the position is placed in its master's
 //! history.
 
 use super::facts::{LastKnown, Relation};
@@ -8,7 +8,6 @@ use crate::info::{LinkStatus, UpstreamInfo};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 use crate::replication::epochs::{Comparison, MasterHistory};
 use crate::replication::history::{Bracket, Point};
-use crate::replication::lag::LagInterval;
 
 /// An offset up to this is Redis's fallback for "none" while the link is down (it prints literally
 /// 1).
@@ -27,10 +26,10 @@ pub(super) struct PollTimes {
 }
 
 impl PairTracker {
-    /// Where the replica stands by its answer; `None` where it never showed that.
+    /// The replica's position by its answer; `None` where it never showed one.
     ///
-    /// While a full sync is loaded it shows no position, but still serves nothing newer than its
-    /// last one: that position continues to age, so that an alert keeps firing.
+    /// While it loads a full sync it shows no position, but serves nothing newer than its last one:
+    /// that position continues to age, so that an alert keeps firing.
     pub(super) fn position(
         &mut self,
         upstream: &UpstreamInfo,
@@ -60,7 +59,7 @@ impl PairTracker {
         })
     }
 
-    /// Where a replica stands that hides its offset: where it last showed itself, or further by
+    /// The position of a replica that hides its offset: the last one that it showed, or further by
     /// what it may have applied before it lost its link.
     fn hidden_position(
         &mut self,
@@ -72,9 +71,20 @@ impl PairTracker {
             self.facts.relation = Relation::NeverSynced;
             return None;
         };
-        let down_for = upstream.link_down_since.value();
-        let reported = down_for.map(|for_| poll.received - for_);
-        let (at_most, lost) = applied_until_lost(known, reported, poll.received, history);
+        let mut outage = Outage {
+            reported: None,
+            seen: poll.received,
+        };
+        if let Some(down_for) = upstream.link_down_since.value() {
+            outage.reported = Some(poll.received - down_for);
+        }
+        let at_most = outage.applied_at_most(&known.position, history);
+        let is_final = at_most == Some(known.position.applied);
+        let lost = if is_final {
+            None
+        } else {
+            Some(outage.link_loss(known))
+        };
         Some(Position {
             at_most,
             lost,
@@ -106,18 +116,13 @@ impl PairTracker {
             Comparison::Current => history.newest(),
             _ => None,
         };
-        let relation = relation(comparison, position.applied, newest);
-        self.facts.relation = relation;
-        if relation != Relation::Comparable {
+        self.facts.relation = relation(comparison, position.applied, newest);
+        if self.facts.relation != Relation::Comparable {
             self.resynced |= position.resynced;
             return;
         }
         self.count(&position, history);
-        if position.at_most != Some(position.applied) {
-            // It hides its offset: it cannot have applied more than its master has written.
-            let most = |newest| position.at_most.unwrap_or(newest).max(position.applied);
-            position.at_most = newest.map(most);
-        }
+        position.limit_to_written(newest);
         let placed = self.place(&position, comparison, history);
         let at_sample = lag_at_sample(
             &position,
@@ -127,13 +132,6 @@ impl PairTracker {
             placed.point.map(|point| point.at),
         );
         let bytes = bytes_at_sample(&position, newest.map(|newest| (newest, asked)));
-        self.certify(at_sample, bytes.upper, &position, comparison);
-
-        let link_up = self.facts.link.status == Some(LinkStatus::Up);
-        let last = self.last_in(&position.replid);
-        let same = last.filter(|last| last.position.applied == position.applied);
-        let moved = last.is_some() && same.is_none();
-        let same_received = same.filter(|same| link_up && same.position.read == position.read);
         let mut located = Located {
             comparison,
             generation: history.generation(),
@@ -141,74 +139,99 @@ impl PairTracker {
             point: placed.point,
             at_sample,
             bytes,
-            same_applied: same.map_or(1, |same| same.same_applied.saturating_add(1)),
-            same_received: same_received.map_or(1, |same| same.same_received.saturating_add(1)),
-            previous: last.and_then(|last| Some((last.received(), last.at_sample.estimate?))),
+            same_applied: 1,
+            same_received: 1,
+            previous: None,
             is_usual: false,
             is_doubtful: false,
             position,
         };
-        if link_up && self.facts.parent_down_since.is_none() && located.is_current() {
-            self.judge(&mut located, moved);
+        self.certify(&located);
+        let has_moved = self.compare_with_last(&mut located);
+        if self.is_link_up() && self.facts.parent_down_since.is_none() && located.is_current() {
+            self.judge(&mut located, has_moved);
         }
         self.facts.located = Some(located);
+    }
+
+    fn is_link_up(&self) -> bool {
+        self.facts.link.status == Some(LinkStatus::Up)
     }
 
     /// The last located position, if it is in the history `replid`.
     fn last_in(&self, replid: &ReplicationId) -> Option<&Located> {
         let last = self.facts.located.as_ref()?;
-        (last.position.replid == *replid).then_some(last)
+        if last.position.replid != *replid {
+            return None;
+        }
+        Some(last)
     }
 
-    /// When the master passed the position. What was known of this position before stays known:
-    /// the table forgets, the tracker does not.
+    /// Adds to a new position how it continues the last one in the same history. Returns whether
+    /// the applied offset has moved.
+    fn compare_with_last(&self, located: &mut Located) -> bool {
+        let Some(last) = self.last_in(&located.position.replid) else {
+            return false;
+        };
+        if let Some(estimate) = last.at_sample.estimate {
+            located.previous = Some((last.received(), estimate));
+        }
+        if last.applied() != located.applied() {
+            return true;
+        }
+        located.same_applied = last.same_applied.saturating_add(1);
+        if self.is_link_up() && last.position.read == located.position.read {
+            located.same_received = last.same_received.saturating_add(1);
+        }
+        false
+    }
+
+    /// When the master passed the position. What was known of this position before stays known,
+    /// even where the history has forgotten it meanwhile.
     fn place(
         &self,
         position: &Position,
         comparison: Comparison,
         history: &MasterHistory,
     ) -> PlacedAt {
-        let known = self.last_in(&position.replid).filter(|last| {
-            last.applied() == position.applied && last.generation == history.generation()
-        });
         let mut bracket = history.bracket(comparison, position.applied);
-        if let Some(known) = known {
-            bracket = bracket.intersect(known.bracket);
+        let mut known_point = None;
+        if let Some(last) = self.last_in(&position.replid)
+            && last.applied() == position.applied
+            && last.generation == history.generation()
+        {
+            bracket = bracket.intersect(last.bracket);
+            if bracket == last.bracket {
+                known_point = last.point;
+            }
         }
         let by_link_loss = position.lost.and_then(|lost| lost.point(bracket));
-        let unchanged = known.filter(|known| known.bracket == bracket);
-        let point = by_link_loss
-            .or_else(|| unchanged.and_then(|known| known.point))
-            .or_else(|| history.point(comparison, position.applied, bracket));
+        let point = match by_link_loss.or(known_point) {
+            Some(point) => Some(point),
+            None => history.point(comparison, position.applied, bracket),
+        };
         PlacedAt { bracket, point }
     }
 
-    /// Remembers the upper bounds as the last certified statement. How long ago a history ended
-    /// says nothing of what is lost with it.
-    fn certify(
-        &mut self,
-        lag: LagInterval,
-        upper_bytes: Option<Bytes>,
-        position: &Position,
-        comparison: Comparison,
-    ) {
-        let is_lost = self.facts.loss.is_some() && comparison != Comparison::Current;
-        let Some(upper) = lag.upper else {
+    /// Remembers the upper bounds as the last certified ones. In a history that the master lost, the
+    /// lag does not tell how much was lost.
+    fn certify(&mut self, located: &Located) {
+        if self.facts.loss.is_some() && !located.is_current() {
             return;
-        };
-        if !is_lost {
+        }
+        if let Some(upper) = located.at_sample.upper {
             self.facts.last_known = Some(LastKnown {
                 upper,
-                upper_bytes,
-                at: position.received,
+                upper_bytes: located.bytes.upper,
+                at: located.received(),
             });
         }
     }
 
     /// Compares the computed lag with what the link usually shows: while they agree, the usual lag
-    /// is the better estimate. A PING on its way is no lag. Nothing is usual about a link that is
-    /// down, or a replica that certainly applies nothing.
-    fn judge(&mut self, located: &mut Located, moved: bool) {
+    /// is the better estimate. A PING on its way is no lag. For a link that is down, or a replica
+    /// that certainly applies nothing, no lag is usual.
+    fn judge(&mut self, located: &mut Located, has_moved: bool) {
         let point = match located.point {
             Some(point) if located.bracket.hi.is_some() && !located.is_frozen() => point,
             _ => {
@@ -228,7 +251,7 @@ impl PairTracker {
         located.is_doubtful = judgement.is_doubtful;
         located.at_sample.estimate = Some(judgement.estimate);
         located.at_sample = located.at_sample.ordered();
-        if moved {
+        if has_moved {
             let width = located.bracket.width().unwrap_or(Span::ZERO);
             self.usual.learn(computed, point.spread, width);
             self.facts.usual_lag = self.usual.lag();
@@ -252,11 +275,11 @@ impl PairTracker {
         let comparison = history.compare(&located.position.replid, located.position.applied);
         let is_placed = matches!(comparison, Comparison::Current | Comparison::Closed(_));
         self.facts.relation = match relation {
-            // It is from before a restart of this program: the master's answer says whether it
-            // still means anything.
+            // The position is from before a restart of this program: the master's answer shows
+            // whether it is still in its history.
             Relation::Restored | Relation::Unseen if is_placed => Relation::Restored,
             Relation::Restored | Relation::Unseen => Relation::Unseen,
-            // So does that of a master that continues the history of one that is a replica now.
+            // As does the answer of a master that continues the history of one that is a replica now.
             Relation::Comparable | Relation::MasterIsReplica if is_placed => Relation::Comparable,
             Relation::Comparable | Relation::MasterIsReplica => Relation::NotComparable(comparison),
             _ => return,
@@ -318,6 +341,17 @@ fn relation(
     }
 }
 
+impl Position {
+    /// Limits what a replica that hides its offset can have applied to what its master has written.
+    fn limit_to_written(&mut self, newest: Option<ReplicationOffset>) {
+        if self.at_most == Some(self.applied) {
+            return; // it shows its offset
+        }
+        let most = |newest| self.at_most.unwrap_or(newest).max(self.applied);
+        self.at_most = newest.map(most);
+    }
+}
+
 /// When the master had certainly passed all that the replica can have applied.
 fn passed_at_most(
     position: &Position,
@@ -332,40 +366,59 @@ fn passed_at_most(
     history.bracket(comparison, most).hi
 }
 
-/// What a replica that hides its offset can have applied at most; and when its link was lost, if it
-/// may have applied anything after it last showed its offset. `reported` is when the link was lost
-/// by the replica's own whole seconds.
-///
-/// An offset that it showed when the link was down already is final. Otherwise it may have applied
-/// what the master had when the link went down.
-fn applied_until_lost(
-    known: &Located,
+/// The loss of the link of a replica that hides its offset.
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    /// When it began, by the replica's own count in whole seconds.
     reported: Option<Timestamp>,
-    received: Timestamp,
-    history: &MasterHistory,
-) -> (Option<ReplicationOffset>, Option<LinkLoss>) {
-    let before = &known.position;
-    let down_by = reported.map(|since| since + WHOLE_SECONDS);
-    let at_most = match (down_by, before.at_most) {
-        (None, _) => None,
-        (Some(by), _) if by <= before.shown => Some(before.applied),
-        // The same outage: no reason to judge it again.
-        (Some(by), Some(most)) if by <= before.sent => Some(most),
-        (Some(by), _) => history.reached(by),
-    };
-    if at_most == Some(before.applied) {
-        return (at_most, None);
+    /// When an answer showed it.
+    seen: Timestamp,
+}
+
+impl Outage {
+    /// What the replica, whose last known position is `known`, can have applied at most before it
+    /// lost its link; `None` while nothing bounds it.
+    ///
+    /// An offset that it showed when the link was down already is final. Otherwise it may have
+    /// applied what the master had when the link went down.
+    fn applied_at_most(
+        &self,
+        known: &Position,
+        history: &MasterHistory,
+    ) -> Option<ReplicationOffset> {
+        let down_by = self.reported? + WHOLE_SECONDS;
+        if down_by <= known.shown {
+            return Some(known.applied);
+        }
+        if down_by <= known.sent && known.at_most.is_some() {
+            return known.at_most; // the same outage was judged before
+        }
+        history.reached(down_by)
     }
-    let down_after = reported.map(|since| since - WHOLE_SECONDS);
-    let lost = LinkLoss {
-        after: down_after.map_or(before.shown, |after| after.max(before.shown)),
-        before: down_by.map_or(received, |by| by.min(received)),
-        lag: known.at_sample.estimate.unwrap_or_default(),
-    };
-    let is_same_outage = down_after.is_none_or(|after| after <= before.sent);
-    let lost = match before.lost {
-        Some(earlier) if is_same_outage => earlier.intersect(lost),
-        _ => lost,
-    };
-    (at_most, Some(lost))
+
+    /// When the link was lost, by all that is known of this outage.
+    fn link_loss(&self, known: &Located) -> LinkLoss {
+        let before = &known.position;
+        let mut lost = LinkLoss {
+            after: before.shown,
+            before: self.seen,
+            lag: known.at_sample.estimate.unwrap_or_default(),
+        };
+        if let Some(reported) = self.reported {
+            lost.after = lost.after.max(reported - WHOLE_SECONDS);
+            lost.before = lost.before.min(reported + WHOLE_SECONDS);
+        }
+        match before.lost {
+            Some(earlier) if self.may_have_begun_by(before.sent) => earlier.intersect(lost),
+            _ => lost,
+        }
+    }
+
+    /// Whether the link may have been down at the instant `at`.
+    fn may_have_begun_by(&self, at: Timestamp) -> bool {
+        match self.reported {
+            Some(reported) => reported - WHOLE_SECONDS <= at,
+            None => true,
+        }
+    }
 }

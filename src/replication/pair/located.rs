@@ -1,4 +1,5 @@
-//! A replica's position, and the same located in its master's history.
+//! A replica's position, and the position located in its master's history, with the lag at that
+//! sample.
 
 use super::super::epochs::Comparison;
 use super::super::history::{Bracket, Point};
@@ -24,7 +25,7 @@ pub(super) struct Position {
     pub(super) applied: ReplicationOffset,
     /// It certainly has not applied more than this; `None` until the master's next answer says.
     /// Differs from `applied` only while the replica hides its offset: between its last answer and
-    /// the loss of its link it went on applying.
+    /// the loss of its link it continued to apply.
     pub(super) at_most: Option<ReplicationOffset>,
     /// When the poll was sent whose answer showed `applied`; `sent`, unless the replica hides its
     /// offset.
@@ -40,8 +41,8 @@ pub(super) struct Position {
     pub(super) received: Timestamp,
     /// The newest master offset that was known for certain before the replica was asked.
     pub(super) master_before: Option<(ReplicationOffset, Timestamp)>,
-    /// Half the smallest round trip: how long before `received` the server read its offset, at the
-    /// least.
+    /// Half the smallest round trip: the server read its offset at least this long before
+    /// `received`.
     pub(super) half_rtt: Span,
 }
 
@@ -54,7 +55,7 @@ pub(super) struct LinkLoss {
 }
 
 impl LinkLoss {
-    /// What two polls say of one loss together.
+    /// What two polls prove together about one loss.
     pub(super) fn intersect(self, other: Self) -> Self {
         Self {
             after: self.after.max(other.after),
@@ -63,13 +64,15 @@ impl LinkLoss {
         }
     }
 
-    /// When the master likely went beyond what the replica applied until then; not before it went
-    /// beyond what it had applied for certain.
+    /// When the master likely went beyond what the replica had applied when it lost its link. That
+    /// is not before it went beyond what the replica had certainly applied.
     pub(super) fn point(&self, bracket: Bracket) -> Option<Point> {
-        let between = (self.before - self.after).or_zero();
         bracket.hi?;
+        let earliest = bracket.lo?;
+        let between = (self.before - self.after).or_zero();
+        let likely_lost = self.after + between.half();
         Some(Point {
-            at: (self.after + between.half() - self.lag).max(bracket.lo?),
+            at: (likely_lost - self.lag).max(earliest),
             spread: between.mul_f64(ANYWHERE),
         })
     }
@@ -81,8 +84,8 @@ impl Position {
         self.received - self.half_rtt
     }
 
-    /// Whether the answer took longer than a poll: the server stood still, or the network held the
-    /// answer back, so it may be as old as the question.
+    /// Whether the answer took longer than a polling interval: the server stood still, or the network
+    /// held the answer back, so it may be as old as the request.
     pub(super) fn is_late(&self, interval: Span) -> bool {
         self.received - self.sent > interval + self.half_rtt + self.half_rtt
     }
@@ -93,8 +96,7 @@ impl Position {
 pub struct Located {
     pub(super) position: Position,
     pub(super) comparison: Comparison,
-    /// Which history of the master was current then: brackets of two histories say nothing about
-    /// each other.
+    /// Which history of the master was current then: brackets of two histories cannot be compared.
     pub(super) generation: u64,
     /// Holds the instant at which the master went beyond the position.
     pub bracket: Bracket,
@@ -106,8 +108,8 @@ pub struct Located {
     pub bytes: LagBytes,
     /// How many polls in a row, this one included, showed the same applied offset.
     pub same_applied: u32,
-    /// How many of them showed the same received offset, too, over a link that was up: a long
-    /// transaction or script freezes only the applied one.
+    /// How many of them also showed the same received offset, over a link that was up: a long
+    /// transaction or script stops only the applied one.
     pub same_received: u32,
     /// The estimate of the poll before this one, and when it was answered.
     pub previous: Option<(Timestamp, Span)>,
@@ -133,8 +135,8 @@ impl Located {
         self.position.applied
     }
 
-    /// Whether the answer took longer than a poll, so that it says little about the moment at which
-    /// it came.
+    /// Whether the answer took longer than a polling interval, so that it shows little about the
+    /// moment at which it arrived.
     pub fn is_late(&self, interval: Span) -> bool {
         self.position.is_late(interval)
     }
@@ -152,12 +154,13 @@ impl Located {
 
     /// Whether the master had certainly gone beyond the position well before the replica was asked.
     pub fn lacks_for_certain(&self) -> bool {
-        self.bracket
-            .hi
-            .is_some_and(|hi| self.position.sent - hi >= PROVEN_LACK)
+        match self.bracket.hi {
+            Some(passed) => self.position.sent - passed >= PROVEN_LACK,
+            None => false,
+        }
     }
 
-    /// Whether it stands still below its master for certain.
+    /// Whether its applied offset does not move although it certainly lacks something.
     pub fn is_frozen(&self) -> bool {
         self.same_applied >= 2 && self.lacks_for_certain()
     }
@@ -165,8 +168,11 @@ impl Located {
     /// Since when nothing has arrived although the master wrote; `None` when something arrives, or
     /// not for long yet.
     pub fn stalled_since(&self, now: Timestamp, interval: Span) -> Option<Timestamp> {
-        let since = self.point.filter(|_| self.stands_still())?.at;
-        self.is_long_enough(now - since, interval).then_some(since)
+        let since = self.point?.at;
+        if self.stands_still() && self.is_long_enough(now - since, interval) {
+            return Some(since);
+        }
+        None
     }
 
     /// Whether it neither receives nor applies anything, although it certainly lacks something.
@@ -174,7 +180,7 @@ impl Located {
         self.is_frozen() && self.same_received >= 2
     }
 
-    /// Whether a link that brings nothing for so long is stalled, by what the polls saw alone.
+    /// Whether a link that brings nothing for this long is stalled, by the polls alone.
     pub fn is_long_enough(&self, lasts: Span, interval: Span) -> bool {
         lasts > STALLED_AFTER.max(interval.mul_f64(3.0))
     }
@@ -184,8 +190,8 @@ impl Located {
         self.bracket.hi.is_none() && self.is_current()
     }
 
-    /// Whether the position is in the history that the master writes now, and not in one that is
-    /// over.
+    /// Whether the position is in the history that the master writes now, and not in one that has
+    /// ended.
     pub fn is_current(&self) -> bool {
         self.comparison == Comparison::Current
     }
@@ -200,62 +206,71 @@ pub(super) fn lag_at_sample(
     passed: Option<Timestamp>,
     point: Option<Timestamp>,
 ) -> LagInterval {
-    let lower = passed.map_or(Span::ZERO, |hi| (position.sent - hi).or_zero());
-    let upper = bracket.lo.map(|lo| (position.received - lo).or_zero());
+    let lower = match passed {
+        Some(passed) => (position.sent - passed).or_zero(),
+        None => Span::ZERO,
+    };
+    let is_caught_up = bracket.hi.is_none() && comparison == Comparison::Current;
     let estimate = match (bracket.hi, point) {
-        (None, _) if comparison == Comparison::Current => bracket.lo.map(|_| Span::ZERO),
+        _ if is_caught_up => bracket.lo.map(|_| Span::ZERO),
         (Some(_), Some(point)) => Some(position.read_at() - point),
         _ => None,
     };
     LagInterval {
         lower: Some(lower),
         estimate,
-        upper,
+        upper: bracket.lo.map(|lo| position.received - lo),
     }
     .ordered()
 }
 
+/// An offset of the master, and when it had it.
+type MasterOffset = (ReplicationOffset, Timestamp);
+
 /// The bytes that the replica lacked when it answered: between what the master certainly had before
-/// and after. The estimate takes it that the master wrote evenly between these two polls.
-pub(super) fn bytes_at_sample(
-    position: &Position,
-    after: Option<(ReplicationOffset, Timestamp)>,
-) -> LagBytes {
-    let Some((newest, asked)) = after else {
+/// (`position.master_before`) and what it had `after`.
+pub(super) fn bytes_at_sample(position: &Position, after: Option<MasterOffset>) -> LagBytes {
+    let Some(after) = after else {
         return LagBytes::UNKNOWN;
     };
+    let (newest, _) = after;
     let upper = newest.since(position.applied);
-    let before = position.master_before.zip(position.at_most);
-    let Some(((before, known), most)) = before else {
+    let (Some(before), Some(at_most)) = (position.master_before, position.at_most) else {
         return LagBytes {
             lower: None,
             estimate: Some(upper),
             upper: Some(upper),
         };
     };
-    let lower = before.since(most);
-    if most != position.applied {
-        // It hides where it is between these two.
-        let middle = Bytes::new(lower.get().midpoint(upper.get()));
-        return LagBytes {
-            lower: Some(lower),
-            estimate: Some(middle),
-            upper: Some(upper),
-        };
-    }
-    let between = (asked - known).as_secs_f64();
-    let part = if between > 0.0 {
-        ((position.read_at() - known).as_secs_f64() / between).clamp(0.0, 1.0)
+    let (known, _) = before;
+    let lower = known.since(at_most);
+    let estimate = if at_most == position.applied {
+        let then = master_offset_at(position.read_at(), before, after);
+        then.since(position.applied).clamp(lower.min(upper), upper)
     } else {
-        0.5
+        // The replica hides its offset, which is anywhere between these two.
+        Bytes::new(lower.get().midpoint(upper.get()))
     };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a part of what was written
-    let written = (newest.since(before).get() as f64 * part) as u64;
-    let then = ReplicationOffset::new(before.get() + written);
-    let estimate = then.since(position.applied).clamp(lower.min(upper), upper);
     LagBytes {
         lower: Some(lower),
         estimate: Some(estimate),
         upper: Some(upper),
     }
+}
+
+/// The master's likely offset at the instant `at`, if it wrote evenly between two polls.
+fn master_offset_at(
+    at: Timestamp,
+    (before, before_at): MasterOffset,
+    (after, after_at): MasterOffset,
+) -> ReplicationOffset {
+    let between = (after_at - before_at).as_secs_f64();
+    let part = if between > 0.0 {
+        ((at - before_at).as_secs_f64() / between).clamp(0.0, 1.0)
+    } else {
+        0.5
+    };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a part of what was written
+    let written = (after.since(before).get() as f64 * part) as u64;
+    ReplicationOffset::new(before.get() + written)
 }

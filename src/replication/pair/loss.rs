@@ -1,4 +1,4 @@
-//! The loss of a pair's history: what the replica had of it, and what becomes of that.
+//! Tracks what the replica has of a history that its master lost.
 
 use std::sync::Arc;
 
@@ -9,43 +9,45 @@ use crate::model::{Bytes, Timestamp};
 use crate::replication::MasterSample;
 
 impl PairTracker {
-    /// Takes in that the master came back without its history.
+    /// Records that the master came back without its history.
     pub fn history_lost(&mut self, loss: HistoryLoss) {
         let loss = match &self.facts.loss {
             Some(known) => known.followed_by(loss),
-            None => self.with_the_replicas_part(loss),
+            None => self.with_applied(loss),
         };
         self.set_loss(Some(loss));
     }
 
-    /// The loss with what the replica had applied, as it last showed.
-    fn with_the_replicas_part(&self, mut loss: HistoryLoss) -> HistoryLoss {
-        let located = self.facts.located.as_ref();
-        let located = located.filter(|located| located.position.replid == loss.from);
-        loss.applied = located.map(|located| Applied {
-            bytes: Bytes::new(located.applied().get()),
-            at: located.received(),
-        });
+    /// The loss with what the replica had applied of the lost history, by its last position.
+    fn with_applied(&self, mut loss: HistoryLoss) -> HistoryLoss {
+        if let Some(located) = &self.facts.located
+            && located.position.replid == loss.from
+        {
+            loss.applied = Some(Applied {
+                bytes: Bytes::new(located.applied().get()),
+                at: located.received(),
+            });
+        }
         loss
     }
 
-    /// Takes in the loss that was known before a restart of this program.
+    /// Restores the loss that was known before a restart of this program.
     pub fn restore_loss(&mut self, loss: HistoryLoss) {
         self.facts.loss = Some(Arc::new(loss));
     }
 
-    /// Takes in the answer of a master that may have its history again.
+    /// Records the answer of a master that may have its history again.
     pub fn loss_master_answered(&mut self, sample: &MasterSample) {
         self.change_loss(|loss| loss.master_answered(sample));
     }
 
-    /// Takes in the replica's answer.
+    /// Records the replica's answer.
     pub(super) fn loss_replica_answered(&mut self, seen: &Observation) {
-        let being_sent = self.facts.ack.last.is_some_and(|ack| ack.is_full_sync());
+        let being_sent = self.facts.ack.shows_full_sync();
         self.change_loss(|loss| loss.replica_answered(seen, being_sent));
     }
 
-    /// Takes in whether the pair streams at `now`.
+    /// Records whether the pair streams at `now`.
     pub fn loss_streams(&mut self, streams: bool, now: Timestamp) {
         self.change_loss(|loss| {
             let follows = matches!(loss.copy, ReplicaCopy::Replaced | ReplicaCopy::NoMore);
@@ -57,12 +59,12 @@ impl PairTracker {
         });
     }
 
-    /// Forgets a loss of which nothing is left to be said.
+    /// Forgets a loss that need not be reported any more.
     pub fn forget_loss(&mut self) {
         self.set_loss(None);
     }
 
-    /// Whether the loss changed since this was last asked.
+    /// Whether the loss changed since the last call.
     pub fn take_loss_changed(&mut self) -> bool {
         std::mem::take(&mut self.loss_changed)
     }

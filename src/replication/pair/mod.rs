@@ -1,8 +1,8 @@
-//! One pair's evidence: what its replica showed, placed in its master's history.
+//! Tracks one pair: the polls of its replica, placed in its master's history.
 //!
-//! A replica's poll is *located* only once the master has answered a poll that was sent after it:
-//! before that, "the replica has all that the master showed" says nothing, and a dead datacenter
-//! would show no lag in the very disaster.
+//! A replica's answer is *located* only once the master has answered a poll that was sent after it.
+//! Before that, "the replica has all that the master showed" proves nothing, and a datacenter that
+//! has just died would show no lag.
 
 mod ack;
 mod facts;
@@ -40,15 +40,15 @@ use usual::UsualLag;
 /// Answers of the replica that wait for the master's.
 const PENDING: usize = 2;
 
-/// How far apart the ages may be that a server computes in whole seconds from two clock readings.
+/// How far an age may be off that a server computes from two clock readings in whole seconds.
 const WHOLE_SECONDS: Span = Span::from_secs(1);
 
 /// Turns the polls of both servers into [`PairFacts`].
 #[derive(Clone, Debug, Default)]
 pub struct PairTracker {
     facts: PairFacts,
-    /// Answers of the replica after which the master has not been asked yet, oldest first. Two:
-    /// where the master is polled beside its replicas and not after them, its next answer places
+    /// Answers of the replica after which the master has not answered yet, oldest first. Two: where
+    /// the master is polled together with its replicas and not after them, its next answer places
     /// the one before the newest.
     pending: VecDeque<Position>,
     /// The last two offsets of the master, newest first, with the instant each was certainly known.
@@ -69,7 +69,7 @@ pub struct PairTracker {
 }
 
 impl PairTracker {
-    /// A pair that nothing is known of, polled each `interval`.
+    /// A pair of which nothing is known, polled each `interval`.
     pub fn new(interval: Span) -> Self {
         Self {
             facts: PairFacts {
@@ -85,18 +85,18 @@ impl PairTracker {
         &self.facts
     }
 
-    /// The pair is watched again after its replica was a master: what it had applied before stays
-    /// counted.
+    /// Continues the count of applied bytes of a pair that is watched again after its replica was a
+    /// master.
     pub fn resume_count(&mut self, applied_total: Option<u64>) {
         self.facts.applied_total = applied_total;
     }
 
-    /// The period of polling changed.
+    /// Changes the period of polling.
     pub fn set_interval(&mut self, interval: Span) {
         self.facts.interval = interval;
     }
 
-    /// Takes in the replica's answer to a poll.
+    /// Records the replica's answer to a poll.
     pub fn replica_answered(
         &mut self,
         seen: &Observation,
@@ -144,8 +144,8 @@ impl PairTracker {
         self.pending.push_back(position);
     }
 
-    /// Takes in the link of the direct master to its own master, in a chain; `None` where it is
-    /// nobody's replica.
+    /// Records the link of the direct master to its own master, in a chain; `None` where the direct
+    /// master is not a replica.
     pub fn parent_answered(&mut self, link: Option<&LinkFacts>) {
         self.facts.parent_down_since = match link {
             Some(link) if link.status == Some(LinkStatus::Down) => link.down_since,
@@ -153,8 +153,7 @@ impl PairTracker {
         };
     }
 
-    /// Takes in the answer of the master at the top of the chain, which `history` has already taken
-    /// in.
+    /// Records the answer of the master at the top of the chain; `history` includes it already.
     pub fn master_answered(&mut self, master: &MasterSample, history: &MasterHistory) {
         if self.generation != history.generation() {
             self.forget_old_history(history.generation());
@@ -165,7 +164,7 @@ impl PairTracker {
         if let Some(position) = &answer
             && !position.is_late(self.facts.interval)
         {
-            // Its own answer says more than what it ACKed before.
+            // Its own answer is newer than what it ACKed before.
             self.facts.ack.located = None;
         }
         self.locate_ack(history);
@@ -182,8 +181,8 @@ impl PairTracker {
         }
     }
 
-    /// The master's current history is another one. Offsets of two histories do not compare: what
-    /// was known of the old one bounds nothing in the new one.
+    /// Forgets the offsets of a history that is no longer current. Offsets of two histories cannot be
+    /// compared: what was known of the old one bounds nothing in the new one.
     fn forget_old_history(&mut self, generation: u64) {
         self.generation = generation;
         self.master_seen = [None; 2];
@@ -198,17 +197,20 @@ impl PairTracker {
     fn take_pending_before(&mut self, asked: Timestamp) -> Option<Position> {
         let mut newest: Option<Position> = None;
         while let Some(position) = self.pending.pop_front_if(|p| p.received <= asked) {
-            let resynced = newest.is_some_and(|earlier| earlier.resynced);
+            let resynced_before = match &newest {
+                Some(earlier) => earlier.resynced,
+                None => false,
+            };
             newest = Some(Position {
-                resynced: position.resynced || resynced,
+                resynced: position.resynced || resynced_before,
                 ..position
             });
         }
         newest
     }
 
-    /// Takes in that the master's answer shows no stream of its own: it is a replica, or the answer
-    /// lacks fields.
+    /// Records that the master's answer shows no own stream: it is a replica, or the answer lacks
+    /// fields.
     pub fn master_is_no_master(&mut self, is_replica: bool) {
         self.forget_pending();
         if matches!(self.facts.relation, Relation::IsMaster { .. }) {
@@ -221,16 +223,17 @@ impl PairTracker {
         };
     }
 
-    /// Drops answers that no poll of the master will place. That a full sync was seen stays true.
+    /// Drops answers that no poll of the master will place, and remembers whether they showed a full
+    /// sync.
     fn forget_pending(&mut self) {
         for position in self.pending.drain(..) {
             self.resynced |= position.resynced;
         }
     }
 
-    /// Takes in that the offsets of one of the two servers are no bytes. Nothing that it shows is a
-    /// position, and what was known before says nothing about now; what was certain once stays
-    /// certain.
+    /// Records that the offsets of one of the two servers are not bytes. Nothing that it shows is a
+    /// position, and what was known before proves nothing about the present. What was certified once
+    /// stays certified.
     pub fn unsupported(&mut self) {
         let known = std::mem::take(&mut self.facts);
         self.facts = PairFacts {
@@ -259,7 +262,7 @@ impl PairTracker {
         let hints = Hints {
             stalled_since: stall.map(|stall| stall.since),
             loading,
-            being_sent: self.facts.ack.last.is_some_and(|ack| ack.is_full_sync()),
+            being_sent: self.facts.ack.shows_full_sync(),
         };
         self.facts.link.observe(upstream, hints, sent, received);
         self.resynced |= self.facts.link.syncing;

@@ -1,7 +1,7 @@
-//! What is known of a pair that outlives its process.
+//! What is saved of a pair, so that it survives a restart of the exporter.
 //!
 //! Nothing of it is shown as fresh: the relation of what is restored is [`Relation::Unseen`] until
-//! the master has answered, and then it is as old as it says.
+//! the master has answered, and its instants show how old it is.
 
 use super::located::{LinkLoss, Position};
 use super::usual::UsualLag;
@@ -43,12 +43,12 @@ pub struct LocatedRecord {
     pub bytes: LagBytes,
     /// Polls in a row with this applied offset.
     pub same_applied: u32,
-    /// Those of them with the same received offset, too.
+    /// How many of them also had the same received offset.
     pub same_received: u32,
 }
 
-/// When a link was lost, and the lag then: what the likeliest instant of a replica that hides its
-/// offset rests on.
+/// When a link was lost, and the lag then. The likeliest instant of a replica that hides its offset
+/// is computed from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkLossRecord {
     /// Not before this.
@@ -59,12 +59,12 @@ pub struct LinkLossRecord {
     pub lag: Span,
 }
 
-/// What is kept of one pair.
+/// What is saved of one pair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PairRecord {
     /// The last position that could be located.
     pub located: Option<LocatedRecord>,
-    /// The last certified statement.
+    /// The last certified upper bounds.
     pub last_known: Option<LastKnown>,
     /// Stream bytes that the replica applied.
     pub applied_total: Option<u64>,
@@ -76,7 +76,7 @@ pub struct PairRecord {
     pub usual: Option<(Span, Span)>,
     /// Since when the replica has not answered.
     pub silent_since: Option<Timestamp>,
-    /// Whether some answer of the master had a line that means the replica.
+    /// Whether some answer of the master had a line that certainly is the replica's.
     pub ack_seen: bool,
     /// Whether the master synced some replica since this one last answered.
     pub synced_since: bool,
@@ -85,39 +85,48 @@ pub struct PairRecord {
 }
 
 impl PairTracker {
-    /// What a restart must not forget. Since when the replica is silent in this run is known
-    /// elsewhere.
+    /// What must survive a restart. The silence of the replica in this process is recorded by
+    /// the caller, from the server's facts.
     pub fn record(&self) -> PairRecord {
+        let silent_since = match self.facts.relation {
+            Relation::Restored => self.facts.silent_before,
+            _ => None,
+        };
+        let mut resynced = self.resynced;
+        for position in &self.pending {
+            resynced |= position.resynced;
+        }
         PairRecord {
             located: self.facts.located.as_ref().map(Located::record),
             last_known: self.facts.last_known,
             applied_total: self.facts.applied_total,
             counted_to: self.counted_to.clone(),
-            resynced: self.resynced || self.pending.iter().any(|position| position.resynced),
+            resynced,
             usual: Some(self.usual.parts()),
-            silent_since: self
-                .facts
-                .silent_before
-                .filter(|_| self.facts.relation == Relation::Restored),
+            silent_since,
             ack_seen: self.facts.ack.seen,
             synced_since: self.facts.ack.synced_since,
             syncs: self.syncs,
         }
     }
 
-    /// Takes in what was kept. The position counts only as far as the restored `history` of the
-    /// master still knows it: in the generation in which it was located.
+    /// Restores what was saved. The position is dropped unless it still is in the restored `history`
+    /// of the master, and of the generation in which it was located.
     pub fn restore(&mut self, record: PairRecord, history: Option<&MasterHistory>) {
         self.facts.last_known = record.last_known;
         self.facts.applied_total = record.applied_total;
         self.counted_to = record.counted_to;
         self.resynced = record.resynced;
-        self.facts.located = record
-            .located
-            .zip(history)
-            .and_then(|(located, history)| located.restore(history));
-        self.generation = history.map_or(0, MasterHistory::generation);
-        self.usual = record.usual.map(UsualLag::from_parts).unwrap_or_default();
+        self.facts.located = None;
+        self.generation = 0;
+        if let Some(history) = history {
+            self.facts.located = record.located.and_then(|saved| saved.restore(history));
+            self.generation = history.generation();
+        }
+        self.usual = match record.usual {
+            Some(parts) => UsualLag::from_parts(parts),
+            None => UsualLag::default(),
+        };
         self.facts.usual_lag = self.usual.lag();
         self.facts.silent_before = record.silent_since;
         self.facts.ack.seen = record.ack_seen;
@@ -136,9 +145,7 @@ impl Located {
             at_most: position.at_most,
             read: position.read,
             shown: position.shown,
-            lost: position
-                .lost
-                .map(|LinkLoss { after, before, lag }| LinkLossRecord { after, before, lag }),
+            lost: position.lost.map(LinkLoss::record),
             sent: position.sent,
             received: position.received,
             half_rtt: position.half_rtt,
@@ -152,37 +159,70 @@ impl Located {
     }
 }
 
+impl LinkLoss {
+    fn record(self) -> LinkLossRecord {
+        LinkLossRecord {
+            after: self.after,
+            before: self.before,
+            lag: self.lag,
+        }
+    }
+}
+
+impl LinkLossRecord {
+    fn restore(self) -> LinkLoss {
+        LinkLoss {
+            after: self.after,
+            before: self.before,
+            lag: self.lag,
+        }
+    }
+}
+
 impl LocatedRecord {
+    /// The position in the restored `history`; `None` where it is not in it any more.
     fn restore(self, history: &MasterHistory) -> Option<Located> {
+        if self.generation != history.generation() {
+            return None;
+        }
         let comparison = history.compare(&self.replid, self.applied);
-        let placed = matches!(comparison, Comparison::Current | Comparison::Closed(_));
-        if !placed || self.generation != history.generation() {
+        if !matches!(comparison, Comparison::Current | Comparison::Closed(_)) {
             return None;
         }
         let bracket = history
             .bracket(comparison, self.applied)
             .intersect(self.bracket);
-        if bracket.lo.zip(bracket.hi).is_some_and(|(lo, hi)| lo > hi) {
+        if let (Some(lo), Some(hi)) = (bracket.lo, bracket.hi)
+            && lo > hi
+        {
             return None;
         }
+        Some(self.into_located(history, comparison, bracket))
+    }
+
+    fn into_located(
+        self,
+        history: &MasterHistory,
+        comparison: Comparison,
+        bracket: Bracket,
+    ) -> Located {
         let position = Position {
             replid: self.replid,
             applied: self.applied,
             at_most: self.at_most,
             shown: self.shown,
             resynced: false,
-            lost: self
-                .lost
-                .map(|LinkLossRecord { after, before, lag }| LinkLoss { after, before, lag }),
+            lost: self.lost.map(LinkLossRecord::restore),
             read: self.read,
             sent: self.sent,
             received: self.received,
             master_before: None,
             half_rtt: self.half_rtt,
         };
-        let point = history.point(comparison, position.applied, bracket);
-        Some(Located {
-            point: position.lost.and_then(|lost| lost.point(bracket)).or(point),
+        let by_link_loss = position.lost.and_then(|lost| lost.point(bracket));
+        let by_history = history.point(comparison, position.applied, bracket);
+        Located {
+            point: by_link_loss.or(by_history),
             position,
             comparison,
             generation: self.generation,
@@ -194,7 +234,7 @@ impl LocatedRecord {
             previous: None,
             is_usual: false,
             is_doubtful: false,
-        })
+        }
     }
 }
 
@@ -228,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_shown_before_the_master_has_answered() {
+    fn nothing_restored_is_shown_before_the_master_has_answered() {
         let scene = restarted(&frozen(), |_| ());
         let seen = scene.assess(60_000);
         assert_eq!(
@@ -243,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_replica_has_answered_it_counts_as_silent() {
+    fn a_restored_replica_counts_as_silent_until_it_answers() {
         let mut scene = restarted(&frozen(), |_| ());
         scene.master(60_000, 'a', 900);
         let seen = scene.assess(60_020);
@@ -261,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_its_answer_confirms_is_as_certain_as_it_was() {
+    fn a_restored_bracket_that_an_answer_confirms_stays_as_tight() {
         let mut scene = restarted(&frozen(), |_| ());
         scene.round(60_000, 900, 100);
         let seen = scene.assess(60_060);
@@ -273,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_master_with_another_history_leaves_the_kept_position_without_meaning() {
+    fn a_restored_position_means_nothing_to_a_master_with_another_history() {
         let mut scene = restarted(&frozen(), |_| ());
         scene
             .master(60_000, 'b', 900)
@@ -326,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_master_that_counted_syncs_meanwhile_leaves_no_bound_to_a_silent_replica() {
+    fn a_master_that_counted_syncs_during_the_restart_leaves_no_bound_for_a_silent_replica() {
         let mut before = frozen();
         before
             .acks(ReplicaConnState::Online, Some(100))
@@ -345,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_usual_stays_usual() {
+    fn the_usual_lag_survives_a_restart() {
         let record = PairRecord {
             usual: Some((millis(300), millis(4))),
             ..PairRecord::default()
@@ -357,19 +397,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_full_sync_brought_is_not_counted_after_a_restart_either() {
+    fn bytes_of_a_full_sync_are_not_counted_after_a_restart_either() {
         let mut scene = Scene::new();
         scene
             .round(0, 100, 100)
             .round(1000, 150, 150)
-            .says(2000, 'a', down(1, 1), true);
+            .reports(2000, 'a', down(1, 1), true);
         let mut scene = restarted(&scene, |_| ());
         scene.round(60_000, 900, 800).round(61_000, 900, 850);
         assert_eq!(scene.tracker.facts().applied_total, Some(100));
     }
 
     #[test]
-    fn bytes_are_counted_on() {
+    fn the_count_of_applied_bytes_continues_after_a_restart() {
         let mut scene = Scene::new();
         scene.round(0, 100, 100).round(1000, 150, 150);
         let mut scene = restarted(&scene, |_| ());

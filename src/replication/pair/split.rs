@@ -1,12 +1,12 @@
-//! Two masters of one history: what each of them has alone.
+//! The unshared history of a pair whose servers both are masters.
 
 use crate::info::ReplicationInfo;
 use crate::model::{ReplicationId, ReplicationOffset};
 use crate::replication::epochs::{MasterHistory, continued_history};
 use crate::replication::split::Split;
 
-/// What each of two masters has alone: the one whose `history` is known, and the one that answered
-/// `other`. `None` where nothing says how their histories are related.
+/// What each of two masters has that the other has not: the one whose `history` is known, and the
+/// one that answered `other`. `None` where it is unknown how their histories are related.
 pub(super) fn split(history: &MasterHistory, other: &ReplicationInfo) -> Option<Split> {
     let own = history.replid()?;
     let own_continues = history.continues();
@@ -15,9 +15,10 @@ pub(super) fn split(history: &MasterHistory, other: &ReplicationInfo) -> Option<
 
     let master_promoted = promoted_out_of(own_continues, other_replid);
     let replica_promoted = promoted_out_of(other_continues.as_ref(), own);
-    let last_shared = master_promoted
-        .or(replica_promoted)
-        .or_else(|| both_promoted(own_continues, other_continues.as_ref()))?;
+    let last_shared = match master_promoted.or(replica_promoted) {
+        Some(last_shared) => last_shared,
+        None => both_promoted(own_continues, other_continues.as_ref())?,
+    };
     Some(Split {
         master: history.newest()?.since(last_shared),
         replica: other.master_offset.value()?.since(last_shared),
@@ -31,7 +32,10 @@ fn promoted_out_of(
     parent: &ReplicationId,
 ) -> Option<ReplicationOffset> {
     let (replid, last_shared) = continued?;
-    (replid == parent).then_some(*last_shared)
+    if replid != parent {
+        return None;
+    }
+    Some(*last_shared)
 }
 
 /// The last shared offset, if both servers were promoted out of the same third one.
@@ -41,5 +45,8 @@ fn both_promoted(
 ) -> Option<ReplicationOffset> {
     let (one_replid, one_shared) = one?;
     let (other_replid, other_shared) = other?;
-    (one_replid == other_replid).then(|| *one_shared.min(other_shared))
+    if one_replid != other_replid {
+        return None;
+    }
+    Some(*one_shared.min(other_shared))
 }

@@ -1,4 +1,4 @@
-//! What a pair's tracker makes of polls.
+//! What a pair's tracker derives from polls.
 
 use super::*;
 use crate::info::{Field, ReplicaConnState, ReplicationInfo};
@@ -63,13 +63,13 @@ fn the_interval_and_the_bytes_reach_from_the_poll_before_to_the_poll_after() {
 
 /// What the replica lacks may be on its way for as long as the link is up, and no longer.
 #[test]
-fn nothing_is_on_its_way_over_a_link_that_is_down() {
+fn over_a_link_that_is_down_no_data_is_on_its_way() {
     let estimate = |link: UpstreamInfo| {
         let mut scene = Scene::new();
         scene
             .round(0, 100, 100)
             .master(1000, 'a', 300)
-            .says(1020, 'a', link, false)
+            .reports(1020, 'a', link, false)
             .master(1040, 'a', 500);
         located(&scene).at_sample.estimate.unwrap()
     };
@@ -100,7 +100,7 @@ fn polls_that_show_the_same_offset_are_counted() {
     };
     scene
         .master(3000, 'a', 400)
-        .says(3020, 'a', received, false)
+        .reports(3020, 'a', received, false)
         .master(3040, 'a', 400);
     assert_eq!(
         (located(&scene).same_applied, located(&scene).same_received),
@@ -109,7 +109,8 @@ fn polls_that_show_the_same_offset_are_counted() {
     );
 }
 
-/// What bounded the old history said 4.8 MB of certain lag about a replica that lacks nothing.
+/// The bounds of the old history once showed 4.8 MB of certain lag for a replica that lacked
+/// nothing.
 #[test]
 fn bytes_of_an_old_history_bound_nothing_in_a_new_one() {
     let mut scene = Scene::new();
@@ -142,19 +143,19 @@ fn a_pinned_bracket_ends_with_its_history() {
 }
 
 #[test]
-fn an_offset_that_is_hidden_keeps_the_last_one_and_certifies_no_more_than_it_may() {
+fn a_hidden_offset_keeps_the_last_position_and_certifies_only_what_is_final() {
     let loading = |since| down(1, since);
     let mut scene = Scene::new();
     scene
         .round(0, 100, 100)
         .master(9000, 'a', 200)
-        .says(9020, 'a', loading(5), true)
+        .reports(9020, 'a', loading(5), true)
         .master(9040, 'a', 200);
     assert_eq!(located(&scene).applied(), offset(100));
     assert_eq!(
         located(&scene).at_sample.lower,
         Some(Span::ZERO),
-        "it went on applying until its link was lost"
+        "it continued to apply until its link was lost"
     );
     assert_eq!(located(&scene).bytes.lower, Some(Bytes::new(0)));
 
@@ -162,10 +163,10 @@ fn an_offset_that_is_hidden_keeps_the_last_one_and_certifies_no_more_than_it_may
     scene
         .round(0, 100, 100)
         .master(3000, 'a', 200)
-        .says(3020, 'a', down(100, 2), false)
+        .reports(3020, 'a', down(100, 2), false)
         .master(3040, 'a', 200);
     scene
-        .says(9020, 'a', loading(8), true)
+        .reports(9020, 'a', loading(8), true)
         .master(9040, 'a', 200);
     assert_eq!(
         located(&scene).at_sample.lower,
@@ -174,7 +175,7 @@ fn an_offset_that_is_hidden_keeps_the_last_one_and_certifies_no_more_than_it_may
     );
 
     scene
-        .says(19_020, 'a', loading(5), true)
+        .reports(19_020, 'a', loading(5), true)
         .master(19_040, 'a', 200);
     assert_eq!(
         located(&scene).at_sample.lower,
@@ -184,11 +185,11 @@ fn an_offset_that_is_hidden_keeps_the_last_one_and_certifies_no_more_than_it_may
 }
 
 #[test]
-fn a_replica_that_shows_no_position_and_never_did_is_never_synced() {
+fn a_replica_that_has_never_shown_a_position_is_never_synced() {
     let mut scene = Scene::new();
     scene
         .master(0, 'a', 100)
-        .says(20, 'e', down(0, 0), false)
+        .reports(20, 'e', down(0, 0), false)
         .master(40, 'a', 100);
     assert_eq!(relation(&scene), Relation::NeverSynced);
     assert!(scene.tracker.facts().located.is_none());
@@ -203,7 +204,7 @@ fn an_answer_without_the_fields_is_incomplete() {
     };
     scene
         .master(0, 'a', 100)
-        .says(20, 'a', lacking, false)
+        .reports(20, 'a', lacking, false)
         .master(40, 'a', 100);
     assert_eq!(relation(&scene), Relation::Incomplete);
 }
@@ -235,7 +236,7 @@ fn positions_relate_to_the_masters_histories() {
 }
 
 #[test]
-fn two_masters_say_what_each_has_alone() {
+fn two_masters_show_what_each_has_that_the_other_has_not() {
     let bytes = Bytes::new;
     let parted = |master, replica, master_was_promoted| {
         Some(Split {
@@ -284,7 +285,7 @@ fn two_masters_say_what_each_has_alone() {
 }
 
 #[test]
-fn applied_bytes_go_on_over_reconnects_and_promotions_and_leave_out_full_syncs() {
+fn applied_bytes_are_counted_over_reconnects_and_promotions_but_not_in_full_syncs() {
     let total = |scene: &Scene| scene.tracker.facts().applied_total;
     let mut scene = Scene::new();
     assert_eq!(total(&scene), None);
@@ -292,7 +293,7 @@ fn applied_bytes_go_on_over_reconnects_and_promotions_and_leave_out_full_syncs()
     assert_eq!(total(&scene), Some(50));
     scene
         .master(2000, 'a', 300)
-        .says(2020, 'a', down(170, 1), false)
+        .reports(2020, 'a', down(170, 1), false)
         .master(2040, 'a', 300)
         .round(3000, 400, 400);
     assert_eq!(total(&scene), Some(300), "a cut and a partial resync");
@@ -311,7 +312,7 @@ fn applied_bytes_go_on_over_reconnects_and_promotions_and_leave_out_full_syncs()
         ..down(480, 1)
     };
     scene
-        .says(5020, 'b', transfer, false)
+        .reports(5020, 'b', transfer, false)
         .master(5040, 'b', 900)
         .replica(6020, 'b', 900)
         .master(6040, 'b', 900);
@@ -330,14 +331,14 @@ fn a_stalled_link_that_is_given_up_has_been_out_since_it_stalled() {
         scene.round(second * 1000, 100 + u64::try_from(second).unwrap(), 100);
     }
     let since = located(&scene).point.expect("passed").at;
-    scene.says(60_020, 'a', down(100, 0), false);
+    scene.reports(60_020, 'a', down(100, 0), false);
     assert_eq!(scene.tracker.facts().link.down_since, Some(since));
     scene.replica(61_020, 'a', 160);
     assert_eq!(scene.tracker.facts().link.down_since, None);
 }
 
 #[test]
-fn what_was_acked_stays_until_a_full_sync_or_another_history() {
+fn an_acked_offset_stays_until_a_full_sync_or_another_history() {
     let acked = |scene: &Scene| {
         scene
             .tracker
@@ -372,7 +373,7 @@ fn what_was_acked_stays_until_a_full_sync_or_another_history() {
 }
 
 #[test]
-fn one_more_poll_of_the_replica_is_worth_it_at_the_first_doubt_and_when_its_acks_are_too_old() {
+fn the_replica_deserves_one_more_poll_at_the_first_doubt_and_when_its_acks_are_too_old() {
     let deserves = |scene: &Scene| scene.tracker.facts().deserves_replica_poll();
     let healthy = |acked: u64| {
         let mut scene = Scene::new();
@@ -390,7 +391,7 @@ fn one_more_poll_of_the_replica_is_worth_it_at_the_first_doubt_and_when_its_acks
         .round(10_000, 11_000, 9_970);
     assert!(deserves(&stuck), "a second behind, for the first time");
     stuck.round(10_250, 11_250, 9_970);
-    assert!(!deserves(&stuck), "it stands still: that is known now");
+    assert!(!deserves(&stuck), "that it stands still is known now");
     assert!(
         deserves(&healthy(7_500)),
         "its last ACK is from three seconds ago"
@@ -418,13 +419,13 @@ fn a_ping_on_its_way_is_no_lag_and_one_that_never_arrives_is() {
     assert_eq!(
         located(&scene).at_sample.lower,
         Some(millis(10)),
-        "a DEL is 20 bytes at the least"
+        "a DEL has at least 20 bytes"
     );
 }
 
-/// An exporter on a machine without time to spare must not take that for lag.
+/// An exporter on a busy machine must not report its own delay as lag.
 #[test]
-fn a_replica_that_nobody_asks_is_not_silent() {
+fn a_replica_that_is_not_polled_is_not_silent() {
     let mut scene = Scene::new();
     scene
         .acks(ReplicaConnState::Online, Some(90))

@@ -1,11 +1,11 @@
-//! How fast a full sync is transferred.
+//! The transfer rate of a full sync, over its last seconds.
 
 use crate::model::{Bytes, Span, Timestamp};
 
 /// A rate is measured over at least this much, and at most twice as much.
 const WINDOW: Span = Span::from_secs(5);
 
-/// The shortest stretch that has a rate.
+/// The shortest time over which a rate is computed.
 const SHORTEST: Span = Span::from_millis(500);
 
 /// The transfer of a full sync over the last seconds.
@@ -22,19 +22,23 @@ pub(super) struct TransferRate {
 }
 
 impl TransferRate {
-    /// Takes in how much was read by `at`; `None` outside of a transfer.
+    /// Records how much was read by `at`; `None` outside of a transfer.
     pub(super) fn observe(&mut self, read: Option<Bytes>, at: Timestamp) {
         let Some(read) = read else {
             *self = Self::default();
             return;
         };
-        let has_restarted = self.last.is_some_and(|before| read < before);
-        if has_restarted {
-            *self = Self::default();
+        if let Some(before) = self.last
+            && read < before
+        {
+            *self = Self::default(); // another transfer
         }
         self.last = Some(read);
-        let is_over = |(since, _): (Timestamp, Bytes)| at - since >= WINDOW;
-        if self.window.is_none_or(is_over) {
+        let is_window_open = match self.window {
+            Some((since, _)) => at - since < WINDOW,
+            None => false,
+        };
+        if !is_window_open {
             self.window_before = self.window;
             self.window = Some((at, read));
         }
@@ -45,8 +49,11 @@ impl TransferRate {
     fn rate_at(&self, read: Bytes, at: Timestamp) -> Option<Bytes> {
         let (since, before) = self.window_before.or(self.window)?;
         let took = at - since;
+        if took < SHORTEST {
+            return None;
+        }
         let bytes = read.get().saturating_sub(before.get());
-        (took >= SHORTEST).then(|| per_second(bytes, took))
+        Some(per_second(bytes, took))
     }
 
     /// Bytes a second.
@@ -65,11 +72,11 @@ mod tests {
     use super::*;
 
     fn rates(reads: &[(i64, Option<u64>)]) -> Vec<Option<u64>> {
-        let mut pace = TransferRate::default();
+        let mut transfer = TransferRate::default();
         let rate = |(millis, read): &(i64, Option<u64>)| {
             let at = Timestamp::from_nanos(millis * 1_000_000);
-            pace.observe(read.map(Bytes::new), at);
-            pace.rate().map(Bytes::get)
+            transfer.observe(read.map(Bytes::new), at);
+            transfer.rate().map(Bytes::get)
         };
         reads.iter().map(rate).collect()
     }
@@ -91,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_that_begins_anew_has_a_rate_of_its_own() {
-        let anew = rates(&[
+    fn a_transfer_that_begins_again_has_its_own_rate() {
+        let restarted = rates(&[
             (0, Some(0)),
             (1_000, Some(9_000)),
             (2_000, Some(10)),
             (3_000, Some(110)),
         ]);
-        assert_eq!(anew, [None, Some(9_000), None, Some(100)]);
+        assert_eq!(restarted, [None, Some(9_000), None, Some(100)]);
         assert_eq!(
             rates(&[(0, Some(1)), (900, None), (1_000, Some(2))])[2],
             None

@@ -1,9 +1,9 @@
-//! The lag that a healthy link usually shows: how long data is on its way.
+//! The usual lag: what a healthy link shows while data is on its way.
 //!
-//! Between two polls of the master only bytes are known, so a place in time that is computed from
-//! them is uncertain. While it agrees with what the link usually shows, the usual lag is the better
-//! estimate: a link breaks far more rarely than a computed instant is off. Where it disagrees by
-//! more than its own uncertainty explains, something has changed.
+//! Between two polls of the master only bytes are known, so an instant that is computed from them is
+//! uncertain. While it agrees with what the link usually shows, the usual lag is the better
+//! estimate: a computed instant is inaccurate far more often than a link breaks. Where it disagrees
+//! by more than its own uncertainty explains, something has changed.
 
 use crate::model::Span;
 
@@ -11,20 +11,24 @@ use crate::model::Span;
 /// datacenters take.
 const UNMEASURED: f64 = 0.05;
 
-/// A disagreement of so many standard deviations is no accident.
-const ACCIDENT: f64 = 3.0;
+/// A disagreement of more standard deviations than this is no coincidence.
+const COINCIDENCE: f64 = 3.0;
 
-/// A disagreement of so many standard deviations deserves a closer look, and one of less than this
-/// never does, in seconds.
+/// A disagreement of more standard deviations than this deserves one more poll.
 const DOUBT: f64 = 1.5;
+
+/// A disagreement of less than this, in seconds, never does.
 const NEGLIGIBLE: f64 = 0.05;
 
-/// Instants that are less certain than this, in seconds, or than this part of their bracket, teach
-/// nothing: a lone command that was found on its way was on its way for a short time, but may have
-/// been written at any time since the poll before. Counting only those that were found would count
-/// the slow ones.
-const TEACHES: f64 = 0.1;
-const TEACHES_PART: f64 = 0.15;
+/// An instant with a larger standard deviation than this, in seconds, is not used for learning.
+///
+/// A single command that a poll finds on its way has been on its way for a short time, but may have
+/// been written at any time since the poll before. Polls find the slow ones more often, so learning
+/// from all of them would overestimate the lag.
+const LEARNED_SPREAD: f64 = 0.1;
+
+/// Nor is one whose standard deviation is a larger part of its bracket than this.
+const LEARNED_PART: f64 = 0.15;
 
 /// Standard deviation by which the usual lag may change from one poll to the next, in seconds.
 const DRIFT: f64 = 0.002;
@@ -66,7 +70,8 @@ impl UsualLag {
         (self.lag(), Span::from_secs_f64(self.variance.sqrt()))
     }
 
-    /// The estimate of which these were the parts; of what is none, the one before any measurement.
+    /// The estimate with these [`Self::parts`]. Parts that no estimate has give the one before any
+    /// measurement.
     pub(super) fn from_parts((mean, deviation): (Span, Span)) -> Self {
         if mean < Span::ZERO || deviation <= Span::ZERO {
             return Self::default();
@@ -88,7 +93,7 @@ impl UsualLag {
         let off = computed.as_secs_f64() - self.mean;
         let deviation = (self.variance + noise).sqrt();
         let is_doubtful = off > (DOUBT * deviation).max(NEGLIGIBLE);
-        if off.abs() > ACCIDENT * deviation {
+        if off.abs() > COINCIDENCE * deviation {
             return LagJudgement {
                 estimate: computed,
                 is_usual: false,
@@ -106,15 +111,16 @@ impl UsualLag {
     /// Learns from a computed lag of a replica whose position moved, in a bracket of this width.
     pub(super) fn learn(&mut self, computed: Span, spread: Span, width: Span) {
         let uncertain = spread.as_secs_f64();
-        if uncertain > TEACHES || uncertain > (width.as_secs_f64() * TEACHES_PART).max(GRAIN) {
+        let most_in_bracket = (width.as_secs_f64() * LEARNED_PART).max(GRAIN);
+        if uncertain > LEARNED_SPREAD || uncertain > most_in_bracket {
             return;
         }
         let noise = spread.as_secs_f64().powi(2) + GRAIN * GRAIN;
         let off = computed.as_secs_f64() - self.mean;
         self.variance += DRIFT * DRIFT;
-        if off.abs() > ACCIDENT * (self.variance + noise).sqrt() {
-            // A change, or an accident: less is sure than it was, and if it stays so it will be
-            // usual.
+        if off.abs() > COINCIDENCE * (self.variance + noise).sqrt() {
+            // A change or a coincidence: the estimate becomes less certain, so that a lasting change
+            // becomes the usual lag.
             self.variance += off * off / 8.0;
             return;
         }
@@ -141,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_link_shows_again_and_again_becomes_usual() {
+    fn a_repeated_lag_becomes_usual() {
         for lag in [0, 40, 300] {
             let usual = taught(&[lag; 40]);
             assert!(
@@ -154,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_uncertain_instant_yields_to_what_is_usual_and_teaches_nothing() {
+    fn an_uncertain_instant_gives_the_usual_lag_and_changes_nothing() {
         let mut usual = taught(&[40; 20]);
         let before = usual;
         let judged = usual.judge(ms(500), ms(290));
@@ -165,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_nobody_measured_yet_may_take_what_links_take() {
+    fn an_unmeasured_link_is_assumed_to_take_what_links_take() {
         let usual = UsualLag::default();
         assert!(usual.judge(ms(500), ms(290)).estimate < ms(100));
         assert_eq!(
@@ -179,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accident_is_forgotten_and_a_change_is_believed() {
+    fn a_single_outlier_is_forgotten_and_a_lasting_change_becomes_usual() {
         let mut usual = taught(&[40; 30]);
         usual.learn(ms(2000), ms(10), ms(1000));
         for _ in 0..10 {

@@ -6,8 +6,8 @@ use crate::model::{ReplicationId, ReplicationOffset, RunId, Timestamp};
 /// From where on a server's current replication history can have been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryStart {
-    /// It began after this: a poll that was sent then showed another history of this same server,
-    /// or none.
+    /// It began after this: a poll that was sent then showed another history of the same server, or
+    /// none.
     pub after: Timestamp,
     /// Every byte beyond this offset was written since.
     pub offset: ReplicationOffset,
@@ -63,10 +63,14 @@ impl ShownHistory {
         } else {
             ReplicationOffset::default()
         };
+        let mut likely_after = before.sent;
+        if let Some(refused) = refused_at {
+            likely_after = likely_after.max(refused);
+        }
         Some(HistoryStart {
             after: before.sent,
             offset,
-            likely_after: refused_at.map_or(before.sent, |refused| refused.max(before.sent)),
+            likely_after,
         })
     }
 }

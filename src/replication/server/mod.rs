@@ -1,4 +1,4 @@
-//! What is known of one server: whether it answers, which process it is, what it counts.
+//! The facts about one server: whether it answers, which process runs there, and its counters.
 
 mod history_start;
 #[cfg(test)]
@@ -54,27 +54,27 @@ pub struct ServerFacts {
     /// From where on its current history can have been written; `None` as long as it never showed
     /// another one.
     pub beginning: Option<HistoryStart>,
-    /// What the failed polls since its last answer have been.
-    trouble: FailedPolls,
-    /// What its last answer showed of it.
+    /// What the failed polls since its last answer mean.
+    failed_polls: FailedPolls,
+    /// What its last answer showed of its history.
     shown: Option<ShownHistory>,
     /// When the last connection was refused, since the last answer.
     refused_at: Option<Timestamp>,
-    /// The process that answered last, and since when it does.
-    life: Option<(RunId, Timestamp)>,
-    /// Since when it had not answered before a restart of the exporter: it counts once a poll of
-    /// this process has failed.
+    /// The process that answered last, and since when it has answered.
+    process: Option<(RunId, Timestamp)>,
+    /// Since when it had not answered before a restart of the exporter. This counts once a poll of
+    /// the present process of the exporter has failed.
     silent_before: Option<Timestamp>,
     /// The last pause of the exporter.
     pause: Option<Pause>,
     /// Whether a poll that began after that pause has ended.
-    heard_since_pause: bool,
+    polled_since_pause: bool,
     /// How much of the time since `unanswered_since` the exporter was paused.
     paused_for: Span,
 }
 
 impl ServerFacts {
-    /// Takes in an answer. One that a later one overtook only counts as a round trip.
+    /// Records an answer. One that a later one overtook only counts as a round trip.
     pub fn answered(&mut self, seen: &Observation, sent: Timestamp, received: Timestamp) {
         self.min_rtt.observe(received - sent, received);
         if self.is_overtaken(sent) {
@@ -82,20 +82,24 @@ impl ServerFacts {
         }
         self.note_history(seen, sent);
         self.last_answer = Some((sent, received));
-        self.failures = 0;
-        self.last_error = None;
-        self.unanswered_since = None;
-        self.trouble = FailedPolls::default();
-        self.refused_at = None;
-        self.note_life(seen, received);
-        self.silent_before = None;
-        self.paused_for = Span::ZERO;
-        self.heard_since_pause |= self.began_after_pause(sent);
+        self.clear_failures();
+        self.note_process(seen, received);
+        self.polled_since_pause |= self.began_after_pause(sent);
         self.engine = Some(seen.server.engine);
         self.version = seen.server.version.get().map(|v| v.as_str().into());
         self.mode = seen.server.mode.value();
         self.role = seen.replication.role.value();
         self.note_counters(seen);
+    }
+
+    fn clear_failures(&mut self) {
+        self.failures = 0;
+        self.last_error = None;
+        self.unanswered_since = None;
+        self.failed_polls = FailedPolls::default();
+        self.refused_at = None;
+        self.silent_before = None;
+        self.paused_for = Span::ZERO;
     }
 
     fn note_counters(&mut self, seen: &Observation) {
@@ -112,7 +116,7 @@ impl ServerFacts {
         }
     }
 
-    /// Notes whether the server shows another history than before.
+    /// Records which history the server shows, and where it began if it is another one than before.
     fn note_history(&mut self, seen: &Observation, sent: Timestamp) {
         let now = ShownHistory::new(seen, sent);
         if let (Some(before), Some(now)) = (&self.shown, &now)
@@ -123,62 +127,69 @@ impl ServerFacts {
         self.shown = now;
     }
 
-    fn note_life(&mut self, seen: &Observation, received: Timestamp) {
+    fn note_process(&mut self, seen: &Observation, received: Timestamp) {
         let Some(run_id) = seen.server.run_id.get() else {
-            self.life = None;
+            self.process = None;
             return;
         };
-        let is_known = self.life.as_ref().is_some_and(|(known, _)| known == run_id);
-        if !is_known {
-            self.life = Some((run_id.clone(), received));
+        match &self.process {
+            Some((known, _)) if known == run_id => {}
+            _ => self.process = Some((run_id.clone(), received)),
         }
     }
 
     /// Since when the process that answered last is known to run; `None` where the server does not
     /// name it.
     pub fn lives_since(&self) -> Option<Timestamp> {
-        self.life.as_ref().map(|(_, since)| *since)
+        let (_, since) = self.process.as_ref()?;
+        Some(*since)
     }
 
-    /// Whether a poll that was sent later than `sent` has been answered already: then its answer
-    /// says nothing new.
+    /// Whether a poll that was sent later than `sent` has been answered already, so that the answer
+    /// to the one sent at `sent` is outdated.
     pub fn is_overtaken(&self, sent: Timestamp) -> bool {
-        self.last_answer.is_some_and(|(last, _)| sent < last)
+        match self.last_answer {
+            Some((last_sent, _)) => sent < last_sent,
+            None => false,
+        }
     }
 
-    /// Takes in a failed poll that began at `began`. One that the exporter slept through says
+    /// Records a failed poll that began at `began`. One during which the exporter was paused proves
     /// nothing: its answer may have been on time.
     pub fn failed(&mut self, failure: impl Into<PollFailure>, began: Timestamp) {
         if self.is_overtaken(began) || !self.began_after_pause(began) {
             return;
         }
-        self.heard_since_pause = true;
+        self.polled_since_pause = true;
         let failure = failure.into();
         self.failures = self.failures.saturating_add(1);
         if failure.reason == PollError::Refused {
             self.refused_at = Some(began);
         }
-        let known = [self.silent_before.take(), self.unanswered_since];
-        let earliest = known.into_iter().flatten().min();
-        let since = earliest.map_or(began, |earliest| earliest.min(began));
+        let mut since = began;
+        for known in [self.silent_before.take(), self.unanswered_since] {
+            since = since.min(known.unwrap_or(began));
+        }
         self.unanswered_since = Some(since);
-        self.trouble.failed(&failure, since);
+        self.failed_polls.failed(&failure, since);
         self.last_error = Some(failure);
     }
 
-    /// Takes in that the request sent at `sent` takes longer than this server's answers ever do.
+    /// Records that the request sent at `sent` takes longer than this server's answers ever do.
     pub fn overdue(&mut self, sent: Timestamp) {
-        let is_newer = self
-            .last_answer
-            .is_none_or(|(_, received)| sent >= received);
-        if is_newer && self.began_after_pause(sent) {
+        if let Some((_, received)) = self.last_answer
+            && sent < received
+        {
+            return;
+        }
+        if self.began_after_pause(sent) {
             self.unanswered_since.get_or_insert(sent);
-            self.trouble.overdue(sent);
+            self.failed_polls.overdue(sent);
         }
     }
 
-    /// Takes in that it had not answered since then, before a restart of the exporter. This counts
-    /// only once a poll of this process has failed.
+    /// Records that the server had not answered since `since` when the exporter was restarted. This
+    /// counts only once a poll of the present process has failed.
     pub fn resume_silence(&mut self, since: Timestamp) {
         if !self.was_polled() {
             let known = self.silent_before.unwrap_or(since);
@@ -191,39 +202,44 @@ impl ServerFacts {
         self.last_error.as_ref().filter(|error| error.is_fault())
     }
 
-    /// When the first poll began that its silence explains, since it last proved that it lives.
+    /// When the first poll began that failed because the server was silent, since it last proved
+    /// that it is alive.
     pub fn silent_since(&self) -> Option<Timestamp> {
-        self.trouble.silent_since
+        self.failed_polls.silent_since
     }
 
     /// When the first poll began that failed by a fault of access, since its last answer.
     pub fn fault_since(&self) -> Option<Timestamp> {
-        self.trouble.fault_since
+        self.failed_polls.fault_since
     }
 
-    /// How long this exporter has had no access to it, for a fault of its own or because the server
-    /// refuses it; zero where there is access, `None` where nobody knows.
+    /// How long this exporter has had no access to it, because of a fault of the exporter or because
+    /// the server refuses it; zero where there is access, `None` where that is not known.
     pub fn fault_for(&self, now: Timestamp) -> Option<Span> {
-        let is_judged = self.is_judged();
-        self.trouble.fault_for(now).filter(|_| is_judged)
+        if !self.is_judged() {
+            return None;
+        }
+        self.failed_polls.fault_for(now)
     }
 
-    /// Takes in that the exporter was paused: until a poll that begins afterwards has ended, nobody
-    /// knows how the server is, and no time of the pause counts as its silence.
+    /// Records that the exporter was paused: until a poll that begins after the pause has ended, the
+    /// server's condition is unknown, and no time of the pause counts as its silence.
     pub fn note_pause(&mut self, pause: Pause) {
         if let Some(since) = self.unanswered_since {
             self.paused_for = self.paused_for + pause.after(since);
         }
         self.pause = Some(pause);
-        self.heard_since_pause = false;
+        self.polled_since_pause = false;
     }
 
     fn began_after_pause(&self, began: Timestamp) -> bool {
-        self.pause.is_none_or(|pause| began >= pause.until)
+        match self.pause {
+            Some(pause) => began >= pause.until,
+            None => true,
+        }
     }
 
-    /// Whether the last poll was answered, and nothing came in between that leaves it open how the
-    /// server is now.
+    /// Whether the last poll was answered, and the exporter was not paused since.
     pub fn is_up(&self) -> bool {
         self.up() == Some(true)
     }
@@ -231,10 +247,13 @@ impl ServerFacts {
     /// Whether the last poll was answered; `None` before the first has ended in this process, and
     /// after a pause of the exporter until the next has.
     pub fn up(&self) -> Option<bool> {
-        self.is_judged().then_some(self.failures == 0)
+        if !self.is_judged() {
+            return None;
+        }
+        Some(self.failures == 0)
     }
 
-    /// Whether it has been asked at all in this process, with whatever result.
+    /// Whether it has been polled at all in this process, with whatever result.
     pub fn was_polled(&self) -> bool {
         self.last_answer.is_some() || self.failures > 0
     }
@@ -245,40 +264,48 @@ impl ServerFacts {
     }
 
     fn is_paused(&self) -> bool {
-        self.pause.is_some() && !self.heard_since_pause
+        self.pause.is_some() && !self.polled_since_pause
     }
 
-    /// Why nobody can say how the server is, where that is the exporter's own doing. `interval` is
+    /// Why the server's condition is unknown, where the exporter itself is the cause. `interval` is
     /// the period of polling.
     pub fn gap(&self, now: Timestamp, interval: Span) -> Option<Gap> {
         if !self.was_polled() {
             return Some(Gap::FirstPolls);
         }
-        if let Some(pause) = self.pause.filter(|_| self.is_paused()) {
+        if let Some(pause) = self.pause
+            && self.is_paused()
+        {
             let for_ = pause.length();
             return Some(Gap::Paused { for_ });
         }
-        // A server that does not answer leaves a failure, or a request that is overdue.
-        let is_waited_for = self.unanswered_since.is_some();
-        let (_, received) = self.last_answer.filter(|_| !is_waited_for)?;
+        if self.unanswered_since.is_some() {
+            return None; // a poll has failed or is overdue, so the server is being polled
+        }
+        let (_, received) = self.last_answer?;
         let for_ = now - received;
-        let is_unpolled = for_ > interval.mul_f64(UNPOLLED_AFTER);
-        is_unpolled.then_some(Gap::NotPolled { for_ })
+        if for_ > interval.mul_f64(UNPOLLED_AFTER) {
+            return Some(Gap::NotPolled { for_ });
+        }
+        None
     }
 
     /// Whether it has not answered for two polls of the period `interval`, by failures or by
-    /// silence. What nobody asks is not silent.
+    /// silence. A server that is not polled is not silent.
     pub fn is_silent(&self, now: Timestamp, interval: Span) -> bool {
         if self.gap(now, interval).is_some() {
             return false;
         }
-        let waits_long = self
-            .silence(now)
-            .is_some_and(|silence| silence > interval + interval);
-        self.failures >= SILENT_AFTER || waits_long
+        if self.failures >= SILENT_AFTER {
+            return true;
+        }
+        match self.silence(now) {
+            Some(silence) => silence > interval + interval,
+            None => false,
+        }
     }
 
-    /// Whether it is known to answer: neither silent nor out of sight.
+    /// Whether it is known to answer: it is polled, and it is not silent.
     pub fn answers(&self, now: Timestamp, interval: Span) -> bool {
         self.gap(now, interval).is_none() && !self.is_silent(now, interval)
     }
@@ -291,35 +318,41 @@ impl ServerFacts {
     }
 
     /// How long it has been silent; zero when its last poll was answered, also by a refusal. `None`
-    /// while nobody can say: before the first poll of this process has ended, after a pause of the
-    /// exporter, and while this exporter does not get as far as asking.
+    /// while that is not known: before the first poll of this process has ended, after a pause of
+    /// the exporter, and while this exporter cannot send its polls.
     pub fn unreachable_for(&self, now: Timestamp) -> Option<Span> {
         if !self.is_judged() {
             return None;
         }
-        let silence = |since: Timestamp| (now - since - self.paused_for).or_zero();
-        match self.fault() {
-            Some(fault) if fault.proves_life() => Some(Span::ZERO),
-            Some(_) => None,
-            None => Some(self.trouble.silent_since.map_or(Span::ZERO, silence)),
+        if let Some(fault) = self.fault() {
+            return fault.proves_life().then_some(Span::ZERO);
+        }
+        match self.failed_polls.silent_since {
+            Some(since) => Some((now - since - self.paused_for).or_zero()),
+            None => Some(Span::ZERO),
         }
     }
 
-    /// As [`Self::unreachable_for`], for the question whether this exporter is cut off: what cuts it
-    /// off may cut off its resolver as well.
+    /// As [`Self::unreachable_for`], to find out whether this exporter is cut off: a network fault
+    /// that cuts it off may cut off its resolver as well.
     pub fn cut_off_for(&self, now: Timestamp) -> Option<Span> {
-        let resolver = self
-            .fault()
-            .is_some_and(|fault| fault.reason == PollError::Dns);
-        if resolver {
+        if let Some(fault) = self.fault()
+            && fault.reason == PollError::Dns
+        {
             return self.silence(now);
         }
         self.unreachable_for(now)
     }
 
-    /// Whether its offsets are no bytes of a replication stream; `false` as long as nobody knows.
+    /// Whether its offsets are no bytes of a replication stream; `false` as long as that is not
+    /// known.
     pub fn is_unsupported(&self) -> bool {
-        self.engine.is_some_and(|engine| !engine.counts_bytes())
-            || self.mode == Some(ServerMode::Sentinel)
+        if self.mode == Some(ServerMode::Sentinel) {
+            return true;
+        }
+        match self.engine {
+            Some(engine) => !engine.counts_bytes(),
+            None => false,
+        }
     }
 }

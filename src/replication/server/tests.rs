@@ -26,7 +26,7 @@ fn one_lost_poll_is_not_silence_and_two_are() {
 }
 
 #[test]
-fn a_fault_of_access_is_no_silence() {
+fn a_fault_of_access_is_not_silence() {
     let mut facts = ServerFacts::default();
     facts.failed(PollError::Auth, at(1000));
     assert_eq!(facts.unreachable_for(at(9000)), Some(Span::ZERO));
@@ -41,7 +41,7 @@ fn a_fault_of_access_is_no_silence() {
 }
 
 #[test]
-fn a_resolver_that_is_cut_off_is_a_sign_of_a_cut() {
+fn a_resolver_fault_counts_as_being_cut_off() {
     let mut facts = ServerFacts::default();
     facts.failed(PollError::Dns, at(1000));
     assert_eq!(facts.unreachable_for(at(9000)), None);
@@ -62,7 +62,7 @@ fn an_answer_that_came_before_a_request_was_overdue_is_no_silence() {
 }
 
 #[test]
-fn what_a_later_answer_overtook_changes_only_the_round_trip() {
+fn an_overtaken_answer_changes_only_the_round_trip() {
     let mut facts = ServerFacts::default();
     let says = |role| {
         let mut seen = Observation::default();
@@ -173,7 +173,7 @@ fn a_history_likely_began_after_the_last_refused_connection() {
 
 /// It says how busy the exporter is, and nothing about the server.
 #[test]
-fn a_server_that_nobody_polls_is_not_silent_but_unknown() {
+fn a_server_that_is_not_polled_is_unknown_and_not_silent() {
     let mut facts = ServerFacts::default();
     facts.answered(&Observation::default(), at(0), at(5));
     assert_eq!(facts.gap(at(2000), INTERVAL), None);
@@ -185,7 +185,7 @@ fn a_server_that_nobody_polls_is_not_silent_but_unknown() {
 }
 
 #[test]
-fn nothing_is_said_of_a_server_before_its_first_poll_has_ended() {
+fn a_server_is_not_judged_before_its_first_poll_has_ended() {
     let mut facts = ServerFacts::default();
     facts.resume_silence(at(-60_000));
     facts.overdue(at(0));
@@ -218,7 +218,7 @@ fn slept(from: i64, until: i64) -> Pause {
 }
 
 #[test]
-fn a_pause_of_the_exporter_is_no_silence_of_a_server() {
+fn a_pause_of_the_exporter_is_not_silence_of_a_server() {
     let mut facts = ServerFacts::default();
     facts.answered(&Observation::default(), at(0), at(5));
     facts.note_pause(slept(100, 42_100));
@@ -238,7 +238,7 @@ fn a_pause_of_the_exporter_is_no_silence_of_a_server() {
 }
 
 #[test]
-fn silence_goes_on_after_a_pause_where_it_was() {
+fn silence_continues_after_a_pause() {
     let mut facts = ServerFacts::default();
     for second in 0..10 {
         facts.failed(PollError::Timeout, at(second * 1000));

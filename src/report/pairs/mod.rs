@@ -1,4 +1,4 @@
-//! Pairs in a report.
+//! Pairs in a report: their state, lag and alerts, and everything else of `/api/v1/pairs`.
 
 mod ranking;
 #[cfg(test)]
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::alert_brief::{AlertBrief, OpenAlerts};
 use super::failovers::FailoversReport;
 use super::last_known::LastKnownReport;
-use super::numbers::{bytes, seconds};
+use super::numbers::{UnixClock, bytes, seconds};
 use super::sentinels::SentinelsReport;
 use super::servers::{ExporterReport, ServerReport};
 use super::thresholds::Thresholds;
 use crate::model::{ServerAddr, Timestamp};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
-use crate::replication::{Assessment, Diverged, PairState, ServerFacts};
+use crate::replication::{AckEvidence, Assessment, Diverged, LinkFacts, PairState, ServerFacts};
 use ranking::write_pairs;
 
 /// Every pair and every server: the answer of `/api/v1/pairs`.
@@ -34,7 +34,7 @@ pub struct PairsReport {
     /// The failovers so far, by the entries' names. Absent from reports of older exporters.
     #[serde(default)]
     pub failovers: Vec<FailoversReport>,
-    /// Who says so, and when.
+    /// The exporter that made the report, and when.
     pub exporter: ExporterReport,
 }
 
@@ -86,11 +86,11 @@ pub struct PairReport {
     pub link_up: bool,
     /// For how long the link has been down or stalled; `null` in every other state.
     pub link_down_seconds: Option<f64>,
-    /// `master_last_io_seconds_ago` of the replica. `null`, like all that only the replica tells,
-    /// while it is silent.
+    /// `master_last_io_seconds_ago` of the replica. `null` while the replica is silent, like
+    /// everything that only the replica reports.
     pub last_io_seconds: Option<f64>,
-    /// Age of the last ACK, as the master tells. `null`, like all that only the master tells, while
-    /// it is silent.
+    /// Age of the last ACK. `null` while the master is silent, like everything that only the master
+    /// reports.
     pub ack_age_seconds: Option<f64>,
     /// Bytes that the master has written and the replica has not ACKed.
     pub ack_lag_bytes: Option<u64>,
@@ -120,17 +120,17 @@ impl PairsReport {
     /// What is true of the fleet at `now`.
     pub fn new(fleet: &FleetSnapshot, now: Timestamp) -> Self {
         let alerts = OpenAlerts::new(&fleet.alerts);
+        let mut pairs = Vec::with_capacity(fleet.pairs.len());
+        for pair in &fleet.pairs {
+            pairs.push(PairReport::new(fleet, pair, &alerts, now));
+        }
+        let mut servers = Vec::with_capacity(fleet.servers.len());
+        for server in &fleet.servers {
+            servers.push(ServerReport::new(fleet, server, now));
+        }
         Self {
-            pairs: fleet
-                .pairs
-                .iter()
-                .map(|pair| PairReport::new(fleet, pair, &alerts, now))
-                .collect(),
-            servers: fleet
-                .servers
-                .iter()
-                .map(|server| ServerReport::new(fleet, server, now))
-                .collect(),
+            pairs,
+            servers,
             sentinels: SentinelsReport::new(fleet),
             failovers: FailoversReport::new(fleet),
             exporter: ExporterReport::new(fleet, now),
@@ -142,7 +142,8 @@ impl PairReport {
     /// The pair at a place of the configuration's order, at `now`.
     pub fn at(fleet: &FleetSnapshot, place: usize, now: Timestamp) -> Option<Self> {
         let pair = fleet.pairs.get(place)?;
-        Some(Self::new(fleet, pair, &OpenAlerts::new(&fleet.alerts), now))
+        let alerts = OpenAlerts::new(&fleet.alerts);
+        Some(Self::new(fleet, pair, &alerts, now))
     }
 
     fn new(
@@ -151,13 +152,11 @@ impl PairReport {
         alerts: &OpenAlerts<'_>,
         now: Timestamp,
     ) -> Self {
-        let (meta, facts) = (&pair.meta, &pair.facts);
+        let meta = &pair.meta;
         let seen = pair.assess(now);
-        let replica_talks = pair.replica.facts.answers(now, facts.interval);
-        let link = replica_talks.then_some(&facts.link);
-        let master_talks =
-            direct_master(fleet, &meta.master).is_some_and(|m| m.answers(now, facts.interval));
-        let ack = master_talks.then_some(&facts.ack);
+        let link = current_link(pair, now);
+        let ack = current_ack(fleet, pair, now);
+        let clock = UnixClock::new(fleet.anchor);
         Self {
             pair: meta.key.name.to_string(),
             source_dc: meta.source_dc.to_string(),
@@ -176,45 +175,57 @@ impl PairReport {
             lag_bytes: bytes(seen.bytes.estimate),
             lag_lower_bytes: bytes(seen.bytes.lower),
             lag_upper_bytes: bytes(seen.bytes.upper),
-            sample_timestamp: seen
-                .sampled_at
-                .map(|at| fleet.anchor.wall(at).as_secs_f64()),
-            last_known: seen
-                .last_known
-                .map(|known| LastKnownReport::new(fleet, known)),
+            sample_timestamp: clock.unix_if_known(seen.sampled_at),
+            last_known: LastKnownReport::new(fleet, seen.last_known),
             link_up: seen.state == PairState::Streaming,
             link_down_seconds: seconds(seen.link_down_for),
-            last_io_seconds: seconds(link.and_then(|link| link.last_io)),
-            ack_age_seconds: seconds(ack.and_then(|ack| ack.last).and_then(|last| last.age)),
-            ack_lag_bytes: bytes(ack.and_then(|ack| ack.lag)),
-            unapplied_bytes: bytes(link.and_then(|link| link.unapplied)),
+            last_io_seconds: seconds(link.last_io),
+            ack_age_seconds: seconds(ack.age()),
+            ack_lag_bytes: bytes(ack.lag),
+            unapplied_bytes: bytes(link.unapplied),
             diverged_bytes: bytes(seen.diverged.map(Diverged::older)),
             diverged_master_bytes: bytes(seen.diverged.and_then(Diverged::master)),
             diverged_replica_bytes: bytes(seen.diverged.map(Diverged::replica)),
             backlog_headroom_bytes: bytes(seen.backlog_headroom),
-            applied_bytes_total: facts.applied_total,
+            applied_bytes_total: pair.facts.applied_total,
             thresholds: Thresholds::new(pair),
             alerts: alerts.about(pair),
         }
     }
 }
 
-/// Why the pair is in its state, after what is worse: a pair whose master lost its history may well
-/// stream.
-fn reason_of(pair: &PairSnapshot, seen: &Assessment, now: Timestamp) -> String {
-    let loss = pair.facts.loss.as_ref();
-    match loss.filter(|loss| !loss.is_over(now)) {
-        Some(loss) => format!("{loss}; {}", seen.reason),
-        None => seen.reason.to_string(),
+/// What the replica reports of its link; nothing while it is silent.
+fn current_link(pair: &PairSnapshot, now: Timestamp) -> LinkFacts {
+    if pair.replica.facts.answers(now, pair.facts.interval) {
+        return pair.facts.link.clone();
+    }
+    LinkFacts::default()
+}
+
+/// What the direct master reports of the replica's ACKs; nothing while it is silent.
+fn current_ack(fleet: &FleetSnapshot, pair: &PairSnapshot, now: Timestamp) -> AckEvidence {
+    match direct_master(fleet, &pair.meta.master) {
+        Some(master) if master.answers(now, pair.facts.interval) => pair.facts.ack,
+        _ => AckEvidence::default(),
     }
 }
 
-/// The facts of the master that a pair is configured with, which ACKs come from: in a chain it is
-/// not the server that lag is measured against. Servers stand in the order of their addresses.
+/// Why the pair is in its state. A loss of the master's history comes first: it is worse, and the
+/// pair may stream in spite of it.
+fn reason_of(pair: &PairSnapshot, seen: &Assessment, now: Timestamp) -> String {
+    match &pair.facts.loss {
+        Some(loss) if !loss.is_over(now) => format!("{loss}; {}", seen.reason),
+        _ => seen.reason.to_string(),
+    }
+}
+
+/// The facts of the pair's configured master, which reports the ACKs. In a chain this is not the
+/// server that the lag is measured against. The servers are sorted by address.
 fn direct_master<'a>(fleet: &'a FleetSnapshot, addr: &ServerAddr) -> Option<&'a ServerFacts> {
     let index = fleet
         .servers
         .binary_search_by(|server| server.meta.addr.cmp(addr))
         .ok()?;
-    fleet.servers.get(index).map(|server| &server.facts)
+    let server = fleet.servers.get(index)?;
+    Some(&server.facts)
 }

@@ -1,7 +1,7 @@
 //! The level of a pair, why it has it, and the order of pairs: the worst first wherever pairs are
 //! listed.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
@@ -37,8 +37,8 @@ impl PairReport {
 
     /// What sets the level.
     ///
-    /// Where a rule judges a fault, the pair is fine until its alert fires: a pending one is named
-    /// ([`PairReport::why`]) and does not raise the level. A state decides only where no rule judges
+    /// Where a rule judges a fault, the pair is fine until the rule's alert fires: a pending alert is
+    /// named ([`PairReport::why`]) and does not raise the level. A state decides only where no rule judges
     /// it. An unknown lag is never ok.
     pub fn level_reason(&self) -> LevelReason<'_> {
         let by_state = self.state_reason();
@@ -56,18 +56,27 @@ impl PairReport {
     /// The part of state and lag in the level.
     fn state_reason(&self) -> LevelReason<'_> {
         let rule = rule_of(self.state);
-        let is_judged = rule.is_some_and(|rule| self.thresholds.has(rule));
+        let is_judged = match rule {
+            Some(rule) => self.thresholds.has(rule),
+            None => false,
+        };
         if !is_judged && Level::from_state(self.state) != Level::Ok {
             return LevelReason::State(self.state);
         }
-        let says_why = |alert: &AlertBrief| alert.is_of(Rule::Unknown) || alert.is_of_any(rule);
-        if self.lag_seconds.is_none() && !self.alerts_that(ListedState::Firing).any(says_why) {
+        if self.lag_seconds.is_none() && !self.has_alert_for_unknown_lag() {
             return LevelReason::LagUnknown;
         }
         LevelReason::Fine
     }
 
-    /// The most severe alert in a state; of several the first by name.
+    /// Whether an alert fires that explains why the lag is not known.
+    fn has_alert_for_unknown_lag(&self) -> bool {
+        let rule = rule_of(self.state);
+        let mut firing = self.alerts_that(ListedState::Firing);
+        firing.any(|alert| alert.is_of(Rule::Unknown) || alert.is_of_any(rule))
+    }
+
+    /// The most severe alert in a state; of equally severe ones the first by name.
     fn worst(&self, state: ListedState) -> Option<&AlertBrief> {
         self.alerts_that(state)
             .min_by_key(|alert| (Reverse(alert.severity), &alert.alertname))
@@ -98,44 +107,64 @@ impl PairReport {
     }
 
     /// The lag for sorting: the estimate, or the lower bound. The small lag of healthy pairs changes
-    /// all the time, and rows that change places cannot be read: it counts as zero.
+    /// all the time and counts as zero: rows that keep changing places cannot be read.
     fn rank_seconds(&self) -> f64 {
-        let seconds = self.lag_seconds.or(self.lag_lower_seconds);
-        seconds
-            .filter(|seconds| *seconds >= RANKED_FROM_SECONDS)
-            .unwrap_or(0.0)
+        match self.lag_seconds.or(self.lag_lower_seconds) {
+            Some(seconds) if seconds >= RANKED_FROM_SECONDS => seconds,
+            _ => 0.0,
+        }
     }
 }
 
 impl PairsReport {
     /// The pairs, worst first: by [`PairReport::level`], then by the precedence of states, then by
-    /// lag; equals by their names.
+    /// lag; equal ones by their names.
     pub fn worst_first(&self) -> Vec<&PairReport> {
-        self.places_worst_first()
-            .into_iter()
-            .filter_map(|place| self.pairs.get(place))
-            .collect()
+        let mut pairs = Vec::with_capacity(self.pairs.len());
+        for place in self.places_worst_first() {
+            pairs.extend(self.pairs.get(place));
+        }
+        pairs
     }
 
     /// The same as places in [`PairsReport::pairs`].
     pub fn places_worst_first(&self) -> Vec<usize> {
-        let mut pairs: Vec<_> = self
-            .pairs
-            .iter()
-            .map(|pair| (pair.level(), pair))
-            .enumerate()
-            .collect();
-        pairs.sort_by(|(_, (level, pair)), (_, (other_level, other))| {
-            (Reverse(level), pair.state)
-                .cmp(&(Reverse(other_level), other.state))
-                .then_with(|| other.rank_seconds().total_cmp(&pair.rank_seconds()))
-                .then_with(|| (&pair.pair, &pair.replica).cmp(&(&other.pair, &other.replica)))
-        });
-        pairs.into_iter().map(|(place, _)| place).collect()
+        let mut ranked = Vec::with_capacity(self.pairs.len());
+        for (place, pair) in self.pairs.iter().enumerate() {
+            ranked.push(RankedPair {
+                place,
+                level: pair.level(),
+                pair,
+            });
+        }
+        ranked.sort_by(RankedPair::compare);
+        ranked.into_iter().map(|ranked| ranked.place).collect()
     }
 }
 
-/// A pair as it is written: with the level that it has.
+/// A pair with its level, which is computed once for all comparisons.
+struct RankedPair<'a> {
+    place: usize,
+    level: Level,
+    pair: &'a PairReport,
+}
+
+impl RankedPair<'_> {
+    /// Orders the worse pair first.
+    fn compare(&self, other: &Self) -> Ordering {
+        let by_level = other.level.cmp(&self.level);
+        by_level
+            .then_with(|| self.pair.state.cmp(&other.pair.state))
+            .then_with(|| {
+                let lag = self.pair.rank_seconds();
+                other.pair.rank_seconds().total_cmp(&lag)
+            })
+            .then_with(|| self.pair.pair.cmp(&other.pair.pair))
+            .then_with(|| self.pair.replica.cmp(&other.pair.replica))
+    }
+}
+
+/// A pair as it is written: with its level.
 #[derive(Serialize)]
 struct Written<'a> {
     #[serde(flatten)]
@@ -144,7 +173,7 @@ struct Written<'a> {
     level_reason: Option<&'a str>,
 }
 
-/// Writes pairs with their levels. What reads them asks [`PairReport::level`].
+/// Writes pairs with their levels. A reader computes them by [`PairReport::level`].
 pub(super) fn write_pairs<S: Serializer>(pairs: &[PairReport], to: S) -> Result<S::Ok, S::Error> {
     let mut list = to.serialize_seq(Some(pairs.len()))?;
     for pair in pairs {
@@ -225,7 +254,7 @@ mod tests {
                 alert(Rule::LagSeconds, Severity::Critical, FIRING),
             ];
         });
-        // A threshold that is passed says nothing before the rule's alert fires.
+        // A threshold that is passed does not count before the rule's alert fires.
         check(FINE, |p| p.lag_seconds = Some(1e6));
     }
 
@@ -243,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_without_a_rule_speaks_for_itself() {
+    fn a_state_without_a_rule_sets_the_level_itself() {
         let state = Some("state");
         check((Level::Critical, state), |p| {
             p.state = PairState::WrongMaster;
@@ -274,7 +303,7 @@ mod tests {
             p.lag_seconds = None;
             p.alerts = vec![alert(Rule::Unreachable, Severity::Warning, PENDING)];
         });
-        // A warning about something else does not say why the lag is not known.
+        // A warning about something else does not explain why the lag is not known.
         check(LAG_UNKNOWN, |p| {
             p.state = PairState::MasterUnreachable;
             p.lag_seconds = None;
@@ -324,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_stands_first_and_equals_by_their_names() {
+    fn the_worst_pair_comes_first_and_equal_pairs_by_their_names() {
         let mut report = crate::report::testing::report(
             ["calm", "calm too", "slow", "cut", "lost", "odd"].map(pair),
         );

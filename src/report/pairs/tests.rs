@@ -1,4 +1,4 @@
-//! What a report says of the pairs of each scene.
+//! The pairs of each scene in a report.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ fn json(scene: Scene) -> Value {
 }
 
 #[test]
-fn a_healthy_pair_has_its_lag_and_says_so() {
+fn a_healthy_pair_is_reported_with_its_lag() {
     let json = json(Scene::Streaming);
     let pair = &json["pairs"][0];
     assert_eq!(
@@ -63,7 +63,7 @@ fn what_is_not_known_is_null_and_never_a_number() {
         assert_eq!(
             pair.get(key),
             Some(&Value::Null),
-            "{key} stands there, and is null"
+            "{key} is there, and is null"
         );
     }
     assert_eq!(pair["reason"], "the first polls are under way");
@@ -87,7 +87,7 @@ fn a_lost_master_leaves_a_lower_bound_and_the_last_certified_statement() {
     assert_eq!(
         pair["ack_lag_bytes"],
         Value::Null,
-        "what only the master tells is not known while it is silent"
+        "what only the master reports is not known while it is silent"
     );
     let alerts = pair["alerts"].as_array().unwrap();
     assert!(

@@ -1,4 +1,5 @@
-//! The tables of documents.
+//! The tables of documents: JSON bodies under keys, which only the rooms that wrote them
+//! understand.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +13,11 @@ use crate::model::{
     ClockShift, Document, DocumentTable, SavedDocument, SavedDocuments, Span, WallTime, history_key,
 };
 use crate::store::clock_mapping::BootClock;
+use crate::store::codec::RowError;
 use crate::store::rows;
 
-/// Entries that each history keeps on the disk. At half a kibibyte each that is 5 MiB, and a night
-/// of trouble.
+/// Entries that each history keeps on the disk. At half a kibibyte each that is 5 MiB, and enough
+/// for a night full of incidents.
 pub const MAX_HISTORY: u64 = 10_000;
 
 /// How long a history's entries are kept.
@@ -44,8 +46,8 @@ pub(super) fn renew(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     create(transaction)
 }
 
-/// Writes `documents`. With `replaces_all` they are all that there are: every other document, which
-/// is of an earlier time, is deleted, but for those of tables that are written in parts.
+/// Writes `documents`. With `replaces_all` they are all documents: every other one, left by an
+/// earlier process, is deleted, except in tables that are written in parts.
 pub(super) fn write(
     transaction: &WriteTransaction,
     clock: u32,
@@ -55,16 +57,16 @@ pub(super) fn write(
 ) -> Result<u64, redb::Error> {
     let mut bytes = 0;
     for kind in DocumentTable::ALL {
-        let mut of_kind = documents
+        let of_kind: Vec<_> = documents
             .iter()
             .filter(|document| document.table == kind)
-            .peekable();
-        let cleared = replaces_all && !kind.is_written_in_parts();
-        if of_kind.peek().is_none() && !cleared {
+            .collect();
+        let clears = replaces_all && !kind.is_written_in_parts();
+        if of_kind.is_empty() && !clears {
             continue;
         }
         let mut table = transaction.open_table(definition(kind))?;
-        if cleared {
+        if clears {
             table.retain(|_, _| false)?;
         }
         for document in of_kind {
@@ -92,7 +94,7 @@ fn write_one(
     Ok(row.len() as u64)
 }
 
-/// Drops what is too old, and the oldest of what is too much.
+/// Drops the entries that are too old and, if there are still too many, the oldest ones.
 fn trim(
     table: &mut Opened<'_, &'static str, &'static [u8]>,
     now: WallTime,
@@ -105,7 +107,7 @@ fn trim(
     Ok(())
 }
 
-/// Reads every document; of a history the newest. A row that makes no sense is left out, with a
+/// Reads every document; of a history the newest. A row that is not valid is left out, with a
 /// sentence.
 pub(super) fn read(
     transaction: &ReadTransaction,
@@ -128,22 +130,13 @@ pub(super) fn read(
         };
         for entry in table.iter()?.rev().take(limit) {
             let (key, row) = entry?;
-            match rows::decode_document(key.value(), row.value()) {
-                Ok((clock, body)) => {
-                    let shift = clocks
-                        .get(&clock)
-                        .map_or_else(|| unknown(present), |clock| clock.shift(present));
-                    read.push(SavedDocument {
-                        key: key.value().to_owned(),
-                        body,
-                        shift,
-                    });
+            match read_one(key.value(), row.value(), clocks, present) {
+                Ok(document) => read.push(document),
+                // Without the key, which may contain a name that does not belong into the log.
+                Err(why) => {
+                    let what = format_args!("a document of the table {}", kind.label());
+                    refused.note(what, why);
                 }
-                // The key may name what nobody is to see in a log of this length.
-                Err(why) => refused.note(
-                    format_args!("a document of the table {}", kind.label()),
-                    why,
-                ),
             }
         }
         read.reverse();
@@ -152,8 +145,26 @@ pub(super) fn read(
     Ok(documents)
 }
 
-/// A clock that nobody knows: its instants are taken as of now.
-fn unknown(present: &BootClock) -> ClockShift {
+fn read_one(
+    key: &str,
+    row: &[u8],
+    clocks: &BTreeMap<u32, BootClock>,
+    present: &BootClock,
+) -> Result<SavedDocument, RowError> {
+    let (clock, body) = rows::decode_document(key, row)?;
+    let shift = match clocks.get(&clock) {
+        Some(clock) => clock.shift(present),
+        None => unknown_shift(present),
+    };
+    Ok(SavedDocument {
+        key: key.to_owned(),
+        body,
+        shift,
+    })
+}
+
+/// The shift of a clock that is not in the file: its instants are taken as of now.
+fn unknown_shift(present: &BootClock) -> ClockShift {
     ClockShift {
         by: Span::from_nanos(i64::MAX),
         ago: Span::ZERO,
@@ -220,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_anew_leaves_nothing_behind_but_the_histories() {
+    fn a_save_that_replaces_all_leaves_only_the_histories() {
         let (mut database, _) = Database::in_memory(clock(0)).unwrap();
         let old = history_key(clock(0).anchor.wall, 1);
         database

@@ -1,4 +1,4 @@
-//! The embedded database: one file, one commit a batch, every row sealed.
+//! The embedded database: one file, one transaction a save, and a checksum on every row.
 
 mod documents;
 mod read;
@@ -26,7 +26,7 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const CLOCKS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("clocks");
 /// Whole histories by master.
 const SNAPSHOTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("bases");
-/// What came since, by commit and row.
+/// What was added to histories, by commit and row.
 const DELTAS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("tails");
 /// Pairs, by row.
 const PAIRS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("pairs");
@@ -41,27 +41,27 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// What was read when the file was opened.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// Everything that still means something.
+    /// Everything that can still be used.
     pub state: SavedState,
     /// The documents of each table.
     pub documents: SavedDocuments,
-    /// What of it need not be written again.
+    /// What the file holds, so that it need not be written again.
     pub planner: SavePlanner,
-    /// What was not taken.
+    /// The rows that were left out.
     pub refused: Refusals,
 }
 
-/// What was not taken, with reasons.
+/// The rows that were left out, with reasons.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    /// How much it was.
+    /// How many there were.
     pub count: u64,
-    /// The first of it, each with its reason: a file may have ten thousand such rows, and a log
-    /// needs not.
+    /// The first of them, each with its reason: a file may have ten thousand such rows, which the
+    /// log need not list.
     pub first: Vec<String>,
 }
 
-/// Reasons that are kept.
+/// How many reasons are kept.
 const REASONS_KEPT: usize = 10;
 
 impl Refusals {
@@ -73,14 +73,14 @@ impl Refusals {
     }
 }
 
-/// What a commit came to.
+/// The size of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitStats {
     /// Bytes of all rows that were written.
     pub bytes: u64,
 }
 
-/// The open file. Nobody else has it open.
+/// The open file, locked against other processes.
 #[derive(Debug)]
 pub struct Database {
     file: redb::Database,
@@ -103,10 +103,10 @@ impl Database {
         Self::open_with(path, present, |builder| builder.create(path))
     }
 
-    /// A database that is gone when it is dropped.
+    /// A database in memory, which is lost when it is dropped.
     ///
     /// # Errors
-    /// There is no memory left.
+    /// The memory does not suffice.
     pub fn in_memory(present: BootClock) -> Result<(Self, Loaded), StoreError> {
         let backend = redb::backends::InMemoryBackend::new();
         Self::open_with(Path::new("memory"), present, |builder| {
@@ -143,7 +143,7 @@ impl Database {
     /// Reads everything again, as it is at `present`.
     ///
     /// # Errors
-    /// The file cannot be read. A single row that makes no sense is no error: it is left out, with
+    /// The file cannot be read. A single row that is not valid is no error: it is left out, with
     /// a sentence.
     pub fn load(&mut self, present: BootClock) -> Result<Loaded, StoreError> {
         self.present = present;
@@ -170,34 +170,37 @@ impl Database {
             anchor: save.anchor,
             ..self.present
         };
-        let servers = save.lag.as_ref().map(|batch| {
-            rows::pack(
-                self.clock,
-                batch.servers.iter().map(|(s, r)| rows::encode_server(s, r)),
-                chunk_key,
-            )
+        let lag = save.lag.as_ref().map(|batch| LagRows {
+            batch,
+            servers: self.server_rows(batch),
         });
         let bytes = self
-            .write(save, clock, servers.as_deref())
+            .write(save, clock, lag.as_ref())
             .map_err(|why| self.failed(why))?;
         self.clocks.insert(self.clock, clock);
-        if let Some((batch, servers)) = save.lag.as_ref().zip(servers) {
+        if let Some(LagRows { batch, servers }) = lag {
             self.last_commit = batch.commit;
             self.servers = servers;
         }
         Ok(CommitStats { bytes })
     }
 
+    fn server_rows(&self, batch: &Batch) -> Vec<Vec<u8>> {
+        let servers = batch.servers.iter();
+        let entries = servers.map(|(server, record)| rows::encode_server(server, record));
+        rows::pack(self.clock, entries, chunk_key)
+    }
+
     fn write(
         &self,
         save: &Save,
         clock: BootClock,
-        servers: Option<&[Vec<u8>]>,
+        lag: Option<&LagRows<'_>>,
     ) -> Result<u64, redb::Error> {
         let transaction = self.file.begin_write()?;
         let mut bytes = self.write_clocks(&transaction, clock)?;
-        if let Some((batch, servers)) = save.lag.as_ref().zip(servers) {
-            bytes += self.write_lag(&transaction, batch, servers)?;
+        if let Some(lag) = lag {
+            bytes += self.write_lag(&transaction, lag)?;
         }
         bytes += documents::write(
             &transaction,
@@ -213,18 +216,16 @@ impl Database {
     fn write_lag(
         &self,
         transaction: &WriteTransaction,
-        batch: &Batch,
-        servers: &[Vec<u8>],
+        lag: &LagRows<'_>,
     ) -> Result<u64, redb::Error> {
-        let mut bytes = self.write_bases(transaction, batch)?;
-        bytes += self.write_tails(transaction, batch)?;
-        let pairs = rows::pack(
-            self.clock,
-            batch.pairs.iter().map(|(key, r)| rows::encode_pair(key, r)),
-            chunk_key,
-        );
+        let LagRows { batch, servers } = lag;
+        let mut bytes = self.write_snapshots(transaction, batch)?;
+        bytes += self.write_deltas(transaction, batch)?;
+        let pairs = batch.pairs.iter();
+        let entries = pairs.map(|(key, record)| rows::encode_pair(key, record));
+        let pairs = rows::pack(self.clock, entries, chunk_key);
         bytes += write_chunks(transaction, PAIRS, &pairs)?;
-        if *servers != *self.servers || self.last_commit == 0 {
+        if *servers != self.servers || self.last_commit == 0 {
             bytes += write_chunks(transaction, SERVERS, servers)?;
         }
         transaction
@@ -233,7 +234,7 @@ impl Database {
         Ok(bytes)
     }
 
-    /// The present clock; those that no row can name any more go.
+    /// Writes the present clock, and deletes the clocks that are too old for any row to refer to.
     fn write_clocks(
         &self,
         transaction: &WriteTransaction,
@@ -242,18 +243,16 @@ impl Database {
         let mut table = transaction.open_table(CLOCKS)?;
         let row = rows::encode_clock(self.clock, &clock);
         table.insert(self.clock, &*row)?;
-        let expired = |old: &BootClock| matches!(old.frame(&clock), Err(ClockRefusal::Expired(_)));
-        let gone = self
-            .clocks
-            .iter()
-            .filter(|(n, old)| **n != self.clock && expired(old));
-        for (number, _) in gone {
-            table.remove(number)?;
+        for (number, old) in &self.clocks {
+            let is_expired = matches!(old.mapping(&clock), Err(ClockRefusal::Expired(_)));
+            if is_expired && *number != self.clock {
+                table.remove(number)?;
+            }
         }
         Ok(row.len() as u64)
     }
 
-    fn write_bases(
+    fn write_snapshots(
         &self,
         transaction: &WriteTransaction,
         batch: &Batch,
@@ -276,17 +275,15 @@ impl Database {
         Ok(bytes)
     }
 
-    fn write_tails(
+    fn write_deltas(
         &self,
         transaction: &WriteTransaction,
         batch: &Batch,
     ) -> Result<u64, redb::Error> {
         let mut table = transaction.open_table(DELTAS)?;
-        let entries = batch
-            .deltas
-            .iter()
-            .map(|(server, delta)| rows::encode_delta(server, delta));
-        let packed = rows::pack(self.clock, entries, |row| tail_key(batch.commit, row));
+        let deltas = batch.deltas.iter();
+        let entries = deltas.map(|(server, delta)| rows::encode_delta(server, delta));
+        let packed = rows::pack(self.clock, entries, |row| delta_key(batch.commit, row));
         let mut bytes = 0;
         for (number, row) in (0_u32..).zip(&packed) {
             bytes += row.len() as u64;
@@ -299,6 +296,12 @@ impl Database {
     fn failed(&self, why: impl Into<redb::Error>) -> StoreError {
         using(&self.path, why.into())
     }
+}
+
+/// A batch of the lag history, with the rows of its servers.
+struct LagRows<'a> {
+    batch: &'a Batch,
+    servers: Vec<Vec<u8>>,
 }
 
 /// Replaces all rows of `table` by these.
@@ -325,11 +328,11 @@ fn chunk_key(number: u32) -> Vec<u8> {
 }
 
 /// The key of a row of deltas, likewise.
-fn tail_key(commit: u64, number: u32) -> Vec<u8> {
+fn delta_key(commit: u64, number: u32) -> Vec<u8> {
     [&commit.to_be_bytes()[..], &number.to_be_bytes()[..]].concat()
 }
 
-/// What an error at opening means.
+/// The error of a file that cannot be opened.
 fn opening(path: &Path, error: redb::DatabaseError) -> StoreError {
     let path = path.to_owned();
     match error {
@@ -348,7 +351,7 @@ fn opening(path: &Path, error: redb::DatabaseError) -> StoreError {
     }
 }
 
-/// What an error of a file that was open means.
+/// The error of a file that was open.
 fn using(path: &Path, error: redb::Error) -> StoreError {
     let path = path.to_owned();
     match error {
@@ -367,7 +370,7 @@ fn using(path: &Path, error: redb::Error) -> StoreError {
     }
 }
 
-/// How the database says that the file's content is none of its own.
+/// Whether the error means that the file's content was not written by the database.
 fn is_damage(why: &std::io::Error) -> bool {
     matches!(
         why.kind(),

@@ -1,5 +1,5 @@
-//! Reading everything back: each row by itself, so that one that is damaged takes nothing else
-//! along.
+//! Reads the whole file back. Each row is checked by itself, so that a damaged one costs nothing
+//! but its own content.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
@@ -8,18 +8,19 @@ use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, Ta
 
 use super::{
     CLOCKS, DELTAS, LAST_COMMIT, Loaded, META, PAIRS, Refusals, SERVERS, SNAPSHOTS, chunk_key,
-    documents, tail_key,
+    delta_key, documents,
 };
 use crate::model::{ServerAddr, Timestamp};
-use crate::replication::{Contradiction, HistoryLimits, MasterHistory};
+use crate::replication::{Contradiction, DeltaRecord, HistoryLimits, MasterHistory};
 use crate::store::clock_mapping::{BootClock, ClockMappings, ClockRefusal, HORIZON};
 use crate::store::codec::RowError;
 use crate::store::rows;
 use crate::store::save_planner::SavePlanner;
 
-/// A history in the making.
+/// A history that is being put together from its rows.
 struct Draft {
     history: MasterHistory,
+    /// The commit of its snapshot.
     snapshot: u64,
     saved_at: Timestamp,
 }
@@ -38,9 +39,21 @@ pub(super) fn all(
         None => return Ok((clocks, 0, loaded)),
     };
     loaded.planner = SavePlanner::empty(last_commit);
-    let frames = ClockMappings::new(&clocks, present);
-    let mut drafts = read_bases(&transaction, &frames, present, &mut loaded)?;
-    read_tails(&transaction, &frames, present, &mut drafts, &mut loaded)?;
+    let mappings = ClockMappings::new(&clocks, present);
+    read_histories(&transaction, &mappings, present, &mut loaded)?;
+    read_pairs(&transaction, &mappings, &mut loaded)?;
+    read_servers(&transaction, &mappings, &mut loaded)?;
+    Ok((clocks, last_commit, loaded))
+}
+
+fn read_histories(
+    transaction: &ReadTransaction,
+    mappings: &ClockMappings,
+    present: &BootClock,
+    loaded: &mut Loaded,
+) -> Result<(), redb::Error> {
+    let mut drafts = read_snapshots(transaction, mappings, present, loaded)?;
+    read_deltas(transaction, mappings, present, &mut drafts, loaded)?;
     for (server, draft) in drafts {
         loaded.planner.note(
             server.clone(),
@@ -50,43 +63,52 @@ pub(super) fn all(
         );
         loaded.state.histories.insert(server, draft.history);
     }
-    for (key, row) in chunks(&transaction, PAIRS)? {
-        let pairs = rows::decode_pairs(&chunk_key(key), &row, &frames);
-        loaded.state.pairs.extend(taken(
-            pairs,
-            format_args!("row {key} of the pairs"),
-            &mut loaded.refused,
-        ));
-    }
-    for (key, row) in chunks(&transaction, SERVERS)? {
-        let servers = rows::decode_servers(&chunk_key(key), &row, &frames);
-        loaded.state.servers.extend(taken(
-            servers,
-            format_args!("row {key} of the servers"),
-            &mut loaded.refused,
-        ));
-    }
-    Ok((clocks, last_commit, loaded))
+    Ok(())
 }
 
-fn taken<T>(
-    entries: Result<Vec<T>, RowError>,
-    what: std::fmt::Arguments<'_>,
-    refused: &mut Refusals,
-) -> Vec<T> {
-    entries.unwrap_or_else(|why| {
-        refuse(refused, what, &why);
-        Vec::new()
-    })
+fn read_pairs(
+    transaction: &ReadTransaction,
+    mappings: &ClockMappings,
+    loaded: &mut Loaded,
+) -> Result<(), redb::Error> {
+    for (key, row) in chunks(transaction, PAIRS)? {
+        match rows::decode_pairs(&chunk_key(key), &row, mappings) {
+            Ok(pairs) => loaded.state.pairs.extend(pairs),
+            Err(why) => loaded
+                .refused
+                .refuse(format_args!("row {key} of the pairs"), &why),
+        }
+    }
+    Ok(())
 }
 
-/// What is too old is dropped without a warning, and a clock that went backwards was reported once.
-fn refuse(refused: &mut Refusals, what: impl Display, why: &RowError) {
-    if !matches!(
-        why,
-        RowError::BootClock(ClockRefusal::Expired(_) | ClockRefusal::Backwards(_))
-    ) {
-        refused.note(what, why);
+fn read_servers(
+    transaction: &ReadTransaction,
+    mappings: &ClockMappings,
+    loaded: &mut Loaded,
+) -> Result<(), redb::Error> {
+    for (key, row) in chunks(transaction, SERVERS)? {
+        match rows::decode_servers(&chunk_key(key), &row, mappings) {
+            Ok(servers) => loaded.state.servers.extend(servers),
+            Err(why) => loaded
+                .refused
+                .refuse(format_args!("row {key} of the servers"), &why),
+        }
+    }
+    Ok(())
+}
+
+impl Refusals {
+    /// Records a row that is left out, unless that is expected: rows that are too old are dropped
+    /// without a warning, and a clock that went backwards was reported once.
+    fn refuse(&mut self, what: impl Display, why: &RowError) {
+        let is_expected = matches!(
+            why,
+            RowError::BootClock(ClockRefusal::Expired(_) | ClockRefusal::Backwards(_))
+        );
+        if !is_expected {
+            self.note(what, why);
+        }
     }
 }
 
@@ -99,7 +121,7 @@ fn read_clocks(
     for (number, row) in optional_chunks(transaction, CLOCKS)? {
         match rows::decode_clock(number, &row) {
             Ok(clock) => {
-                if let Err(why @ ClockRefusal::Backwards(_)) = clock.frame(present) {
+                if let Err(why @ ClockRefusal::Backwards(_)) = clock.mapping(present) {
                     loaded
                         .refused
                         .note("the state of another boot or machine", why);
@@ -112,93 +134,106 @@ fn read_clocks(
     Ok(clocks)
 }
 
-fn read_bases(
+fn read_snapshots(
     transaction: &ReadTransaction,
-    frames: &ClockMappings,
+    mappings: &ClockMappings,
     present: &BootClock,
     loaded: &mut Loaded,
 ) -> Result<HashMap<ServerAddr, Draft>, redb::Error> {
-    let now = present.anchor.mono;
     let mut drafts = HashMap::new();
     for entry in transaction.open_table(SNAPSHOTS)?.iter()? {
         let (key, row) = entry?;
-        match read_base(key.value(), row.value(), frames, now) {
-            Ok((server, draft)) => drop(drafts.insert(server, draft)),
+        let key = key.value();
+        match read_snapshot(key, row.value(), mappings, present.anchor.mono) {
+            Ok((server, draft)) => {
+                drafts.insert(server, draft);
+            }
             Err(why) => {
-                refuse(
-                    &mut loaded.refused,
-                    format_args!("the history of {}", key.value()),
-                    &why,
-                );
-                loaded.planner.note_unreadable(key.value().to_owned());
+                let what = format_args!("the history of {key}");
+                loaded.refused.refuse(what, &why);
+                loaded.planner.note_unreadable(key.to_owned());
             }
         }
     }
     Ok(drafts)
 }
 
-fn read_base(
+fn read_snapshot(
     key: &str,
     row: &[u8],
-    frames: &ClockMappings,
+    mappings: &ClockMappings,
     now: Timestamp,
 ) -> Result<(ServerAddr, Draft), RowError> {
     let server = ServerAddr::parse(key).map_err(|_| RowError::Malformed("key"))?;
-    let snapshot = rows::decode_snapshot(&server, row, frames)?;
+    let snapshot = rows::decode_snapshot(&server, row, mappings)?;
     let age = now - snapshot.saved_at;
     if age > HORIZON {
         return Err(ClockRefusal::Expired(age).into());
     }
     let history = MasterHistory::restore(HistoryLimits::default(), snapshot.record, now)
         .map_err(|Contradiction| RowError::Malformed("table"))?;
-    Ok((
-        server,
-        Draft {
-            history,
-            snapshot: snapshot.commit,
-            saved_at: snapshot.saved_at,
-        },
-    ))
+    let draft = Draft {
+        history,
+        snapshot: snapshot.commit,
+        saved_at: snapshot.saved_at,
+    };
+    Ok((server, draft))
 }
 
-fn read_tails(
+fn read_deltas(
     transaction: &ReadTransaction,
-    frames: &ClockMappings,
+    mappings: &ClockMappings,
     present: &BootClock,
     drafts: &mut HashMap<ServerAddr, Draft>,
     loaded: &mut Loaded,
 ) -> Result<(), redb::Error> {
-    let now = present.anchor.mono;
     for entry in transaction.open_table(DELTAS)?.iter()? {
         let (key, row) = entry?;
         let (commit, number) = key.value();
-        let what = format_args!("row {number} of commit {commit}").to_string();
-        let deltas = rows::decode_deltas(&tail_key(commit, number), row.value(), frames);
-        for (server, delta) in taken(deltas, format_args!("{what}"), &mut loaded.refused) {
-            let Some(draft) = drafts
-                .get_mut(&server)
-                .filter(|draft| draft.snapshot < commit)
-            else {
+        let deltas = match rows::decode_deltas(&delta_key(commit, number), row.value(), mappings) {
+            Ok(deltas) => deltas,
+            Err(why) => {
+                let what = format_args!("row {number} of commit {commit}");
+                loaded.refused.refuse(what, &why);
+                continue;
+            }
+        };
+        for (server, delta) in deltas {
+            let Some(draft) = drafts.get_mut(&server) else {
                 continue;
             };
-            let saved_at = delta
-                .current
-                .plateaus
-                .last()
-                .map_or(draft.saved_at, |p| p.last_sent);
-            match draft.history.extend(delta, now) {
-                Ok(true) => draft.saved_at = draft.saved_at.max(saved_at),
-                Ok(false) => {} // it belongs to another history, whose snapshot came to nothing
-                Err(why) => {
-                    loaded
-                        .refused
-                        .note(format_args!("the history of {server}"), why);
-                    drafts.remove(&server);
-                }
+            if let Err(why) = draft.extend(commit, delta, present.anchor.mono) {
+                let what = format_args!("the history of {server}");
+                loaded.refused.note(what, why);
+                drafts.remove(&server);
             }
         }
     }
     Ok(())
+}
+
+impl Draft {
+    /// Adds a delta of this commit, unless the snapshot contains it already or the delta is of
+    /// another history, whose snapshot was never written.
+    fn extend(
+        &mut self,
+        commit: u64,
+        delta: DeltaRecord,
+        now: Timestamp,
+    ) -> Result<(), Contradiction> {
+        if commit <= self.snapshot {
+            return Ok(());
+        }
+        let newest = delta.current.plateaus.last();
+        let sent = newest.map(|plateau| plateau.last_sent);
+        let is_extended = self.history.extend(delta, now)?;
+        if let Some(sent) = sent
+            && is_extended
+        {
+            self.saved_at = self.saved_at.max(sent);
+        }
+        Ok(())
+    }
 }
 
 /// The rows of a table that the first commit makes.

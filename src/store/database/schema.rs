@@ -1,4 +1,4 @@
-//! The version of what is in the file, and the way from an older one to this.
+//! The version of the file's tables, and the migration from older versions.
 
 use std::path::Path;
 
@@ -31,27 +31,26 @@ pub(super) fn settle_with(
 ) -> Result<(), StoreError> {
     let known = 1 + steps.len() as u64;
     let found = read(file).map_err(|why| using(path, why))?;
-    match found {
-        Some(found) if found == known => Ok(()),
-        Some(found) if found > known => Err(StoreError::Newer {
-            path: path.to_owned(),
-            found,
-            known,
-        }),
-        Some(0) => Err(StoreError::Corrupt {
-            path: path.to_owned(),
-            why: "it has schema 0".to_owned(),
-        }),
-        Some(found) => migrate(
-            file,
-            steps
-                .iter()
-                .skip(usize::try_from(found - 1).unwrap_or(usize::MAX)),
-            known,
-        )
-        .map_err(|why| using(path, why)),
-        None => migrate(file, steps.iter(), known).map_err(|why| using(path, why)),
-    }
+    let done = match found {
+        None => 0,
+        Some(found) if found == known => return Ok(()),
+        Some(found) if found > known => {
+            return Err(StoreError::Newer {
+                path: path.to_owned(),
+                found,
+                known,
+            });
+        }
+        Some(0) => {
+            return Err(StoreError::Corrupt {
+                path: path.to_owned(),
+                why: "it has schema 0".to_owned(),
+            });
+        }
+        Some(found) => usize::try_from(found - 1).unwrap_or(usize::MAX),
+    };
+    let steps = steps.iter().skip(done);
+    migrate(file, steps, known).map_err(|why| using(path, why))
 }
 
 fn read(file: &redb::Database) -> Result<Option<u64>, redb::Error> {
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_file_takes_the_steps_that_it_lacks_and_no_other() {
+    fn an_older_file_is_migrated_by_the_missing_steps_only() {
         let (file, path) = (file(), Path::new("x"));
         settle_with(&file, path, &[]).unwrap();
         assert_eq!(read(&file).unwrap(), Some(1));
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_schema_1_keeps_what_it_has_and_gets_the_tables_of_documents() {
+    fn a_file_of_schema_1_keeps_its_content_and_gets_the_document_tables() {
         let (file, path) = (file(), Path::new("x"));
         settle_with(&file, path, &[]).unwrap();
         let transaction = file.begin_write().unwrap();
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_schema_2_loses_the_history_that_nobody_reads_any_more() {
+    fn a_file_of_schema_2_loses_the_obsolete_history_of_alerts() {
         let (file, path) = (file(), Path::new("x"));
         settle_with(&file, path, &STEPS[..1]).unwrap();
         let transaction = file.begin_write().unwrap();
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_steps_as_the_schema_needs() {
+    fn there_is_a_step_for_each_older_schema() {
         assert_eq!(SCHEMA, 1 + STEPS.len() as u64);
     }
 }

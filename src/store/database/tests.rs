@@ -177,7 +177,7 @@ fn widths(history: &MasterHistory) -> Vec<Option<Span>> {
 }
 
 #[test]
-fn an_hour_of_commits_comes_back_as_it_was() {
+fn an_hour_of_commits_is_read_back_unchanged() {
     let (disk, live) = an_hour();
     let (_, loaded) = disk.open(clock(END)).unwrap();
     assert_eq!(loaded.refused.count, 0, "{:?}", loaded.refused);
@@ -203,7 +203,7 @@ fn an_hour_of_commits_comes_back_as_it_was() {
 }
 
 #[test]
-fn after_a_restart_only_what_came_is_written() {
+fn after_a_restart_only_additions_are_written() {
     let (disk, _) = an_hour();
     let (mut database, mut loaded) = disk.open(clock(END)).unwrap();
     let history = loaded.state.histories.remove(&addr()).unwrap();
@@ -224,7 +224,7 @@ fn after_a_restart_only_what_came_is_written() {
 }
 
 #[test]
-fn on_another_machine_everything_is_as_wide_as_the_clocks_may_be_wrong() {
+fn on_another_machine_bounds_are_widened_by_the_error_of_the_clocks() {
     let (disk, live) = an_hour();
     // Booted 100 s ago; 40 s after the last commit.
     let present = clock_of(2, 100, END + 40);
@@ -276,14 +276,14 @@ fn on_another_machine_everything_is_as_wide_as_the_clocks_may_be_wrong() {
 }
 
 #[test]
-fn a_wall_clock_that_went_backwards_is_said_once_and_nothing_is_used() {
+fn a_wall_clock_that_went_backwards_is_reported_once_and_the_state_is_not_used() {
     let (disk, _) = an_hour();
     let (_, loaded) = disk.open(clock_of(2, 100, END - 100)).unwrap();
-    let said = "the state of another boot or machine is left out: the wall clock stands 100.0 s before the last time \
-                that it was written: nobody can say how old it is";
+    let expected = "the state of another boot or machine is left out: the wall clock is 100.0 s behind the time at which \
+                it was last written: its age is not known";
     assert_eq!(
         (loaded.refused.count, loaded.refused.first),
-        (1, vec![said.to_owned()])
+        (1, vec![expected.to_owned()])
     );
     assert!(loaded.state.histories.is_empty() && loaded.state.pairs.is_empty());
     let (_, later) = disk.open(clock_of(2, 100, END + 100)).unwrap();
@@ -294,7 +294,7 @@ fn a_wall_clock_that_went_backwards_is_said_once_and_nothing_is_used() {
 }
 
 #[test]
-fn what_is_older_than_the_horizon_is_left_out_without_a_word() {
+fn state_older_than_the_horizon_is_left_out_without_a_warning() {
     let (disk, _) = an_hour();
     let (mut database, loaded) = disk.open(clock(END + 49 * 3_600)).unwrap();
     assert_eq!((loaded.refused.count, loaded.state.histories.len()), (0, 0));
@@ -310,7 +310,7 @@ fn what_is_older_than_the_horizon_is_left_out_without_a_word() {
 
 /// Flips one bit in the value of every row in turn.
 #[test]
-fn a_damaged_row_takes_nothing_else_along() {
+fn a_damaged_row_costs_only_its_own_content() {
     let (disk, _) = an_hour();
     let (database, _) = disk.open(clock(END)).unwrap();
     let damage = |table: TableDefinition<'static, u32, &'static [u8]>| {
@@ -327,9 +327,9 @@ fn a_damaged_row_takes_nothing_else_along() {
     damage(SERVERS);
     drop(database);
     let (_, loaded) = disk.open(clock(END)).unwrap();
-    let said = ["row 0 of the pairs", "row 0 of the servers"]
+    let expected = ["row 0 of the pairs", "row 0 of the servers"]
         .map(|row| format!("{row} is left out: its checksum is wrong"));
-    assert_eq!(loaded.refused.first, said);
+    assert_eq!(loaded.refused.first, expected);
     assert_eq!(
         (loaded.state.histories.len(), loaded.state.pairs.len()),
         (1, 0)
@@ -337,7 +337,7 @@ fn a_damaged_row_takes_nothing_else_along() {
 }
 
 #[test]
-fn a_file_of_rows_that_nobody_can_read_says_so_ten_times() {
+fn of_many_unreadable_rows_the_first_ten_are_reported() {
     let (disk, _) = an_hour();
     let (database, _) = disk.open(clock(END)).unwrap();
     let write = database.file.begin_write().unwrap();
@@ -419,7 +419,7 @@ fn cost(masters: usize) -> (f64, f64, usize) {
 
 /// docs/lag.md states these numbers ("After a restart").
 #[test]
-fn what_a_master_costs_on_the_disk() {
+fn the_size_of_a_master_on_the_disk_is_bounded() {
     for (masters, largest) in [
         (1, (60.0, 10_000.0, 2_000_000)),
         (200, (40.0, 120.0, 60_000)),

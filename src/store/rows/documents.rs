@@ -1,4 +1,4 @@
-//! Documents: JSON of other rooms, on the clock of whoever wrote it.
+//! Rows of documents: JSON of other rooms, with the number of the clock that its instants refer to.
 
 use crate::store::codec::{RowError, RowReader, RowWriter, seal};
 
@@ -25,7 +25,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn documents_come_back_under_their_key_alone(key in ".{0,40}", body in ".{0,200}", clock in any::<u32>()) {
+        fn documents_are_decoded_only_under_their_key(key in ".{0,40}", body in ".{0,200}", clock in any::<u32>()) {
             let row = encode_document(clock, &key, &body);
             prop_assert_eq!(decode_document(&key, &row), Ok((clock, body)));
             prop_assert_eq!(decode_document(&format!("{key}x"), &row), Err(RowError::Checksum));

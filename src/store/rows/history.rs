@@ -1,5 +1,5 @@
-//! Histories: a master's snapshot row, the deltas that came since, and the clock that their instants are
-//! on.
+//! Rows of offset histories: a master's snapshot, the deltas since then, and the clocks that the
+//! instants in them refer to.
 
 use super::entries;
 use crate::model::{
@@ -12,23 +12,17 @@ use crate::store::codec::{RowError, RowReader, RowWriter, ceil_micros, floor_mic
 /// A master's snapshot row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) struct SnapshotRow {
-    /// The commit that wrote it: later deltas belong to it.
+    /// The commit that wrote it: deltas of later commits are added to it.
     pub(in crate::store) commit: u64,
     /// When that was.
     pub(in crate::store) saved_at: Timestamp,
     pub(in crate::store) record: HistoryRecord,
 }
 
-/// The row of a clock. It is on no clock itself: nothing in it is converted.
+/// The row of a clock. It names no clock, so its instants are not converted.
 pub(in crate::store) fn encode_clock(number: u32, clock: &BootClock) -> Vec<u8> {
     let mut writer = RowWriter::default();
-    writer.option(clock.boot, |w, boot| {
-        let halves = [boot.bits() >> 64, boot.bits() & u128::from(u64::MAX)];
-        halves
-            .map(|half| u64::try_from(half).unwrap_or_default())
-            .into_iter()
-            .for_each(|half| w.number(half));
-    });
+    writer.option(clock.boot, write_boot);
     writer.signed(clock.anchor.mono.as_nanos());
     writer.signed(clock.anchor.wall.as_nanos());
     seal(&number.to_be_bytes(), &writer)
@@ -36,14 +30,28 @@ pub(in crate::store) fn encode_clock(number: u32, clock: &BootClock) -> Vec<u8> 
 
 pub(in crate::store) fn decode_clock(number: u32, row: &[u8]) -> Result<BootClock, RowError> {
     let mut reader = RowReader::open_plain(&number.to_be_bytes(), row)?;
-    let boot = reader.option(|r| Ok(u128::from(r.number()?) << 64 | u128::from(r.number()?)))?;
+    let boot = reader.option(read_boot)?;
     let mono = Timestamp::from_nanos(reader.signed()?);
     let wall = WallTime::from_nanos(reader.signed()?);
     reader.end()?;
     Ok(BootClock {
-        boot: boot.map(BootId::from_bits),
+        boot,
         anchor: ClockAnchor { mono, wall },
     })
+}
+
+/// The 128 bits of a boot's ID: the high half, then the low one.
+fn write_boot(writer: &mut RowWriter, boot: BootId) {
+    let bits = boot.bits();
+    for half in [bits >> 64, bits & u128::from(u64::MAX)] {
+        writer.number(u64::try_from(half).unwrap_or_default());
+    }
+}
+
+fn read_boot(reader: &mut RowReader<'_>) -> Result<BootId, RowError> {
+    let high = u128::from(reader.number()?);
+    let low = u128::from(reader.number()?);
+    Ok(BootId::from_bits(high << 64 | low))
 }
 
 pub(in crate::store) fn encode_snapshot(
@@ -51,34 +59,33 @@ pub(in crate::store) fn encode_snapshot(
     server: &ServerAddr,
     snapshot: &SnapshotRow,
 ) -> Vec<u8> {
+    let record = &snapshot.record;
     let mut writer = RowWriter::new(clock);
     writer.number(snapshot.commit);
     writer.not_before(snapshot.saved_at);
-    writer.number(snapshot.record.generation);
-    writer.option(snapshot.record.current.as_ref(), epoch);
-    writer.number(snapshot.record.closed.len() as u64);
-    snapshot
-        .record
-        .closed
-        .iter()
-        .for_each(|closed| epoch(&mut writer, closed));
+    writer.number(record.generation);
+    writer.option(record.current.as_ref(), write_epoch);
+    writer.number(record.closed.len() as u64);
+    for closed in &record.closed {
+        write_epoch(&mut writer, closed);
+    }
     seal(server.to_string().as_bytes(), &writer)
 }
 
 pub(in crate::store) fn decode_snapshot(
     server: &ServerAddr,
     row: &[u8],
-    frames: &ClockMappings,
+    mappings: &ClockMappings,
 ) -> Result<SnapshotRow, RowError> {
-    let mut reader = RowReader::open(server.to_string().as_bytes(), row, frames)?;
+    let mut reader = RowReader::open(server.to_string().as_bytes(), row, mappings)?;
     let commit = reader.number()?;
     let saved_at = reader.not_before()?;
     let generation = reader.number()?;
     let current = reader.option(read_epoch)?;
-    let count = reader.count()?;
-    let closed = (0..count)
-        .map(|_| read_epoch(&mut reader))
-        .collect::<Result<_, _>>()?;
+    let mut closed = Vec::new();
+    for _ in 0..reader.count()? {
+        closed.push(read_epoch(&mut reader)?);
+    }
     reader.end()?;
     Ok(SnapshotRow {
         commit,
@@ -96,39 +103,41 @@ pub(in crate::store) fn encode_delta(server: &ServerAddr, delta: &DeltaRecord) -
     let mut writer = RowWriter::default();
     writer.text(&server.to_string());
     writer.number(delta.generation);
-    epoch(&mut writer, &delta.current);
+    write_epoch(&mut writer, &delta.current);
     writer
 }
 
 pub(in crate::store) fn decode_deltas(
     key: &[u8],
     row: &[u8],
-    frames: &ClockMappings,
+    mappings: &ClockMappings,
 ) -> Result<Vec<(ServerAddr, DeltaRecord)>, RowError> {
-    entries(RowReader::open(key, row, frames)?, |reader| {
+    entries(RowReader::open(key, row, mappings)?, |reader| {
         let server = reader.server()?;
-        let generation = reader.number()?;
-        Ok((
-            server,
-            DeltaRecord {
-                generation,
-                current: read_epoch(reader)?,
-            },
-        ))
+        let delta = DeltaRecord {
+            generation: reader.number()?,
+            current: read_epoch(reader)?,
+        };
+        Ok((server, delta))
     })
 }
 
-fn epoch(writer: &mut RowWriter, epoch: &EpochRecord) {
+/// Each plateau is written as its difference to the one before, which is a small number.
+fn write_epoch(writer: &mut RowWriter, epoch: &EpochRecord) {
     writer.replid(&epoch.replid);
-    writer.option(epoch.continues.as_ref(), shared);
+    writer.option(epoch.continues.as_ref(), write_shared);
     writer.number(epoch.plateaus.len() as u64);
-    let (mut offset, mut seen) = (0, 0);
+    let mut offset_before = 0;
+    let mut seen_before = 0;
     for plateau in &epoch.plateaus {
-        let first_seen = ceil_micros(plateau.first_seen);
-        writer.number(plateau.offset.get().wrapping_sub(offset));
-        writer.signed(first_seen.wrapping_sub(seen));
-        writer.signed(floor_micros(plateau.last_sent).wrapping_sub(first_seen));
-        (offset, seen) = (plateau.offset.get(), first_seen);
+        let offset = plateau.offset.get();
+        let seen = ceil_micros(plateau.first_seen);
+        let sent = floor_micros(plateau.last_sent);
+        writer.number(offset.wrapping_sub(offset_before));
+        writer.signed(seen.wrapping_sub(seen_before));
+        writer.signed(sent.wrapping_sub(seen));
+        offset_before = offset;
+        seen_before = seen;
     }
 }
 
@@ -136,7 +145,8 @@ fn read_epoch(reader: &mut RowReader<'_>) -> Result<EpochRecord, RowError> {
     let replid = reader.replid()?;
     let continues = reader.option(read_shared)?;
     let count = reader.count()?;
-    let (mut offset, mut seen) = (0_u64, 0_i64);
+    let mut offset: u64 = 0;
+    let mut seen: i64 = 0;
     let mut plateaus = Vec::with_capacity(count);
     for _ in 0..count {
         offset = offset.wrapping_add(reader.number()?);
@@ -155,7 +165,8 @@ fn read_epoch(reader: &mut RowReader<'_>) -> Result<EpochRecord, RowError> {
     })
 }
 
-fn shared(writer: &mut RowWriter, (replid, last): &(ReplicationId, ReplicationOffset)) {
+/// The history that an epoch continues, and the last offset that both share.
+fn write_shared(writer: &mut RowWriter, (replid, last): &(ReplicationId, ReplicationOffset)) {
     writer.replid(replid);
     writer.offset(*last);
 }
@@ -167,11 +178,11 @@ fn read_shared(reader: &mut RowReader<'_>) -> Result<(ReplicationId, Replication
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::{addr, frames, history_record, history_strategy};
+    use crate::store::testing::{addr, history_record, history_strategy, mappings};
     use proptest::prelude::*;
 
     #[test]
-    fn a_clock_comes_back_under_its_own_number_only() {
+    fn a_clock_is_decoded_only_under_its_number() {
         let anchor = ClockAnchor {
             mono: Timestamp::from_nanos(-5),
             wall: WallTime::from_nanos(i64::MAX),
@@ -186,29 +197,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn histories_come_back(record in history_strategy(), commit in any::<u64>()) {
+        fn histories_are_decoded_as_they_were_encoded(record in history_strategy(), commit in any::<u64>()) {
             let snapshot = SnapshotRow { commit, saved_at: Timestamp::from_nanos(-1_000), record };
             let row = encode_snapshot(0, &addr(), &snapshot);
-            prop_assert_eq!(decode_snapshot(&addr(), &row, &frames()), Ok(snapshot.clone()));
+            prop_assert_eq!(decode_snapshot(&addr(), &row, &mappings()), Ok(snapshot.clone()));
             if let Some(current) = snapshot.record.current {
                 let delta = DeltaRecord { generation: snapshot.record.generation, current };
                 let mut writer = RowWriter::new(0);
                 writer.append(&encode_delta(&addr(), &delta));
                 writer.append(&encode_delta(&addr(), &delta));
-                let back = decode_deltas(b"t", &seal(b"t", &writer), &frames());
+                let back = decode_deltas(b"t", &seal(b"t", &writer), &mappings());
                 prop_assert_eq!(back, Ok(vec![(addr(), delta.clone()), (addr(), delta)]));
             }
         }
 
-        /// Bytes that nobody wrote, under a checksum that is right: a reason, no panic, no
+        /// Arbitrary bytes under a valid checksum: an error, no panic, no
         /// gigabytes.
         #[test]
-        fn no_bytes_break_it(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_give_a_value_or_an_error(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut writer = RowWriter::new(0);
             body.chunks(1).for_each(|byte| writer.number(u64::from(byte[0] & 0x7f)));
             let row = seal(addr().to_string().as_bytes(), &writer);
-            let _ = decode_snapshot(&addr(), &row, &frames());
-            let _ = decode_deltas(addr().to_string().as_bytes(), &row, &frames());
+            let _ = decode_snapshot(&addr(), &row, &mappings());
+            let _ = decode_deltas(addr().to_string().as_bytes(), &row, &mappings());
         }
 
         #[test]
@@ -218,8 +229,8 @@ mod tests {
             let mut flipped = row.clone();
             let bit = bit % (row.len() * 8);
             flipped[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(decode_snapshot(&addr(), &flipped, &frames()).is_err());
-            prop_assert!(decode_snapshot(&addr(), &row[..cut % row.len()], &frames()).is_err());
+            prop_assert!(decode_snapshot(&addr(), &flipped, &mappings()).is_err());
+            prop_assert!(decode_snapshot(&addr(), &row[..cut % row.len()], &mappings()).is_err());
         }
     }
 

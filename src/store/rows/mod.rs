@@ -1,4 +1,4 @@
-//! The rows: what is known, as bytes, and back. One file for each kind.
+//! Encodes and decodes the rows of the database, one file for each kind of row.
 
 mod documents;
 mod history;
@@ -13,7 +13,7 @@ pub(super) use history::{
 pub(super) use pairs::{decode_pairs, encode_pair};
 pub(super) use servers::{decode_servers, encode_server};
 
-use super::codec::{RowError, RowWriter, seal};
+use super::codec::{RowError, RowReader, RowWriter, seal};
 
 /// Rows of many small entries are at most this long: with its header such a row fills sixteen pages
 /// of the database.
@@ -26,32 +26,28 @@ pub(super) fn pack<'a>(
     key: impl Fn(u32) -> Vec<u8>,
 ) -> Vec<Vec<u8>> {
     let mut rows = Vec::new();
+    let mut number = 0;
     let mut row = RowWriter::new(clock);
     let empty = row.len();
     for entry in entries {
-        if row.len() > empty && row.len() + entry.len() > CHUNK {
-            rows.push(seal(
-                &key(number(rows.len())),
-                &std::mem::replace(&mut row, RowWriter::new(clock)),
-            ));
+        let is_full = row.len() + entry.len() > CHUNK;
+        if row.len() > empty && is_full {
+            rows.push(seal(&key(number), &row));
+            number += 1;
+            row = RowWriter::new(clock);
         }
         row.append(&entry);
     }
     if row.len() > empty {
-        rows.push(seal(&key(number(rows.len())), &row));
+        rows.push(seal(&key(number), &row));
     }
     rows
 }
 
-/// Rows are far fewer than this.
-fn number(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
-}
-
 /// Reads entries until the row ends.
 fn entries<'a, T>(
-    mut reader: super::codec::RowReader<'a>,
-    read: impl Fn(&mut super::codec::RowReader<'a>) -> Result<T, RowError>,
+    mut reader: RowReader<'a>,
+    read: impl Fn(&mut RowReader<'a>) -> Result<T, RowError>,
 ) -> Result<Vec<T>, RowError> {
     let mut all = Vec::new();
     while !reader.is_empty() {

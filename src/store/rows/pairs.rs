@@ -1,4 +1,5 @@
-//! Pairs: where each replica stood, the last certified statement about it, and what was counted.
+//! Rows of pairs: where each replica was located, the last certified statement about it, and its
+//! counters.
 
 use super::entries;
 use crate::model::PairKey;
@@ -13,12 +14,8 @@ pub(in crate::store) fn encode_pair(key: &PairKey, record: &PairRecord) -> RowWr
     let mut writer = RowWriter::default();
     writer.text(&key.saved_name());
     writer.text(&key.replica.to_string());
-    writer.option(record.located.as_ref(), located);
-    writer.option(record.last_known, |w, known| {
-        w.span(known.upper);
-        w.option(known.upper_bytes, RowWriter::bytes);
-        w.not_before(known.at);
-    });
+    writer.option(record.located.as_ref(), write_located);
+    writer.option(record.last_known, write_last_known);
     writer.option(record.applied_total, RowWriter::number);
     writer.option(record.counted_to.as_ref(), |w, (replid, to)| {
         w.replid(replid);
@@ -41,20 +38,14 @@ pub(in crate::store) fn encode_pair(key: &PairKey, record: &PairRecord) -> RowWr
 pub(in crate::store) fn decode_pairs(
     key: &[u8],
     row: &[u8],
-    frames: &ClockMappings,
+    mappings: &ClockMappings,
 ) -> Result<Vec<(PairKey, PairRecord)>, RowError> {
-    entries(RowReader::open(key, row, frames)?, |reader| {
+    entries(RowReader::open(key, row, mappings)?, |reader| {
         let saved_name = reader.text()?.to_owned();
         let key = PairKey::from_saved(&saved_name, reader.server()?);
         let record = PairRecord {
             located: reader.option(read_located)?,
-            last_known: reader.option(|r| {
-                Ok(LastKnown {
-                    upper: r.span()?,
-                    upper_bytes: r.option(RowReader::bytes)?,
-                    at: r.not_before()?,
-                })
-            })?,
+            last_known: reader.option(read_last_known)?,
             applied_total: reader.option(RowReader::number)?,
             counted_to: reader.option(|r| Ok((r.replid()?, r.offset()?)))?,
             resynced: reader.flag()?,
@@ -71,35 +62,37 @@ pub(in crate::store) fn decode_pairs(
     })
 }
 
-/// What a bound rests on is rounded so that the bound only widens; the other instants are shown to
-/// people.
-fn located(writer: &mut RowWriter, at: &LocatedRecord) {
+fn write_last_known(writer: &mut RowWriter, known: LastKnown) {
+    writer.span(known.upper);
+    writer.option(known.upper_bytes, RowWriter::bytes);
+    writer.not_before(known.at);
+}
+
+fn read_last_known(reader: &mut RowReader<'_>) -> Result<LastKnown, RowError> {
+    Ok(LastKnown {
+        upper: reader.span()?,
+        upper_bytes: reader.option(RowReader::bytes)?,
+        at: reader.not_before()?,
+    })
+}
+
+/// Instants from which a bound follows are rounded so that the bound can only widen; the others are
+/// only displayed.
+fn write_located(writer: &mut RowWriter, at: &LocatedRecord) {
     writer.replid(&at.replid);
     writer.offset(at.applied);
     writer.option(at.at_most, RowWriter::offset);
     writer.offset(at.read);
     writer.not_before(at.shown);
-    writer.option(at.lost, |w, lost| {
-        w.not_before(lost.after);
-        w.not_after(lost.before);
-        w.span(lost.lag);
-    });
+    writer.option(at.lost, write_link_loss);
     writer.not_before(at.sent);
     writer.not_before(at.received);
     writer.span(at.half_rtt);
     writer.number(at.generation);
     writer.option(at.bracket.lo, RowWriter::not_before);
     writer.option(at.bracket.hi, RowWriter::not_after);
-    for span in [
-        at.at_sample.lower,
-        at.at_sample.estimate,
-        at.at_sample.upper,
-    ] {
-        writer.option(span, RowWriter::span);
-    }
-    for bytes in [at.bytes.lower, at.bytes.estimate, at.bytes.upper] {
-        writer.option(bytes, RowWriter::bytes);
-    }
+    write_lag(writer, at.at_sample);
+    write_lag_bytes(writer, at.bytes);
     writer.number(u64::from(at.same_applied));
     writer.number(u64::from(at.same_received));
 }
@@ -111,13 +104,7 @@ fn read_located(reader: &mut RowReader<'_>) -> Result<LocatedRecord, RowError> {
         at_most: reader.option(RowReader::offset)?,
         read: reader.offset()?,
         shown: reader.not_before()?,
-        lost: reader.option(|r| {
-            Ok(LinkLossRecord {
-                after: r.not_before()?,
-                before: r.not_after()?,
-                lag: r.span()?,
-            })
-        })?,
+        lost: reader.option(read_link_loss)?,
         sent: reader.not_before()?,
         received: reader.not_before()?,
         half_rtt: reader.span()?,
@@ -126,18 +113,52 @@ fn read_located(reader: &mut RowReader<'_>) -> Result<LocatedRecord, RowError> {
             lo: reader.option(RowReader::not_before)?,
             hi: reader.option(RowReader::not_after)?,
         },
-        at_sample: LagInterval {
-            lower: reader.option(RowReader::span)?,
-            estimate: reader.option(RowReader::span)?,
-            upper: reader.option(RowReader::span)?,
-        },
-        bytes: LagBytes {
-            lower: reader.option(RowReader::bytes)?,
-            estimate: reader.option(RowReader::bytes)?,
-            upper: reader.option(RowReader::bytes)?,
-        },
+        at_sample: read_lag(reader)?,
+        bytes: read_lag_bytes(reader)?,
         same_applied: reader.small("count of polls")?,
         same_received: reader.small("count of polls")?,
+    })
+}
+
+fn write_link_loss(writer: &mut RowWriter, lost: LinkLossRecord) {
+    writer.not_before(lost.after);
+    writer.not_after(lost.before);
+    writer.span(lost.lag);
+}
+
+fn read_link_loss(reader: &mut RowReader<'_>) -> Result<LinkLossRecord, RowError> {
+    Ok(LinkLossRecord {
+        after: reader.not_before()?,
+        before: reader.not_after()?,
+        lag: reader.span()?,
+    })
+}
+
+fn write_lag(writer: &mut RowWriter, lag: LagInterval) {
+    writer.option(lag.lower, RowWriter::span);
+    writer.option(lag.estimate, RowWriter::span);
+    writer.option(lag.upper, RowWriter::span);
+}
+
+fn read_lag(reader: &mut RowReader<'_>) -> Result<LagInterval, RowError> {
+    Ok(LagInterval {
+        lower: reader.option(RowReader::span)?,
+        estimate: reader.option(RowReader::span)?,
+        upper: reader.option(RowReader::span)?,
+    })
+}
+
+fn write_lag_bytes(writer: &mut RowWriter, bytes: LagBytes) {
+    writer.option(bytes.lower, RowWriter::bytes);
+    writer.option(bytes.estimate, RowWriter::bytes);
+    writer.option(bytes.upper, RowWriter::bytes);
+}
+
+fn read_lag_bytes(reader: &mut RowReader<'_>) -> Result<LagBytes, RowError> {
+    Ok(LagBytes {
+        lower: reader.option(RowReader::bytes)?,
+        estimate: reader.option(RowReader::bytes)?,
+        upper: reader.option(RowReader::bytes)?,
     })
 }
 
@@ -145,7 +166,7 @@ fn read_located(reader: &mut RowReader<'_>) -> Result<LocatedRecord, RowError> {
 mod tests {
     use super::*;
     use crate::store::codec::seal;
-    use crate::store::testing::{frames, pair_key, pair_record};
+    use crate::store::testing::{mappings, pair_key, pair_record};
     use proptest::prelude::*;
 
     fn row(records: &[PairRecord]) -> Vec<u8> {
@@ -157,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_come_back() {
+    fn pairs_are_decoded_as_they_were_encoded() {
         let known = PairRecord {
             located: None,
             ..pair_record()
@@ -167,7 +188,10 @@ mod tests {
             .iter()
             .map(|record| (pair_key(), record.clone()))
             .collect();
-        assert_eq!(decode_pairs(b"0", &row(&records), &frames()), Ok(expected));
+        assert_eq!(
+            decode_pairs(b"0", &row(&records), &mappings()),
+            Ok(expected)
+        );
     }
 
     proptest! {
@@ -177,17 +201,17 @@ mod tests {
             let mut flipped = row.clone();
             let bit = bit % (row.len() * 8);
             flipped[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(decode_pairs(b"0", &flipped, &frames()).is_err());
-            prop_assert!(decode_pairs(b"0", &row[..cut % row.len()], &frames()).is_err());
+            prop_assert!(decode_pairs(b"0", &flipped, &mappings()).is_err());
+            prop_assert!(decode_pairs(b"0", &row[..cut % row.len()], &mappings()).is_err());
         }
 
         #[test]
-        fn no_bytes_break_it(body in proptest::collection::vec(0_u64..128, 0..200)) {
+        fn any_bytes_give_a_value_or_an_error(body in proptest::collection::vec(0_u64..128, 0..200)) {
             let mut writer = RowWriter::new(0);
             for byte in body {
                 writer.number(byte);
             }
-            let _ = decode_pairs(b"0", &seal(b"0", &writer), &frames());
+            let _ = decode_pairs(b"0", &seal(b"0", &writer), &mappings());
         }
     }
 }

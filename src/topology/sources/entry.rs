@@ -1,4 +1,4 @@
-//! One source, whatever its kind: the latest answer of each reporter, and the entries that follow.
+//! One source of any kind: the latest answer of each reporter, and the entries that follow from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -194,6 +194,19 @@ impl DiscoveredMaster {
             None => MasterId::Name(&self.pair),
         }
     }
+
+    fn found(&self) -> DiscoveryChange {
+        DiscoveryChange::Found {
+            pair: self.pair.clone(),
+            master: self.addr.clone(),
+        }
+    }
+
+    fn gone(&self) -> DiscoveryChange {
+        DiscoveryChange::Gone {
+            pair: self.pair.clone(),
+        }
+    }
 }
 
 /// What is different in `after`, sorted by the masters' identities.
@@ -205,13 +218,8 @@ fn changes(before: &[DiscoveredMaster], after: &[DiscoveredMaster]) -> Vec<Disco
     for id in ids {
         match (before.get(&id), after.get(&id)) {
             (Some(old), Some(new)) => changes_of_master(old, new, &mut changes),
-            (None, Some(new)) => changes.push(DiscoveryChange::Found {
-                pair: new.pair.clone(),
-                master: new.addr.clone(),
-            }),
-            (Some(old), None) => changes.push(DiscoveryChange::Gone {
-                pair: old.pair.clone(),
-            }),
+            (None, Some(new)) => changes.push(new.found()),
+            (Some(old), None) => changes.push(old.gone()),
             (None, None) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! How a discovery source is, as far as all kinds have it in common.
+//! The health of a discovery source, as far as all kinds have it in common.
 
 use super::sentinel::SentinelGroup;
 use crate::model::PairName;

@@ -38,7 +38,7 @@ impl AccessGate {
         Arc::clone(&self.active.borrow())
     }
 
-    /// Whether the headers have a login that `config` knows.
+    /// Whether the headers have a login of a user of `config`.
     async fn accepts_login(&self, config: &ActiveConfig, headers: &HeaderMap) -> bool {
         match Login::from_headers(headers) {
             Some(login) => self.passwords.accept(&config.users, login).await,

@@ -1,7 +1,9 @@
-//! HTTPS: from files to what rustls needs. One provider, ring, and rustls' own choice of ciphers.
+//! HTTPS: builds the configuration of rustls from the files. The provider is ring; the ciphers are
+//! rustls' own choice.
 
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::danger::ClientCertVerifier;
@@ -27,12 +29,12 @@ pub(in crate::web) struct Tls {
 }
 
 impl Tls {
-    /// What handshakes are made with.
+    /// Performs handshakes.
     pub(in crate::web) const fn acceptor(&self) -> &TlsAcceptor {
         &self.acceptor
     }
 
-    /// Whether clients' certificates are looked at.
+    /// Whether clients are asked for a certificate.
     pub(super) const fn asks_for_certificates(&self) -> bool {
         self.asks_for_certificates
     }
@@ -40,55 +42,41 @@ impl Tls {
     /// Whether the served certificate is for the DNS name `name` (RFC 6125, over the subject's
     /// alternative names).
     pub(super) fn is_for(&self, name: &str) -> bool {
-        let certificate = ParsedCertificate::try_from(&self.certificate);
-        let name = ServerName::try_from(name);
-        matches!((certificate, name), (Ok(cert), Ok(name)) if rustls::client::verify_server_name(&cert, &name).is_ok())
+        let Ok(certificate) = ParsedCertificate::try_from(&self.certificate) else {
+            return false;
+        };
+        let Ok(name) = ServerName::try_from(name) else {
+            return false;
+        };
+        rustls::client::verify_server_name(&certificate, &name).is_ok()
     }
 }
 
-/// Builds HTTPS. Nothing of the library's text about the key is repeated.
+/// Builds HTTPS. Errors do not repeat what the library reports about the key.
 pub(super) fn build(settings: &WebTlsSettings, files: &TlsFiles) -> Result<Tls, ConfigErrors> {
-    let wrong = |key: &str, sentence: String| {
-        ConfigErrors::one(format!("tls_server_config.{key}"), sentence)
+    let chain = certificates(&files.cert).unwrap_or_default();
+    let Some(certificate) = chain.first().cloned() else {
+        let path = settings.cert_file.display();
+        let sentence = format!("{path} holds no certificate (PEM)");
+        return Err(wrong("cert_file", sentence));
     };
-    let chain = certificates(&files.cert).ok_or_else(|| {
-        wrong(
-            "cert_file",
-            format!(
-                "{} holds no certificate (PEM)",
-                settings.cert_file.display()
-            ),
-        )
-    })?;
-    let key = PrivateKeyDer::from_pem_slice(&files.key).map_err(|_| {
-        wrong(
-            "key_file",
-            format!("{} holds no private key (PEM)", settings.key_file.display()),
-        )
-    })?;
+    let Ok(key) = PrivateKeyDer::from_pem_slice(&files.key) else {
+        let path = settings.key_file.display();
+        let sentence = format!("{path} holds no private key (PEM)");
+        return Err(wrong("key_file", sentence));
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(settings))
         .map_err(|error| wrong("min_version", format!("cannot be spoken: {error}")))?;
-    let builder = match (&settings.client_auth, &files.client_ca) {
-        (ClientAuth::None, _) => builder.with_no_client_auth(),
-        (asked, ca) => {
-            let optional = matches!(asked, ClientAuth::IfGiven(_));
-            let verifier = verifier(ca.as_deref().unwrap_or_default(), optional, provider);
-            builder.with_client_cert_verifier(
-                verifier.map_err(|sentence| wrong("client_ca_file", sentence))?,
-            )
-        }
+    let builder = match client_verifier(settings, files, provider)? {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
     };
-    let certificate = chain[0].clone();
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-        let reason = if matches!(error, rustls::Error::InconsistentKeys(_)) {
-            "is not the key of the certificate in cert_file"
-        } else {
-            "and cert_file cannot be used: the key's kind is not supported or the certificate is malformed"
-        };
-        wrong("key_file", format!("{} {reason}", settings.key_file.display()))
-    })?;
+    let mut config = match builder.with_single_cert(chain, key) {
+        Ok(config) => config,
+        Err(error) => return Err(unusable_key(settings, &error)),
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Tls {
         acceptor: Arc::new(config).into(),
@@ -97,23 +85,61 @@ pub(super) fn build(settings: &WebTlsSettings, files: &TlsFiles) -> Result<Tls, 
     })
 }
 
-/// The certificates of a PEM file; `None` when there is none, or one that cannot be read.
-fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
-    let all: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .ok()?;
-    (!all.is_empty()).then_some(all)
+fn wrong(key: &str, sentence: String) -> ConfigErrors {
+    ConfigErrors::one(format!("tls_server_config.{key}"), sentence)
 }
 
+fn unusable_key(settings: &WebTlsSettings, error: &rustls::Error) -> ConfigErrors {
+    let reason = if matches!(error, rustls::Error::InconsistentKeys(_)) {
+        "is not the key of the certificate in cert_file"
+    } else {
+        "and cert_file cannot be used: the key's kind is not supported or the certificate is malformed"
+    };
+    let path = settings.key_file.display();
+    wrong("key_file", format!("{path} {reason}"))
+}
+
+/// The certificates of a PEM file; `None` when there is none, or one that cannot be read.
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        certificates.push(certificate.ok()?);
+    }
+    if certificates.is_empty() {
+        return None;
+    }
+    Some(certificates)
+}
+
+/// The TLS versions that are served.
 fn versions(settings: &WebTlsSettings) -> Vec<&'static SupportedProtocolVersion> {
-    let all = [
-        (TlsVersion::Tls12, &version::TLS12),
-        (TlsVersion::Tls13, &version::TLS13),
-    ];
-    let spoken = all
-        .into_iter()
-        .filter(|(v, _)| (settings.min_version..=settings.max_version).contains(v));
-    spoken.map(|(_, version)| version).collect()
+    let served = settings.min_version..=settings.max_version;
+    let mut versions = Vec::new();
+    if served.contains(&TlsVersion::Tls12) {
+        versions.push(&version::TLS12);
+    }
+    if served.contains(&TlsVersion::Tls13) {
+        versions.push(&version::TLS13);
+    }
+    versions
+}
+
+/// Verifies clients' certificates; `None` where no client is asked for one.
+fn client_verifier(
+    settings: &WebTlsSettings,
+    files: &TlsFiles,
+    provider: Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, ConfigErrors> {
+    let is_optional = match settings.client_auth {
+        ClientAuth::None => return Ok(None),
+        ClientAuth::IfGiven(_) => true,
+        ClientAuth::Required(_) => false,
+    };
+    let authorities = files.client_ca.as_deref().unwrap_or_default();
+    match verifier(authorities, is_optional, provider) {
+        Ok(verifier) => Ok(Some(verifier)),
+        Err(sentence) => Err(wrong("client_ca_file", sentence)),
+    }
 }
 
 /// Verifies clients' certificates against the authorities of `pem`; every one of them must be
@@ -121,7 +147,7 @@ fn versions(settings: &WebTlsSettings) -> Vec<&'static SupportedProtocolVersion>
 fn verifier(
     pem: &[u8],
     optional: bool,
-    provider: Arc<rustls::crypto::CryptoProvider>,
+    provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let mut roots = RootCertStore::empty();
     for authority in certificates(pem).ok_or("holds no certificate (PEM)")? {

@@ -110,20 +110,32 @@ fn is_ours(host: &str, uri: &Uri, active: &ActiveConfig, peer: Peer) -> bool {
         return false;
     }
     let name = authority.host();
-    let bracketed = name
+    if is_address(name) || name.eq_ignore_ascii_case("localhost") {
+        return true;
+    }
+    match &active.tls {
+        Some(tls) => peer.https && tls.is_for(name),
+        None => false,
+    }
+}
+
+/// Whether a host is an IP address; one of version 6 is in brackets.
+fn is_address(host: &str) -> bool {
+    let in_brackets = host
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
-    let is_address = name.parse::<IpAddr>().is_ok()
-        || bracketed.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
-    let certified = peer.https && active.tls.as_ref().is_some_and(|tls| tls.is_for(name));
-    is_address || name.eq_ignore_ascii_case("localhost") || certified
+    match in_brackets {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => host.parse::<IpAddr>().is_ok(),
+    }
 }
 
 /// Whether a page of the origin may have been served by this exporter under the name `host` (RFC
 /// 6454, section 7). Browsers leave a scheme's usual port out of both headers.
 fn is_same_origin(origin: Option<&str>, host: &str, peer: Peer) -> bool {
     let scheme = if peer.https { "https" } else { "http" };
-    origin.is_some_and(|origin| origin.eq_ignore_ascii_case(&format!("{scheme}://{host}")))
+    let own = format!("{scheme}://{host}");
+    origin.is_some_and(|origin| origin.eq_ignore_ascii_case(&own))
 }
 
 #[cfg(test)]

@@ -247,7 +247,7 @@ fn frame(fleet: &FleetSnapshot, seen: u64, ending: &str) -> Result<ClientFrame, 
     for entry in entries.skip(too_many) {
         let report = JournalEntryReport::new(fleet, entry);
         let data = serde_json::to_string(&report)?;
-        // JSON has no line ends of its own, so nothing in it can begin another field.
+        // Compact JSON contains no line break, so nothing in it can begin another field.
         let event = format!(
             "id: {}\nevent: {}\ndata: {data}\n\n",
             entry.number,

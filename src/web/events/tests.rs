@@ -68,7 +68,7 @@ impl Stream {
 }
 
 #[tokio::test]
-async fn who_listens_is_told_how_things_are_and_what_happens() {
+async fn a_client_receives_the_snapshot_and_later_events() {
     let server = Running::start(small_limits()).await;
     let mut stream = Stream::open(&server, "").await;
     assert!(stream.reads("\"streaming\":1").await);
@@ -95,7 +95,7 @@ async fn who_listens_is_told_how_things_are_and_what_happens() {
 }
 
 #[tokio::test]
-async fn a_stream_without_news_shows_that_it_lives() {
+async fn a_stream_without_events_sends_comments() {
     let server = Running::start(small_limits()).await;
     let mut stream = Stream::open(&server, "").await;
     assert!(stream.reads(": nothing new\n\n").await);
@@ -103,7 +103,7 @@ async fn a_stream_without_news_shows_that_it_lives() {
 }
 
 #[tokio::test]
-async fn who_comes_back_is_told_what_it_missed() {
+async fn a_client_that_reconnects_receives_the_events_it_missed() {
     let server = Running::start(small_limits()).await;
     server.show(Scene::MasterLost);
     let numbers = server
@@ -123,7 +123,7 @@ async fn who_comes_back_is_told_what_it_missed() {
 }
 
 #[tokio::test]
-async fn there_is_room_for_so_many_and_a_place_is_free_when_somebody_leaves() {
+async fn the_number_of_streams_is_limited_and_a_closed_one_frees_its_place() {
     let server = Running::start(Limits {
         listeners: 1,
         ..small_limits()
@@ -148,7 +148,7 @@ async fn there_is_room_for_so_many_and_a_place_is_free_when_somebody_leaves() {
 }
 
 #[tokio::test]
-async fn a_listener_never_gives_way_and_a_drain_ends_it_in_order() {
+async fn a_stream_is_never_evicted_and_a_drain_ends_it_in_order() {
     let server = Running::start(Limits {
         connections: 2,
         ..small_limits()
@@ -172,7 +172,7 @@ async fn a_listener_never_gives_way_and_a_drain_ends_it_in_order() {
 }
 
 #[tokio::test]
-async fn who_does_not_read_is_dropped() {
+async fn a_client_that_does_not_read_is_dropped() {
     let limits = Limits {
         listeners: 1,
         send_buffer: 4096,
@@ -201,7 +201,7 @@ async fn who_does_not_read_is_dropped() {
 }
 
 #[test]
-fn a_flood_of_happenings_is_told_in_short() {
+fn too_many_entries_are_cut_to_the_latest() {
     let (mut fleet, now) = crate::report::testing::fleet(Scene::MasterLost);
     let happening = fleet.journal.after(0).next().unwrap().clone();
     let nth = |n| happening.number - 1 + n;

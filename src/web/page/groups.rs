@@ -1,6 +1,5 @@
-//! Alerts that say the same of many: one row, with the others folded below it.
+//! Groups many alerts of one kind into one row of the page, with the others folded below it.
 
-use super::query::pair_address;
 use super::rows::AlertRow;
 use crate::report::{AlertReport, AlertsReport, ListedState};
 
@@ -18,7 +17,7 @@ pub(super) struct AlertGroup {
     pub(super) others: Vec<Other>,
     /// How many are not even named.
     pub(super) more: usize,
-    /// What a silence of all of them looks for, a line each; empty where the row is one alert.
+    /// The matchers of a silence of all of them, one a line; empty where the row is one alert.
     pub(super) matchers: String,
 }
 
@@ -30,9 +29,22 @@ pub(super) struct Other {
 }
 
 impl AlertGroup {
-    /// How many alerts the row stands for.
+    /// How many alerts are in the row.
     pub(super) const fn count(&self) -> usize {
         1 + self.others.len() + self.more
+    }
+
+    /// All alerts of a kind, with all but the first folded; `None` where there is none.
+    fn folded(kind: &Kind<'_>, members: &[&AlertReport]) -> Option<Self> {
+        let (head, rest) = members.split_first()?;
+        let named = rest.iter().take(MOST_NAMED);
+        let others: Vec<Other> = named.map(|alert| Other::new(alert)).collect();
+        Some(Self {
+            head: AlertRow::new(head),
+            more: rest.len() - others.len(),
+            others,
+            matchers: kind.matchers(),
+        })
     }
 
     const fn single(head: AlertRow) -> Self {
@@ -55,12 +67,12 @@ struct Kind<'a> {
     source_dc: Option<&'a String>,
     target_dc: Option<&'a String>,
     dc: Option<&'a String>,
-    held: bool,
+    suppressed: bool,
 }
 
 impl<'a> Kind<'a> {
     fn new(alert: &'a AlertReport) -> Self {
-        let held =
+        let suppressed =
             alert.silenced_by.is_some() || alert.maintenance.is_some() || alert.caused_by.is_some();
         Self {
             name: &alert.alertname,
@@ -70,7 +82,7 @@ impl<'a> Kind<'a> {
             source_dc: alert.labels.get("source_dc"),
             target_dc: alert.labels.get("target_dc"),
             dc: alert.labels.get("dc"),
-            held,
+            suppressed,
         }
     }
 
@@ -80,66 +92,49 @@ impl<'a> Kind<'a> {
             ("target_dc", self.target_dc),
             ("dc", self.dc),
         ];
-        let places = places
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name}={}", value?)));
-        let name = format!("alertname={}", self.name);
-        std::iter::once(name)
-            .chain(places)
-            .collect::<Vec<_>>()
-            .join("\n")
+        let mut lines = vec![format!("alertname={}", self.name)];
+        for (name, value) in places {
+            if let Some(value) = value {
+                lines.push(format!("{name}={value}"));
+            }
+        }
+        lines.join("\n")
     }
 }
 
-/// The alerts that are pending or firing, by kind; each kind stands where its first alert does.
+/// The alerts that are pending or firing, by kind; the kinds in the order of their first alerts.
 pub(super) fn live(report: &AlertsReport) -> Vec<AlertGroup> {
     let mut kinds: Vec<(Kind<'_>, Vec<&AlertReport>)> = Vec::new();
-    let live = report
-        .alerts
-        .iter()
-        .filter(|alert| alert.state != ListedState::Resolved);
-    for alert in live {
+    for alert in &report.alerts {
+        if alert.state == ListedState::Resolved {
+            continue;
+        }
         let kind = Kind::new(alert);
         match kinds.iter_mut().find(|(other, _)| *other == kind) {
             Some((_, members)) => members.push(alert),
             None => kinds.push((kind, vec![alert])),
         }
     }
-    kinds
-        .into_iter()
-        .flat_map(|(kind, members)| rows(&kind, &members))
-        .collect()
-}
-
-fn rows(kind: &Kind<'_>, members: &[&AlertReport]) -> Vec<AlertGroup> {
-    let Some((head, others)) = members.split_first() else {
-        return Vec::new();
-    };
-    if members.len() <= FEW {
-        let single = |alert: &&AlertReport| AlertGroup::single(AlertRow::new(alert));
-        return members.iter().map(single).collect();
+    let mut groups = Vec::new();
+    for (kind, members) in &kinds {
+        if members.len() <= FEW {
+            let rows = members.iter().map(|alert| AlertRow::new(alert));
+            groups.extend(rows.map(AlertGroup::single));
+        } else {
+            groups.extend(AlertGroup::folded(kind, members));
+        }
     }
-    let named: Vec<Other> = others
-        .iter()
-        .take(MOST_NAMED)
-        .map(|alert| other(alert))
-        .collect();
-    vec![AlertGroup {
-        head: AlertRow::new(head),
-        more: others.len() - named.len(),
-        others: named,
-        matchers: kind.matchers(),
-    }]
+    groups
 }
 
-fn other(alert: &AlertReport) -> Other {
-    let row = AlertRow::new(alert);
-    let label = |name| alert.labels.get(name).map(String::as_str);
-    let replica = label("pair").zip(label("replica"));
-    Other {
-        about: row.about,
-        address: replica.map(|(pair, replica)| pair_address(pair, replica)),
-        value: row.value,
+impl Other {
+    fn new(alert: &AlertReport) -> Self {
+        let row = AlertRow::new(alert);
+        Self {
+            about: row.about,
+            address: row.address,
+            value: row.value,
+        }
     }
 }
 
@@ -193,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_worse_or_held_is_not_folded_with_the_rest() {
+    fn a_suppressed_alert_is_not_folded_with_the_others() {
         let mut report = alike(10);
         report.alerts[4].maintenance = Some("patching".to_owned());
         let groups = live(&report);

@@ -16,12 +16,12 @@ pub(super) struct LinkRow {
     pub(super) bytes: Risk,
 }
 
-/// What may be lost, of several pairs.
+/// What may be lost of several pairs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Risk {
-    /// The larger of what is known now and what was known last.
+    /// The larger of the current value and the last known bound.
     pub(super) main: String,
-    /// Of how many pairs what else is known; empty where `main` says all.
+    /// The other one, and how many pairs are unknown; empty where `main` is everything.
     pub(super) note: String,
 }
 
@@ -33,29 +33,39 @@ impl LinkRow {
             level: link.level.label(),
             state: format!("{} {}", count_words(link), state_words(link)),
             streaming: format!("{} of {}", link.streaming, link.pairs),
-            lag: Risk::new(
-                link,
-                Known {
-                    now: link.worst_lag_seconds,
-                    is_at_least: link.worst_lag_is_at_least,
-                    last: link.last_known_lag_upper_seconds,
-                },
-                seconds_text,
-            ),
-            bytes: Risk::new(
-                link,
-                Known {
-                    now: link.bytes_behind,
-                    is_at_least: link.bytes_behind_is_at_least,
-                    last: link.last_known_lag_upper_bytes,
-                },
-                |bytes| bytes_text(Some(bytes)),
-            ),
+            lag: lag_risk(link),
+            bytes: bytes_risk(link),
         }
     }
 }
 
-/// `dc1 → dc2`, or `inside dc1`: what stays in a datacenter links nothing.
+fn lag_risk(link: &LinkReport) -> Risk {
+    let known = Known {
+        now: link.worst_lag_seconds,
+        is_at_least: link.worst_lag_is_at_least,
+        last: link.last_known_lag_upper_seconds,
+    };
+    Risk::new(known, unknown_note(link), seconds_text)
+}
+
+fn bytes_risk(link: &LinkReport) -> Risk {
+    let known = Known {
+        now: link.bytes_behind,
+        is_at_least: link.bytes_behind_is_at_least,
+        last: link.last_known_lag_upper_bytes,
+    };
+    Risk::new(known, unknown_note(link), |bytes| bytes_text(Some(bytes)))
+}
+
+/// Of how many pairs the lag is unknown; `None` where all are known.
+fn unknown_note(link: &LinkReport) -> Option<String> {
+    if link.lag_unknown == 0 {
+        return None;
+    }
+    Some(format!("{} of {} unknown", link.lag_unknown, link.pairs))
+}
+
+/// `dc1 → dc2`, or `inside dc1` for pairs that stay in one datacenter.
 pub(super) fn way(source_dc: &str, target_dc: &str) -> String {
     if source_dc == target_dc {
         format!("inside {source_dc}")
@@ -64,44 +74,57 @@ pub(super) fn way(source_dc: &str, target_dc: &str) -> String {
     }
 }
 
-/// A quantity of a link.
+/// What is known of a quantity of a link.
 #[derive(Clone, Copy)]
 struct Known<T> {
-    /// Of the pairs of which it is known now.
+    /// The value of the pairs whose value is known now.
     now: Option<T>,
     is_at_least: bool,
-    /// Of the others, as it was known last: an upper bound.
+    /// The last known upper bound of the other pairs.
     last: Option<T>,
 }
 
+impl<T: Copy + Default + PartialOrd> Known<T> {
+    fn now_text(self, text: &impl Fn(T) -> String) -> Option<String> {
+        let value = self.now?;
+        if !self.is_at_least {
+            return Some(text(value));
+        }
+        // "At least nothing" is no information.
+        if value <= T::default() {
+            return None;
+        }
+        Some(format!("at least {}", text(value)))
+    }
+
+    fn last_text(self, text: &impl Fn(T) -> String) -> Option<String> {
+        let value = self.last?;
+        Some(format!("last known: at most {}", text(value)))
+    }
+}
+
 impl Risk {
-    /// Never a small calm number where most is unknown: what was known last counts, and what is not
-    /// known is said.
+    /// Never a reassuring small number where most is unknown: the last known bound counts, and
+    /// `unknown` is shown as well.
     fn new<T: Copy + Default + PartialOrd>(
-        link: &LinkReport,
         known: Known<T>,
+        unknown: Option<String>,
         text: impl Fn(T) -> String,
     ) -> Self {
-        let now = known.now.and_then(|value| match known.is_at_least {
-            // "At least nothing" says nothing.
-            true if value <= T::default() => None,
-            true => Some(format!("at least {}", text(value))),
-            false => Some(text(value)),
-        });
-        let last = known
-            .last
-            .map(|value| format!("last known: at most {}", text(value)));
-        let unknown = (link.lag_unknown > 0)
-            .then(|| format!("{} of {} unknown", link.lag_unknown, link.pairs));
+        let now = known.now_text(&text);
+        let last = known.last_text(&text);
         let last_is_worse = known.last >= known.now;
-        let both = if last_is_worse {
+        let worst_first = if last_is_worse {
             [last, now]
         } else {
             [now, last]
         };
-        let mut both = both.into_iter().flatten();
-        let main = both.next().unwrap_or_else(|| NOT_KNOWN.to_owned());
-        let notes: Vec<String> = both.chain(unknown).collect();
+        let mut texts = worst_first.into_iter().flatten();
+        let main = match texts.next() {
+            Some(worst) => worst,
+            None => NOT_KNOWN.to_owned(),
+        };
+        let notes: Vec<String> = texts.chain(unknown).collect();
         Self {
             main,
             note: notes.join("; "),
@@ -161,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_pair_counts_with_what_was_known_of_it_last() {
+    fn a_lost_pair_counts_with_its_last_known_lag() {
         let alone = row(vec![lost(Some((0.018, 305)))]);
         check(
             &alone,
@@ -189,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_needs_no_note() {
+    fn known_values_have_no_note() {
         let row = row(vec![behind(0.5, 12), behind(0.1, 3)]);
         check(&row, ["0.500 s", ""], ["15 B", ""]);
         assert_eq!(
@@ -199,13 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_a_dash_with_its_count() {
+    fn no_known_value_is_a_dash_with_the_number_of_pairs() {
         let row = row(vec![lost(None)]);
         check(&row, ["-", "1 of 1 unknown"], ["-", "1 of 1 unknown"]);
     }
 
     #[test]
-    fn what_stays_in_a_datacenter_links_nothing() {
+    fn pairs_inside_a_datacenter_have_no_arrow() {
         assert_eq!(way("dc1", "dc1"), "inside dc1");
     }
 }

@@ -1,5 +1,4 @@
-//! The pages: the fleet at a glance, worst first, and one page for each pair, for people without
-//! Grafana.
+//! The pages: the whole fleet, worst first, and one page for each pair, for people without Grafana.
 //!
 //! They are complete without their script, which only keeps them fresh. The template engine escapes
 //! everything that is put into them: names come from the configuration, and reasons may repeat what
@@ -27,8 +26,8 @@ use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 use crate::report::{
-    AlertReport, AlertsReport, DeliveriesReport, ExporterReport, FailoverReport, FailoversReport,
-    HistoryReport, Level, LinkReport, ListedState, PairsReport, ServerReport, Summary,
+    AlertsReport, DeliveriesReport, ExporterReport, FailoverReport, FailoversReport, HistoryReport,
+    Level, LinkReport, ListedState, PairsReport, Summary,
 };
 use groups::AlertGroup;
 use links::LinkRow;
@@ -53,7 +52,7 @@ pub(super) const ICON: &str = include_str!("../icon.svg");
 /// The description of the API.
 pub(super) const OPEN_API: &str = include_str!("../openapi.json");
 
-/// Pairs on a screenful. Nobody reads more at once, and each brings a sparkline.
+/// Pairs on a screenful. Nobody reads more at once, and each has a sparkline.
 const ROWS_PER_PAGE: usize = 100;
 
 /// Rows of every other table, at most: the API has all.
@@ -141,89 +140,125 @@ struct Pager {
     after: Option<String>,
 }
 
+/// What the page is made from: a snapshot, and its reports at one instant.
+struct Reports<'a> {
+    fleet: &'a FleetSnapshot,
+    now: Timestamp,
+    pairs: PairsReport,
+    alerts: AlertsReport,
+    deliveries: DeliveriesReport,
+}
+
+impl<'a> Reports<'a> {
+    fn new(fleet: &'a FleetSnapshot, now: Timestamp) -> Self {
+        Self {
+            fleet,
+            now,
+            pairs: PairsReport::new(fleet, now),
+            alerts: AlertsReport::new(fleet, now),
+            deliveries: DeliveriesReport::new(fleet, now),
+        }
+    }
+
+    fn head(&self) -> Head {
+        let summary = self.pairs.summary();
+        let title = title_text(summary, &self.deliveries);
+        Head::new(title, summary, self.fleet, &self.pairs.exporter, self.now)
+    }
+
+    /// The places of the pairs that the filter takes, worst first.
+    fn found(&self, filter: &Filter) -> Vec<usize> {
+        let mut found = self.pairs.places_worst_first();
+        found.retain(|place| match self.pairs.pairs.get(*place) {
+            Some(pair) => filter.takes(pair),
+            None => false,
+        });
+        found
+    }
+
+    /// The rows of the pairs at these places.
+    fn pair_rows(&self, places: &[usize]) -> Vec<PairRow> {
+        let since = self.now - Range::Minutes.span();
+        let mut rows = Vec::new();
+        for place in places {
+            // Both have the pairs in the configuration's order.
+            let pair = self.pairs.pairs.get(*place);
+            let snapshot = self.fleet.pairs.get(*place);
+            if let (Some(pair), Some(snapshot)) = (pair, snapshot) {
+                let history = HistoryReport::new(self.fleet, snapshot, since, self.now);
+                rows.push(PairRow::new(pair, Spark::new(&history)));
+            }
+        }
+        rows
+    }
+
+    fn resolved_alerts(&self) -> Rows<AlertRow> {
+        let alerts = self.alerts.alerts.iter();
+        let resolved = alerts.filter(|alert| alert.state == ListedState::Resolved);
+        Rows::new(resolved, AlertRow::new)
+    }
+
+    fn silent_servers(&self) -> Rows<ServerRow> {
+        let servers = self.pairs.servers.iter();
+        let silent = servers.filter(|server| server.up == Some(false));
+        Rows::new(silent, ServerRow::new)
+    }
+
+    fn dead_letters(&self) -> Rows<DeliveryRow> {
+        let letters = self.deliveries.dead_letters.iter();
+        Rows::new(letters, DeliveryRow::from_dead_letter)
+    }
+
+    /// The most recent journal entries, the latest first.
+    fn journal(&self) -> Vec<JournalRow> {
+        let entries = self.fleet.journal.after(0).rev().take(ENTRIES_SHOWN);
+        let rows = entries.map(|entry| JournalRow::new(self.fleet, entry));
+        rows.collect()
+    }
+}
+
 /// The page as HTML.
 pub(super) fn render(
     fleet: &FleetSnapshot,
     now: Timestamp,
     filter: &Filter,
 ) -> askama::Result<Vec<u8>> {
-    let pairs = PairsReport::new(fleet, now);
-    let alerts = AlertsReport::new(fleet, now);
-    let page = Page::new(fleet, (&pairs, &alerts), now, filter);
+    let page = Page::new(&Reports::new(fleet, now), filter);
     page.render().map(String::into_bytes)
 }
 
 impl Page {
-    fn new(
-        fleet: &FleetSnapshot,
-        (report, alerts): (&PairsReport, &AlertsReport),
-        now: Timestamp,
-        filter: &Filter,
-    ) -> Self {
-        let links = report.links();
-        let deliveries = DeliveriesReport::new(fleet, now);
-        let title = title_text(report.summary(), &deliveries);
-        let mut found = report.places_worst_first();
-        found.retain(|place| {
-            report
-                .pairs
-                .get(*place)
-                .is_some_and(|pair| filter.takes(pair))
-        });
-        let pager = Pager::new(filter, found.len(), report.pairs.len());
-        let resolved = |alert: &&AlertReport| alert.state == ListedState::Resolved;
-        let silent = |server: &&ServerReport| server.up == Some(false);
-        let mut entries = fleet.journal.after(0).rev();
-        let latest = entries.by_ref().take(LATEST_ENTRIES);
-        let happenings = latest.map(|entry| JournalRow::new(fleet, entry)).collect();
-        let older = entries.take(ENTRIES_SHOWN - LATEST_ENTRIES);
-        let older = older.map(|entry| JournalRow::new(fleet, entry)).collect();
+    fn new(reports: &Reports<'_>, filter: &Filter) -> Self {
+        let fleet = reports.fleet;
+        let pairs = &reports.pairs;
+        let deliveries = &reports.deliveries;
+        let links = pairs.links();
+        let found = reports.found(filter);
+        let pager = Pager::new(filter, found.len(), pairs.pairs.len());
+        let mut latest = reports.journal();
+        let older = latest.split_off(latest.len().min(LATEST_ENTRIES));
         Self {
-            head: Head::new(title, report.summary(), (fleet, &report.exporter), now),
-            alerts: Rows::new(groups::live(alerts).into_iter(), |group| group),
-            over: Rows::new(alerts.alerts.iter().filter(resolved), AlertRow::new),
-            map: Map::new(&links, &report.servers),
-            silent: Rows::new(report.servers.iter().filter(silent), ServerRow::new),
-            sentinels: Rows::new(report.sentinels.iter(), SentinelRow::new),
-            failovers: Rows::new(last_failovers(report), FailoverRow::new),
+            head: reports.head(),
+            alerts: Rows::new(groups::live(&reports.alerts).into_iter(), |group| group),
+            over: reports.resolved_alerts(),
+            map: Map::new(&links, &pairs.servers),
+            silent: reports.silent_servers(),
+            sentinels: Rows::new(pairs.sentinels.iter(), SentinelRow::new),
+            failovers: Rows::new(last_failovers(pairs), FailoverRow::new),
             receivers: Rows::new(deliveries.receivers.iter(), ReceiverRow::new),
-            dead: Rows::new(
-                deliveries.dead_letters.iter(),
-                DeliveryRow::from_dead_letter,
-            ),
+            dead: reports.dead_letters(),
             recent: Rows::new(deliveries.recent.iter(), DeliveryRow::new),
             silences: Rows::new(fleet.silences.iter(), SilenceRow::new),
             silence_form: SilenceForm::new(fleet, filter),
             maintenance: fleet.maintenance.iter().map(ToString::to_string).collect(),
             filter: Choices::new(filter, &links),
-            pairs: pair_rows(fleet, now, report, pager.on_page(&found)),
+            pairs: reports.pair_rows(pager.on_page(&found)),
             pager,
-            happenings,
+            happenings: latest,
             older,
             links: worst_links(&links),
         }
     }
-}
-
-/// The rows of the pairs at these places of the report.
-fn pair_rows(
-    fleet: &FleetSnapshot,
-    now: Timestamp,
-    report: &PairsReport,
-    places: &[usize],
-) -> Vec<PairRow> {
-    let since = now - Range::Minutes.span();
-    let mut rows = Vec::new();
-    for place in places {
-        // Both have the pairs in the configuration's order.
-        let (Some(pair), Some(snapshot)) = (report.pairs.get(*place), fleet.pairs.get(*place))
-        else {
-            continue;
-        };
-        let history = HistoryReport::new(fleet, snapshot, since, now);
-        rows.push(PairRow::new(pair, Spark::new(&history)));
-    }
-    rows
 }
 
 /// The entries that had a failover, each with its last one.
@@ -260,8 +295,9 @@ fn summary_text(summary: Summary) -> String {
 /// The summary of the pairs, after the number of failing receivers: a person who is not notified
 /// has to see that first.
 fn title_text(summary: Summary, deliveries: &DeliveriesReport) -> String {
+    let critical = Level::Critical.label();
     let receivers = deliveries.receivers.iter();
-    let failing = receivers.filter(|receiver| receiver.level == Level::Critical.label());
+    let failing = receivers.filter(|receiver| receiver.level == critical);
     let pairs = summary_text(summary);
     match failing.count() {
         0 => pairs,
@@ -274,7 +310,8 @@ impl Head {
     fn new(
         title: String,
         summary: Summary,
-        (fleet, exporter): (&FleetSnapshot, &ExporterReport),
+        fleet: &FleetSnapshot,
+        exporter: &ExporterReport,
         now: Timestamp,
     ) -> Self {
         let stale = exporter.stuck_seconds.is_some();
@@ -283,13 +320,16 @@ impl Head {
         } else {
             title
         };
-        let counts = summary.counts().into_iter().map(|(level, count)| Count {
-            level: level.label(),
-            count,
-        });
+        let mut counts = Vec::new();
+        for (level, count) in summary.counts() {
+            counts.push(Count {
+                level: level.label(),
+                count,
+            });
+        }
         Self {
             title,
-            counts: counts.collect(),
+            counts,
             now: Moment::from_unix(exporter.now_timestamp),
             now_timestamp: exporter.now_timestamp,
             stale,
@@ -311,32 +351,46 @@ impl<T> Rows<T> {
 
 impl Choices {
     fn new(filter: &Filter, links: &[LinkReport]) -> Self {
-        let mut levels = vec![Choice::new("trouble", &filter.state)];
-        for level in [Level::Critical, Level::Unknown, Level::Warning, Level::Ok] {
-            levels.push(Choice::new(level.label(), &filter.state));
-        }
-        let mut states = Vec::new();
-        for state in PairState::ALL {
-            // The level of that name selects nearly the same pairs.
-            if state != PairState::Unknown {
-                states.push(Choice::new(state.label(), &filter.state));
-            }
-        }
         let sources: BTreeSet<&str> = links.iter().map(|link| link.source_dc.as_str()).collect();
         let targets: BTreeSet<&str> = links.iter().map(|link| link.target_dc.as_str()).collect();
-        let choices = |names: BTreeSet<&str>, chosen: &str| {
-            let choices = names.into_iter().map(|name| Choice::new(name, chosen));
-            choices.collect()
-        };
         Self {
             q: filter.q.clone(),
             narrow: filter.is_narrow(),
-            levels,
-            states,
+            levels: choices(level_names(), &filter.state),
+            states: choices(state_names(), &filter.state),
             from_dcs: choices(sources, &filter.from),
             to_dcs: choices(targets, &filter.to),
         }
     }
+}
+
+fn choices<'a>(values: impl IntoIterator<Item = &'a str>, chosen: &str) -> Vec<Choice> {
+    let mut choices = Vec::new();
+    for value in values {
+        choices.push(Choice::new(value, chosen));
+    }
+    choices
+}
+
+/// The levels that the filter offers, and `trouble` for all that is not ok.
+fn level_names() -> Vec<&'static str> {
+    let mut names = vec!["trouble"];
+    for level in [Level::Critical, Level::Unknown, Level::Warning, Level::Ok] {
+        names.push(level.label());
+    }
+    names
+}
+
+/// The states that the filter offers.
+fn state_names() -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for state in PairState::ALL {
+        // The level of that name selects nearly the same pairs.
+        if state != PairState::Unknown {
+            names.push(state.label());
+        }
+    }
+    names
 }
 
 impl Choice {
@@ -358,8 +412,12 @@ impl Pager {
             last: (first + ROWS_PER_PAGE).min(found),
             found,
             total,
-            before: (page > 0).then(|| filter.address(page - 1)),
-            after: (page < last_page).then(|| filter.address(page + 1)),
+            before: page.checked_sub(1).map(|before| filter.address(before)),
+            after: if page < last_page {
+                Some(filter.address(page + 1))
+            } else {
+                None
+            },
         }
     }
 

@@ -7,13 +7,15 @@ use askama::Template;
 use super::links::way;
 use super::plot::{Charts, Frame, Occurring, span_words};
 use super::query::pair_address;
-use super::rows::{AlertRow, JournalRow, Moment, NOT_KNOWN, lag_bytes, reason, text_or_dash};
+use super::rows::{
+    AlertRow, JournalRow, Moment, NOT_KNOWN, is_about, lag_bytes, reason, text_or_dash,
+};
 use super::{ENTRIES_SHOWN, Head, Range, Rows, Summary};
 use crate::model::Timestamp;
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::report::{
-    AlertReport, AlertsReport, ChangeReport, HistoryReport, Level, ListedState, PairReport,
-    PointReport, ServerReport, bytes_text, lag_text, seconds_text, utc_text,
+    AlertsReport, ChangeReport, HistoryReport, Level, ListedState, PairReport, PointReport,
+    ServerReport, bytes_text, lag_text, seconds_text, utc_text,
 };
 
 /// Which pair is shown, and how far back.
@@ -123,65 +125,77 @@ pub(in crate::web) fn render(
     view: &PairView,
 ) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
     let (place, pair) = find(fleet, view).ok_or(PairGone)?;
-    let report = &PairReport::at(fleet, place, now).ok_or(PairGone)?;
-    let alerts = AlertsReport::new(fleet, now);
-    let history = HistoryReport::new(fleet, pair, now - view.range.span(), now);
-    let about = alerts
-        .alerts
-        .iter()
-        .filter(|alert| concerns(alert, report))
-        .filter(|alert| alert.state != ListedState::Resolved);
-    let entries = fleet.journal.after(0).rev();
-    let entries = entries.filter(|entry| JournalRow::is_alert_about(entry, report));
-    let entries = entries.take(ENTRIES_SHOWN);
-    let level = report.level().label();
-    let charts = |frame| Charts::new(&history, report.thresholds.lag_seconds, frame);
-    let wide = charts(Frame::WIDE);
-    let narrow = charts(Frame::NARROW);
-    let page = PairPage {
-        head: Head::new(
-            format!("{}: {level}", report.pair),
-            Summary::default(),
-            (fleet, &alerts.exporter),
-            now,
-        ),
-        name: report.pair.clone(),
-        replica: report.replica.clone(),
-        master: report.master.clone(),
-        way: way(&report.source_dc, &report.target_dc),
-        level,
-        state: report.state.label(),
-        summary: report.summary.clone(),
-        lag: lag_text(
-            report.lag_lower_seconds,
-            report.lag_seconds,
-            report.lag_upper_seconds,
-        ),
-        reason: reason(report),
-        siblings: siblings(fleet, report),
-        facts: facts(report),
-        servers: servers((fleet, now), pair),
-        alerts: Rows::new(about, AlertRow::new),
-        ranges: ranges(report, view.range),
-        span: span_words(&history, view.range.words()),
-        range: view.range.words(),
-        step: seconds_words(history.step_seconds),
-        legend: wide.states.legend(),
-        charts: [wide, narrow],
-        changes: history.changes.iter().rev().map(ChangeRow::new).collect(),
-        happenings: entries.map(|entry| JournalRow::new(fleet, entry)).collect(),
-        values: history.points.iter().rev().map(ValueRow::new).collect(),
-        json: history_address(report, &history),
-    };
+    let report = PairReport::at(fleet, place, now).ok_or(PairGone)?;
+    let page = PairPage::new(fleet, now, pair, &report, view.range);
     Ok(page.render()?.into_bytes())
 }
 
-/// Whether the alert is about the pair or one of its servers.
-fn concerns(alert: &AlertReport, pair: &PairReport) -> bool {
-    let label = |name| alert.labels.get(name).map(String::as_str);
-    let own = label("pair") == Some(&pair.pair)
-        && label("replica").is_none_or(|replica| replica == pair.replica);
-    own || label("server").is_some_and(|server| server == pair.master || server == pair.replica)
+impl PairPage {
+    fn new(
+        fleet: &FleetSnapshot,
+        now: Timestamp,
+        pair: &PairSnapshot,
+        report: &PairReport,
+        range: Range,
+    ) -> Self {
+        let alerts = AlertsReport::new(fleet, now);
+        let history = HistoryReport::new(fleet, pair, now - range.span(), now);
+        let thresholds = report.thresholds.lag_seconds;
+        let wide = Charts::new(&history, thresholds, Frame::WIDE);
+        let narrow = Charts::new(&history, thresholds, Frame::NARROW);
+        let level = report.level().label();
+        let title = format!("{}: {level}", report.pair);
+        Self {
+            head: Head::new(title, Summary::default(), fleet, &alerts.exporter, now),
+            name: report.pair.clone(),
+            replica: report.replica.clone(),
+            master: report.master.clone(),
+            way: way(&report.source_dc, &report.target_dc),
+            level,
+            state: report.state.label(),
+            summary: report.summary.clone(),
+            lag: lag_text(
+                report.lag_lower_seconds,
+                report.lag_seconds,
+                report.lag_upper_seconds,
+            ),
+            reason: reason(report),
+            siblings: siblings(fleet, report),
+            facts: facts(report),
+            servers: servers(fleet, now, pair),
+            alerts: open_alerts(&alerts, report),
+            ranges: ranges(report, range),
+            span: span_words(&history, range.words()),
+            range: range.words(),
+            step: seconds_words(history.step_seconds),
+            legend: wide.states.legend(),
+            charts: [wide, narrow],
+            changes: history.changes.iter().rev().map(ChangeRow::new).collect(),
+            happenings: journal(fleet, report),
+            values: history.points.iter().rev().map(ValueRow::new).collect(),
+            json: history_address(report, &history),
+        }
+    }
+}
+
+/// The alerts about the pair or one of its servers that are pending or firing.
+fn open_alerts(alerts: &AlertsReport, pair: &PairReport) -> Rows<AlertRow> {
+    let open = alerts
+        .alerts
+        .iter()
+        .filter(|alert| alert.state != ListedState::Resolved);
+    Rows::new(
+        open.filter(|alert| is_about(&alert.labels, pair)),
+        AlertRow::new,
+    )
+}
+
+/// The most recent changes of alerts about the pair or one of its servers, the latest first.
+fn journal(fleet: &FleetSnapshot, pair: &PairReport) -> Vec<JournalRow> {
+    let entries = fleet.journal.after(0).rev();
+    let about = entries.filter(|entry| JournalRow::is_alert_about(entry, pair));
+    let rows = about.map(|entry| JournalRow::new(fleet, entry));
+    rows.take(ENTRIES_SHOWN).collect()
 }
 
 /// The other replicas of the same name, with their pages.
@@ -227,38 +241,36 @@ fn seconds_words(seconds: f64) -> String {
 
 /// All other values of the pair, with their names.
 fn facts(pair: &PairReport) -> Vec<(&'static str, String)> {
-    let seconds = |value: Option<f64>| text_or_dash(value.map(seconds_text).as_deref());
     let last_sample = pair.sample_timestamp.map(utc_text);
-    let all = [
-        (
-            "Highest lag of the last minute",
-            seconds(pair.lag_max_seconds),
-        ),
+    let position = text_or_dash(last_sample.as_deref());
+    let highest_lag = seconds_or_dash(pair.lag_max_seconds);
+    let down_for = seconds_or_dash(pair.link_down_seconds);
+    let last_io = seconds_or_dash(pair.last_io_seconds);
+    let ack_age = seconds_or_dash(pair.ack_age_seconds);
+    let upper_bytes = bytes_text(pair.lag_upper_bytes);
+    let headroom = bytes_text(pair.backlog_headroom_bytes);
+    let unapplied = bytes_text(pair.unapplied_bytes);
+    vec![
+        ("Highest lag of the last minute", highest_lag),
         ("Bytes behind", lag_bytes(pair)),
-        (
-            "Bytes behind, certainly at most",
-            bytes_text(pair.lag_upper_bytes),
-        ),
-        (
-            "Position last learned",
-            text_or_dash(last_sample.as_deref()),
-        ),
-        ("Link down or stalled for", seconds(pair.link_down_seconds)),
-        ("Backlog headroom", bytes_text(pair.backlog_headroom_bytes)),
-        (
-            "Last byte arrived (master_last_io)",
-            seconds(pair.last_io_seconds),
-        ),
-        ("Age of the last ACK", seconds(pair.ack_age_seconds)),
+        ("Bytes behind, certainly at most", upper_bytes),
+        ("Position last learned", position),
+        ("Link down or stalled for", down_for),
+        ("Backlog headroom", headroom),
+        ("Last byte arrived (master_last_io)", last_io),
+        ("Age of the last ACK", ack_age),
         ("Bytes not acknowledged", bytes_text(pair.ack_lag_bytes)),
-        (
-            "Bytes received and not applied",
-            bytes_text(pair.unapplied_bytes),
-        ),
+        ("Bytes received and not applied", unapplied),
         ("Unshared history", bytes_text(pair.diverged_bytes)),
         ("Labels", labels_text(pair)),
-    ];
-    all.into()
+    ]
+}
+
+fn seconds_or_dash(value: Option<f64>) -> String {
+    match value {
+        Some(seconds) => seconds_text(seconds),
+        None => NOT_KNOWN.to_owned(),
+    }
 }
 
 fn labels_text(pair: &PairReport) -> String {
@@ -272,10 +284,10 @@ fn labels_text(pair: &PairReport) -> String {
     labels.join(", ")
 }
 
-fn servers((fleet, now): (&FleetSnapshot, Timestamp), of: &PairSnapshot) -> Vec<ServerCard> {
+fn servers(fleet: &FleetSnapshot, now: Timestamp, pair: &PairSnapshot) -> Vec<ServerCard> {
     let ends = [
-        ("Master", &of.meta.master),
-        ("Replica", &of.meta.key.replica),
+        ("Master", &pair.meta.master),
+        ("Replica", &pair.meta.key.replica),
     ];
     let mut cards = Vec::new();
     for (role, addr) in ends {
@@ -290,34 +302,40 @@ fn servers((fleet, now): (&FleetSnapshot, Timestamp), of: &PairSnapshot) -> Vec<
 
 impl ServerCard {
     fn new(role: &'static str, server: &ServerReport) -> Self {
-        let engine = server
-            .engine
-            .clone()
-            .unwrap_or_else(|| NOT_KNOWN.to_owned());
-        let says = match (server.up, &server.role) {
-            (Some(true), Some(role)) => format!("answers, reports that it is a {role}"),
-            (Some(true), None) => "answers".to_owned(),
-            (Some(false), _) => server
-                .reason
-                .clone()
-                .unwrap_or_else(|| "does not answer".to_owned()),
-            (None, _) => "was not polled yet".to_owned(),
+        let level = match server.up {
+            Some(true) => Level::Ok,
+            Some(false) => Level::Critical,
+            None => Level::Unknown,
         };
         Self {
             role,
             address: server.server.clone(),
             dc: server.dc.clone(),
-            level: match server.up {
-                Some(true) => Level::Ok.label(),
-                Some(false) => Level::Critical.label(),
-                None => Level::Unknown.label(),
-            },
-            says,
-            version: format!("{engine} {}", server.version.as_deref().unwrap_or(""))
-                .trim_end()
-                .to_owned(),
+            level: level.label(),
+            says: answer_text(server),
+            version: version_text(server),
             last_answer: server.last_answer_timestamp.map(Moment::from_unix),
         }
+    }
+}
+
+/// Whether the server answers, and what it reports of its role.
+fn answer_text(server: &ServerReport) -> String {
+    match (server.up, &server.role, &server.reason) {
+        (Some(true), Some(role), _) => format!("answers, reports that it is a {role}"),
+        (Some(true), None, _) => "answers".to_owned(),
+        (Some(false), _, Some(reason)) => reason.clone(),
+        (Some(false), _, None) => "does not answer".to_owned(),
+        (None, _, _) => "was not polled yet".to_owned(),
+    }
+}
+
+/// The program and its version.
+fn version_text(server: &ServerReport) -> String {
+    let engine = text_or_dash(server.engine.as_deref());
+    match &server.version {
+        Some(version) => format!("{engine} {version}"),
+        None => engine,
     }
 }
 

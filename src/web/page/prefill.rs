@@ -8,10 +8,10 @@ use crate::model::Span;
 use crate::monitor::FleetSnapshot;
 use crate::report::WouldSilence;
 
-/// How long a silence lasts when nobody says otherwise: an hour.
+/// How long a silence lasts when the address names no duration.
 const USUAL: Span = Span::from_secs(3600);
 
-/// What the form offers.
+/// The durations that the form offers.
 const OFFERED: [(Span, &str); 6] = [
     (Span::from_secs(900), "15 minutes"),
     (USUAL, "1 hour"),
@@ -21,7 +21,7 @@ const OFFERED: [(Span, &str); 6] = [
     (Span::from_secs(604_800), "7 days"),
 ];
 
-/// Alerts that the form names; of more it says how many.
+/// Alerts that the form names; the others are only counted.
 const MOST_NAMED: usize = 10;
 
 /// The form as it is shown.
@@ -37,7 +37,7 @@ pub(super) struct SilenceForm {
     pub(super) wrong: bool,
     pub(super) alerts: Vec<String>,
     pub(super) more: usize,
-    /// The same for who has no script.
+    /// The command that does the same, for browsers without scripts.
     pub(super) command: String,
 }
 
@@ -63,26 +63,27 @@ impl SilenceForm {
         };
         match parsed(&filter.silence) {
             Ok(matchers) if matchers.is_empty() => {}
-            Ok(matchers) => form.say(&WouldSilence::new(fleet, &matchers)),
+            Ok(matchers) => form.preview(&WouldSilence::new(fleet, &matchers)),
             Err(sentence) => form.refuse(sentence),
         }
         form
     }
 
-    fn say(&mut self, would: &WouldSilence) {
+    /// Shows what would be silenced.
+    fn preview(&mut self, would: &WouldSilence) {
         if !would.unknown_labels.is_empty() {
             self.refuse(would.unknown_labels.join("; "));
             return;
         }
         self.words = would.words();
         self.wrong = would.is_nothing();
-        let named = would.alerts.iter().take(MOST_NAMED);
-        self.alerts = named
-            .map(|(name, labels)| {
-                let labels = labels.iter().map(|(name, value)| format!("{name}={value}"));
-                format!("{name}: {}", labels.collect::<Vec<_>>().join(", "))
-            })
-            .collect();
+        for (name, labels) in would.alerts.iter().take(MOST_NAMED) {
+            let mut named = Vec::new();
+            for (label, value) in labels {
+                named.push(format!("{label}={value}"));
+            }
+            self.alerts.push(format!("{name}: {}", named.join(", ")));
+        }
         self.more = would.alerts.len() - self.alerts.len();
     }
 
@@ -92,10 +93,13 @@ impl SilenceForm {
     }
 }
 
-/// The matchers; a sentence where one is none. Lines that are not written yet are left out.
+/// The matchers; a sentence where a line is none. Empty lines are skipped.
 fn parsed(lines: &[String]) -> Result<BTreeMap<String, String>, String> {
     let mut matchers = BTreeMap::new();
-    for line in lines.iter().filter(|line| !line.trim().is_empty()) {
+    for line in lines {
+        if line.trim().is_empty() {
+            continue;
+        }
         let Some((label, glob)) = line.split_once('=') else {
             return Err(format!("{line}: write label=value"));
         };
@@ -104,21 +108,29 @@ fn parsed(lines: &[String]) -> Result<BTreeMap<String, String>, String> {
     Ok(matchers)
 }
 
+/// The offered durations, and the chosen one where it is not among them.
 fn durations(chosen: Span) -> Vec<Duration> {
-    let duration = |span: Span, words: String| Duration {
-        seconds: format!("{:.0}", span.as_secs_f64()),
-        words,
-        chosen: span == chosen,
-    };
-    let offered = OFFERED.map(|(span, words)| duration(span, words.to_owned()));
-    let mut all: Vec<Duration> = offered.into();
-    if !all.iter().any(|one| one.chosen) {
-        all.push(duration(chosen, span_words(chosen)));
+    let mut durations = Vec::new();
+    for (span, words) in OFFERED {
+        durations.push(Duration::new(span, words.to_owned(), span == chosen));
     }
-    all
+    if !durations.iter().any(|duration| duration.chosen) {
+        durations.push(Duration::new(chosen, span_words(chosen), true));
+    }
+    durations
 }
 
-/// A span in whole hours or minutes, where it is.
+impl Duration {
+    fn new(span: Span, words: String, chosen: bool) -> Self {
+        Self {
+            seconds: format!("{:.0}", span.as_secs_f64()),
+            words,
+            chosen,
+        }
+    }
+}
+
+/// A span in hours or minutes, where it is a whole number of them.
 #[allow(clippy::cast_possible_truncation)] // a silence lasts 30 days at most
 fn span_words(span: Span) -> String {
     let whole = span.as_secs_f64() as i64;
@@ -132,19 +144,19 @@ fn span_words(span: Span) -> String {
 /// The command that does the same, as a shell takes it.
 fn command(filter: &Filter) -> String {
     let quoted = |text: &String| format!("'{}'", text.replace('\'', r"'\''"));
-    let matchers: Vec<String> = filter.silence.iter().map(quoted).collect();
+    let given: Vec<String> = filter.silence.iter().map(quoted).collect();
+    let matchers = if given.is_empty() {
+        "LABEL=VALUE".to_owned()
+    } else {
+        given.join(" ")
+    };
     let lasts = if parse_duration(&filter.silence_for).is_ok() {
         filter.silence_for.as_str()
     } else {
         "1h"
     };
     format!(
-        "redis-cross-dc-exporter silence add {} --for {lasts} --author NAME --comment WHY",
-        if matchers.is_empty() {
-            "LABEL=VALUE".to_owned()
-        } else {
-            matchers.join(" ")
-        }
+        "redis-cross-dc-exporter silence add {matchers} --for {lasts} --author NAME --comment WHY"
     )
 }
 
@@ -168,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_fills_in_the_form_and_says_what_it_would_silence() {
+    fn a_link_fills_in_the_form_and_previews_what_it_would_silence() {
         let form = form(&["server=m.example.com:6379"], "2h");
         assert!(form.open && !form.wrong);
         assert_eq!(chosen(&form), ["2 hours"]);
@@ -181,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_nothing_and_what_is_no_label_is_said() {
+    fn matchers_that_fit_nothing_or_are_malformed_have_a_sentence() {
         assert!(
             form(&["pair=nosuchpair"], "")
                 .words

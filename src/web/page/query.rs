@@ -1,10 +1,10 @@
-//! What a reader asks the page for: which pairs, which screenful, how far back.
+//! The queries of the pages' addresses: which pairs, which screenful, how far back.
 
 use crate::model::{Span, percent_encode};
 use crate::report::{AlertReport, Level, PairReport};
 
-/// Which pairs are wanted, and which silence somebody is about to make. Everything is optional, and
-/// what makes no sense is as if it were not there.
+/// Which pairs are wanted, and which silence the form is filled in with. Everything is optional, and
+/// a value that makes no sense is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::web) struct Filter {
     /// A part of the name, a server, a datacenter or a label's value.
@@ -17,7 +17,7 @@ pub(in crate::web) struct Filter {
     pub(super) to: String,
     /// Which screenful, from 1 on.
     pub(super) page: String,
-    /// Matchers of a silence that is not made yet, `label=glob` each.
+    /// The matchers in the form of a silence, `label=glob` each.
     pub(super) silence: Vec<String>,
     /// How long it is to last, such as `2h`.
     pub(super) silence_for: String,
@@ -40,10 +40,12 @@ impl Range {
 
     /// The range of that name; the shortest, where there is none.
     pub(in crate::web) fn parse(name: &str) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|range| range.name() == name)
-            .unwrap_or_default()
+        for range in Self::ALL {
+            if range.name() == name {
+                return range;
+            }
+        }
+        Self::default()
     }
 
     pub(super) const fn name(self) -> &'static str {
@@ -75,8 +77,7 @@ impl Range {
 const MOST_MATCHERS: usize = 16;
 
 impl Filter {
-    /// What an address asks for behind its `?`. Of what is given twice the last counts, but each
-    /// `silence` is a matcher.
+    /// Reads an address's query. The last value of a parameter counts; each `silence` is a matcher.
     pub(in crate::web) fn parse(query: Vec<(String, String)>) -> Self {
         let mut filter = Self::default();
         for (name, value) in query {
@@ -96,9 +97,10 @@ impl Filter {
 
     /// Which screenful is wanted, from 0 on.
     pub(super) fn page(&self) -> usize {
-        self.page
-            .parse::<usize>()
-            .map_or(0, |page| page.saturating_sub(1))
+        match self.page.parse::<usize>() {
+            Ok(page) => page.saturating_sub(1),
+            Err(_) => 0,
+        }
     }
 
     /// Whether some pairs are not wanted.
@@ -127,15 +129,18 @@ impl Filter {
 
     fn finds(&self, pair: &PairReport) -> bool {
         let wanted = self.q.trim().to_lowercase();
-        let texts = [
+        if wanted.is_empty() {
+            return true;
+        }
+        let fixed = [
             &pair.pair,
             &pair.master,
             &pair.replica,
             &pair.source_dc,
             &pair.target_dc,
         ];
-        let mut texts = texts.into_iter().chain(pair.labels.values());
-        wanted.is_empty() || texts.any(|text| text.to_lowercase().contains(&wanted))
+        let mut texts = fixed.into_iter().chain(pair.labels.values());
+        texts.any(|text| text.to_lowercase().contains(&wanted))
     }
 
     /// The page's address with these pairs, on that screenful (from 0 on).
@@ -181,11 +186,14 @@ pub(super) fn runbook_address(alert: &AlertReport) -> String {
     address(&format!("/runbooks/{}", alert.alertname), &all)
 }
 
+/// The path with the parameters that are not empty.
 fn address(path: &str, query: &[(&str, &String)]) -> String {
-    let given = query.iter().filter(|(_, value)| !value.is_empty());
-    let parts: Vec<_> = given
-        .map(|(name, value)| format!("{name}={}", percent_encode(value)))
-        .collect();
+    let mut parts = Vec::new();
+    for (name, value) in query {
+        if !value.is_empty() {
+            parts.push(format!("{name}={}", percent_encode(value)));
+        }
+    }
     if parts.is_empty() {
         path.to_owned()
     } else {
@@ -264,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_say_nothing_needless_and_break_nothing() {
+    fn addresses_leave_out_empty_parameters_and_are_escaped() {
         assert_eq!(Filter::default().address(0), "/");
         assert_eq!(
             text("a&b=ü/\"").address(2),
@@ -278,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_may_bring_a_silence_that_is_not_made_yet() {
+    fn an_address_may_fill_in_a_silence() {
         let asked = [
             ("silence", "pair=orders"),
             ("q", "a"),
@@ -297,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_or_range_that_makes_no_sense_is_the_first() {
+    fn an_invalid_page_or_range_is_the_first() {
         for (page, expected) in [("", 0), ("1", 0), ("0", 0), ("-3", 0), ("x", 0), ("7", 6)] {
             assert_eq!(
                 Filter {

@@ -43,7 +43,7 @@ fn a_healthy_fleet_shows_lag_with_its_interval_and_a_calm_page() {
 }
 
 #[test]
-fn a_lost_master_shows_what_was_certain_last_and_who_is_silent() {
+fn a_lost_master_page_shows_the_last_certain_lag_and_the_silent_server() {
     check(
         &html(fleet(Scene::MasterLost)),
         &[
@@ -64,7 +64,7 @@ fn a_lost_master_shows_what_was_certain_last_and_who_is_silent() {
 }
 
 #[test]
-fn what_is_not_known_is_a_dash_with_its_reason() {
+fn unknown_values_are_a_dash_with_a_reason() {
     check(
         &html(fleet(Scene::NothingYet)),
         &[
@@ -91,7 +91,7 @@ fn a_monitor_that_has_stopped_makes_a_stale_page() {
 }
 
 #[test]
-fn a_page_says_as_of_when_it_is_and_fills_in_a_silence() {
+fn a_page_shows_its_time_and_fills_in_a_silence() {
     let filter = Filter {
         silence: vec!["pair=orders".to_owned()],
         silence_for: "2h".to_owned(),
@@ -126,7 +126,7 @@ fn hostile_names_are_text_and_nothing_else() {
 }
 
 #[test]
-fn a_large_fleet_comes_in_screenfuls() {
+fn a_large_fleet_is_split_into_screenfuls() {
     let page = |page: &str| {
         let filter = Filter {
             page: page.to_owned(),
@@ -158,7 +158,7 @@ fn a_large_fleet_comes_in_screenfuls() {
 }
 
 #[test]
-fn a_filter_shows_what_it_takes_and_says_so() {
+fn a_filter_shows_the_matching_pairs_and_their_number() {
     let filter = |q: &str| Filter {
         q: q.to_owned(),
         state: "unknown".to_owned(),
@@ -180,7 +180,7 @@ fn a_filter_shows_what_it_takes_and_says_so() {
 }
 
 #[test]
-fn the_page_of_a_pair_says_how_it_is_and_how_it_was() {
+fn the_page_of_a_pair_shows_its_state_and_its_history() {
     let html = pair_html(fleet(Scene::MasterLost), "orders");
     check(
         &html,

@@ -13,9 +13,9 @@ pub(super) use subject::{RunbookSubject, SubjectNow};
 #[template(path = "runbook.html")]
 struct Page<'a> {
     title: &'static str,
-    /// What the alert is about that led here.
+    /// The pair or server of the alert whose link was followed.
     about: Option<&'a SubjectNow>,
-    /// Made from our own files, which contain no HTML of others.
+    /// Made from this project's files alone, so it is not escaped.
     body: String,
 }
 
@@ -75,8 +75,7 @@ pub(super) fn render(
         fill_in(linked(event), in_command, about)
     });
     html::push_html(&mut body, filled);
-    // Commands may be wider than the screen, and who has only a keyboard must be able to move them,
-    // too.
+    // Commands may be wider than the screen, and must be scrollable with a keyboard alone.
     let body = body.replace("<pre>", "<pre tabindex=\"0\">");
     let page = Page { title, about, body };
     page.render().map(String::into_bytes)
@@ -103,12 +102,13 @@ fn linked(event: Event<'static>) -> Event<'static> {
             title,
             id,
         }) => {
-            let page = dest_url
-                .strip_suffix(".md")
-                .map(|name| CowStr::from(format!("/runbooks/{name}")));
+            let dest_url = match dest_url.strip_suffix(".md") {
+                Some(name) => CowStr::from(format!("/runbooks/{name}")),
+                None => dest_url,
+            };
             Event::Start(Tag::Link {
                 link_type: LinkType::Inline,
-                dest_url: page.unwrap_or(dest_url),
+                dest_url,
                 title,
                 id,
             })

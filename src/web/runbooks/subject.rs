@@ -1,4 +1,4 @@
-//! What an alert is about whose runbook somebody opens: its addresses stand in the commands.
+//! The pair or server that an alert is about, for its runbook: the commands get its addresses.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use crate::monitor::FleetSnapshot;
 use crate::report::{PairReport, ServerReport};
 use crate::web::page::{self, PairView, Range, pair_address};
 
-/// What stands behind the `?` of a runbook's address.
+/// The query of a runbook's address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
 pub(in crate::web) struct RunbookSubject {
@@ -21,16 +21,16 @@ pub(in crate::web) struct RunbookSubject {
 
 /// A pair or a server, as it is now.
 pub(in crate::web) struct SubjectNow {
-    /// How it is, in a sentence.
+    /// Its state in a sentence.
     pub(in crate::web) words: String,
     /// The page about it.
     pub(in crate::web) address: String,
-    /// Words of the runbooks and what they stand for here, the longest first.
-    words_for: Vec<(&'static str, String)>,
+    /// The placeholders of the runbooks and their values here, the longest first.
+    placeholders: Vec<(&'static str, String)>,
 }
 
 impl SubjectNow {
-    /// The pair or the server that is meant; `None` where there is none.
+    /// The pair or the server of the query; `None` where there is none.
     pub(in crate::web) fn find(
         fleet: &FleetSnapshot,
         now: Timestamp,
@@ -39,7 +39,11 @@ impl SubjectNow {
         if subject.pair.is_empty() {
             return Self::server(fleet, now, &subject.server);
         }
-        let replica = Some(subject.replica.clone()).filter(|replica| !replica.is_empty());
+        let replica = if subject.replica.is_empty() {
+            None
+        } else {
+            Some(subject.replica.clone())
+        };
         let view = PairView {
             name: subject.pair.clone(),
             replica,
@@ -50,10 +54,10 @@ impl SubjectNow {
     }
 
     fn pair(pair: &PairReport) -> Self {
-        let mut words_for = server_words("SOURCE", &pair.master);
-        words_for.extend(server_words("TARGET", &pair.replica));
+        let mut placeholders = server_placeholders("SOURCE", &pair.master);
+        placeholders.extend(server_placeholders("TARGET", &pair.replica));
         if is_plain(&pair.pair) {
-            words_for.push(("PAIR", pair.pair.clone()));
+            placeholders.push(("PAIR", pair.pair.clone()));
         }
         Self {
             words: format!(
@@ -66,7 +70,7 @@ impl SubjectNow {
                 pair.why()
             ),
             address: pair_address(&pair.pair, &pair.replica),
-            words_for,
+            placeholders,
         }
     }
 
@@ -83,22 +87,22 @@ impl SubjectNow {
         Some(Self {
             words: format!("{addr} in {}: {answers}", report.dc),
             address: "/#silent".to_owned(),
-            words_for: server_words("HOST", addr),
+            placeholders: server_placeholders("HOST", addr),
         })
     }
 
-    /// The text with what its words stand for.
+    /// The text with the values of its placeholders.
     pub(super) fn fill_in(&self, text: &str) -> String {
         let mut filled = text.to_owned();
-        for (word, meant) in &self.words_for {
-            filled = filled.replace(word, meant);
+        for (placeholder, value) in &self.placeholders {
+            filled = filled.replace(placeholder, value);
         }
         filled
     }
 }
 
-/// The ways in which the runbooks write a server, the longest first.
-fn server_words(word: &'static str, addr: &str) -> Vec<(&'static str, String)> {
+/// The forms in which the runbooks write a server's address, the longest first.
+fn server_placeholders(word: &'static str, addr: &str) -> Vec<(&'static str, String)> {
     let Some((host, port)) = addr.rsplit_once(':') else {
         return Vec::new();
     };

@@ -62,7 +62,7 @@ async fn every_path_asks_for_a_password_where_users_are_configured() {
 }
 
 #[tokio::test]
-async fn configured_headers_stand_over_the_exporters_own() {
+async fn configured_headers_replace_the_exporters_own() {
     let pki = Pki::new();
     let headers = "http_server_config: {headers: {X-Frame-Options: sameorigin, Strict-Transport-Security: max-age=9, \
         X-XSS-Protection: '0', Content-Security-Policy: \"default-src 'self'\", X-Content-Type-Options: ''}}\n";
@@ -87,7 +87,7 @@ async fn configured_headers_stand_over_the_exporters_own() {
 }
 
 #[tokio::test]
-async fn a_changed_file_is_in_force_and_a_broken_one_is_not() {
+async fn a_changed_file_becomes_active_and_a_broken_one_does_not() {
     let pki = Pki::new();
     pki.write("web.yml", &users(&[("alice", "one")]));
     let config = pki.load();
@@ -127,7 +127,7 @@ async fn a_changed_file_is_in_force_and_a_broken_one_is_not() {
 }
 
 #[tokio::test]
-async fn what_stands_in_the_file_for_a_moment_does_not_count() {
+async fn contents_that_are_there_for_a_moment_are_ignored() {
     let pki = Pki::new();
     let text = users(&[("alice", "one")]);
     pki.write("web.yml", &text);
@@ -153,7 +153,7 @@ async fn what_stands_in_the_file_for_a_moment_does_not_count() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_served_is_a_sentence_at_the_start() {
+async fn a_web_configuration_that_cannot_be_served_is_an_error_at_the_start() {
     let pki = Pki::new();
     let other = pki.leaf(&["x"]);
     pki.write("other.key", &other.key);

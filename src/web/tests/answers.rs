@@ -100,7 +100,7 @@ async fn head_answers_like_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn metrics_are_compressed_for_who_takes_it() {
+async fn metrics_are_compressed_for_clients_that_accept_it() {
     let server = Running::start(small_limits()).await;
     let plain = server.get("/metrics").await;
     assert_eq!(
@@ -242,7 +242,7 @@ async fn unknown_paths_and_methods_get_a_sentence_in_their_readers_form() {
 }
 
 #[tokio::test]
-async fn ready_says_what_is_missing() {
+async fn ready_names_what_is_missing() {
     let server = Running::start(small_limits()).await;
     server.show(Scene::NothingYet);
     let reply = server.get("/-/ready").await;
@@ -257,7 +257,7 @@ async fn ready_says_what_is_missing() {
 }
 
 #[tokio::test]
-async fn a_stuck_monitor_is_not_ready_and_the_page_says_so() {
+async fn a_stuck_monitor_is_not_ready_and_its_page_is_marked_stale() {
     let server = Running::with_clock(small_limits(), Gate::default().encoder(), || {
         Timestamp::from_nanos(1_000_000_000_000)
     });
@@ -311,7 +311,7 @@ async fn json_reads_back_as_reports_also_with_hostile_names() {
 }
 
 #[tokio::test]
-async fn an_encoder_that_fails_or_panics_costs_one_answer_and_tells_no_secret() {
+async fn an_encoder_that_fails_or_panics_costs_one_answer_and_shows_no_secret() {
     let failing = Running::with(
         small_limits(),
         Arc::new(|_, _| Err("password hunter2".into())),
@@ -331,7 +331,7 @@ async fn an_encoder_that_fails_or_panics_costs_one_answer_and_tells_no_secret() 
 }
 
 #[tokio::test]
-async fn scrapes_have_somebody_poll_first_and_other_requests_do_not() {
+async fn scrapes_poll_first_and_other_requests_do_not() {
     let server = Running::start(Limits::default()).await;
     let count = || server.refreshes.load(std::sync::atomic::Ordering::SeqCst);
     for path in [

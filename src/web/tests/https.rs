@@ -15,7 +15,7 @@ use crate::web::testing::{METRICS_TEXT, PATIENCE, Running, read_all};
 use crate::web::{Drained, Limits, Server};
 
 #[tokio::test]
-async fn https_is_served_and_plain_http_is_told_so() {
+async fn https_is_served_and_plain_http_is_refused_with_a_sentence() {
     let pki = Pki::new();
     pki.write_config("", "");
     let server = serve_with(limits(), pki.load()).await;
@@ -60,7 +60,7 @@ async fn a_version_that_is_not_configured_is_not_spoken() {
 }
 
 #[tokio::test]
-async fn clients_show_what_they_are_asked_for() {
+async fn clients_present_the_certificates_that_are_required() {
     let (pki, stranger) = (Pki::new(), Pki::new());
     let cases = [
         ("RequireAndVerifyClientCert", None),
@@ -116,7 +116,7 @@ async fn a_handshake_that_does_not_end_counts_as_a_connection_and_is_dropped() {
 }
 
 #[tokio::test]
-async fn over_the_cap_a_handshake_that_does_not_end_gives_way() {
+async fn over_the_limit_a_handshake_that_does_not_end_is_evicted() {
     let pki = Pki::new();
     pki.write_config("", "");
     let server = serve_with(
@@ -211,7 +211,7 @@ async fn a_new_certificate_is_served_and_ends_the_connections_of_the_old() {
 }
 
 #[tokio::test]
-async fn our_own_client_gets_in_with_what_it_is_given_and_says_why_not() {
+async fn the_exporters_own_client_connects_with_its_credentials_or_reports_why_not() {
     let pki = Pki::new();
     let auth = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem";
     pki.write_config(auth, &users(&[("alice", "secret")]));

@@ -137,7 +137,7 @@ async fn stuck_clients_do_not_keep_others_from_their_metrics() {
 }
 
 #[tokio::test]
-async fn over_the_cap_a_client_is_told_if_all_others_are_being_answered() {
+async fn over_the_limit_a_client_gets_a_503_while_all_others_are_being_answered() {
     let gate = Gate::default();
     let server = Running::with(
         Limits {
@@ -191,7 +191,7 @@ async fn beyond_the_refusals_a_connection_is_closed_without_a_word() {
 }
 
 #[tokio::test]
-async fn over_the_cap_the_connection_that_is_idle_for_longest_gives_way() {
+async fn over_the_limit_the_connection_that_is_idle_for_longest_is_evicted() {
     let server = Running::start(Limits {
         connections: 2,
         ..small_limits()
@@ -208,7 +208,7 @@ async fn over_the_cap_the_connection_that_is_idle_for_longest_gives_way() {
 }
 
 #[tokio::test]
-async fn who_asks_while_others_wait_shares_their_rendering_and_never_one_that_began_before() {
+async fn a_waiting_request_shares_a_rendering_that_has_not_begun() {
     let (gate, count) = (Gate::default(), Arc::new(AtomicUsize::new(0)));
     let (encode, counted) = (gate.encoder(), Arc::clone(&count));
     let encode: MetricsEncoder = Arc::new(move |fleet, now| {

@@ -370,7 +370,7 @@ fn change(method: &str, (target, headers): &(String, String), body: &str) -> Str
 }
 
 #[tokio::test]
-async fn whatever_is_asked_the_answer_is_one_that_is_described() {
+async fn every_request_gets_an_answer_that_is_described() {
     let description = Description::read();
     let server = Server::new(small_limits()).with_admin_api(true);
     let server =

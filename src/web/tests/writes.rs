@@ -17,7 +17,7 @@ async fn post(server: &Running, headers: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn nobody_changes_anything_unless_it_is_enabled() {
+async fn without_the_flag_or_a_login_every_write_is_refused() {
     let (pki, stranger) = (Pki::new(), Pki::new());
     let host = format!("host: 127.0.0.1\r\n{JSON}");
     let plain = serve(Server::new(limits())).await;
@@ -137,7 +137,7 @@ async fn a_request_line_with_another_host_counts_as_that_host() {
 }
 
 #[tokio::test]
-async fn who_has_a_password_may_reload_and_is_told_what_it_came_to() {
+async fn a_client_with_a_password_may_reload_and_receives_the_result() {
     let pki = Pki::new();
     pki.write("web.yml", &users(&[("alice", "secret")]));
     let server = serve_with(limits(), pki.load()).await;
@@ -188,7 +188,7 @@ async fn who_has_a_password_may_reload_and_is_told_what_it_came_to() {
 }
 
 #[tokio::test]
-async fn who_may_write_makes_and_ends_silences() {
+async fn authorised_clients_create_and_expire_silences() {
     let pki = Pki::new();
     pki.write("web.yml", &users(&[("alice", "secret")]));
     let server = serve_with(limits(), pki.load()).await;

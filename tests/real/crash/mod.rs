@@ -1,5 +1,5 @@
 //! The program is killed at random moments while servers come and go and receivers misbehave:
-//! nothing is lost, nothing stays open, and what is said twice is said under one name.
+//! nothing is lost, nothing stays open, and what is sent twice has one id.
 
 mod receivers;
 mod verdict;
@@ -16,14 +16,14 @@ use crate::exporter::Exporter;
 use crate::stage::{LIMIT, entry};
 use receivers::Receivers;
 
-/// How long a receiver may take to hear of what began or ended, however often the program is killed
+/// How long the notification of a start or an end may take, however often the program is killed
 /// in between: failed attempts wait for up to a minute.
 const HEARD: Duration = Duration::from_mins(4);
 
 /// The longest that the program lives.
 const LONGEST_LIFE_MS: u64 = 1_500;
 
-/// How many replicas there are, each in a datacenter of its own.
+/// How many replicas there are, each in a separate datacenter.
 const REPLICAS: usize = 3;
 
 /// A master and its replicas, which the exporter reaches over lines that can be cut.
@@ -106,7 +106,7 @@ impl Scene {
 /// How long the receivers get for what was sent before a kill.
 const LAST_REQUESTS: Duration = Duration::from_millis(100);
 
-/// Kills the program so many times.
+/// Kills the program this many times.
 async fn crash(kills: usize, seed: u64) {
     eprintln!("replay: CRASH_SEED={seed} CRASH_KILLS={kills} make crash");
     let mut rng = Rng::with_seed(seed);
@@ -144,7 +144,7 @@ async fn crash(kills: usize, seed: u64) {
     verdict::check(&receivers, &moments, episodes);
 }
 
-/// Waits until nothing fires and nothing waits to be sent: each datacenter is a group of its own, and
+/// Waits until nothing fires and nothing waits to be sent: each datacenter is a separate group, and
 /// what failed in one of them is tried again after up to a minute.
 async fn everything_is_sent(exporter: &Exporter) {
     let sent = || async {

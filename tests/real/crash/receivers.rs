@@ -142,7 +142,7 @@ impl Receivers {
         eventually(&what, limit, heard).await.unwrap();
     }
 
-    /// Waits until nobody has been told anything for longer than anything is repeated.
+    /// Waits until no receiver has got anything for longer than any repetition takes.
     pub(crate) async fn are_quiet(&self, limit: Duration) {
         let deadline = std::time::Instant::now() + limit;
         let mut seen = (self.count(), std::time::Instant::now());

@@ -1,4 +1,4 @@
-//! What must be true of everything that receivers were told over all lives of the program.
+//! What must hold for everything that receivers were sent over all lives of the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 

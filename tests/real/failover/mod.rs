@@ -1,4 +1,4 @@
-//! Failovers that no Sentinel tells of: pairs that the configuration names, and people who promote
+//! Failovers without Sentinel: pairs that the configuration names, and people who promote
 //! replicas.
 
 mod replicas;
@@ -129,7 +129,7 @@ async fn a_planned_switch_turns_the_pair_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn the_program_that_starts_after_a_switch_learns_the_direction_and_tells_of_no_failover() {
+async fn an_exporter_started_after_a_switch_learns_the_direction_and_reports_no_failover() {
     let stage = Stage::set().await;
     replicaof(&stage.replica, None).await;
     replicaof(&stage.master, Some(stage.replica.addr())).await;
@@ -153,7 +153,7 @@ async fn the_program_that_starts_after_a_switch_learns_the_direction_and_tells_o
 }
 
 #[tokio::test]
-async fn a_dead_master_is_succeeded_and_what_it_had_alone_is_measured_when_it_is_back() {
+async fn after_a_promotion_the_loss_is_measured_when_the_old_master_returns() {
     let mut stage = Stage::set().await;
     let exporter = exporter_of(&stage).await;
     let (m, r) = (stage.master.addr().clone(), stage.replica.addr().clone());
@@ -175,7 +175,7 @@ async fn a_dead_master_is_succeeded_and_what_it_had_alone_is_measured_when_it_is
     assert_eq!(at_first.lost_bytes, None, "nobody can say yet");
     assert!(at_first.last_known.is_some(), "{at_first:?}");
     stage.master.cont().unwrap();
-    // It says that it is a master, and goes on writing what the other one does not have.
+    // It reports to be a master, and keeps writing what the other one does not have.
     story
         .is("dc2>dc1 m diverged, 1, Diverged warning, Failover warning")
         .await;
@@ -212,7 +212,7 @@ async fn a_dead_master_is_succeeded_and_what_it_had_alone_is_measured_when_it_is
 }
 
 #[tokio::test]
-async fn an_old_master_that_comes_back_after_a_restart_of_the_program_still_tells_what_was_lost() {
+async fn the_loss_is_still_measured_if_the_exporter_restarts_before_the_old_master_returns() {
     let mut stage = Stage::set().await;
     let mut exporter = exporter_of(&stage).await;
     let (m, r) = (stage.master.addr().clone(), stage.replica.addr().clone());
@@ -264,7 +264,7 @@ async fn an_old_master_that_comes_back_after_a_restart_of_the_program_still_tell
 }
 
 #[tokio::test]
-async fn two_masters_page_after_a_while_and_who_gives_way_decides() {
+async fn two_masters_page_after_the_threshold_and_the_one_that_is_demoted_decides() {
     let stage = Stage::set().await;
     let exporter = exporter_of(&stage).await;
     let (m, r) = (stage.master.addr(), stage.replica.addr());
@@ -314,9 +314,9 @@ async fn two_masters_page_after_a_while_and_who_gives_way_decides() {
     assert_eq!(over.unwrap().resolve_reason.as_deref(), Some("failover"));
 }
 
-/// Whom it says that it follows is not looked at: names of proxies and of NATs would all be wrong.
+/// The master that it names is ignored: names of proxies and of NATs would all be wrong.
 #[tokio::test]
-async fn a_replica_that_follows_a_stranger_is_told_by_its_history() {
+async fn a_replica_of_an_unconfigured_master_is_recognized_by_its_history() {
     let (stage, stranger) = (Stage::set().await, Stage::set().await);
     let pairs = [
         stage.entry("orders"),

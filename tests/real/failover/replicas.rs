@@ -29,7 +29,7 @@ fn entry(name: &str, master: (&str, &RedisServer), replicas: &[(&str, &RedisServ
 }
 
 #[tokio::test]
-async fn of_three_the_one_that_is_left_alone_is_measured_against_the_new_master() {
+async fn the_third_server_is_measured_against_the_new_master() {
     let master = RedisServer::builder().start().await.unwrap();
     let (near, far) = (
         replica_of(&master, &[]).await,
@@ -84,7 +84,7 @@ async fn of_three_the_one_that_is_left_alone_is_measured_against_the_new_master(
 }
 
 #[tokio::test]
-async fn the_middle_of_a_chain_takes_over_and_its_leaf_stays_below_it() {
+async fn a_promoted_middle_of_a_chain_keeps_its_leaf() {
     let top = RedisServer::builder().start().await.unwrap();
     let middle = replica_of(&top, &[]).await;
     let leaf = replica_of(&middle, &[]).await;
@@ -115,7 +115,7 @@ async fn the_middle_of_a_chain_takes_over_and_its_leaf_stays_below_it() {
 /// Their master knows both by one address and port, as behind a NAT: which line is whose nobody can
 /// say, and both are measured by what they say themselves.
 #[tokio::test]
-async fn two_replicas_behind_one_address_are_told_apart_by_their_own_answers() {
+async fn two_replicas_behind_one_address_are_distinguished_by_their_answers() {
     let master = RedisServer::builder().start().await.unwrap();
     let announced = [
         "replica-announce-ip 127.0.0.9",

@@ -18,7 +18,7 @@ const LOAD: WriteLoad = WriteLoad {
 };
 
 #[tokio::test]
-async fn check_screen_says_since_when_which_alert_and_who_was_notified_in_a_hundred_columns() {
+async fn check_screen_shows_start_alert_and_receivers_within_a_hundred_columns() {
     let hook = Receiver::start([]).await.unwrap();
     let master = RedisServer::builder().start().await.unwrap();
     let line = WanProxy::start(None, master.addr(), WanConditions::default())

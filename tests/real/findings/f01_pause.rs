@@ -57,7 +57,7 @@ async fn f01_a_stopped_exporter_blames_no_server() {
     let logged = exporter.log().len();
     exporter.signal("STOP");
     tokio::time::sleep(STOPPED_FOR).await;
-    // Asked while it stands still: answered before anything else happens.
+    // Requested while it is stopped: answered before anything else happens.
     let asked = async {
         let answers = tokio::join!(
             exporter.try_get("/api/v1/pairs"),

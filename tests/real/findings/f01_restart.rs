@@ -44,7 +44,7 @@ async fn until_open(exporter: &Exporter, what: &str, wanted: impl Fn(usize) -> b
     eventually(what, LIMIT, reached).await.unwrap();
 }
 
-/// What is said from the first accepted connection on: no state that blames a server, no alert that
+/// What is reported from the first accepted connection on: no state that blames a server, no alert that
 /// is open.
 async fn assert_says_nothing_false(exporter: &Exporter) {
     let mut looked = 0;
@@ -75,7 +75,7 @@ async fn assert_says_nothing_false(exporter: &Exporter) {
 }
 
 #[tokio::test]
-async fn f01_what_recovered_before_a_restart_is_well_after_it() {
+async fn f01_a_pair_that_recovered_before_a_restart_is_ok_after_it() {
     let mut stage = Stage::set().await;
     let hook = Receiver::start([]).await.unwrap();
     let mut exporter = Exporter::start(&configuration(&stage, &hook)).await;
@@ -113,7 +113,8 @@ async fn f01_what_recovered_before_a_restart_is_well_after_it() {
 }
 
 #[tokio::test]
-async fn f01_what_fires_over_a_restart_is_neither_news_nor_over_before_the_first_answer() {
+async fn f01_an_alert_that_fires_across_a_restart_is_neither_sent_again_nor_resolved_before_the_first_answer()
+ {
     let mut stage = Stage::set().await;
     let hook = Receiver::start([]).await.unwrap();
     let mut exporter = Exporter::start(&configuration(&stage, &hook)).await;

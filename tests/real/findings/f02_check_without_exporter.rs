@@ -16,7 +16,7 @@ use crate::command::{Outcome, folder_with, no_exporter, run};
 use crate::exporter::Exporter;
 use crate::stage::{LIMIT, Stage};
 
-/// Longer than a healthy idle link is quiet (a PING each 10 s), and shorter than Redis takes to see
+/// Longer than the pauses of a healthy idle link (a PING each 10 s), and shorter than Redis takes to see
 /// a stall itself (60 s).
 const STALL_SECONDS: i64 = 13;
 
@@ -156,19 +156,19 @@ async fn says_stalled(direction: Direction) {
 }
 
 #[tokio::test]
-async fn f02_a_stall_is_told_from_what_the_servers_count() {
+async fn f02_check_detects_a_stall_by_the_servers_counters() {
     says_stalled(Direction::Both).await;
 }
 
 /// ACKs come through all the time; only the stream does not.
 #[tokio::test]
-async fn f02_a_stall_towards_the_replica_alone_is_told_as_well() {
+async fn f02_check_detects_a_stall_towards_the_replica_only() {
     says_stalled(Direction::ToReplica).await;
 }
 
 /// An exporter that starts then has no memory of the pair either.
 #[tokio::test]
-async fn f02_an_exporter_that_starts_in_a_stall_never_says_that_data_flows() {
+async fn f02_an_exporter_started_during_a_stall_never_reports_streaming() {
     let (stage, line) = stage_with_line().await;
     let _writer = SteadyWriter::start(stage.master.addr(), None, LOAD);
     line.stall(Direction::Both);
@@ -222,9 +222,9 @@ async fn f02_healthy_pairs_are_ok_idle_or_busy_or_in_a_chain() {
     is_ok(&yaml).await;
 }
 
-/// A master that PINGs once a minute leaves a healthy link quiet for as long.
+/// A master that PINGs once a minute leaves a healthy link idle for as long.
 #[tokio::test]
-async fn f02_a_link_that_is_quiet_between_rare_pings_is_no_stall() {
+async fn f02_an_idle_link_between_rare_pings_is_no_stall() {
     let master = RedisServer::builder()
         .config("repl-ping-replica-period 60")
         .start()

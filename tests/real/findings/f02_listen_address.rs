@@ -62,7 +62,7 @@ async fn f02_the_commands_find_the_exporter_by_the_file() {
     );
 }
 
-/// A child that is killed when the test ends, and what it said.
+/// A child that is killed when the test ends, and its output.
 struct Running {
     child: Child,
     transcript: Transcript,
@@ -136,7 +136,7 @@ async fn f02_the_exporter_listens_where_the_file_says_and_a_reload_does_not_move
 }
 
 #[tokio::test]
-async fn f02_addresses_as_prometheus_writes_them_are_taken_and_others_refused_by_name() {
+async fn f02_listen_addresses_of_prometheus_are_accepted_and_others_refused_by_key() {
     let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let stage = Stage::set().await;

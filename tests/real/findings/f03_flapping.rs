@@ -12,7 +12,7 @@ use crate::stage::{LIMIT, Stage};
 
 const LINK_DOWN: &str = "RedisCrossDcLinkDown";
 
-/// A pair over a line that can be cut, an exporter, and somebody who is told about its link.
+/// A pair over a line that can be cut, an exporter, and a receiver of its link's alerts.
 struct Scene {
     _stage: Stage,
     line: WanProxy,
@@ -74,7 +74,7 @@ impl Scene {
         self.streams().await;
     }
 
-    /// Waits until the link's alert is as `reached` says.
+    /// Waits until the link's alert meets `reached`.
     async fn alert(&self, what: &str, reached: impl Fn(&AlertReport) -> bool) -> AlertReport {
         let probe = || async {
             let mut alerts = self.exporter.alerts().await.alerts;
@@ -91,7 +91,7 @@ impl Scene {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// What was said so far, in order.
+    /// What was sent so far, in order.
     fn said(&self) -> Vec<Value> {
         let requests = self.hook.requests();
         requests
@@ -143,7 +143,7 @@ async fn f03_a_healed_link_is_shown_healthy_and_an_outage_that_lasts_is_paged() 
 }
 
 #[tokio::test]
-async fn f03_nobody_is_paged_for_blips_after_they_healed() {
+async fn f03_short_outages_are_not_paged_after_they_healed() {
     let notify = "group_wait: 20s, group_interval: 100ms, \
                   flapping: {changes: 2, window: 1h, stable_for: 25s}";
     let scene = Scene::set("1h", notify).await;

@@ -150,7 +150,7 @@ async fn lost(exporter: &Exporter, words: &[&str]) -> AlertReport {
         .unwrap_or_else(|error| panic!("{error}\n{}", exporter.log()))
 }
 
-/// Nobody was told of a loss, by the log.
+/// No loss was notified, by the log.
 fn says_nothing(exporter: &Exporter) {
     let log = exporter.log();
     let line = log.lines().find(|line| line.contains(ALERT));
@@ -250,7 +250,7 @@ async fn f04_the_replicas_copy_can_be_kept() {
 }
 
 #[tokio::test]
-async fn f04_a_master_that_returns_with_an_older_file_says_how_much_is_missing() {
+async fn f04_a_master_that_returns_with_an_older_file_shows_how_much_is_missing() {
     let mut scene = Scene::set().await;
     scene.master.command(&["SAVE"]).await.unwrap();
     scene.write("b").await;
@@ -343,7 +343,7 @@ async fn f04_an_empty_master_that_is_written_to_before_the_first_poll_has_lost_e
     );
 }
 
-/// What an append-only file brought back no counter says, so nobody claims that all is lost.
+/// No counter shows what an append-only file brought back, so total loss is not claimed.
 #[tokio::test]
 async fn f04_a_master_that_loads_an_append_only_file_did_not_come_back_empty() {
     let mut scene = Scene::set().await;

@@ -9,7 +9,7 @@ use super::told::{Scene, apart, pass, time_after, time_of_day};
 const TOLERANCE: f64 = 2.5;
 
 #[tokio::test]
-async fn f05_a_stall_is_told_with_its_own_beginning_length_and_end() {
+async fn f05_a_stall_is_reported_with_its_true_start_length_and_end() {
     let scene = Scene::set().await;
     let writer = scene.writer();
     pass(2).await;
@@ -47,7 +47,7 @@ async fn f05_a_stall_is_told_with_its_own_beginning_length_and_end() {
 }
 
 #[tokio::test]
-async fn f05_the_last_data_stands_beside_the_last_answer() {
+async fn f05_the_last_data_is_shown_next_to_the_last_answer() {
     let scene = Scene::set().await;
     let writer = scene.writer();
     pass(2).await;
@@ -73,7 +73,7 @@ async fn f05_the_last_data_stands_beside_the_last_answer() {
 }
 
 #[tokio::test]
-async fn f05_a_server_was_silent_for_as_long_as_it_was() {
+async fn f05_the_length_of_a_servers_silence_is_exact() {
     let mut scene = Scene::set().await;
     let began = time_of_day();
     scene.master.kill();

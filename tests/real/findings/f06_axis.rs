@@ -12,7 +12,7 @@ use crate::stage::{LIMIT, entry};
 /// Bytes behind that fall between two decimal steps of a binary unit.
 const BEHIND: u64 = 1_300 * 1024;
 
-/// What stands on the axes of a page's charts, from the top of each to its zero.
+/// The labels on the axes of a page's charts, from the top of each to its zero.
 fn marks(page: &str) -> Vec<Vec<String>> {
     let charts = page.split("<svg class=\"chart").skip(1);
     let texts = |chart: &str| {

@@ -1,4 +1,4 @@
-//! F8: receivers are as ill as their alert says, with the HTTP status, and why nobody was notified
+//! F8: receivers are shown with the level of their alert, with the HTTP status, and why nobody was notified
 //! of an alert is fixed when it ends.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ alerts: {unreachable: {warning: 1s, critical: null}}
 /// How long a receiver that fails for a minute may take to be an alert.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// What the exporter says of the receiver called `name`.
+/// The exporter's report of the receiver called `name`.
 async fn receiver_report(exporter: &Exporter, name: &str) -> ReceiverReport {
     let body = exporter.get("/api/v1/deliveries").await;
     let report: DeliveriesReport = serde_json::from_str(&body).unwrap();
@@ -123,7 +123,7 @@ async fn f08_a_refused_notification_has_its_status_and_no_made_up_time() {
 }
 
 #[tokio::test]
-async fn f08_a_receiver_that_fails_for_a_minute_is_shown_as_its_alert_says() {
+async fn f08_a_receiver_that_fails_for_a_minute_is_shown_with_its_alerts_level() {
     let broken = Answer::Respond(Response::new(500));
     let (_stage, failing, _other, exporter) = scene("hook-500", broken).await;
     let since = || async {
@@ -159,7 +159,7 @@ async fn f08_a_receiver_that_fails_for_a_minute_is_shown_as_its_alert_says() {
 }
 
 #[tokio::test]
-async fn f08_a_silence_made_after_the_end_is_not_why_nobody_was_notified() {
+async fn f08_a_silence_created_after_the_end_does_not_explain_a_missing_notification() {
     let mut stage = Stage::set().await;
     let other = Receiver::start([]).await.unwrap();
     let hook = format!("{{name: other, webhook: {{url: '{}'}}}}", other.url("/"));

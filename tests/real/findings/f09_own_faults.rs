@@ -1,5 +1,5 @@
 //! F9: reasons are where the fault is. What the exporter cannot do by itself, or what a server
-//! refuses it, is no silence of the server, and every surface says which it is.
+//! refuses it, is no silence of the server, and every surface names which it is.
 
 use redis_cross_dc_exporter::lab::{Connection, RedisServer, eventually};
 use redis_cross_dc_exporter::model::ServerAddr;
@@ -19,13 +19,13 @@ poll: {interval: 200ms, min_interval: 100ms, timeout: {local: 500ms, remote: 500
 alerts: {unreachable: {warning: 1s, critical: 3s}}
 ";
 
-/// A fault, as every surface is to tell it.
+/// A fault, as every surface has to show it.
 struct Told<'a> {
     /// The server to which there is no access.
     server: &'a ServerAddr,
     /// What the pair's reason begins with.
     about_pair: &'a str,
-    /// What every surface says.
+    /// What every surface shows.
     everywhere: &'a str,
     /// The metric's reason.
     reason: &'a str,
@@ -40,7 +40,7 @@ async fn receiver() -> (Receiver, String) {
     (receiver, notify)
 }
 
-/// Starts the exporter with `yaml` and looks at every surface.
+/// Starts the exporter with `yaml` and checks every surface.
 async fn every_surface_tells(told: &Told<'_>, yaml: &str) {
     let (receiver, notify) = receiver().await;
     let exporter = Exporter::start(&format!("{QUICK}{yaml}{notify}")).await;
@@ -67,7 +67,7 @@ async fn every_surface_tells(told: &Told<'_>, yaml: &str) {
     }
 }
 
-/// The alert says so at once and becomes critical; nobody is told that the server is silent.
+/// The alert reports it at once and becomes critical; no alert claims that the server is silent.
 async fn the_alert_tells(told: &Told<'_>, exporter: &Exporter, receiver: &Receiver) {
     let server = told.server.to_string();
     let critical = receiver
@@ -146,7 +146,7 @@ async fn f09_a_missing_password_file_is_the_exporters_fault_and_nothing_is_sent(
 }
 
 #[tokio::test]
-async fn f09_a_refused_login_is_said_to_be_one() {
+async fn f09_a_refused_login_is_reported_as_such() {
     let password = planted::REDIS;
     let master = RedisServer::builder().password(password);
     let master = master.start().await.unwrap();
@@ -173,7 +173,7 @@ fn secured(stage: &Stage, ca_file: &str) -> String {
 }
 
 #[tokio::test]
-async fn f09_tls_to_a_plain_port_is_told_from_a_frozen_server() {
+async fn f09_tls_to_a_plain_port_is_distinguished_from_a_frozen_server() {
     let stage = Stage::set().await;
     let authority = crate::certificates::Authority::new();
     let told = Told {
@@ -188,7 +188,7 @@ async fn f09_tls_to_a_plain_port_is_told_from_a_frozen_server() {
 }
 
 #[tokio::test]
-async fn f09_a_frozen_server_is_still_silent_when_it_is_spoken_to_in_tls() {
+async fn f09_a_frozen_tls_server_counts_as_silent() {
     let mut stage = Stage::set().await;
     let authority = crate::certificates::Authority::new();
     let (receiver, notify) = receiver().await;
@@ -274,7 +274,7 @@ async fn f09_a_fault_that_is_mended_resolves() {
 }
 
 #[tokio::test]
-async fn f09_a_refused_reload_is_told_on_every_surface() {
+async fn f09_a_refused_reload_is_shown_on_every_surface() {
     let stage = Stage::set().await;
     let (receiver, notify) = receiver().await;
     let yaml = format!("{QUICK}pairs: [{}]\n{notify}", stage.entry("orders"));

@@ -8,7 +8,7 @@ use crate::failover::replicaof;
 use crate::stage::LIMIT;
 
 #[tokio::test]
-async fn f11_the_better_statement_about_the_loss_stays() {
+async fn f11_the_more_precise_loss_is_kept() {
     let mut scene = Scene::set().await;
     let writer = scene.writer();
     pass(2).await;
@@ -25,7 +25,7 @@ async fn f11_the_better_statement_about_the_loss_stays() {
     let bounds = ["at most the last ", "nothing lost that was written by "];
     assert!(bounds.iter().any(|bound| loss.starts_with(bound)), "{told}");
     pass(5).await;
-    // It has no files: it comes back empty and follows nobody.
+    // It has no files: it comes back empty and follows no master.
     scene.master.restart().await.unwrap();
     let answers = || async {
         let servers = scene.exporter.pairs().await.servers;

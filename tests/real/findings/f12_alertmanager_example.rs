@@ -246,7 +246,7 @@ async fn f12_pagerduty_has_the_severity_and_what_still_fires() {
 }
 
 #[tokio::test]
-async fn f12_titles_say_what_it_is_and_warnings_page_nobody() {
+async fn f12_titles_name_the_problem_and_warnings_do_not_page() {
     let example = Example::start().await;
     let pair: Labels<'_> = &[
         ("alertname", "RedisCrossDcLagHigh"),

@@ -12,7 +12,7 @@ use crate::stage::{LIMIT, Stage};
 const LINK_DOWN: &str = "RedisCrossDcLinkDown";
 const UNREACHABLE: &str = "RedisCrossDcServerUnreachable";
 
-/// Where the alert stands, if it is listed.
+/// The alert's state, if it is listed.
 async fn state_of(exporter: &Exporter, name: &str) -> Option<ListedState> {
     let alerts = exporter.alerts().await.alerts;
     let alert = alerts.into_iter().find(|alert| alert.alertname == name)?;
@@ -80,7 +80,7 @@ async fn f13_an_effect_is_sent_only_group_wait_after_its_cause_ended() {
     wait_until(&exporter, LINK_DOWN, ListedState::Firing).await;
     wait_until(&exporter, UNREACHABLE, ListedState::Resolved).await;
 
-    // Alertmanager is told how things are each second.
+    // Alertmanager gets the current state each second.
     let heard = am.requests().len();
     let three_more = || async { am.requests().len() >= heard + 3 };
     eventually("three more requests", LIMIT, three_more)

@@ -4,7 +4,7 @@ use crate::browser::{DriverFailed, Play, follow, start};
 use crate::exporter::Exporter;
 use crate::stage::Stage;
 
-/// An exporter that is stopped, goes on and is killed when the browser's driver says so.
+/// An exporter that the browser's driver stops, continues and kills.
 struct Mortal {
     exporter: Exporter,
     _stage: Stage,
@@ -34,14 +34,14 @@ async fn mortal() -> Mortal {
 }
 
 #[tokio::test]
-async fn f14_the_page_of_a_dead_exporter_says_so_and_has_no_green() -> Result<(), DriverFailed> {
+async fn f14_the_page_of_a_dead_exporter_has_a_banner_and_no_green() -> Result<(), DriverFailed> {
     let mut mortal = mortal().await;
     let driver = start("dead.mjs", mortal.exporter.url(), &[]);
     follow(driver, &mut mortal).await
 }
 
 #[tokio::test]
-async fn f14_a_page_without_its_script_says_as_of_when_it_is() {
+async fn f14_a_page_without_its_script_shows_its_time() {
     let mortal = mortal().await;
     for path in ["/", "/pairs/orders"] {
         let page = mortal.exporter.get(path).await;

@@ -66,7 +66,7 @@ async fn i08_another_server_of_the_same_datacenter_pages_by_its_name() {
     let address = other.replica.addr().to_string();
     let second = page_about(&pager, &address).await;
     assert_ne!(first["dedup_key"], second["dedup_key"]);
-    // The news stands before what was known.
+    // The news comes before what was known.
     let summary = second["payload"]["summary"].as_str().unwrap();
     let known = summary.find(&one.replica.addr().to_string());
     assert!(

@@ -1,4 +1,4 @@
-//! The first sentence of a message says what would be lost now: by the writer's own numbers.
+//! The first sentence of a message names what would be lost now: by the writer's own numbers.
 
 use redis_cross_dc_exporter::lab::{Direction, RedisServer};
 
@@ -15,7 +15,7 @@ fn kibibytes(bytes: u64) -> String {
 }
 
 #[tokio::test]
-async fn loss_a_stall_says_how_many_bytes_and_seconds_would_be_lost() {
+async fn loss_a_stall_names_the_bytes_and_seconds_that_would_be_lost() {
     let scene = Scene::set().await;
     scene.link.stall(Direction::Both);
     pass(1).await;
@@ -54,7 +54,7 @@ async fn loss_a_stall_says_how_many_bytes_and_seconds_would_be_lost() {
 }
 
 #[tokio::test]
-async fn loss_a_dead_master_says_whose_it_is_and_what_a_failover_would_lose() {
+async fn loss_a_dead_master_names_its_pairs_and_the_loss_of_a_failover() {
     let mut scene = Scene::set().await;
     let writer = scene.writer();
     pass(2).await;

@@ -32,7 +32,7 @@ async fn check(folder: &Path, exporter: &Exporter) -> Outcome {
     run(folder, &args).await
 }
 
-/// The row of the pair in `check`'s table, and what stands below it.
+/// The row of the pair in `check`'s table, and the lines below it.
 fn row(table: &Outcome) -> String {
     let is_row = |line: &&str| line.split_whitespace().nth(1) == Some("orders");
     let mut lines = table.stdout.lines().skip_while(|line| !is_row(line));
@@ -45,7 +45,7 @@ fn row(table: &Outcome) -> String {
         .join("\n")
 }
 
-/// The pair as JSON, as the API says it.
+/// The pair as JSON, as the API has it.
 async fn raw(exporter: &Exporter) -> Value {
     let body: Value = serde_json::from_str(&exporter.get("/api/v1/pairs").await).unwrap();
     body["pairs"][0].clone()
@@ -73,7 +73,7 @@ async fn one_severity_a_silent_server_is_not_critical_before_its_alert() {
     exporter
         .wait_for("orders", "the loss of the master", LIMIT, lost)
         .await;
-    // Nothing fires, and nobody knows the lag: neither critical nor a calm green.
+    // Nothing fires, and the lag is unknown: neither critical nor green.
     let table = check(folder.path(), &exporter).await.ended_with(3);
     assert!(row(&table).starts_with("unknown"), "{table:#?}");
     let raw = raw(&exporter).await;
@@ -82,7 +82,7 @@ async fn one_severity_a_silent_server_is_not_critical_before_its_alert() {
 }
 
 #[tokio::test]
-async fn one_severity_check_and_api_say_the_level_of_the_alert_and_which() {
+async fn one_severity_check_and_api_show_the_alert_and_its_level() {
     let mut stage = Stage::set().await;
     let yaml = configuration(&stage, "unreachable: {warning: 1s, critical: 1h}");
     let (exporter, folder) = (Exporter::start(&yaml).await, folder_with(&yaml));

@@ -10,7 +10,7 @@ use crate::reload::reload;
 use crate::stage::LIMIT;
 
 #[tokio::test]
-async fn silence_the_command_of_a_message_runs_as_it_is() {
+async fn silence_the_command_in_a_message_runs_unchanged() {
     let mut scene = Scene::set().await;
     reload(&scene.exporter, &scene.configuration_with_url()).await;
     scene.replica.kill();
@@ -24,7 +24,7 @@ async fn silence_the_command_of_a_message_runs_as_it_is() {
         .expect("a command");
     let pasted = command.replacen("redis-cross-dc-exporter", &program().to_string_lossy(), 1);
     let output = tokio::task::spawn_blocking(move || {
-        // As in a container: nobody has said who it is.
+        // As in a container: there is no user name.
         let mut shell = Command::new("sh");
         shell
             .args(["-c", &pasted])

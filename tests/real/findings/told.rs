@@ -1,4 +1,4 @@
-//! What a chat and a webhook were sent, for the tests of what messages say.
+//! What a chat and a webhook were sent, for the tests of messages.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(super) const LOAD: WriteLoad = WriteLoad {
     value_bytes: 100,
 };
 
-/// Quick polls and low thresholds: a stall is told after seconds.
+/// Quick polls and low thresholds: a stall is notified after seconds.
 const RULES: &str = "\
 poll: {interval: 200ms, min_interval: 100ms, timeout: {local: 500ms, remote: 500ms}}
 alerts:

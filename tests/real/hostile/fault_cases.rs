@@ -15,7 +15,7 @@ use crate::stage::{LIMIT, Stage};
 pub(super) enum Fault {
     /// It runs a script for longer than `lua-time-limit`.
     Busy,
-    /// It answers nobody (`CLIENT PAUSE ... ALL`).
+    /// It answers no client (`CLIENT PAUSE ... ALL`).
     Paused,
     /// It has as many clients as it may have.
     Full,

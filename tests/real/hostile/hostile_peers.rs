@@ -75,7 +75,7 @@ impl HostilePeer {
         }
     }
 
-    /// It as a server of a pair, in a datacenter of its own kind.
+    /// It as a server of a pair, in a datacenter for its kind.
     pub(super) fn entry(&self) -> String {
         let tls = if self.tls {
             ", tls: {insecure_skip_verify: true}"

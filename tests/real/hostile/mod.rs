@@ -1,6 +1,6 @@
 //! The hostile matrix: servers and clients that hang, babble, flood and refuse. Each is named for
-//! what it does, and none costs a healthy pair a poll, a state or an alert: compared with a control
-//! phase of the same run.
+//! what it does, and none costs a healthy pair a poll, a state or an alert: compared with a second
+//! exporter that runs beside the attacked one and is spared.
 
 mod clients;
 mod fault_cases;
@@ -13,6 +13,8 @@ mod unauthorised_clients;
 mod web;
 mod window;
 
+pub(crate) use clients::allow_many_connections;
+
 /// Fast rounds, so that ten seconds are fifty of them; no faster ones in trouble, so that rates
 /// compare.
 const POLL: &str =
@@ -21,7 +23,7 @@ const POLL: &str =
 /// The interval above, in seconds.
 const INTERVAL: f64 = 0.2;
 
-/// Each of these tests compares one minute with the next: none may begin while another one attacks.
+/// Each of these tests floods the machine: one at a time.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// What the whole exporter may take in memory: a flood is cut off, not collected.

@@ -6,7 +6,7 @@ use redis_cross_dc_exporter::report::PairReport;
 
 use super::fault_cases::{Fault, FaultyServer};
 use super::hostile_peers::{HostilePeer, each_is_named, one_of_each, print};
-use super::window::{DCS, HEALTHY, Window};
+use super::window::{Comparison, DCS, HEALTHY};
 use super::{MEMORY, configuration};
 use crate::exporter::Exporter;
 use crate::scrape::Scrape;
@@ -55,7 +55,7 @@ fn as_replicas(peers: &[HostilePeer], master: &RedisServer) -> Vec<String> {
     peers.iter().enumerate().map(pair).collect()
 }
 
-/// Checks what is said of the pairs called `prefix-N`: that peer N cannot be reached, unless it
+/// Checks what is reported about the pairs called `prefix-N`: that peer N cannot be reached, unless it
 /// answers.
 async fn states_are(exporter: &Exporter, prefix: &str, peers: &[HostilePeer], state: &str) {
     let pairs = exporter.pairs().await.pairs;
@@ -88,19 +88,22 @@ async fn troubled_pairs() -> Vec<FaultyServer> {
 }
 
 #[tokio::test]
-async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
+async fn hostile_servers_are_reported_and_disturb_no_other_server() {
     let _alone = super::ONE_AT_A_TIME.lock().await;
     let (stage, lonely) = (
         Stage::set().await,
         RedisServer::builder().start().await.unwrap(),
     );
     let exporter = Exporter::start(&configuration(&[healthy(&stage)])).await;
-    let scrape = async || Scrape::of(&exporter).await;
+    let spared = Exporter::start(&configuration(&[healthy(&stage)])).await;
     let streams = |pair: &PairReport| pair.link_up && pair.lag_seconds.is_some();
-    exporter
-        .wait_for(HEALTHY, "it streams", LIMIT, streams)
-        .await;
-    let quiet = Window::observe("without hostile servers", scrape).await;
+    for exporter in [&exporter, &spared] {
+        exporter
+            .wait_for(HEALTHY, "it streams", LIMIT, streams)
+            .await;
+    }
+    let scrape = async || Scrape::of(&exporter).await;
+    let scrape_spared = async || Scrape::of(&spared).await;
 
     let (masters, replicas, mut faulty) = (
         one_of_each().await,
@@ -132,9 +135,8 @@ async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
     let real: Vec<HostilePeer> = faulty.iter().map(FaultyServer::peer).collect();
     let all: Vec<&HostilePeer> = masters.iter().chain(&replicas).chain(&real).collect();
     each_is_named(&exporter, &all).await;
-    let noisy = quiet
-        .is_matched(&format!("with {} hostile servers", all.len()), scrape)
-        .await;
+    let what = format!("with {} hostile servers", all.len());
+    let seen = Comparison::observe(&what, scrape, scrape_spared).await;
     for (role, peers) in [
         ("master", &masters),
         ("replica", &replicas),
@@ -146,8 +148,9 @@ async fn hostile_servers_are_named_and_cost_nobody_a_thing() {
     each_is_named(&exporter, &all).await;
     states_are(&exporter, "master", &masters, "master_unreachable").await;
     states_are(&exporter, "replica", &replicas, "replica_unreachable").await;
-    assert!(noisy.memory < MEMORY, "{} bytes resident", noisy.memory);
-    let ratio = noisy.scrape_median().as_secs_f64() / quiet.scrape_median().as_secs_f64();
+    let memory = seen.attacked.memory;
+    assert!(memory < MEMORY, "{memory} bytes resident");
+    let ratio = seen.scrape_ratio();
     eprintln!(
         "scrapes take {ratio:.1} times as long, with {} pairs more to tell of",
         masters.len() * 2 + real.len()

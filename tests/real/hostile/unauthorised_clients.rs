@@ -13,11 +13,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::web::{connect, connect_narrow, outcome, read_all};
 
-/// How often one client starts over at the most. The floods take what they are given, not all of
+/// How often one client starts over at most. The floods take what they are given, not all of
 /// this machine, on which the servers and this test run, too.
 const PACE: Duration = Duration::from_millis(50);
 
-/// How many clients of one kind start over in a second at the most.
+/// How many clients of one kind start over in a second at most.
 const PER_SECOND: f64 = 1000.0;
 
 /// What one kind of client does.
@@ -27,7 +27,7 @@ pub(super) enum Act {
     Send(Vec<u8>),
     /// Sends this a byte at a time.
     Drip(Vec<u8>),
-    /// Sends the first and then the second for ever, and reads the answer when that fails.
+    /// Sends the first and then the second forever, and reads the answer when that fails.
     Endless(Vec<u8>, Vec<u8>),
     /// Sends this and reads nothing.
     NeverRead(Vec<u8>),
@@ -130,8 +130,8 @@ async fn again_and_again(addr: SocketAddr, act: Act, pace: Duration, tally: watc
     }
 }
 
-/// Does it once and says what it came to. Errors of writing mean that the server has closed the
-/// connection; what it said before that is read all the same.
+/// Does it once and returns the outcome. Errors of writing mean that the server has closed the
+/// connection; what it sent before that is read all the same.
 async fn once(
     addr: SocketAddr,
     act: &Act,

@@ -42,7 +42,7 @@ pub(super) async fn read_all(stream: &mut TcpStream) -> Vec<u8> {
     bytes
 }
 
-/// What the first line of an answer says: its status, `alert` for TLS, `closed` for nothing.
+/// The meaning of an answer's first line: its status, `alert` for TLS, `closed` for nothing.
 pub(super) fn outcome(bytes: &[u8]) -> String {
     let status = |rest: &[u8]| String::from_utf8_lossy(rest.get(..3).unwrap_or(rest)).into_owned();
     match bytes {

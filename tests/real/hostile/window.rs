@@ -1,4 +1,5 @@
-//! What is seen of a healthy pair, and of the exporter, in a window of time.
+//! What is seen of a healthy pair in a window of time: by the exporter that is attacked, and by
+//! another one beside it that is not. Whatever else runs on the machine slows both.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ const LATER: f64 = INTERVAL / 10.0;
 
 /// How many more polls or fewer there may be, as a share, and how many more scrapes that find the
 /// pair in trouble: a server that gets no processor for 100 ms, because a compiler runs on this
-/// machine, is told as one that is silent.
+/// machine, is reported as one that is silent.
 const SHARE: f64 = 0.1;
 
 /// Windows that are tried. What an attack does to polls, it does in each of them; what another
@@ -32,6 +33,58 @@ const WINDOWS: usize = 3;
 /// other servers.
 pub(super) const HEALTHY: &str = "healthy";
 pub(super) const DCS: [&str; 2] = ["calm1", "calm2"];
+
+/// The same ten seconds of two exporters with the same healthy pair.
+pub(super) struct Comparison {
+    /// The one that is attacked.
+    pub(super) attacked: Window,
+    /// The one that is not.
+    pub(super) spared: Window,
+}
+
+impl Comparison {
+    /// Observes both, by the scrapes that `attacked` and `spared` make, in a window in which polls
+    /// go on alike. Others are looked for only where they did not.
+    pub(super) async fn observe(
+        what: &str,
+        attacked: impl AsyncFn() -> Scrape,
+        spared: impl AsyncFn() -> Scrape,
+    ) -> Self {
+        let mut differences = Vec::new();
+        for _ in 0..WINDOWS {
+            let beside = format!("beside, not {what}");
+            let (attacked, spared) = tokio::join!(
+                Window::observe(what, &attacked),
+                Window::observe(&beside, &spared)
+            );
+            match attacked.differs_from(&spared) {
+                None => return Self { attacked, spared },
+                Some(difference) => differences.push(difference),
+            }
+        }
+        panic!(
+            "in {WINDOWS} windows of {WINDOWS}: {}",
+            differences.join("; ")
+        );
+    }
+
+    /// How many times as long a scrape of the attacked exporter takes.
+    pub(super) fn scrape_ratio(&self) -> f64 {
+        self.attacked.scrape_median().as_secs_f64() / self.spared.scrape_median().as_secs_f64()
+    }
+
+    /// Checks that the attack cost little memory, while it lasted and after it, and prints how much.
+    pub(super) fn memory_stays_small(&self, after: &Scrape) {
+        let after = memory_of(after);
+        let [spared, most, left] =
+            [self.spared.memory, self.attacked.memory, after].map(|bytes| bytes / 1e6);
+        eprintln!("memory: {most:.0} MB at most, {left:.0} MB after; {spared:.0} MB beside it");
+        assert!(
+            self.attacked.memory.max(after) < MEMORY,
+            "{most:.0} MB resident, {left:.0} MB after"
+        );
+    }
+}
 
 /// Ten seconds.
 pub(super) struct Window {
@@ -50,7 +103,7 @@ pub(super) struct Window {
 
 impl Window {
     /// Looks at the healthy pair for ten seconds by the scrapes that `scrape` makes.
-    pub(super) async fn observe(what: &str, scrape: impl AsyncFn() -> Scrape) -> Self {
+    async fn observe(what: &str, scrape: impl AsyncFn() -> Scrape) -> Self {
         let (began, before) = (Instant::now(), scrape().await);
         let mut tick = interval(SCRAPE_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,24 +146,8 @@ impl Window {
         window
     }
 
-    /// A window in which polls go on as in this one. Others are looked for only where they did not.
-    pub(super) async fn is_matched(&self, what: &str, scrape: impl AsyncFn() -> Scrape) -> Self {
-        let mut differences = Vec::new();
-        for _ in 0..WINDOWS {
-            let window = Self::observe(what, &scrape).await;
-            match window.differs_from(self) {
-                None => return window,
-                Some(difference) => differences.push(difference),
-            }
-        }
-        panic!(
-            "in {WINDOWS} windows of {WINDOWS}: {}",
-            differences.join("; ")
-        );
-    }
-
     /// The median time of a scrape.
-    pub(super) fn scrape_median(&self) -> Duration {
+    fn scrape_median(&self) -> Duration {
         self.scrapes[self.scrapes.len() / 2]
     }
 
@@ -136,14 +173,14 @@ impl Window {
         );
     }
 
-    /// How polls went on otherwise than in the `quiet` window; `None` when they did not.
-    fn differs_from(&self, quiet: &Self) -> Option<String> {
-        let rates = self.polls_per_second.iter().zip(&quiet.polls_per_second);
+    /// How polls went on otherwise than in the window `spared`; `None` when they did not.
+    fn differs_from(&self, spared: &Self) -> Option<String> {
+        let rates = self.polls_per_second.iter().zip(&spared.polls_per_second);
         let rates = rates.filter(|(now, before)| (*now / *before - 1.0).abs() > SHARE);
         let mut differences: Vec<_> = rates
             .map(|(now, before)| format!("{now:.1} polls/s instead of {before:.1}"))
             .collect();
-        for (now, before) in self.lateness.iter().zip(&quiet.lateness) {
+        for (now, before) in self.lateness.iter().zip(&spared.lateness) {
             let (late, late_before) = (now.above(LATE), before.above(LATE));
             if late > late_before {
                 differences.push(format!(
@@ -158,10 +195,10 @@ impl Window {
                 ));
             }
         }
-        if self.unwell > quiet.unwell + SHARE {
+        if self.unwell > spared.unwell + SHARE {
             differences.push(format!(
                 "in trouble in {} of all scrapes, and in {} without",
-                self.unwell, quiet.unwell
+                self.unwell, spared.unwell
             ));
         }
         (!differences.is_empty()).then(|| format!("{}: {}", self.what, differences.join(", ")))
@@ -178,17 +215,6 @@ fn is_well(scrape: &Scrape, what: &str) -> bool {
     );
     of("redis_cross_dc_link_up") == Some(1.0)
         && of("redis_cross_dc_replication_lag_seconds").is_some_and(|lag| lag < 1.0)
-}
-
-/// Checks that an attack cost little memory, while it lasted and after it, and prints how much.
-pub(super) fn memory_stays_small(quiet: &Window, noisy: &Window, after: &Scrape) {
-    let after = memory_of(after);
-    let [before, most, left] = [quiet.memory, noisy.memory, after].map(|bytes| bytes / 1e6);
-    eprintln!("memory: {before:.0} MB before, {most:.0} MB at most, {left:.0} MB after");
-    assert!(
-        noisy.memory.max(after) < MEMORY,
-        "{most:.0} MB resident, {left:.0} MB after"
-    );
 }
 
 /// The resident memory in bytes.

@@ -1,4 +1,4 @@
-//! The incidents that a new user went through, replayed: everything that the program says in them,
+//! The incidents that a new user went through, replayed: all output of the program in them,
 //! beside the truth from the writers' log.
 //!
 //! `make incidents` plays all of them with the default thresholds and prints their transcripts.

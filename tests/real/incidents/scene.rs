@@ -84,7 +84,7 @@ impl Pair {
         )
     }
 
-    /// Writes so many bytes at once, in transactions of a megabyte.
+    /// Writes this many bytes at once, in transactions of a megabyte.
     pub(super) async fn burst(&self, megabytes: usize) {
         for _ in 0..megabytes {
             let load = Load {
@@ -103,7 +103,7 @@ impl Pair {
             format!(", {:.0} KiB", bytes.high / 1024.0)
         });
         let name = self.name;
-        // While the replica is dead nobody can say when it stopped.
+        // While the replica is dead it is unknown when it stopped.
         let seconds = if lag.high - lag.low < 0.5 {
             format!("{:.1} s", lag.low)
         } else {
@@ -160,19 +160,19 @@ impl Scene {
         sleep(Duration::from_secs(seconds)).await;
     }
 
-    /// Notes what a person sees who looks now: `check` and the page.
+    /// Records what a person sees now: `check` and the page.
     pub(super) async fn look(&self) {
         self.check().await;
         self.note(Said::Page(page_text(&self.exporter.get("/").await)));
     }
 
-    /// Notes what `check` says in the exporter's folder, where it asks the exporter.
+    /// Records the output of `check` in the exporter's folder, where it asks the exporter.
     pub(super) async fn check(&self) {
         self.run_check(&["check", "--exporter.url", self.exporter.url()])
             .await;
     }
 
-    /// Notes what `check` says while no exporter answers.
+    /// Records the output of `check` while no exporter answers.
     pub(super) async fn check_alone(&self) {
         self.run_check(&[
             "check",

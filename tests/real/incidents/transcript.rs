@@ -1,4 +1,4 @@
-//! What happened and what was said, in the order of time.
+//! Events and output, in the order of time.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp};
 
 use super::message::Message;
 
-/// Who says a line.
+/// The source of a line.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
     /// What is done to the servers and lines.
@@ -18,7 +18,7 @@ pub(super) enum Said {
     Sent(Message),
     /// What `check` printed, and its exit code.
     Check { code: Option<i32>, text: String },
-    /// What the page says before its tables.
+    /// The text of the page before its tables.
     Page(String),
 }
 

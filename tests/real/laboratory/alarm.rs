@@ -1,4 +1,4 @@
-//! A threshold of five seconds: when the truth crossed it, and when a signal said so.
+//! A threshold of five seconds: when the truth crossed it, and when a signal did.
 
 use redis_cross_dc_exporter::lab::Received;
 use redis_cross_dc_exporter::model::{Span, Timestamp};
@@ -99,7 +99,7 @@ pub(super) struct Detection {
 }
 
 impl Detection {
-    /// Compares `alarms`, the instants at which a signal said "above", with the truth and its
+    /// Compares `alarms`, the instants at which a signal was \"above\", with the truth and its
     /// excursions.
     pub(super) fn of(record: &Record, excursions: &[Excursion], alarms: &[Timestamp]) -> Self {
         let first = |excursion: &Excursion| {
@@ -126,7 +126,7 @@ impl Detection {
     }
 }
 
-/// When a webhook said that the alert of `subject` fires.
+/// When a webhook reported that the alert of `subject` fires.
 pub(super) fn hooks(requests: &[Received], subject: &Subject) -> Vec<Timestamp> {
     let is_about = |alert: &serde_json::Value| {
         alert["status"] == "firing"
@@ -155,7 +155,7 @@ mod tests {
         Timestamp::from_nanos(millis * 1_000_000)
     }
 
-    /// Batches each 20 ms; the replica stands still from 1000 ms to `healed`, and is read each 25
+    /// Batches each 20 ms; the replica is stopped from 1000 ms to `healed`, and is read each 25
     /// ms.
     fn stalled_until(healed: i64) -> Record {
         let mut record = Record::default();

@@ -1,4 +1,4 @@
-//! The instrument itself, without any exporter: it must tell what was done to a link and to a
+//! The instrument itself, without any exporter: it must measure what was done to a link and to a
 //! replica.
 
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Bench {
         bench
     }
 
-    /// What the instrument says of one instant, once it can.
+    /// The instrument's result for one instant, once there is one.
     async fn lag_at(&self, at: Timestamp) -> Between {
         let known = || async { self.record.lock().unwrap().lag(at, at) };
         eventually("the truth", LIMIT, known).await.unwrap()
@@ -90,7 +90,7 @@ fn is_age(lag: Between, lost: Timestamp, at: Timestamp) {
 }
 
 #[tokio::test]
-async fn a_stall_is_seen_as_long_as_it_is() {
+async fn a_stall_is_measured_with_its_true_length() {
     let bench = Bench::start().await;
     let stalled = clock::now();
     bench.link.stall(Direction::Both);
@@ -115,7 +115,7 @@ async fn a_stopped_replica_is_bounded_although_the_probe_hangs() {
 }
 
 #[tokio::test]
-async fn an_idle_pair_lacks_nothing() {
+async fn an_idle_pair_has_no_lag() {
     let bench = Bench::start().await;
     bench.writer.pause().await;
     let paused = clock::now();

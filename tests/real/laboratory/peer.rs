@@ -1,4 +1,4 @@
-//! Another exporter (`redis_exporter`, as Debian ships it) beside ours: what its signals say of the
+//! Another exporter (`redis_exporter`, as Debian ships it) beside ours: what its signals show of the
 //! same pair.
 
 use std::collections::VecDeque;
@@ -31,7 +31,7 @@ pub(super) const SIGNALS: [&str; 3] = [
     "bytes / write rate",
 ];
 
-/// What it said at one instant, which lies between `asked` and `answered`; a signal for each of
+/// Its values at one instant, which lies between `asked` and `answered`; a signal for each of
 /// [`SIGNALS`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerReading {
@@ -150,7 +150,7 @@ async fn watch(
             .map(|(written, applied)| written - applied);
         let signals = [
             value(&of_master, "redis_connected_slave_lag_seconds"),
-            // -1 stands for "no link".
+            // -1 means \"no link\".
             value(&of_replica, "redis_master_last_io_seconds_ago").filter(|age| *age >= 0.0),
             behind
                 .zip(per_second)

@@ -10,7 +10,7 @@ use super::peer::SIGNALS;
 use super::run::Outcome;
 use super::score::{Errors, Score, max, mean, quantile};
 
-/// Between these lines of docs/lag.md stands what the laboratory wrote.
+/// Between these lines of docs/lag.md is what the laboratory wrote.
 const MARKS: [&str; 2] = ["<!-- laboratory: begin -->\n", "<!-- laboratory: end -->\n"];
 /// With this variable in the environment, docs/lag.md is rewritten.
 const UPDATE: &str = "LAB_UPDATE";
@@ -53,7 +53,7 @@ impl Verdict {
         )
     }
 
-    /// A number that may be at most so many seconds in each scenario: `(name, got, limit)`.
+    /// A number that may be at most this many seconds in each scenario: `(name, got, limit)`.
     fn in_each(what: &str, each: &[(&str, f64, f64)]) -> Self {
         let over: Vec<String> = each
             .iter()
@@ -306,7 +306,7 @@ fn peers(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// Every number to reach that the outcomes say something of.
+/// Every target for which there are outcomes.
 fn verdicts(outcomes: &[Outcome]) -> Vec<Verdict> {
     let plain: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.refresh).collect();
     let all = pooled(outcomes, false);
@@ -433,13 +433,13 @@ fn with_text(document: &str, text: &str) -> String {
 }
 
 #[test]
-fn only_what_stands_between_the_marks_is_replaced() {
+fn only_the_text_between_the_marks_is_replaced() {
     let document = |text: &str| format!("a\n{}{text}{}b\n", MARKS[0], MARKS[1]);
     assert_eq!(with_text(&document("old\n"), "new\n"), document("new\n"));
 }
 
 #[test]
-fn verdicts_say_where_a_number_was_missed() {
+fn verdicts_name_where_a_number_was_missed() {
     let missed = Verdict::in_each("x", &[("a", 0.2, 0.1), ("b", 0.05, 0.1)]);
     assert!(
         !missed.met && missed.got.contains("a 0.2") && !missed.got.contains('b'),

@@ -295,7 +295,7 @@ async fn replica_restart(stage: &mut Stage) {
     stage.caught_up().await;
 }
 
-/// While there is no master, nobody can know what it would have written, nor what it had written
+/// While there is no master, it is unknown what it would have written, nor what it had written
 /// last.
 async fn master_restart(stage: &mut Stage) {
     let killed = clock::now();

@@ -57,7 +57,7 @@ pub(super) struct Score {
     pub(super) half_widths: Vec<f64>,
     /// The width of the truth: its grain.
     pub(super) grains: Vec<f64>,
-    /// As the webhook says.
+    /// As the webhook reports.
     pub(super) hooks: Detection,
     /// As scrapes show it.
     pub(super) shown: Detection,
@@ -317,7 +317,7 @@ mod tests {
         Timestamp::from_nanos(millis * 1_000_000)
     }
 
-    /// A replica that stands still from 1 s on, and has caught up at 11 s at once. Batches of 10
+    /// A replica that is stopped from 1 s on, and has caught up at 11 s at once. Batches of 10
     /// bytes each 20 ms.
     fn stall() -> Record {
         let mut record = Record::default();
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_heal_the_bounds_are_judged_by_what_they_promise() {
+    fn after_a_heal_the_bounds_are_judged_by_their_promise() {
         // Healed at 11 s; the replica was last asked 200 ms before the scrape.
         check(sample(11_100, 9.8, 9.85, 10.2), true, 9.83, 0.0);
         let score = Score::of(&take(vec![sample(11_100, 9.8, 9.85, 10.2)]));
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_counted_unless_nobody_could_know() {
+    fn missing_values_are_counted_unless_they_could_not_be_known() {
         let absent = Sample {
             lag: None,
             upper: None,
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_judged_by_their_interval_and_by_what_was_lacking() {
+    fn bytes_are_judged_by_their_interval_and_by_the_missing_bytes() {
         let bytes = |low: f64, bytes: f64, high: f64| Sample {
             bytes: Some(bytes),
             lower_bytes: Some(low),
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn statistics() {
+    fn quantiles_maxima_and_means_are_computed() {
         let all: Vec<f64> = (0..200).map(f64::from).collect();
         assert!((quantile(&all, 0.99) - 198.0).abs() < 1e-9 && (max(&all) - 199.0).abs() < 1e-9);
         assert_eq!((mean(&[]), quantile(&[], 0.5), max(&[])), (0.0, 0.0, 0.0));

@@ -1,4 +1,4 @@
-//! Scrapes the exporter's metrics, as Prometheus does but more often, and keeps what they say of
+//! Scrapes the exporter's metrics, as Prometheus does but more often, and keeps what they show of
 //! one pair.
 
 use std::sync::{Arc, Mutex};
@@ -61,7 +61,7 @@ impl Scraper {
         self.samples.lock().unwrap().clone()
     }
 
-    /// Waits for a sample, taken from now on, that is as `reached` says.
+    /// Waits for a sample, taken from now on, that meets `reached`.
     pub(super) async fn wait_for(
         &self,
         what: &str,

@@ -23,7 +23,7 @@ use crate::receiver::Receiver;
 const PAIR: &str = "scored";
 /// How long the machine may take for what takes a moment.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The period of polls, as the configuration says.
+/// The period of polls, as configured.
 const POLL_INTERVAL: Span = Span::from_secs(1);
 /// How often Prometheus would scrape in the laboratory: often enough to see what happens between
 /// two polls.
@@ -113,7 +113,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Sets up what is planned and waits until the exporter knows the lag.
+    /// Sets up what is planned and waits until the exporter has the lag.
     pub(super) async fn start(plan: Plan, method: Method) -> Self {
         let Plan {
             shape,
@@ -376,7 +376,7 @@ fn pairs(
     }
 }
 
-/// One rule, at five seconds, that speaks at once.
+/// One rule, at five seconds, that fires at once.
 fn configuration(pairs: &str, receiver: &Receiver, refresh: bool) -> String {
     let refresh = if refresh {
         ", refresh_on_scrape: true"

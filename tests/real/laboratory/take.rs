@@ -11,9 +11,9 @@ use super::truth::Record;
 pub(super) struct Take {
     pub(super) record: Record,
     pub(super) samples: Vec<Sample>,
-    /// When the webhook said that the lag's alert fires.
+    /// When the webhook reported that the lag's alert fires.
     pub(super) hooks: Vec<Timestamp>,
-    /// What the other exporter said.
+    /// The values of the other exporter.
     pub(super) peer: Vec<PeerReading>,
     /// From when to when no number can be known.
     pub(super) excused: Vec<(Timestamp, Timestamp)>,

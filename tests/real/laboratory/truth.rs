@@ -83,7 +83,7 @@ impl Record {
     /// The replica has shown `number`. `None` is a replica that shows no data set at all, because
     /// it came back empty or loads another one: it has nothing newer than before.
     ///
-    /// Panics when the replica has less than before: then these numbers say nothing about its lag.
+    /// Panics when the replica has less than before: then these numbers prove nothing about its lag.
     pub(crate) fn read(&mut self, asked: Timestamp, answered: Timestamp, number: Option<usize>) {
         let before = self.newest_reading();
         let number = number.unwrap_or(before);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_stands_still_ages_to_the_millisecond() {
+    fn the_lag_of_a_stopped_replica_grows_to_the_millisecond() {
         let mut record = written(500);
         for asked in [2000, 2025, 9000] {
             record.read(at(asked), at(asked + 2), Some(100));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_lacks_nothing_does_not_lag_however_long_nothing_is_written() {
+    fn a_caught_up_replica_has_no_lag_however_long_nothing_is_written() {
         let mut record = written(10);
         record.read(at(300), at(301), Some(10));
         record.read(at(90_000), at(90_001), Some(10));
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_replica_has_nothing_that_was_sent_later() {
+    fn a_frozen_replica_has_no_later_writes() {
         let mut record = written(500);
         record.read(at(1990), at(1991), Some(99));
         // Asked while it is stopped, answered when it goes on, and then it has caught up at once.
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_those_between_what_was_written_and_what_is_there() {
+    fn bytes_are_the_difference_of_written_and_received() {
         let mut record = written(500);
         record.read(at(5000), at(5001), Some(100));
         record.read(at(5030), at(5031), Some(102));

@@ -244,7 +244,7 @@ async fn read_on(mut connection: Connection, record: &Shared) -> Result<(), LabE
                 .text()
                 .map(|text| text.parse().expect("the key holds a number")),
             Err(LabError::CommandRefused { reply, .. }) if reply.starts_with("LOADING") => None,
-            // Busy with a script: that says nothing.
+            // Busy with a script: that proves nothing.
             Err(LabError::CommandRefused { .. }) => continue,
             Err(error) => return Err(error),
         };

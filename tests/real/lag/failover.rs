@@ -94,7 +94,7 @@ async fn the_interval_holds_the_truth_before_and_after_a_failover() {
     );
 }
 
-/// Every certified interval holds the truth, as far as the probe can tell it; how many were looked
+/// Every certified interval holds the truth, as far as the probe can measure it; how many were looked
 /// at.
 fn compare(what: &str, series: &Series, truth: &Truth) -> usize {
     let (mut compared, mut wrong, mut errors) = (0, Vec::new(), Vec::new());

@@ -16,7 +16,7 @@ const KEYS: &str = "6000";
 const VALUE_BYTES: &str = "10000";
 const RATE: u64 = 10_000_000;
 
-/// The master's count of full syncs, as the exporter tells it.
+/// The master's count of full syncs, as the exporter reports it.
 async fn full_syncs(exporter: &Exporter, master: &RedisServer) -> f64 {
     let text = exporter.get("/metrics").await;
     let is_it = |series: &str| {
@@ -33,7 +33,7 @@ async fn full_syncs(exporter: &Exporter, master: &RedisServer) -> f64 {
 }
 
 #[tokio::test]
-async fn a_full_sync_is_lag_until_it_is_over() {
+async fn a_full_sync_is_lag_until_it_ends() {
     let master = RedisServer::builder()
         .allow_debug()
         .config("repl-backlog-size 16kb")

@@ -194,10 +194,10 @@ async fn a_stalled_link_of_an_idle_pair_is_seen() {
     sampler.finish().await;
 }
 
-/// What the old process had proven says nothing of the new one; and the bounds are right all the
+/// What the old process had proven proves nothing about the new one; and the bounds are right all the
 /// while.
 #[tokio::test]
-async fn a_replica_that_restarts_has_to_prove_itself_anew() {
+async fn a_restarted_replica_needs_a_new_proof() {
     let master = RedisServer::builder().start().await.unwrap();
     let (_wan, mut replica) = behind(Duration::from_millis(20), &master).await;
     let _writer = SteadyWriter::start(master.addr(), None, LIGHT);

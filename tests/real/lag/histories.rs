@@ -46,7 +46,7 @@ async fn check(what: &str, master: &RedisServer, replica: &RedisServer, state: P
 }
 
 #[tokio::test]
-async fn a_replica_of_nobody_never_synced() {
+async fn a_replica_of_an_absent_master_never_synced() {
     let master = RedisServer::builder().start().await.unwrap();
     let closed = ServerAddr::new("127.0.0.1", ports::free().unwrap());
     let replica = RedisServer::builder()
@@ -58,7 +58,7 @@ async fn a_replica_of_nobody_never_synced() {
     check("never synced", &master, &replica, PairState::NeverSynced).await;
 }
 
-/// `with_own_replica`: whether the configured master has a replica of its own; without one it keeps
+/// `with_own_replica`: whether the configured master has a replica; without one it keeps
 /// no backlog.
 async fn wrong_master(with_own_replica: bool) {
     let master = RedisServer::builder().start().await.unwrap();
@@ -87,12 +87,12 @@ async fn wrong_master(with_own_replica: bool) {
 }
 
 #[tokio::test]
-async fn a_replica_of_another_master_is_told() {
+async fn a_replica_of_another_master_is_recognized() {
     wrong_master(true).await;
 }
 
 #[tokio::test]
-async fn a_replica_of_another_master_is_told_although_its_own_has_none() {
+async fn a_replica_of_another_master_is_recognized_although_its_own_has_none() {
     wrong_master(false).await;
 }
 

@@ -1,4 +1,4 @@
-//! What the webhook receiver was told.
+//! What the webhook receiver was sent.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ pub(super) const LAG_HIGH: &str = "RedisCrossDcLagHigh";
 pub(super) const LINK_DOWN: &str = "RedisCrossDcLinkDown";
 pub(super) const UNREACHABLE: &str = "RedisCrossDcServerUnreachable";
 
-/// Whether the request says that all alerts called `alertname` are `status` (`firing` or
+/// Whether according to the request all alerts called `alertname` are `status` (`firing` or
 /// `resolved`).
 fn says(request: &Received, alertname: &str, status: &str) -> bool {
     let body = request.json().unwrap();
     body["status"] == status && body["groupLabels"]["alertname"] == alertname
 }
 
-/// Waits for the first webhook that says so; returns when it came.
+/// Waits for the first such webhook; returns when it came.
 pub(super) async fn told(receiver: &Receiver, alertname: &str, status: &str) -> Timestamp {
     let what = format!("a webhook of {alertname} {status}");
     let webhook = receiver.wait_for(&what, Duration::from_secs(30), |request| {
@@ -27,7 +27,7 @@ pub(super) async fn told(receiver: &Receiver, alertname: &str, status: &str) -> 
     webhook.await.unwrap_or_else(|error| panic!("{error}")).at
 }
 
-/// When webhooks that say so came.
+/// When such webhooks came.
 pub(super) fn times(receiver: &Receiver, alertname: &str, status: &str) -> Vec<Timestamp> {
     receiver
         .requests()

@@ -154,7 +154,7 @@ async fn stalled_towards_the_master_is_no_lag() {
 
 #[tokio::test]
 async fn cut() {
-    // The lag is told first: the other way round, the link would explain it.
+    // The lag is reported first: the other way round, the link would explain it.
     let alerts = format!("{LAG_RULE}, link_down: {{warning: 8s, critical: null, for: 0s}}");
     let stage = Stage::start(Plan {
         delay: Duration::from_millis(40),

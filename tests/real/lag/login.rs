@@ -51,7 +51,7 @@ async fn refused(exporter: &Exporter) {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_an_error_of_its_own() {
+async fn a_wrong_password_is_a_distinct_error() {
     let [master, replica] = servers().await;
     let yaml = config(&[(PAIR, master.addr(), replica.addr())], "", None);
     let exporter = Exporter::start(&format!("redis: {{password: not-{OLD}}}\n{yaml}")).await;

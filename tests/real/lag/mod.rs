@@ -1,6 +1,6 @@
 //! Lag, states and the alert path of the real program, while real links and servers break and heal.
 //!
-//! Each test records what the exporter says ten times a second and judges the whole record
+//! Each test records what the exporter reports ten times a second and judges the whole record
 //! ([`sampler`]); what must hold in every one of them, whatever happens, is in [`invariants`].
 //! Figures are printed: `cargo test --test real lag:: -- --nocapture`.
 

@@ -1,4 +1,4 @@
-//! Records what the exporter says of its pairs, ten times a second, and its metrics once a second.
+//! Records what the exporter reports about its pairs, ten times a second, and its metrics once a second.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::planted::Transcript;
 
 /// The period of samples.
 const PERIOD: Duration = Duration::from_millis(100);
-/// Metrics are scraped at every so many samples.
+/// Metrics are scraped at every this many samples.
 const SAMPLES_PER_SCRAPE: usize = 10;
 /// How long the exporter may take to answer on a busy machine.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -91,7 +91,7 @@ impl Sampler {
         Self { record, stop, task }
     }
 
-    /// Waits for a sample of the pair `name`, taken from now on, that is as `reached` says.
+    /// Waits for a sample of the pair `name`, taken from now on, that meets `reached`.
     pub(crate) async fn wait_for(
         &self,
         name: &str,

@@ -120,7 +120,7 @@ fn no_counter_falls(series: &Series) {
 
 #[tokio::test]
 async fn a_lost_replica_lags_from_then_on() {
-    // The lag is told first: the other way round, the silent server would explain it.
+    // The lag is reported first: the other way round, the silent server would explain it.
     let alerts = ALERTS.replace("warning: 2s", "warning: 5s");
     let mut stage = Stage::start(Plan {
         alerts,
@@ -256,7 +256,7 @@ fn lags_since(gone: &Series, lost: redis_cross_dc_exporter::model::Timestamp) {
 
 /// A master that comes back at once, empty and with another history, wipes its replica.
 #[tokio::test]
-async fn a_master_that_restarts_empty_is_seen_through() {
+async fn a_master_that_restarts_empty_is_recognized() {
     let mut stage = Stage::start(Plan {
         alerts: ALERTS.to_owned(),
         ..Plan::default()

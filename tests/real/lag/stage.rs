@@ -52,7 +52,7 @@ impl Default for Plan {
 pub(super) struct Stage {
     pub(super) sampler: Sampler,
     pub(super) exporter: Exporter,
-    /// Writes for as long as the stage stands.
+    /// Writes for as long as the stage exists.
     pub(super) _writer: Option<SteadyWriter>,
     pub(super) receiver: Receiver,
     pub(super) wan: WanProxy,

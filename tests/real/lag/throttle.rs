@@ -66,7 +66,7 @@ async fn a_throttled_link_against_the_truth() {
     compare(&series, &truth, throttled);
 }
 
-/// Every sample's certified interval holds the truth, as far as the probe can tell it.
+/// Every sample's certified interval holds the truth, as far as the probe can measure it.
 fn compare(series: &Series, truth: &Truth, origin: Timestamp) {
     let (mut errors, mut widths, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
     for sample in &series.0 {

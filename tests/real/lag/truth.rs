@@ -36,7 +36,7 @@ impl Truth {
         Self::with_key(master, replica, KEY).await
     }
 
-    /// Numbers its writes in a key of its own; ends by itself when the master takes no writes any
+    /// Numbers its writes in a separate key; ends by itself when the master takes no writes any
     /// more.
     pub(super) async fn with_key(
         master: &RedisServer,

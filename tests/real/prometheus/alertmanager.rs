@@ -115,7 +115,7 @@ async fn two_exporters_are_one_alert_in_every_member_that_escalates_resolves_and
         .await
         .unwrap();
 
-    // What nobody tells any more ends by itself.
+    // What no exporter sends any more ends by itself.
     stage.replica.kill();
     until_active(&members, "the warning again", &["warning"]).await;
     drop(exporters);

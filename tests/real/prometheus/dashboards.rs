@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::servers::{Prometheus, dashboards};
 
-/// A query, and where it stands.
+/// A query, and where it is.
 #[derive(Clone, Debug)]
 pub(super) struct Query {
     /// The dashboard and the panel, for a person.
@@ -148,7 +148,7 @@ fn the_queries_name_only_metrics_that_are_exported() {
     }
 }
 
-/// Every pair's metric that a person may look for stands in some panel.
+/// Every metric of pairs that a person may look for is in some panel.
 #[test]
 fn no_metric_of_a_pair_is_missing() {
     let used: String = queries()

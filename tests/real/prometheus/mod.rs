@@ -214,7 +214,7 @@ impl FirstSync {
     }
 }
 
-/// What lets `RedisCrossDcLagUnknown` tell a first full sync that goes on from one that is stuck.
+/// What lets `RedisCrossDcLagUnknown` distinguish a first full sync that makes progress from one that is stuck.
 #[tokio::test]
 async fn r5_the_progress_of_a_first_sync_is_exported_and_grows_old_when_it_is_stuck() {
     let first = FirstSync::begin().await;

@@ -1,4 +1,4 @@
-//! A real Prometheus and a real Alertmanager, as Debian ships them, with directories of their own.
+//! A real Prometheus and a real Alertmanager, as Debian ships them, with separate directories.
 
 use std::fmt::Write as _;
 use std::path::Path;

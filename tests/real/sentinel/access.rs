@@ -10,7 +10,7 @@ use crate::certificates::Authority;
 use crate::exporter::Exporter;
 
 #[tokio::test]
-async fn sentinels_with_a_password_and_tls_are_asked_beside_servers_with_another_password() {
+async fn sentinels_and_servers_may_have_different_passwords_and_tls() {
     let authority = Authority::new();
     let master = server(DC1).password("of-servers").start().await.unwrap();
     let replica = server(DC2)
@@ -62,7 +62,7 @@ async fn sentinels_with_a_password_and_tls_are_asked_beside_servers_with_another
 }
 
 #[tokio::test]
-async fn the_user_of_the_documentation_is_enough_and_a_lesser_one_misses_only_what_it_may_not_ask()
+async fn the_documented_sentinel_user_is_enough_and_a_lesser_one_misses_only_what_it_may_not_query()
 {
     let master = server(DC1).start().await.unwrap();
     let replica = server(DC2).replicaof(master.addr()).start().await.unwrap();

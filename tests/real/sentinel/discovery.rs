@@ -84,7 +84,7 @@ async fn a_pair_appears_with_all_that_a_configured_one_has_and_a_new_replica_joi
 }
 
 #[tokio::test]
-async fn a_glob_finds_the_masters_whose_names_fit() {
+async fn a_glob_finds_the_masters_whose_names_match() {
     let mut servers = Vec::new();
     let mut sentinel = server(DC1).sentinel();
     for name in ["shop-a", "shop-b", "other"] {
@@ -188,7 +188,7 @@ async fn servers_are_placed_by_the_names_that_they_announce() {
 }
 
 #[tokio::test]
-async fn check_asks_sentinels_itself_where_no_exporter_runs() {
+async fn check_queries_sentinels_itself_without_an_exporter() {
     let site = Site::set("m", &[DC1], 1).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(

@@ -58,7 +58,7 @@ async fn time_to_follow(
 }
 
 #[tokio::test]
-async fn a_dead_masters_pair_turns_within_a_second_of_the_sentinels_decision() {
+async fn a_dead_masters_pair_is_reversed_within_a_second_of_the_sentinels_decision() {
     let mut site = Site::set("mymaster", &[DC1, DC2, DC2], 2).await;
     let exporter = Exporter::start(&site.configuration("sessions", "master_name: mymaster")).await;
     exporter
@@ -135,7 +135,7 @@ async fn twenty_failovers_are_measured() {
     assert!(times[19] < FOLLOWED_WITHIN, "{times:?}");
 }
 
-/// Asks for a failover until the one before is over and the replica is good enough.
+/// Requests a failover until the one before has ended and the replica is good enough.
 async fn begin_failover(sentinel: &RedisServer) {
     let began = || async {
         sentinel

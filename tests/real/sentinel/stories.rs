@@ -78,7 +78,7 @@ async fn a_master_of_five_sentinels_is_killed_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_master_that_is_stopped_and_goes_on_is_two_masters_for_some_seconds_and_pages_nobody() {
+async fn a_stopped_master_that_continues_is_a_second_master_for_seconds_without_a_page() {
     let mut site = Site::set("mymaster", &[DC1, DC1, DC2], 2).await;
     let exporter = exporter_of(&site).await;
     let (m, r) = (site.master.addr().clone(), site.replica.addr().clone());
@@ -125,7 +125,7 @@ async fn a_master_that_is_stopped_and_goes_on_is_two_masters_for_some_seconds_an
 }
 
 #[tokio::test]
-async fn a_failover_by_command_loses_only_what_sentinels_say_to_the_old_master() {
+async fn a_failover_by_command_loses_only_the_sentinels_writes_to_the_old_master() {
     let site = Site::set("mymaster", &[DC1, DC1, DC2], 2).await;
     let exporter = exporter_of(&site).await;
     let story = story(&exporter, &site);
@@ -152,7 +152,7 @@ async fn a_failover_by_command_loses_only_what_sentinels_say_to_the_old_master()
     story.paged_nobody();
 }
 
-/// Sentinel finds a replica that says it is a master, while the master is well, and turns it back.
+/// Sentinel finds a replica that reports to be a master, while the master is healthy, and demotes it.
 #[tokio::test]
 async fn a_promotion_by_hand_is_two_masters_until_sentinel_undoes_it() {
     let site = Site::set("mymaster", &[DC1, DC1, DC2], 2).await;
@@ -167,10 +167,10 @@ async fn a_promotion_by_hand_is_two_masters_until_sentinel_undoes_it() {
     story.paged_nobody();
 }
 
-/// Sentinels that are cut off tell an old story; the exporter hears both, and goes by the newer
+/// Sentinels that are cut off report an old view; the exporter gets both, and uses the newer
 /// one.
 #[tokio::test]
-async fn of_sentinels_that_disagree_the_newer_story_counts() {
+async fn when_sentinels_disagree_the_newer_epoch_counts() {
     let mut site = Site::set("mymaster", &[DC1, DC1, DC2], 2).await;
     let lines = [0, 1, 2].map(|index: usize| site.sentinels[index].addr().clone());
     let mut proxies = Vec::new();
@@ -195,13 +195,13 @@ async fn of_sentinels_that_disagree_the_newer_story_counts() {
         .await;
     let (m, r) = (site.master.addr().clone(), site.replica.addr().clone());
     let story = Story::of(&exporter, "sessions", &[("m", &m), ("r", &r)]);
-    // One stands still while the others fail over: when it goes on it tells what it knew, until it
-    // hears of the rest.
+    // One is stopped while the others fail over: when it continues it reports its old view, until it
+    // gets the others'.
     site.sentinels[0].stop().unwrap();
     wait_for_series(&exporter, UP, proxies[0].addr(), Some(0.0)).await;
     ask(&site.sentinels[1], &["SENTINEL", "FAILOVER", "mymaster"]).await;
     story.is("dc2>dc1 m streaming, 1, Failover warning").await;
-    // The exporter is cut off from those that know, and hears only the one that does not.
+    // The exporter is cut off from those with the new view, and reaches only the one without it.
     for proxy in &proxies[1..] {
         proxy.cut().await;
     }
@@ -220,7 +220,7 @@ async fn of_sentinels_that_disagree_the_newer_story_counts() {
 }
 
 #[tokio::test]
-async fn without_a_quorum_a_dead_master_stays_the_master_until_somebody_acts() {
+async fn without_a_quorum_a_dead_master_stays_the_master_until_a_manual_failover() {
     let mut site = Site::set("mymaster", &FIVE, 3).await;
     let exporter = exporter_of(&site).await;
     let (m, r) = (site.master.addr().clone(), site.replica.addr().clone());
@@ -248,7 +248,7 @@ async fn without_a_quorum_a_dead_master_stays_the_master_until_somebody_acts() {
 }
 
 #[tokio::test]
-async fn a_master_that_every_sentinel_is_told_to_forget_takes_its_series_and_alerts_along() {
+async fn a_master_removed_from_every_sentinel_loses_its_series_and_alerts() {
     let mut site = Site::set("mymaster", &[DC1, DC2], 2).await;
     let exporter = exporter_of(&site).await;
     let story = story(&exporter, &site);
@@ -283,7 +283,7 @@ async fn a_master_that_every_sentinel_is_told_to_forget_takes_its_series_and_ale
 
 /// A third server, near the master, is left alone by the failover and follows the new master.
 #[tokio::test]
-async fn of_three_servers_the_one_that_sentinel_points_elsewhere_keeps_its_count() {
+async fn the_replica_that_sentinel_reconfigures_keeps_its_counters() {
     let site = Site::set("mymaster", &[DC1, DC1, DC2], 2).await;
     let third = server(DC1)
         .replicaof(site.master.addr())

@@ -11,7 +11,7 @@ use crate::exporter::Exporter;
 use crate::scrape::Scrape;
 
 #[tokio::test]
-async fn a_sentinel_behind_a_cut_hides_nothing_and_comes_back() {
+async fn a_sentinel_behind_a_cut_hides_no_pair_and_is_used_again() {
     let site = Site::set("m", &[DC1, DC1, DC2], 2).await;
     let proxy = WanProxy::start(None, site.sentinels[2].addr(), WanConditions::default())
         .await
@@ -64,7 +64,7 @@ async fn pairs_stay_while_all_sentinels_restart() {
 }
 
 #[tokio::test]
-async fn a_lost_quorum_is_seen_told_and_over_again() {
+async fn a_lost_quorum_is_shown_notified_and_resolved() {
     let mut site = Site::set("m", &[DC1, DC2, DC2], 2).await;
     let exporter = Exporter::start(&site.configuration("p", "master_name: m")).await;
     wait_for_series(&exporter, QUORUM, site.sentinels[0].addr(), Some(1.0)).await;

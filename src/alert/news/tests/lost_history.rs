@@ -46,12 +46,12 @@ fn context(state: PairState) -> AlertContext {
 }
 
 fn claims(alert: &AlertSnapshot) -> bool {
-    let text = said(alert);
+    let text = sentence_of(alert);
     CLAIMS.iter().any(|claim| text.contains(claim))
 }
 
 #[test]
-fn a_server_that_answers_again_without_its_history_is_not_well() {
+fn a_server_that_returns_without_its_history_is_not_called_safe() {
     let own = vec![service(ServiceRole::Master, "orders", last_known())];
     let back = AlertContext {
         fault_until: Some(at(NOW)),
@@ -60,12 +60,12 @@ fn a_server_that_answers_again_without_its_history_is_not_well() {
     };
     let alert = alert(Rule::Unreachable, &SERVER, lost(back));
     assert_eq!(
-        said(&over(alert.clone(), ResolveReason::Cleared)),
+        sentence_of(&as_resolved(alert.clone(), ResolveReason::Cleared)),
         "orders: master 127.1.0.10:17100 (dc1): resolved. No answer 06:43:23 to 06:44:28 UTC (65 \
          s); it answers again, but its replication history is lost: RedisCrossDcHistoryLost has \
          what is missing."
     );
-    assert!(said(&alert).ends_with(
+    assert!(sentence_of(&alert).ends_with(
         "answers again since 06:44:28 UTC, but its replication history is lost: \
          RedisCrossDcHistoryLost has what is missing."
     ));
@@ -124,14 +124,18 @@ fn no_sentence_about_the_pair_claims_that_nothing_is_lost() {
     for (rule, labels, context, is_over) in cases {
         let end = |alert| {
             if is_over {
-                over(alert, ResolveReason::Cleared)
+                as_resolved(alert, ResolveReason::Cleared)
             } else {
                 alert
             }
         };
         let well = end(alert(rule, labels, context.clone()));
-        assert!(claims(&well), "it has something to claim: {}", said(&well));
+        assert!(
+            claims(&well),
+            "it has something to claim: {}",
+            sentence_of(&well)
+        );
         let ill = end(alert(rule, labels, lost(context)));
-        assert!(!claims(&ill), "{}", said(&ill));
+        assert!(!claims(&ill), "{}", sentence_of(&ill));
     }
 }

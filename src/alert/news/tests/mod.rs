@@ -1,6 +1,9 @@
-//! Every kind of sentence, read.
+//! The sentences of every kind of alert, in full. Here: their helpers, pairs, failovers, the
+//! exporter.
 
+mod history;
 mod lost_history;
+mod servers;
 
 use std::sync::Arc;
 
@@ -11,10 +14,8 @@ use crate::alert::{
     ServedPair, ServiceRole, Worst, WriteLoss,
 };
 use crate::config::Severity;
-use crate::model::{Bytes, PollError, ReplicationId, Span, WallTime};
-use crate::replication::{
-    Applied, HistoryLoss, HistoryRemnant, PairState, ReplicaCopy, SyncProgress,
-};
+use crate::model::{Bytes, PollError, Span, WallTime};
+use crate::replication::PairState;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -68,11 +69,11 @@ const PAIR: [(&str, &str); 4] = [
 
 const SERVER: [(&str, &str); 2] = [("dc", "dc1"), ("server", "127.1.0.10:17100")];
 
-fn said(alert: &AlertSnapshot) -> String {
+fn sentence_of(alert: &AlertSnapshot) -> String {
     headline(alert, at(NOW), &anchor()).to_string()
 }
 
-fn over(mut alert: AlertSnapshot, reason: ResolveReason) -> AlertSnapshot {
+fn as_resolved(mut alert: AlertSnapshot, reason: ResolveReason) -> AlertSnapshot {
     alert.status = AlertStatus::Resolved;
     alert.resolved = Some((at(NOW), reason));
     alert
@@ -129,15 +130,15 @@ fn stalled() -> AlertContext {
 }
 
 #[test]
-fn a_stall_says_since_when_what_would_be_lost_and_how_long_the_backlog_lasts() {
+fn a_stall_has_its_begin_the_possible_loss_and_how_long_the_backlog_lasts() {
     let firing = alert(Rule::LinkDown, &PAIR, stalled());
     assert_eq!(
-        said(&firing),
+        sentence_of(&firing),
         "orders dc1 → dc2 stalled for 60 s (since 06:43:28 UTC). If dc1 died now: the last 60 s of \
          writes, 1.0 MiB, would be lost. Backlog lasts ~14 min more, then a full resync."
     );
     assert!(
-        said(&firing)
+        sentence_of(&firing)
             .chars()
             .take(100)
             .collect::<String>()
@@ -146,7 +147,7 @@ fn a_stall_says_since_when_what_would_be_lost_and_how_long_the_backlog_lasts() {
 }
 
 #[test]
-fn a_link_that_is_down_says_when_only_a_full_resync_helps() {
+fn a_link_that_is_down_tells_when_a_full_resync_is_certain() {
     let overflowed = Some(BacklogHeadroom {
         headroom: Bytes::ZERO,
         lasts: None,
@@ -158,7 +159,7 @@ fn a_link_that_is_down_says_when_only_a_full_resync_helps() {
         ..stalled()
     };
     assert_eq!(
-        said(&alert(Rule::LinkDown, &PAIR, context)),
+        sentence_of(&alert(Rule::LinkDown, &PAIR, context)),
         "orders dc1 → dc2 (127.2.0.10:17101) link down for 60 s (since 06:43:28 UTC). If dc1 died \
          now: the last 60 s of writes, 1.0 MiB, would be lost. The backlog has overflowed: a full \
          resync is certain."
@@ -170,7 +171,7 @@ fn a_link_that_is_down_says_when_only_a_full_resync_helps() {
         ..stalled()
     };
     assert_eq!(
-        said(&alert(Rule::LinkDown, &PAIR, syncing)),
+        sentence_of(&alert(Rule::LinkDown, &PAIR, syncing)),
         "orders dc1 → dc2 out of sync for 60 s (since 06:43:28 UTC): a full sync is under way: 70.1 \
          MiB read. If dc1 died now: the last 60 s of writes, 1.0 MiB, would be lost."
     );
@@ -191,14 +192,14 @@ fn recovered(took: Option<i64>, lag: AtRisk) -> AlertContext {
 }
 
 #[test]
-fn a_resolve_says_from_when_to_when_how_bad_how_it_ended_and_what_was_lost() {
+fn a_resolved_outage_has_its_times_its_peak_its_recovery_and_the_loss() {
     let context = recovered(Some(100), risk(0, 0));
-    let ended = over(
+    let ended = as_resolved(
         alert(Rule::LinkDown, &PAIR, context),
         ResolveReason::Cleared,
     );
     assert_eq!(
-        said(&ended),
+        sentence_of(&ended),
         "orders dc1 → dc2: resolved. Stalled 06:43:28 to 06:44:28 UTC (60 s), at worst 60 s / 1.0 \
          MiB behind; caught up by partial resync in 0.1 s; nothing lost."
     );
@@ -206,19 +207,19 @@ fn a_resolve_says_from_when_to_when_how_bad_how_it_ended_and_what_was_lost() {
         same_since: Some(at(NOW - 5)),
         ..recovered(None, risk(12, 2048))
     };
-    let ended = over(
+    let ended = as_resolved(
         alert(Rule::LinkDown, &PAIR, context),
         ResolveReason::Cleared,
     );
     assert_eq!(
-        said(&ended),
+        sentence_of(&ended),
         "orders dc1 → dc2: resolved. Stalled 06:43:28 to 06:44:28 UTC (60 s), at worst 60 s / 1.0 \
          MiB behind; catching up by partial resync, still 12 s, 2.0 KiB behind."
     );
 }
 
 #[test]
-fn an_alert_that_waits_for_its_end_or_flaps_is_not_told_as_down() {
+fn a_recovering_or_flapping_link_is_not_reported_as_down() {
     let mut waiting = alert(Rule::LinkDown, &PAIR, recovered(Some(100), risk(0, 0)));
     waiting.series = Some(FlapSeries {
         since: waiting.started_at,
@@ -227,7 +228,7 @@ fn an_alert_that_waits_for_its_end_or_flaps_is_not_told_as_down() {
         muted: false,
     });
     assert_eq!(
-        said(&waiting),
+        sentence_of(&waiting),
         "orders dc1 → dc2 streaming again since 06:44:28 UTC; stalled 06:43:28 to 06:44:28 UTC (60 \
          s). If dc1 died now: at most the last 0.5 s of writes would be lost. Flapping: short \
          outages are not notified until it is stable."
@@ -235,7 +236,7 @@ fn an_alert_that_waits_for_its_end_or_flaps_is_not_told_as_down() {
 }
 
 #[test]
-fn a_lag_is_said_in_seconds_or_bytes_and_resolves_with_its_own_length() {
+fn a_lag_is_in_seconds_or_bytes_and_its_resolve_has_the_duration() {
     let context = AlertContext {
         state: Some(PairState::Streaming),
         backlog: None,
@@ -243,34 +244,34 @@ fn a_lag_is_said_in_seconds_or_bytes_and_resolves_with_its_own_length() {
     };
     let mut lag = alert(Rule::LagSeconds, &PAIR, context);
     assert_eq!(
-        said(&lag),
+        sentence_of(&lag),
         "orders dc1 → dc2 60 s behind. If dc1 died now: the last 60 s of writes, 1.0 MiB, would be \
          lost."
     );
     lag.identity.rule = Rule::LagBytes;
     lag.value = Measured::from(Reading::exact(Bytes::new(70 << 20)));
     assert!(
-        said(&lag).starts_with("orders dc1 → dc2 70.0 MiB behind. If dc1"),
+        sentence_of(&lag).starts_with("orders dc1 → dc2 70.0 MiB behind. If dc1"),
         "{}",
-        said(&lag)
+        sentence_of(&lag)
     );
     let context = AlertContext {
         recovery: None,
         ..recovered(None, risk(0, 0))
     };
-    let ended = over(
+    let ended = as_resolved(
         alert(Rule::LagSeconds, &PAIR, context),
         ResolveReason::Cleared,
     );
     assert_eq!(
-        said(&ended),
+        sentence_of(&ended),
         "orders dc1 → dc2: resolved. Behind 06:43:28 to 06:44:28 UTC (60 s), at worst 60 s / 1.0 \
          MiB; caught up; nothing lost."
     );
 }
 
 #[test]
-fn a_lag_that_nobody_knows_has_the_last_certain_statement() {
+fn an_unknown_lag_has_the_last_certain_statement() {
     let context = AlertContext {
         state: Some(PairState::ReplicaUnreachable),
         reason: Some("the replica does not answer".to_owned()),
@@ -280,14 +281,14 @@ fn a_lag_that_nobody_knows_has_the_last_certain_statement() {
     };
     let firing = alert(Rule::Unknown, &PAIR, context);
     assert_eq!(
-        said(&firing),
+        sentence_of(&firing),
         "orders dc1 → dc2: lag unknown for 95 s (since 06:42:53 UTC): the replica does not answer. \
          If dc1 died now: at most the last 0.02 s of writes, 335 B, would be lost (certain as of \
          06:43:22 UTC)."
     );
-    let ended = over(firing, ResolveReason::Cleared);
+    let ended = as_resolved(firing, ResolveReason::Cleared);
     assert_eq!(
-        said(&ended),
+        sentence_of(&ended),
         "orders dc1 → dc2: resolved. The lag is known again; unknown 06:42:53 to 06:44:28 UTC (95 s)."
     );
 }
@@ -311,26 +312,26 @@ fn two_masters() -> AlertContext {
 fn two_masters_are_named_and_so_is_the_one_that_loses() {
     let firing = alert(Rule::Diverged, &PAIR, two_masters());
     assert_eq!(
-        said(&firing),
+        sentence_of(&firing),
         "orders: two masters for 38 s (since 06:43:50 UTC): 127.1.0.10:17100 (dc1) has 2.0 KiB \
          alone, 127.2.0.10:17101 (dc2) has 7 B. Whichever becomes the other's replica loses what \
          only it has."
     );
-    let ended = over(firing.clone(), ResolveReason::Cleared);
+    let ended = as_resolved(firing.clone(), ResolveReason::Cleared);
     assert_eq!(
-        said(&ended),
+        sentence_of(&ended),
         "orders: resolved. 127.1.0.10:17100 (dc1) and 127.2.0.10:17101 (dc2) were both masters \
          06:43:50 to 06:44:28 UTC (38 s); 127.1.0.10:17100 is the master: 7 B that only \
          127.2.0.10:17101 had are lost unless they were copied."
     );
-    let turned = over(firing, ResolveReason::Failover);
+    let turned = as_resolved(firing, ResolveReason::Failover);
     assert!(
-        said(&turned).ends_with(
+        sentence_of(&turned).ends_with(
             "127.2.0.10:17101 is the master: 2.0 KiB that only 127.1.0.10:17100 had are lost unless \
              they were copied."
         ),
         "{}",
-        said(&turned)
+        sentence_of(&turned)
     );
 }
 
@@ -353,75 +354,6 @@ fn silent(services: Vec<ServedPair>, error: Option<PollError>) -> AlertContext {
         error,
         ..AlertContext::default()
     }
-}
-
-#[test]
-fn a_dead_master_says_whose_it_is_and_what_a_failover_would_lose() {
-    let own = vec![service(ServiceRole::Master, "orders", last_known())];
-    let firing = alert(
-        Rule::Unreachable,
-        &SERVER,
-        silent(own, Some(PollError::Refused)),
-    );
-    assert_eq!(
-        said(&firing),
-        "orders: master 127.1.0.10:17100 (dc1) has refused connections for 65 s (since 06:43:23 \
-         UTC). Failing over to dc2 now loses at most the last 0.02 s of writes, 335 B (certain as \
-         of 06:43:22 UTC)."
-    );
-    let caught_up = AtRisk {
-        lag: Bounds {
-            upper: Some(Span::ZERO),
-            ..Bounds::default()
-        },
-        ..last_known()
-    };
-    let own = vec![service(ServiceRole::Master, "orders", caught_up)];
-    let firing = alert(Rule::Unreachable, &SERVER, silent(own, None));
-    let end = "Failing over to dc2 now loses nothing that was written by 06:43:22 UTC.";
-    assert!(said(&firing).ends_with(end), "{}", said(&firing));
-    let names = ["a", "b", "c", "d", "e"];
-    let many = names.map(|name| service(ServiceRole::Master, name, last_known()));
-    let firing = alert(Rule::Unreachable, &SERVER, silent(many.into(), None));
-    assert!(
-        said(&firing).starts_with("a, b, c and 2 more: master 127.1.0.10:17100 (dc1) has not answ"),
-        "{}",
-        said(&firing)
-    );
-    let stranger = alert(Rule::Unreachable, &SERVER, silent(Vec::new(), None));
-    assert_eq!(
-        said(&stranger),
-        "127.1.0.10:17100 (dc1) has not answered for 65 s (since 06:43:23 UTC)."
-    );
-}
-
-#[test]
-fn a_dead_replica_says_what_its_pair_would_lose_and_a_server_that_is_back_whether_it_restarted() {
-    let own = vec![service(ServiceRole::Replica, "orders", risk(60, 1_048_576))];
-    let context = silent(own, None);
-    let firing = alert(Rule::Unreachable, &SERVER, context.clone());
-    assert_eq!(
-        said(&firing),
-        "orders: replica 127.1.0.10:17100 (dc1) has not answered for 65 s (since 06:43:23 UTC). If \
-         dc2 died now: the last 60 s of writes, 1.0 MiB, would be lost."
-    );
-    let back = |same_since| {
-        let context = AlertContext {
-            fault_until: Some(at(NOW)),
-            same_since: Some(at(same_since)),
-            ..context.clone()
-        };
-        said(&over(
-            alert(Rule::Unreachable, &SERVER, context),
-            ResolveReason::Cleared,
-        ))
-    };
-    assert_eq!(
-        back(5),
-        "orders: replica 127.1.0.10:17100 (dc1): resolved. No answer 06:43:23 to 06:44:28 UTC (65 \
-         s); it is the same process: nothing of its data is lost."
-    );
-    assert!(back(NOW).ends_with("it is another process: it was restarted."));
 }
 
 fn failover(lost: WriteLoss) -> AlertContext {
@@ -494,45 +426,26 @@ fn f11_a_failover_is_one_sentence_with_the_best_statement_about_the_loss() {
         ),
     ];
     for (lost, end) in cases {
-        assert_eq!(said(&of_failover(lost, 1)), format!("{begin}{end}"));
+        assert_eq!(sentence_of(&of_failover(lost, 1)), format!("{begin}{end}"));
     }
-    let three = said(&of_failover(known, 3));
+    let three = sentence_of(&of_failover(known, 3));
     assert!(
         three.starts_with("orders: 3 failovers in the last 10 min, the last: 127.2.0.10:17101"),
         "{three}"
     );
-    let ended = over(
+    let ended = as_resolved(
         of_failover(WriteLoss::Exactly(Bytes::ZERO), 0),
         ResolveReason::Cleared,
     );
     assert_eq!(
-        said(&ended),
+        sentence_of(&ended),
         "orders: resolved. No further failover in the last 10 min; the last: 127.2.0.10:17101 (dc2) \
          took over from 127.1.0.10:17100 (dc1) at 06:43:28 UTC; nothing lost."
     );
 }
 
 #[test]
-fn one_full_sync_is_one() {
-    let window = Span::from_secs(600);
-    let context = AlertContext {
-        services: vec![service(ServiceRole::Master, "orders", last_known())],
-        details: Some(Details::FullSyncs { window }),
-        ..AlertContext::default()
-    };
-    let mut firing = alert(Rule::FullSync, &SERVER, context);
-    firing.value = Measured::from(Reading::exact(1_u64));
-    let begin = "orders: master 127.1.0.10:17100 (dc1)";
-    let expected = format!("{begin} gave 1 full sync in the last 10 min.");
-    assert_eq!(said(&firing), expected);
-    firing.value = Measured::from(Reading::exact(2_u64));
-    assert!(said(&firing).ends_with("gave 2 full syncs in the last 10 min."));
-    let expected = format!("{begin}: resolved. No further full sync in the last 10 min.");
-    assert_eq!(said(&over(firing, ResolveReason::Cleared)), expected);
-}
-
-#[test]
-fn sentinels_receivers_and_the_exporter_speak_plainly() {
+fn sentences_about_sentinels_receivers_and_isolation() {
     let since = Some(at(NOW - 35));
     let context = |reason: &str| AlertContext {
         fault_since: since,
@@ -542,12 +455,12 @@ fn sentinels_receivers_and_the_exporter_speak_plainly() {
     let labels = [("pair", "orders"), ("dc", "dc1")];
     let quorum = alert(Rule::SentinelQuorum, &labels, context("they say NOQUORUM"));
     assert_eq!(
-        said(&quorum),
+        sentence_of(&quorum),
         "orders: no Sentinel quorum in dc1 for 35 s (since 06:43:53 UTC): they say NOQUORUM. No \
          automatic failover until it is back."
     );
     assert_eq!(
-        said(&over(quorum, ResolveReason::Cleared)),
+        sentence_of(&as_resolved(quorum, ResolveReason::Cleared)),
         "orders: resolved. No Sentinel quorum in dc1 06:43:53 to 06:44:28 UTC (35 s); an automatic \
          failover is possible again."
     );
@@ -558,11 +471,11 @@ fn sentinels_receivers_and_the_exporter_speak_plainly() {
         context("it answers HTTP 404"),
     );
     assert_eq!(
-        said(&receiver),
+        sentence_of(&receiver),
         "Receiver hook failing for 35 s (since 06:43:53 UTC): it answers HTTP 404."
     );
     assert_eq!(
-        said(&over(receiver, ResolveReason::Cleared)),
+        sentence_of(&as_resolved(receiver, ResolveReason::Cleared)),
         "Receiver hook: resolved. Failing 06:43:53 to 06:44:28 UTC (35 s)."
     );
     let context = AlertContext {
@@ -572,19 +485,19 @@ fn sentinels_receivers_and_the_exporter_speak_plainly() {
     };
     let isolated = alert(Rule::MonitorIsolated, &[], context);
     assert_eq!(
-        said(&isolated),
+        sentence_of(&isolated),
         "This exporter reaches none of the 4 servers outside its datacenter for 35 s (since 06:43:53 \
          UTC). Probably its own network has failed, not the servers: nothing is known of them until \
          it is back."
     );
     assert_eq!(
-        said(&over(isolated, ResolveReason::Removed)),
+        sentence_of(&as_resolved(isolated, ResolveReason::Removed)),
         "this exporter: closed, no longer configured; it had lasted for 35 s (since 06:43:53 UTC)."
     );
 }
 
 #[test]
-fn the_exporters_own_faults_are_said_to_be_its_own() {
+fn faults_of_the_exporter_are_reported_as_its_own() {
     let reason = "this exporter cannot log in to the server: the password file /run/x cannot be \
                   read: No such file or directory";
     let context = AlertContext {
@@ -595,7 +508,7 @@ fn the_exporters_own_faults_are_said_to_be_its_own() {
     let labels = [("dc", "dc1"), ("server", "m:1")];
     let fault = alert(Rule::ExporterFault, &labels, context.clone());
     assert_eq!(
-        said(&fault),
+        sentence_of(&fault),
         "m:1 (dc1): no access for 35 s (since 06:43:53 UTC): this exporter cannot log in to the \
          server: the password file /run/x cannot be read: No such file or directory. Nothing is \
          known of the server meanwhile."
@@ -605,7 +518,7 @@ fn the_exporters_own_faults_are_said_to_be_its_own() {
         ..context
     };
     assert_eq!(
-        said(&alert(Rule::ConfigReloadFailed, &[], context.clone())),
+        sentence_of(&alert(Rule::ConfigReloadFailed, &[], context.clone())),
         "This exporter has run with its old configuration for 35 s (since 06:43:53 UTC): the new \
          configuration is refused: pol: is not a known key."
     );
@@ -614,7 +527,7 @@ fn the_exporters_own_faults_are_said_to_be_its_own() {
         ..context
     };
     assert_eq!(
-        said(&alert(
+        sentence_of(&alert(
             Rule::ReceiverFailing,
             &[("receiver", "hook")],
             context
@@ -625,19 +538,19 @@ fn the_exporters_own_faults_are_said_to_be_its_own() {
 }
 
 #[test]
-fn what_is_unknown_of_an_old_alert_is_left_out() {
+fn facts_missing_in_an_old_alert_are_left_out() {
     let names = [("dc", "dc1"), ("server", "m:1"), ("receiver", "hook")];
     let labels = [&PAIR[..], &names[..]].concat();
     for rule in Rule::ALL {
         let bare = alert(rule, &labels, AlertContext::default());
-        let text = said(&bare);
+        let text = sentence_of(&bare);
         assert!(!text.is_empty() && !text.contains("  "), "{rule:?}: {text}");
         for reason in [
             ResolveReason::Cleared,
             ResolveReason::Removed,
             ResolveReason::Failover,
         ] {
-            let text = said(&over(bare.clone(), reason));
+            let text = sentence_of(&as_resolved(bare.clone(), reason));
             assert!(
                 text.ends_with('.') && !text.contains(".."),
                 "{rule:?}: {text}"
@@ -647,18 +560,18 @@ fn what_is_unknown_of_an_old_alert_is_left_out() {
 }
 
 #[test]
-fn no_name_breaks_the_line() {
+fn a_name_with_control_characters_stays_in_one_line() {
     let labels = [
         ("pair", "or\nders\u{1b}[31m"),
         ("source_dc", "a"),
         ("target_dc", "b"),
     ];
-    let text = said(&alert(Rule::LinkDown, &labels, stalled()));
+    let text = sentence_of(&alert(Rule::LinkDown, &labels, stalled()));
     assert!(!text.contains(char::is_control), "{text:?}");
 }
 
 #[test]
-fn the_first_sentence_is_what_a_header_has_room_for() {
+fn the_first_sentence_fits_into_a_header() {
     let line = headline(&alert(Rule::LinkDown, &PAIR, stalled()), at(NOW), &anchor());
     let (first, rest) = line.first_sentence(150);
     assert_eq!(
@@ -679,151 +592,4 @@ fn the_first_sentence_is_what_a_header_has_room_for() {
     let (first, rest) = line.first_sentence(150);
     assert_eq!(first, "127.1.0.10:17100 is one sentence");
     assert!(rest.is_empty());
-}
-
-/// A master that came back empty ten seconds ago, 40 s after it was last seen.
-fn loss() -> HistoryLoss {
-    let id = |letter: &str| ReplicationId::parse(&letter.repeat(40)).unwrap();
-    HistoryLoss {
-        from: id("a"),
-        to: id("b"),
-        seen_at: at(NOW - 10),
-        last_answer: at(NOW - 50),
-        written: Bytes::new(9_000),
-        kept: HistoryRemnant::Nothing,
-        keys_before: Some(1000),
-        keys_now: Some(0),
-        started_empty: true,
-        applied: Some(Applied {
-            bytes: Bytes::new(9_000),
-            at: at(NOW - 50),
-        }),
-        copy: ReplicaCopy::Whole,
-        streams_since: None,
-    }
-}
-
-fn of_loss(loss: HistoryLoss) -> AlertSnapshot {
-    let context = AlertContext {
-        master: Some("127.1.0.10:17100".to_owned()),
-        details: Some(Details::HistoryLost(Arc::new(loss))),
-        ..AlertContext::default()
-    };
-    alert(Rule::HistoryLost, &PAIR, context)
-}
-
-#[test]
-fn f04_a_lost_history_says_what_is_lost_who_has_it_and_how_to_keep_it() {
-    let keep = "redis-cli -h 127.2.0.10 -p 17101 REPLICAOF NO ONE";
-    let begin = "orders dc1 → dc2: master 127.1.0.10:17100 came back ";
-    let says = |loss: HistoryLoss, expected: String| {
-        let text = said(&of_loss(loss)).clone();
-        assert_eq!(text, format!("{begin}{expected}"));
-    };
-    says(
-        loss(),
-        format!(
-            "EMPTY at 06:44:18 UTC (0 of 1000 keys). Replica 127.2.0.10:17101 still has the data as \
-             of 06:43:38 UTC; to keep it, run {keep} before a full sync is loaded."
-        ),
-    );
-    let keys_now = Some(17);
-    says(
-        HistoryLoss { keys_now, ..loss() },
-        format!(
-            "EMPTY at 06:44:18 UTC (17 new keys, 1000 before): it lacks everything written before \
-             06:43:38 UTC. Replica 127.2.0.10:17101 still has the data as of 06:43:38 UTC; to keep \
-             it, run {keep} before a full sync is loaded."
-        ),
-    );
-    let copy = ReplicaCopy::Replaced;
-    says(
-        HistoryLoss { copy, ..loss() },
-        "EMPTY at 06:44:18 UTC (0 of 1000 keys). Replica 127.2.0.10:17101 was overwritten. Lost: \
-         everything written before 06:43:38 UTC."
-            .to_owned(),
-    );
-    let kept = HistoryRemnant::Until {
-        lost: Bytes::new(3 << 20),
-        since: Some(at(NOW - 3600)),
-    };
-    let copy = ReplicaCopy::BeingReplaced;
-    says(
-        HistoryLoss {
-            kept,
-            copy,
-            keys_now: Some(800),
-            ..loss()
-        },
-        format!(
-            "with an older state at 06:44:18 UTC (800 of 1000 keys): it lacks the last 3.0 MiB of its \
-             writes, all since 05:44:28 UTC. Replica 127.2.0.10:17101 still has the data as of \
-             06:43:38 UTC; to keep it, run {keep} before the full sync under way is loaded."
-        ),
-    );
-    let copy = ReplicaCopy::Promoted;
-    let kept = HistoryRemnant::SomeDataSet;
-    says(
-        HistoryLoss {
-            kept,
-            copy,
-            keys_now: Some(998),
-            ..loss()
-        },
-        "with another replication history at 06:44:18 UTC (998 of 1000 keys): its last writes may be \
-         missing. Replica 127.2.0.10:17101 was made a master and has the data as of 06:43:38 UTC."
-            .to_owned(),
-    );
-}
-
-#[test]
-fn f04_its_end_says_what_was_lost() {
-    let over = |loss| {
-        let mut alert = of_loss(loss);
-        alert.resolved = Some((at(NOW), ResolveReason::Cleared));
-        said(&alert).clone()
-    };
-    let streams_since = Some(at(NOW - 5));
-    let copy = ReplicaCopy::Replaced;
-    assert_eq!(
-        over(HistoryLoss {
-            copy,
-            streams_since,
-            ..loss()
-        }),
-        "orders dc1 → dc2: resolved. The master came back EMPTY at 06:44:18 UTC (0 of 1000 keys). \
-         Lost: everything written before 06:43:38 UTC. Streaming since 06:44:23 UTC."
-    );
-    let kept = HistoryRemnant::Until {
-        lost: Bytes::ZERO,
-        since: None,
-    };
-    assert_eq!(
-        over(HistoryLoss { kept, ..loss() }),
-        "orders dc1 → dc2: resolved. The master has its whole replication history again since \
-         06:44:28 UTC: nothing is lost."
-    );
-}
-
-#[test]
-fn f_full_sync_says_how_far_it_is() {
-    let mut to_replica = service(ServiceRole::Master, "orders", AtRisk::default());
-    to_replica.sync = Some(SyncProgress {
-        read: Some(Bytes::new(70 << 20)),
-        total: Some(Bytes::new(240 << 20)),
-        rate: Some(Bytes::new(6 << 20)),
-        still_for: None,
-    });
-    let context = AlertContext {
-        services: vec![to_replica],
-        ..AlertContext::default()
-    };
-    let server = [("dc", "dc1"), ("server", "127.1.0.10:17100")];
-    let mut alert = alert(Rule::FullSync, &server, context);
-    alert.value = Measured::from(Reading::exact(2_u64));
-    assert_eq!(
-        said(&alert).clone(),
-        "orders: full sync to 127.2.0.10:17101: 70.0 MiB of 240.0 MiB read, 6.0 MiB/s, ~29 s left. \
-         orders: master 127.1.0.10:17100 (dc1) gave 2 full syncs."
-    );
 }

@@ -197,7 +197,7 @@ async fn a_stall_stops_the_flow_and_stops_reading() {
     assert_eq!(
         bench.millis_for(1000).await,
         0,
-        "a stall of the other direction is none of this one's"
+        "a stall of the other direction does not affect this one"
     );
     bench.conditions.send_replace(stalled(Direction::ToReplica));
     let too_much = vec![0; PIPE + 1];

@@ -16,7 +16,7 @@ pub(super) struct LossWatch {
     pub(super) last_shared: Option<ReplicationOffset>,
     /// When the old master certainly had nothing beyond it.
     pub(super) shared_at: Option<Timestamp>,
-    /// Whether nothing more will come to light.
+    /// Whether the loss is final: no later answer can change it.
     pub(super) settled: bool,
 }
 
@@ -32,7 +32,7 @@ impl LossWatch {
         }
     }
 
-    /// Whether nothing more will come to light.
+    /// Whether the loss is final: no later answer can change it.
     pub(super) const fn is_settled(&self) -> bool {
         self.settled
     }
@@ -56,37 +56,29 @@ impl LossWatch {
     }
 
     /// As long as the old master shows the history that it wrote, what it has beyond the last
-    /// shared offset is the loss. Once it shows another history, nothing more will come to light.
+    /// shared offset is the loss. Once it shows another history, the loss is final.
     pub(super) fn old_master_answered(
         &mut self,
         info: &Observation,
         received: Timestamp,
         loss: &mut FailoverLoss,
     ) {
-        let replication = &info.replication;
-        let is_master = replication.role.value() == Some(Role::Master);
-        let replid = replication.replid.get();
+        let replid = info.replication.replid.get();
         if replid.is_none() || replid != self.replid.as_ref() {
             self.old_master_gave_up(info, received, loss);
             return;
         }
-        let offset = if is_master {
-            replication.master_offset.value()
-        } else {
-            let upstream = replication.upstream.as_ref();
-            upstream.and_then(|upstream| upstream.applied_offset.value())
-        };
-        let (Some(offset), Some(last_shared)) = (offset, self.last_shared) else {
+        let (Some(offset), Some(last_shared)) = (own_offset(info), self.last_shared) else {
             return;
         };
         // Redis shows 1 for "none".
         if offset <= ReplicationOffset::new(1) {
             return;
         }
-        let newest = self.newest_shown.map_or(offset, |shown| shown.max(offset));
+        let newest = self.newest_shown.unwrap_or(offset).max(offset);
         self.newest_shown = Some(newest);
         *loss = FailoverLoss::Exactly(newest.since(last_shared));
-        self.settled = !is_master;
+        self.settled = !is_master(info);
     }
 
     /// The old master shows another history than the one that it wrote.
@@ -104,10 +96,9 @@ impl LossWatch {
         if loss.exactly().is_some() {
             return;
         }
-        let replication = &info.replication;
-        let is_master = replication.role.value() == Some(Role::Master);
-        let came_from = replication.replid2.get();
-        if !is_master && self.replid.is_some() && came_from == self.replid.as_ref() {
+        let came_from = info.replication.replid2.get();
+        let continues_own = self.replid.is_some() && came_from == self.replid.as_ref();
+        if continues_own && !is_master(info) {
             *loss = FailoverLoss::Exactly(Bytes::ZERO);
         } else if let Some(at_least) = self.at_least().at_least() {
             *loss = FailoverLoss::Unseen {
@@ -124,4 +115,18 @@ impl LossWatch {
             _ => FailoverLoss::Unknown,
         }
     }
+}
+
+fn is_master(info: &Observation) -> bool {
+    info.replication.role.value() == Some(Role::Master)
+}
+
+/// The offset up to which a server has its history: written as a master, or applied as a replica.
+fn own_offset(info: &Observation) -> Option<ReplicationOffset> {
+    let replication = &info.replication;
+    if is_master(info) {
+        return replication.master_offset.value();
+    }
+    let upstream = replication.upstream.as_ref()?;
+    upstream.applied_offset.value()
 }

@@ -101,22 +101,21 @@ impl Failovers {
             }
         }
         let entries = &self.entries;
-        self.suspected.retain(|name| {
-            entries
-                .get(name)
-                .is_some_and(|entry| entry.has_replica_as_master(servers))
+        self.suspected.retain(|name| match entries.get(name) {
+            Some(entry) => entry.has_replica_as_master(servers),
+            None => false,
         });
         promotions
     }
 
-    /// Notes that a replica of this entry reports that it is a master.
+    /// Records that a replica of this entry reports that it is a master.
     pub(super) fn suspect(&mut self, entry: &PairName) {
         self.suspected.insert(entry.clone());
     }
 
-    /// Records a failover, while everything is still known of the masters before and after. Where
-    /// the old master was never seen as one, it is not known when the failover was: this program
-    /// only learns who the master is.
+    /// Records a failover, while everything is still known of the masters before and after. Nothing
+    /// is recorded if the old master was never seen as a master: then this program only learns
+    /// which server is the master, and not when it took over.
     pub(super) fn record(
         &mut self,
         promotion: &Promotion,
@@ -128,18 +127,14 @@ impl Failovers {
         let Some(entry) = self.entries.get_mut(&promotion.pair) else {
             return;
         };
-        let history = histories
-            .get(&entry.top)
-            .filter(|history| history.replid().is_some());
-        let Some(failover) = new_failover(promotion, servers, pairs, history, now) else {
-            return;
+        let history = match histories.get(&entry.top) {
+            Some(history) if history.replid().is_some() => Some(history),
+            _ => None,
         };
-        let past = &mut entry.past;
-        past.total += 1;
-        past.recent.truncate(MAX_RECENT_FAILOVERS - 1);
-        past.recent.push_front(now);
-        past.last = Some(failover);
-        self.saved.changed = true;
+        if let Some((failover, watch)) = new_failover(promotion, servers, pairs, history, now) {
+            entry.past.add(failover, watch);
+            self.saved.changed = true;
+        }
     }
 
     /// Adopts the entries of `topology`; those that stay keep what is known of their failovers.
@@ -151,7 +146,7 @@ impl Failovers {
             let entry = self.entries.entry(name.clone()).or_insert_with(|| {
                 let past = match known.remove(name) {
                     Some(known) => known.past,
-                    None => saved.claim(name).unwrap_or_default(),
+                    None => saved.claim(name),
                 };
                 EntryState::new(pair, past)
             });
@@ -172,8 +167,8 @@ impl Failovers {
         }
     }
 
-    /// What the answer of `addr` proves about failovers whose cost is not known yet. `sample` is
-    /// its stream, if it is a master.
+    /// Updates the failovers whose cost is not known yet by what the answer of `addr` proves.
+    /// `sample` is its stream, if it is a master.
     pub(super) fn measure_losses(
         &mut self,
         addr: &ServerAddr,
@@ -205,11 +200,15 @@ impl Failovers {
             }
             self.saved.changed |= loss_before != failover.loss || watch_before != *watch;
         }
+        self.drop_settled_losses();
+    }
+
+    /// Drops the entries whose last failover has a final cost by now.
+    fn drop_settled_losses(&mut self) {
         let entries = &self.entries;
-        self.open_losses.retain(|name| {
-            entries
-                .get(name)
-                .is_some_and(|entry| entry.past.has_open_loss())
+        self.open_losses.retain(|name| match entries.get(name) {
+            Some(entry) => entry.past.has_open_loss(),
+            None => false,
         });
     }
 
@@ -235,17 +234,23 @@ impl Failovers {
             return RecentFailovers::default();
         };
         let past = &entry.past;
-        let within = past.recent.iter().take_while(|at| now - **at < window);
-        let count = within.clone().count() as u64;
-        RecentFailovers {
-            count,
-            first: within.last().copied(),
+        let mut recent = RecentFailovers {
             last: past.last(),
+            ..RecentFailovers::default()
+        };
+        for at in &past.recent {
+            if now - *at >= window {
+                break;
+            }
+            recent.count += 1;
+            recent.first = Some(*at);
         }
+        recent
     }
 }
 
-/// What is known of a failover at first, and what it takes to measure its cost.
+/// What is known of a failover at first, and what is needed to measure its cost. `None` if the old
+/// master was never seen as a master.
 fn new_failover(
     promotion: &Promotion,
     servers: &Servers,
@@ -258,21 +263,24 @@ fn new_failover(
     if history.is_none() && old.facts.role == Some(Role::Replica) {
         return None;
     }
+    let mut watch = LossWatch::new(history);
+    let mut loss = FailoverLoss::Unknown;
+    if let Some(history) = history
+        && let Some(reported) = &new.reported_master
+    {
+        watch.new_master_answered(&reported.sample);
+        watch.date_last_shared(history);
+        loss = watch.at_least();
+    }
     let pair = pairs.find(&promotion.pair, &promotion.to);
-    let mut failover = Failover {
+    let failover = Failover {
         promotion: promotion.clone(),
         from_dc: old.meta.dc.clone(),
         to_dc: new.meta.dc.clone(),
         at: now,
-        loss: FailoverLoss::Unknown,
+        loss,
         last_known: pair.and_then(|pair| pair.facts().last_known),
     };
-    let mut watch = LossWatch::new(history);
-    if let (Some(history), Some(reported)) = (history, &new.reported_master) {
-        watch.new_master_answered(&reported.sample);
-        watch.date_last_shared(history);
-        failover.loss = watch.at_least();
-    }
     Some((failover, watch))
 }
 
@@ -294,7 +302,8 @@ impl EntryState {
             .any(|addr| servers.reported_master(addr).is_some())
     }
 
-    /// The one replica that took over from the entry's master, if one did.
+    /// The one replica that took over from the entry's master, if one did: the one that the old
+    /// master follows now or, if it follows none, the one that continues its history.
     fn new_master(
         &self,
         servers: &Servers,
@@ -305,43 +314,76 @@ impl EntryState {
         if self.master != self.top {
             return None; // in the middle of a chain the top decides
         }
-        let master = servers.get(&self.master)?;
-        let gave_way = master.facts.role == Some(Role::Replica);
-        if !gave_way && !master.facts.is_silent(now, interval) {
+        let old = servers.get(&self.master)?;
+        let gave_way = old.facts.role == Some(Role::Replica);
+        if !gave_way && !old.facts.is_silent(now, interval) {
             return None;
         }
-        let reported: Vec<_> = self
-            .replicas
-            .iter()
-            .filter_map(|addr| {
-                let server = servers.get(addr)?;
-                let reported = server.reported_master.as_ref()?;
-                let answers = server.facts.answers(now, interval);
-                answers.then_some((addr, reported))
-            })
-            .collect();
-        let only_one = |took_over: &dyn Fn(&ReportedMaster) -> bool| {
-            let mut found = reported.iter().filter(|(_, reported)| took_over(reported));
-            let first = found.next();
-            // Of two masters it is not known which one is right.
-            let is_only_one = found.next().is_none();
-            (first, is_only_one)
-        };
-        let is_followed =
-            |new: &ReportedMaster| gave_way && master.replid.as_ref() == Some(&new.sample.replid);
-        let history = histories.get(&self.top);
-        let continues =
-            |new: &ReportedMaster| history.is_some_and(|old| old.was_taken_over_in(&new.sample));
-        let (mut first, mut is_only_one) = only_one(&is_followed);
-        if first.is_none() {
-            (first, is_only_one) = only_one(&continues);
+        let reported = self.replicas_as_masters(servers, interval, now);
+        if gave_way {
+            let is_followed =
+                |new: &ReportedMaster| old.replid.as_ref() == Some(&new.sample.replid);
+            let followed = addrs_where(&reported, is_followed);
+            if !followed.is_empty() {
+                return only_one(&followed);
+            }
         }
-        let (addr, _) = first.filter(|_| is_only_one)?;
-        Some((*addr).clone())
+        let history = histories.get(&self.top)?;
+        let continues = |new: &ReportedMaster| history.was_taken_over_in(&new.sample);
+        only_one(&addrs_where(&reported, continues))
+    }
+
+    /// The replicas that answer and report that they are masters.
+    fn replicas_as_masters<'a>(
+        &'a self,
+        servers: &'a Servers,
+        interval: Span,
+        now: Timestamp,
+    ) -> Vec<(&'a ServerAddr, &'a ReportedMaster)> {
+        let mut found = Vec::new();
+        for addr in &self.replicas {
+            if let Some(server) = servers.get(addr)
+                && let Some(reported) = &server.reported_master
+                && server.facts.answers(now, interval)
+            {
+                found.push((addr, reported));
+            }
+        }
+        found
+    }
+}
+
+/// The addresses of the masters that fulfil a condition.
+fn addrs_where<'a>(
+    masters: &[(&'a ServerAddr, &ReportedMaster)],
+    condition: impl Fn(&ReportedMaster) -> bool,
+) -> Vec<&'a ServerAddr> {
+    let mut addrs = Vec::new();
+    for (addr, reported) in masters {
+        if condition(reported) {
+            addrs.push(*addr);
+        }
+    }
+    addrs
+}
+
+/// The only address of `addrs`: of two masters it is not known which one is right.
+fn only_one(addrs: &[&ServerAddr]) -> Option<ServerAddr> {
+    match addrs {
+        [addr] => Some((*addr).clone()),
+        _ => None,
     }
 }
 
 impl PastFailovers {
+    /// Adds a failover, which is the last one now.
+    fn add(&mut self, failover: Failover, watch: LossWatch) {
+        self.total += 1;
+        self.recent.truncate(MAX_RECENT_FAILOVERS - 1);
+        self.recent.push_front(failover.at);
+        self.last = Some((failover, watch));
+    }
+
     /// The last failover.
     fn last(&self) -> Option<&Failover> {
         self.last.as_ref().map(|(failover, _)| failover)
@@ -349,9 +391,10 @@ impl PastFailovers {
 
     /// Whether the last failover may still turn out to have cost more, or less.
     fn has_open_loss(&self) -> bool {
-        self.last
-            .as_ref()
-            .is_some_and(|(_, watch)| !watch.is_settled())
+        match &self.last {
+            Some((_, watch)) => !watch.is_settled(),
+            None => false,
+        }
     }
 }
 
@@ -366,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn failovers_that_never_end_do_not_pile_up() {
+    fn endless_failovers_are_remembered_up_to_a_limit() {
         let directions = [("a:1", "b:1"), ("b:1", "a:1")];
         let topologies = directions.map(|(master, replica)| {
             Topology::from_settings(&settings_of(&[("orders", master, &[replica])]))
@@ -404,7 +447,7 @@ mod tests {
 
     /// A change of the file is no failover, whatever it changes.
     #[test]
-    fn a_reload_that_swaps_master_and_replica_counts_nothing() {
+    fn a_reload_that_swaps_master_and_replica_is_no_failover() {
         let [before, after] = [("a:1", "b:1"), ("b:1", "a:1")].map(|(master, replica)| {
             Topology::from_settings(&settings_of(&[("orders", master, &[replica])]))
         });

@@ -1,5 +1,5 @@
-//! Failovers on the disk: who took over and what it cost is still shown after a restart, and an old
-//! master that comes back only then still shows what was lost.
+//! Failovers on the disk: after a restart it is still shown which server took over and what that
+//! cost, and an old master that returns only then still reveals what was lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,8 +77,8 @@ struct WatchRecord {
 
 impl SavedFailovers {
     /// The restored failovers of an entry that is watched from now on.
-    pub(super) fn claim(&mut self, name: &PairName) -> Option<PastFailovers> {
-        self.unclaimed.remove(name)
+    pub(super) fn claim(&mut self, name: &PairName) -> PastFailovers {
+        self.unclaimed.remove(name).unwrap_or_default()
     }
 }
 
@@ -96,19 +96,16 @@ impl Persisted for Failovers {
         let mut keys = BTreeSet::new();
         for (name, entry) in &self.entries {
             if entry.past.total > 0 {
-                let record = EntryRecord::new(name, &entry.past);
-                documents.push(Document::record(
-                    DocumentTable::Failovers,
-                    name.as_str(),
-                    &record,
-                ));
+                documents.push(entry.past.document(name));
                 keys.insert(name.as_str().to_owned());
             }
         }
-        let unclaimed = self.saved.unclaimed.keys();
-        keys.extend(unclaimed.map(|name| name.as_str().to_owned()));
-        let gone = self.saved.keys.difference(&keys);
-        documents.extend(gone.map(|key| Document::delete(DocumentTable::Failovers, &**key)));
+        for name in self.saved.unclaimed.keys() {
+            keys.insert(name.as_str().to_owned());
+        }
+        for gone in self.saved.keys.difference(&keys) {
+            documents.push(Document::delete(DocumentTable::Failovers, &**gone));
+        }
         self.saved.keys = keys;
         documents
     }
@@ -133,15 +130,23 @@ impl Persisted for Failovers {
     }
 }
 
+impl PastFailovers {
+    fn document(&self, name: &PairName) -> Document {
+        let record = EntryRecord::new(name, self);
+        Document::record(DocumentTable::Failovers, name.as_str(), &record)
+    }
+}
+
 impl Failovers {
-    /// Failovers since the restart count, and those before it are forgotten.
+    /// Restores the failovers of one entry. If there were any since the restart, those count and
+    /// the ones before it are forgotten.
     fn restore_one(&mut self, name: PairName, past: PastFailovers) {
-        match self.entries.get_mut(&name) {
-            Some(EntryState { past: known, .. }) if known.total == 0 => *known = past,
-            Some(_) => {}
-            None => {
-                self.saved.unclaimed.insert(name, past);
-            }
+        let Some(EntryState { past: known, .. }) = self.entries.get_mut(&name) else {
+            self.saved.unclaimed.insert(name, past);
+            return;
+        };
+        if known.total == 0 {
+            *known = past;
         }
     }
 }
@@ -417,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn the_failovers_of_an_entry_that_is_gone_are_deleted() {
+    fn the_failovers_of_a_removed_entry_are_deleted() {
         let documents = read(save(&mut after_failover(FailoverLoss::Unknown), true));
         let mut fleet = fleet("carts", "c:1", "d:1");
         assert_eq!(restore(&mut fleet, &documents), [""; 0]);
@@ -429,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn failovers_since_the_restart_count_and_nonsense_is_refused() {
+    fn failovers_since_the_restart_are_kept_and_invalid_records_refused() {
         let mut documents = read(save(&mut after_failover(FailoverLoss::Unknown), true));
         let mut fleet = after_failover(FailoverLoss::Unknown);
         past_of(&mut fleet, "orders").total = 1;

@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::monitor::StateChange;
 use crate::monitor::alerting::Since;
-use crate::monitor::outage::{LinkLook, LinkWatch};
+use crate::monitor::outage::{LinkWatch, ObservedLink};
 use crate::monitor::poll_boost::{BoostContext, ReportedDelay};
 use crate::replication::{
     Assessment, Gap, HistoryLimits, HistoryLoss, Located, MasterHistory, MasterSample, MinuteMax,
@@ -31,7 +31,7 @@ use saved_losses::SavedLosses;
 #[derive(Debug, Default)]
 pub(in crate::monitor) struct Pairs {
     pub(in crate::monitor::fleet) entries: Vec<PairEntry>,
-    /// What replicas had applied that are masters now: they may be replicas again.
+    /// What replicas had applied before they became masters: they may become replicas again.
     applied_before_promotion: HashMap<PairKey, Option<u64>>,
     saved_charts: SavedCharts,
     saved_losses: SavedLosses,
@@ -79,20 +79,16 @@ impl Pairs {
         interval: Span,
         now: Timestamp,
     ) {
-        let mut known: HashMap<PairKey, PairEntry> = self
-            .entries
-            .drain(..)
-            .map(|entry| (entry.meta.key.clone(), entry))
-            .collect();
-        let mut replicas: HashMap<&ServerAddr, usize> = HashMap::new();
-        for pair in &topology.pairs {
-            *replicas.entry(&pair.master).or_default() += 1;
+        let mut known: HashMap<PairKey, PairEntry> = HashMap::new();
+        for entry in self.entries.drain(..) {
+            known.insert(entry.meta.key.clone(), entry);
         }
+        let replicas = replicas_by_master(topology);
         for pair in &topology.pairs {
-            let kept = known
-                .remove(&pair.key)
-                .filter(|entry| change.keeps(&entry.meta.top, &pair.top));
-            let mut entry = kept.unwrap_or_else(|| PairEntry::new(pair, interval, now));
+            let mut entry = match known.remove(&pair.key) {
+                Some(entry) if change.keeps(&entry.meta.top, &pair.top) => entry,
+                _ => PairEntry::new(pair, interval, now),
+            };
             let is_only_replica = replicas.get(&pair.master) == Some(&1);
             entry.reconfigure(pair, is_only_replica, interval);
             if let Some(applied) = self.applied_before_promotion.remove(&pair.key) {
@@ -103,17 +99,14 @@ impl Pairs {
         self.remember_applied(known, topology);
     }
 
-    /// Remembers what replicas had applied that are masters now, for as long as they are.
+    /// Remembers what replicas had applied before they became masters, for as long as they are.
     fn remember_applied(&mut self, gone: HashMap<PairKey, PairEntry>, topology: &Topology) {
         for (key, entry) in gone {
             let applied = entry.tracker.facts().applied_total;
             self.applied_before_promotion.insert(key, applied);
         }
-        let masters: BTreeSet<_> = topology
-            .pairs
-            .iter()
-            .map(|pair| (&pair.key.name, &pair.master))
-            .collect();
+        let pairs = topology.pairs.iter();
+        let masters: BTreeSet<_> = pairs.map(|pair| (&pair.key.name, &pair.master)).collect();
         self.applied_before_promotion
             .retain(|key, _| masters.contains(&(&key.name, &key.replica)));
     }
@@ -173,7 +166,7 @@ impl Pairs {
     }
 
     /// Whether the master of any pair of this entry came back without its replication history, and
-    /// that is not over.
+    /// that has not ended.
     pub(in crate::monitor::fleet) fn has_lost_history(
         &self,
         entry: &PairName,
@@ -228,16 +221,10 @@ impl Pairs {
             sent,
             received,
         } = answer;
-        let first = server.as_replica.first().and_then(|index| self.get(*index));
-        let link_above = first.map(|pair| pair.tracker.facts().link.clone());
+        let above = self.at(&server.as_replica).next();
+        let link_above = above.map(|pair| pair.facts().link.clone());
         self.change(&server.as_master, |pair| {
-            let replica = &pair.meta.key.replica;
-            let identity = ReplicaIdentity {
-                addr: replica,
-                own_port: servers.get(replica).and_then(|replica| replica.own_port),
-                only_one: pair.is_only_replica,
-            };
-            let ack = find_ack(info, identity);
+            let ack = find_ack(info, pair.replica_identity(servers));
             let tracker = &mut pair.tracker;
             tracker.parent_answered(link_above.as_ref());
             tracker.direct_master_answered(ack, info, sent, received);
@@ -259,8 +246,8 @@ impl Pairs {
         });
     }
 
-    /// The exporter was paused: what was unknown for so long before is unknown for as long after
-    /// it.
+    /// The exporter was paused: the pause does not add to the time for which a pair has been
+    /// unknown.
     pub(in crate::monitor::fleet) fn exporter_paused(&mut self, pause: Pause) {
         let reason = format!("the exporter was paused for {}", pause.length());
         for pair in &mut self.entries {
@@ -271,7 +258,17 @@ impl Pairs {
     }
 }
 
-/// Where the steps of a pair's chart begin: spread over the shortest step, over the fleet.
+/// How many replicas each master has by the configuration.
+fn replicas_by_master(topology: &Topology) -> HashMap<&ServerAddr, usize> {
+    let mut replicas = HashMap::new();
+    for pair in &topology.pairs {
+        *replicas.entry(&pair.master).or_default() += 1;
+    }
+    replicas
+}
+
+/// When the steps of a pair's chart begin: the pairs are spread over the shortest step, so that the
+/// fleet's work is.
 fn chart_phase(pair: &Pair) -> Span {
     let step = PairChart::finest_step().as_nanos();
     let hash = stable_hash([pair.key.name.as_str(), &pair.key.replica.to_string()]);
@@ -303,6 +300,20 @@ impl PairEntry {
         self.reported_delay.reset();
     }
 
+    /// What its replica is found by in the answers of its master.
+    fn replica_identity(&self, servers: &Servers) -> ReplicaIdentity<'_> {
+        let addr = &self.meta.key.replica;
+        let own_port = match servers.get(addr) {
+            Some(replica) => replica.own_port,
+            None => None,
+        };
+        ReplicaIdentity {
+            addr,
+            own_port,
+            only_one: self.is_only_replica,
+        }
+    }
+
     /// What is known of it.
     pub(in crate::monitor) fn facts(&self) -> &PairFacts {
         self.tracker.facts()
@@ -318,7 +329,7 @@ impl PairEntry {
         self.facts().loss.as_ref()
     }
 
-    /// Whether its master came back without its replication history, and that is not over.
+    /// Whether its master came back without its replication history, and that has not ended.
     pub(in crate::monitor) fn has_lost_history(&self, now: Timestamp) -> bool {
         self.loss().is_some_and(|loss| !loss.is_over(now))
     }
@@ -332,7 +343,7 @@ impl PairEntry {
         }
     }
 
-    /// What its link takes one way, when that has changed since it was last asked for.
+    /// The one-way delay of its link, when it has changed since this was last called.
     pub(in crate::monitor::fleet) fn changed_link_delay(&mut self) -> Option<Span> {
         self.reported_delay.changed(self.tracker.facts())
     }
@@ -342,9 +353,9 @@ impl PairEntry {
         let facts = self.facts();
         let sampled = facts.located.as_ref().map(Located::received);
         let progress = facts.link.sync_progress_at;
-        let known = [sampled, progress].into_iter().flatten().max();
+        let known = sampled.max(progress); // `None` is before every time
         Since {
-            known: known.map_or(self.watched_since, |at| at.max(self.watched_since)),
+            known: known.unwrap_or(self.watched_since).max(self.watched_since),
             diverged: self.diverged_since,
         }
     }
@@ -380,7 +391,7 @@ impl PairEntry {
         }
     }
 
-    /// Records what its link looks like, for its outages.
+    /// Records the state of its link, from which its outages follow.
     pub(in crate::monitor::fleet) fn record_link(
         &mut self,
         assessment: &Assessment,
@@ -393,14 +404,14 @@ impl PairEntry {
         let (Some(master), Some(replica)) = (master, replica) else {
             return;
         };
-        let look = LinkLook {
+        let observed = ObservedLink {
             seen: assessment,
             link: &self.tracker.facts().link,
             master: &master.facts,
             replica: &replica.facts,
             history: histories.get(&self.meta.top),
         };
-        self.outages.record(look, now);
+        self.outages.record(observed, now);
     }
 
     /// The change of its state since this was last called, if there is one.

@@ -1,5 +1,5 @@
-//! The charts of all pairs on the disk: the pairs take turns, so that no save is larger than the disk
-//! and the core can bear.
+//! The charts of all pairs on the disk. The pairs take turns, so that no save is too large for the
+//! disk or blocks the core for long.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ pub(super) struct SavedCharts {
 }
 
 impl Pairs {
-    /// Restores saved charts. Returns a sentence for each that makes no sense.
+    /// Restores saved charts. Returns a sentence for each that is not valid.
     pub(in crate::monitor::fleet) fn restore_charts(
         &mut self,
         documents: &[SavedDocument],
@@ -71,11 +71,12 @@ impl Pairs {
     /// `last` when this is the last save of the process.
     pub(in crate::monitor) fn take_charts(&mut self, now: Timestamp, last: bool) -> Vec<Document> {
         let mut documents = self.delete_unwatched_charts();
-        let is_due = |pair: &&mut PairEntry| match pair.chart_saved_at {
-            Some(at) => last || now - at >= SAVED_EVERY,
-            None => true,
-        };
-        let mut due: Vec<_> = self.entries.iter_mut().filter(is_due).collect();
+        let mut due = Vec::new();
+        for pair in &mut self.entries {
+            if last || pair.is_chart_due(now) {
+                due.push(pair);
+            }
+        }
         due.sort_by_key(|pair| pair.chart_saved_at);
         let budget = if last {
             CHARTS_AT_THE_END
@@ -102,17 +103,23 @@ impl Pairs {
         if !self.saved_charts.is_settled {
             return Vec::new();
         }
-        let watched: BTreeSet<_> = self
-            .entries
-            .iter()
-            .map(|pair| document_key(&pair.meta.key))
-            .collect();
-        let gone = self
-            .saved_charts
-            .keys
-            .extract_if(.., |key| !watched.contains(key));
+        let mut watched = BTreeSet::new();
+        for pair in &self.entries {
+            watched.insert(document_key(&pair.meta.key));
+        }
+        let keys = &mut self.saved_charts.keys;
+        let gone = keys.extract_if(.., |key| !watched.contains(key));
         gone.map(|key| Document::delete(DocumentTable::Charts, key))
             .collect()
+    }
+}
+
+impl PairEntry {
+    fn is_chart_due(&self, now: Timestamp) -> bool {
+        match self.chart_saved_at {
+            Some(at) => now - at >= SAVED_EVERY,
+            None => true,
+        }
     }
 }
 
@@ -151,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn each_pair_has_its_turn_once_a_minute_and_all_at_the_end() {
+    fn each_pair_is_saved_once_a_minute_and_all_at_the_end() {
         let mut fleet = fleet(&["a", "b"]);
         let both = [("a r:1", true), ("b r:1", true)];
         assert_eq!(keys(&fleet.pairs.take_charts(at(10), false)), both);
@@ -196,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_charts_of_a_pair_that_is_gone_are_deleted_once_it_is_known_who_is_watched() {
+    fn the_charts_of_a_removed_pair_are_deleted_once_all_pairs_are_known() {
         let saved = |key: &str| SavedDocument {
             key: key.to_owned(),
             body: "nonsense".to_owned(),

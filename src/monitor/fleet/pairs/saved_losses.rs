@@ -42,20 +42,24 @@ impl Persisted for Pairs {
         if !changed && !scope.all {
             return Vec::new();
         }
-        let watched = self.entries.iter().filter_map(|pair| {
-            let loss = pair.loss()?;
-            Some((&pair.meta.key, &**loss))
-        });
+        let mut losses: Vec<(&PairKey, &HistoryLoss)> = Vec::new();
+        for pair in &self.entries {
+            if let Some(loss) = pair.loss() {
+                losses.push((&pair.meta.key, loss));
+            }
+        }
+        losses.extend(&self.saved_losses.unclaimed);
         let mut documents = Vec::new();
         let mut keys = BTreeSet::new();
-        for (pair, loss) in watched.chain(&self.saved_losses.unclaimed) {
+        for (pair, loss) in losses {
             let key = document_key(pair);
             let record = LossRecord::new(pair, loss);
             documents.push(Document::record(DocumentTable::Losses, &*key, &record));
             keys.insert(key);
         }
-        let gone = self.saved_losses.keys.difference(&keys);
-        documents.extend(gone.map(|key| Document::delete(DocumentTable::Losses, &**key)));
+        for gone in self.saved_losses.keys.difference(&keys) {
+            documents.push(Document::delete(DocumentTable::Losses, &**gone));
+        }
         self.saved_losses.keys = keys;
         documents
     }
@@ -63,11 +67,10 @@ impl Persisted for Pairs {
     fn restore(&mut self, documents: &SavedDocuments, _: Timestamp) -> Vec<String> {
         let losses = documents_of(documents, DocumentTable::Losses);
         let saved = &mut self.saved_losses;
-        saved
-            .keys
-            .extend(losses.iter().map(|document| document.key.clone()));
-        let mut refused = restore_each(losses, "a lost history", |record, document| {
-            let record: LossRecord = record;
+        for document in losses {
+            saved.keys.insert(document.key.clone());
+        }
+        let mut refused = restore_each(losses, "a lost history", |record: LossRecord, document| {
             let (pair, loss) = record.into_parts(&document.shift)?;
             saved.unclaimed.insert(pair, loss);
             Ok(())

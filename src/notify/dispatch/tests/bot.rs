@@ -1,4 +1,4 @@
-//! Slack's bot: one message that changes in place, and its thread.
+//! The Slack bot: one message for each group, edited in place, and its thread.
 
 use super::*;
 use crate::config::SlackBotSettings;
@@ -21,8 +21,8 @@ fn refused(error: &str) -> Reply {
     Reply::body(200, &format!(r#"{{"ok":false,"error":"{error}"}}"#))
 }
 
-/// `postMessage #redis`, `update C1 1.1`, `reply C1 1.1`: what the bot asked of Slack.
-fn asked(request: &Request) -> String {
+/// A request of the bot in brief: `postMessage #redis`, `update C1 1.1`, `reply C1 1.1`.
+fn in_brief(request: &Request) -> String {
     let method = request
         .line
         .split(' ')
@@ -46,25 +46,25 @@ fn asked(request: &Request) -> String {
     }
 }
 
-/// Sends what each of `told` says to a bot whose Slack answers with `replies`, and checks what the
-/// bot asked.
-async fn check_bot(replies: Vec<Reply>, told: &[NotifyReason], expected: &[&str]) {
+/// Sends a notification for each of `reasons` to a bot whose Slack answers with `replies`, and
+/// checks the requests.
+async fn check_bot(replies: Vec<Reply>, reasons: &[NotifyReason], expected: &[&str]) {
     let server = TestServer::replying(replies).await;
     let mut rig = Rig::new(vec![bot(&server.url, "#redis")], quick());
-    for reason in told {
-        rig.dispatcher.send(super::tests::told("a", *reason));
-        // Each is through, or given up, before the next.
+    for reason in reasons {
+        rig.dispatcher.send(group_notification("a", *reason));
+        // Each is delivered, or given up, before the next.
         while !matches!(
             rig.kinds(1).await[0],
             DeliveryEventKind::Delivered { .. } | DeliveryEventKind::Failed { dead: true, .. }
         ) {}
     }
-    let requests: Vec<_> = server.requests().iter().map(asked).collect();
+    let requests: Vec<_> = server.requests().iter().map(in_brief).collect();
     assert_eq!(requests, expected);
 }
 
 #[tokio::test]
-async fn a_bots_message_changes_in_place_and_its_end_is_said_in_its_thread() {
+async fn a_bots_message_is_edited_in_place_and_its_resolve_is_posted_in_its_thread() {
     use NotifyReason as N;
     check_bot(
         vec![posted("1.1")],
@@ -82,7 +82,7 @@ async fn a_bots_message_changes_in_place_and_its_end_is_said_in_its_thread() {
 }
 
 #[tokio::test]
-async fn a_group_that_fires_anew_gets_a_new_message() {
+async fn a_group_that_fires_again_after_its_resolve_gets_a_new_message() {
     use NotifyReason as N;
     let replies = vec![posted("1.1"), posted("1.1"), posted("1.2"), posted("2.2")];
     let expected = [
@@ -101,7 +101,7 @@ async fn a_group_that_fires_anew_gets_a_new_message() {
 }
 
 #[tokio::test]
-async fn a_message_that_somebody_deleted_is_posted_anew() {
+async fn a_deleted_message_is_posted_again() {
     use NotifyReason as N;
     let replies = vec![posted("1.1"), refused("message_not_found"), posted("2.2")];
     let expected = [
@@ -115,7 +115,7 @@ async fn a_message_that_somebody_deleted_is_posted_anew() {
 }
 
 #[tokio::test]
-async fn slacks_refusals_are_retried_simplified_or_final() {
+async fn each_error_of_slack_is_retried_sent_as_plain_text_or_final() {
     use NotifyReason as N;
     let twice = ["postMessage #redis"; 2];
     check_bot(
@@ -141,15 +141,15 @@ async fn slacks_refusals_are_retried_simplified_or_final() {
 }
 
 #[tokio::test]
-async fn a_message_that_may_have_been_posted_is_ended() {
+async fn a_message_that_may_have_been_posted_is_resolved() {
     // The first answer is lost, the second post is known: one message to change.
     let server = TestServer::replying(vec![Reply::Close, posted("2.2")]).await;
     let mut rig = Rig::new(vec![bot(&server.url, "#redis")], quick());
     rig.dispatcher.send(firing("a"));
     rig.failures_before_delivery(1).await;
-    rig.dispatcher.send(over("a"));
+    rig.dispatcher.send(resolving("a"));
     rig.kinds(1).await;
-    let requests: Vec<_> = server.requests().iter().map(asked).collect();
+    let requests: Vec<_> = server.requests().iter().map(in_brief).collect();
     assert_eq!(
         requests,
         [
@@ -162,18 +162,19 @@ async fn a_message_that_may_have_been_posted_is_ended() {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_configured_anew_gets_its_own_message_and_both_end() {
+async fn after_a_change_of_channel_both_messages_are_resolved() {
     let server = TestServer::replying(vec![posted("1.1"), posted("2.2")]).await;
     let mut rig = Rig::new(vec![bot(&server.url, "#redis")], quick());
     rig.dispatcher.send(firing("a"));
     rig.kinds(1).await;
     rig.dispatcher
         .reload(&settings(vec![bot(&server.url, "#other")]));
-    rig.dispatcher.send(told("a", NotifyReason::Escalated));
+    rig.dispatcher
+        .send(group_notification("a", NotifyReason::Escalated));
     rig.kinds(1).await;
-    rig.dispatcher.send(over("a"));
+    rig.dispatcher.send(resolving("a"));
     rig.kinds(1).await;
-    let requests: Vec<_> = server.requests().iter().map(asked).collect();
+    let requests: Vec<_> = server.requests().iter().map(in_brief).collect();
     let ends = [
         "update C1 2.2",
         "reply C1 2.2",

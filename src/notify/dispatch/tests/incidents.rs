@@ -1,4 +1,5 @@
-//! PagerDuty's incidents when a group pages again: the one before ends once the new one was taken.
+//! PagerDuty's incidents when a group pages again: the older one is resolved once the new trigger
+//! is accepted.
 
 use super::*;
 
@@ -21,16 +22,16 @@ fn events(server: &TestServer) -> Vec<String> {
 fn again(generation: u32) -> Notification {
     Notification {
         generation,
-        ..told("a", NotifyReason::Escalated)
+        ..group_notification("a", NotifyReason::Escalated)
     }
 }
 
 #[tokio::test]
-async fn a_new_page_ends_the_one_before_it_once_it_was_taken() {
+async fn an_accepted_trigger_resolves_the_incident_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
     std::fs::write(&key, "k").unwrap();
-    // The first word of the second incident is lost, then its predecessor's end is.
+    // The second incident's first trigger fails, then the resolve of the first incident does.
     let replies = [202, 500, 202, 500, 202].map(Reply::status);
     let server = TestServer::replying(replies.into()).await;
     let mut rig = Rig::new(vec![pagerduty(&server.url, &key)], quick());
@@ -40,7 +41,7 @@ async fn a_new_page_ends_the_one_before_it_once_it_was_taken() {
     rig.failures_before_delivery(2).await;
     rig.dispatcher.send(Notification {
         generation: 1,
-        ..over("a")
+        ..resolving("a")
     });
     rig.failures_before_delivery(0).await;
     let expected = [
@@ -56,7 +57,7 @@ async fn a_new_page_ends_the_one_before_it_once_it_was_taken() {
 }
 
 #[tokio::test]
-async fn an_end_that_comes_before_the_predecessors_leaves_no_incident_open() {
+async fn a_resolve_during_the_retries_of_a_trigger_leaves_no_incident_open() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
     std::fs::write(&key, "k").unwrap();
@@ -74,7 +75,7 @@ async fn an_end_that_comes_before_the_predecessors_leaves_no_incident_open() {
     rig.kinds(1).await;
     rig.dispatcher.send(Notification {
         generation: 1,
-        ..over("a")
+        ..resolving("a")
     });
     // New settings end the wait.
     rig.dispatcher.reload(&NotifySettings {

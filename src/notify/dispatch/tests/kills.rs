@@ -1,35 +1,42 @@
-//! What a kill leaves: nothing is lost and nothing stays open.
+//! Kills: after a restart from the saved documents nothing is lost and no incident stays open.
 
 use super::*;
-use crate::model::{Document, SavedDocument, SavedDocuments};
+use crate::model::{Document, SavedDocument};
 
-/// What is on the disk, as a program that starts at this moment reads it.
-fn kept(documents: Vec<Document>) -> SavedDocuments {
+fn everything() -> SaveScope {
+    SaveScope {
+        all: true,
+        anchor: clock::anchor(),
+    }
+}
+
+/// The documents on the disk, as a program that starts at this moment reads them.
+fn saved(documents: Vec<Document>) -> SavedDocuments {
     let shift = crate::model::ClockShift {
         now: clock::anchor(),
         ..Default::default()
     };
-    let mut kept = SavedDocuments::new();
+    let mut saved = SavedDocuments::new();
     for Document { table, key, body } in documents {
-        kept.entry(table).or_default().push(SavedDocument {
+        saved.entry(table).or_default().push(SavedDocument {
             key,
             body: body.expect("all of it"),
             shift,
         });
     }
-    kept
+    saved
 }
 
 /// The program is killed with this much on the disk, and starts again.
 fn restarted(rig: &mut Rig, receivers: Vec<ReceiverSettings>) -> Rig {
-    let documents = kept(rig.dispatcher.take_unsaved(true));
+    let documents = saved(rig.dispatcher.take_unsaved(everything()));
     let mut rig = Rig::new(receivers, quick());
-    rig.dispatcher.restore(&documents);
+    assert_eq!(rig.dispatcher.restore(&documents, clock::now()), [""; 0]);
     rig
 }
 
 #[tokio::test]
-async fn nothing_leaves_before_it_is_on_the_disk_nor_before_what_it_opens_is() {
+async fn a_request_leaves_once_its_notification_and_its_incident_are_on_the_disk() {
     let server = TestServer::replying(vec![Reply::status(200)]).await;
     let mut rig = Rig::new(vec![hook(&server.url)], quick());
     let before = Durable::UpTo(rig.dispatcher.revision());
@@ -38,17 +45,17 @@ async fn nothing_leaves_before_it_is_on_the_disk_nor_before_what_it_opens_is() {
     rig.dispatcher.act(before);
     assert!(rig.dispatcher.waits_for_disk(before) && rig.dispatcher.in_flight.is_empty());
     rig.dispatcher.act(decided);
-    rig.dispatcher.news().await;
+    rig.dispatcher.next_event().await;
     rig.dispatcher.act(decided);
     assert!(rig.dispatcher.waits_for_disk(decided), "it is at the gate");
     assert!(server.requests().is_empty());
     rig.dispatcher.act(Durable::UpTo(rig.dispatcher.revision()));
-    rig.dispatcher.news().await;
+    rig.dispatcher.next_event().await;
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn an_attempt_that_a_kill_cut_short_is_repeated_under_its_id() {
+async fn an_attempt_interrupted_by_a_kill_is_repeated_under_its_id() {
     let (stuck, server) = (
         TestServer::replying(vec![Reply::Never]).await,
         TestServer::replying(vec![Reply::status(200)]).await,
@@ -65,7 +72,7 @@ async fn an_attempt_that_a_kill_cut_short_is_repeated_under_its_id() {
 }
 
 #[tokio::test]
-async fn what_may_have_been_opened_before_a_kill_is_ended_with_the_key_that_opened_it() {
+async fn an_incident_that_may_be_open_after_a_kill_is_resolved_with_its_own_key() {
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("key");
     std::fs::write(&key, "first").unwrap();
@@ -86,7 +93,7 @@ async fn what_may_have_been_opened_before_a_kill_is_ended_with_the_key_that_open
         let before = server.requests().len();
         let mut rig = restarted(&mut rig, receivers);
         std::fs::write(&key, "second").unwrap();
-        rig.dispatcher.send(over("a"));
+        rig.dispatcher.send(resolving("a"));
         rig.during(server.wait_for(before + 1)).await;
         let last = server.requests().pop().unwrap().json();
         assert_eq!(

@@ -89,20 +89,21 @@ impl Agreement {
     /// `None` if nobody reports anything.
     fn from_reports(reports: &[Report<'_>]) -> Option<Self> {
         let epoch = reports.iter().map(Report::epoch).max()?;
-        let newest = || reports.iter().filter(|report| report.epoch() == epoch);
-        let master = most_named(newest().map(Report::master))?.clone();
+        let newest = reports.iter().filter(|report| report.epoch() == epoch);
+        let master = most_named(newest.map(Report::master))?.clone();
         let mut replicas = BTreeSet::new();
-        for report in newest().filter(|report| *report.master() == master) {
-            replicas.extend(report.view.replicas.iter().map(|replica| &replica.addr));
+        let mut reporters = BTreeMap::new();
+        for report in reports {
+            let agrees = *report.master() == master;
+            reporters.insert(report.sentinel.clone(), agrees);
+            if agrees && report.epoch() == epoch {
+                replicas.extend(report.view.replicas.iter().map(|replica| &replica.addr));
+            }
         }
         replicas.remove(&master);
-        let reporters = reports.iter().map(|report| {
-            let agrees = *report.master() == master;
-            (report.sentinel.clone(), agrees)
-        });
         Some(Self {
             replicas: replicas.into_iter().take(MAX_REPLICAS).cloned().collect(),
-            reporters: reporters.collect(),
+            reporters,
             master,
             epoch,
         })

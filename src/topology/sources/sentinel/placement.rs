@@ -37,7 +37,7 @@ pub enum PlacementHarm {
 }
 
 /// The risks of Sentinels that run in `sentinels` (one item each), around a master in `master_dc`
-/// with replicas in `replica_dcs`. Servers in unknown datacenters are no evidence.
+/// with replicas in `replica_dcs`. Servers whose datacenter is unknown are ignored.
 pub fn placement_risks(
     quorum: usize,
     sentinels: &[Datacenter],
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_place_is_no_risk() {
+    fn sentinels_and_masters_in_unknown_datacenters_are_no_risk() {
         check(2, "a unknown unknown", &[]);
         let sentinels = [Datacenter::new("b"), Datacenter::new("b")];
         let replicas = BTreeSet::from([Datacenter::new("b")]);

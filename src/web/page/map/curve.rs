@@ -1,92 +1,90 @@
-//! The way of a link on the map.
+//! The curve that draws a link on the map.
 
-use super::{Frame, round};
+use super::Frame;
+use super::geometry::{Point, Vector};
 
-/// Between a box and the end of a link.
-const AIR: f64 = 5.0;
+/// Room between a box and the end of a link.
+const GAP: f64 = 5.0;
 
-/// A quadratic Bézier curve, so that a link and its counterpart do not hide each other.
+/// The least distance between a link's bend and the straight line: enough for a label.
+const LEAST_BEND: f64 = 26.0;
+
+/// How much more a long link bends, as a share of its length.
+const BEND_PER_LENGTH: f64 = 0.06;
+
+/// The length of an arrowhead, and half of its width.
+const ARROW_LENGTH: f64 = 11.0;
+const ARROW_HALF_WIDTH: f64 = 5.0;
+
+/// A quadratic Bézier curve from one box to another. It bends, so that a link and the link in the
+/// opposite direction do not hide each other.
 pub(super) struct Curve {
-    from: (f64, f64),
-    bend: (f64, f64),
-    to: (f64, f64),
-    /// Towards its outside.
-    pub(super) side: (f64, f64),
+    from: Point,
+    bend: Point,
+    to: Point,
+    /// The direction in which it bends, as a unit vector.
+    pub(super) side: Vector,
 }
 
 impl Curve {
-    /// To the left of its way; where there is no counterpart, to the outside of the map, where
-    /// there is room.
-    pub(super) fn between(from: (f64, f64), to: (f64, f64), frame: Frame, answered: bool) -> Self {
-        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-        let length = dx.hypot(dy).max(1.0);
-        let left = (dy / length, -dx / length);
-        let middle = (
-            f64::midpoint(from.0, to.0) - frame.width / 2.0,
-            f64::midpoint(from.1, to.1) - frame.height / 2.0,
-        );
-        let inwards = middle.0 * left.0 + middle.1 * left.1 < -0.01;
-        let side = if inwards && !answered {
-            (-left.0, -left.1)
+    /// The link from the box at `from` to the box at `to`. It bends to its left; without a link in
+    /// the opposite direction (`has_return`), towards the map's edge, where there is room.
+    pub(super) fn between(from: Point, to: Point, frame: Frame, has_return: bool) -> Self {
+        let direct = from.vector_to(to);
+        let middle = from.midpoint(to);
+        let left = direct.unit().turned_left();
+        let outwards = frame.centre().vector_to(middle);
+        let left_is_inwards = outwards.dot(left) < -0.01;
+        let side = if left_is_inwards && !has_return {
+            left.reversed()
         } else {
             left
         };
-        // Enough for a label on either side, less on long lines.
-        let away = 26.0 + length * 0.06;
-        let bend = (
-            f64::midpoint(from.0, to.0) + side.0 * away,
-            f64::midpoint(from.1, to.1) + side.1 * away,
-        );
+        let distance = LEAST_BEND + direct.length().max(1.0) * BEND_PER_LENGTH;
+        let bend = middle.moved(side.scaled(distance));
         Self {
-            from: edge(from, bend, frame),
+            from: leave_box(from, bend, frame),
             bend,
-            to: edge(to, bend, frame),
+            to: leave_box(to, bend, frame),
             side,
         }
     }
 
-    /// The point after a part of the way, from 0 to 1.
-    pub(super) fn at(&self, t: f64) -> (f64, f64) {
-        let along = |a: f64, b: f64, c: f64| {
-            (1.0 - t) * (1.0 - t) * a + 2.0 * t * (1.0 - t) * b + t * t * c
-        };
-        (
-            along(self.from.0, self.bend.0, self.to.0),
-            along(self.from.1, self.bend.1, self.to.1),
-        )
+    /// The point after the share `t` (0 to 1) of the curve.
+    pub(super) fn at(&self, t: f64) -> Point {
+        let rest = 1.0 - t;
+        let from_share = rest * rest;
+        let bend_share = 2.0 * t * rest;
+        let to_share = t * t;
+        Point {
+            x: from_share * self.from.x + bend_share * self.bend.x + to_share * self.to.x,
+            y: from_share * self.from.y + bend_share * self.bend.y + to_share * self.to.y,
+        }
     }
 
+    /// The curve as a path of SVG.
     pub(super) fn path(&self) -> String {
-        let [(ax, ay), (bx, by), (cx, cy)] =
-            [self.from, self.bend, self.to].map(|(x, y)| (round(x), round(y)));
-        format!("M{ax} {ay}Q{bx} {by} {cx} {cy}")
+        format!("M{}Q{} {}", self.from, self.bend, self.to)
     }
 
-    /// A triangle at the end.
+    /// The arrowhead at its end as a path of SVG: a triangle.
     pub(super) fn arrow(&self) -> String {
-        let before = self.at(0.94);
-        let (dx, dy) = (self.to.0 - before.0, self.to.1 - before.1);
-        let length = dx.hypot(dy).max(1.0);
-        let (dx, dy) = (dx / length, dy / length);
-        let corner = |along: f64, aside: f64| {
-            let x = self.to.0 - dx * along - dy * aside;
-            let y = self.to.1 - dy * along + dx * aside;
-            format!("{} {}", round(x), round(y))
-        };
-        format!(
-            "M{}L{}L{}Z",
-            corner(0.0, 0.0),
-            corner(11.0, 5.0),
-            corner(11.0, -5.0)
-        )
+        let direction = self.at(0.94).vector_to(self.to).unit();
+        let base = self.to.moved(direction.scaled(-ARROW_LENGTH));
+        let aside = direction.turned_left().scaled(ARROW_HALF_WIDTH);
+        let left = base.moved(aside);
+        let right = base.moved(aside.reversed());
+        format!("M{}L{right}L{left}Z", self.to)
     }
 }
 
-/// Where the way from a box's centre towards a point leaves the box, with a little air.
-fn edge(centre: (f64, f64), towards: (f64, f64), frame: Frame) -> (f64, f64) {
-    let (dx, dy) = (towards.0 - centre.0, towards.1 - centre.1);
-    let share = ((frame.half.0 + AIR) / dx.abs().max(0.001))
-        .min((frame.half.1 + AIR) / dy.abs().max(0.001))
-        .min(1.0);
-    (centre.0 + dx * share, centre.1 + dy * share)
+/// Where the straight line from a box's centre towards a point leaves the box and its gap.
+fn leave_box(centre: Point, towards: Point, frame: Frame) -> Point {
+    let way = centre.vector_to(towards);
+    let half_width = frame.box_size.width / 2.0 + GAP;
+    let half_height = frame.box_size.height / 2.0 + GAP;
+    // The shares of the way after which it reaches the box's side, and its top or bottom.
+    let to_side = half_width / way.x.abs().max(0.001);
+    let to_top = half_height / way.y.abs().max(0.001);
+    centre.moved(way.scaled(to_side.min(to_top).min(1.0)))
 }

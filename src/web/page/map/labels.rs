@@ -1,125 +1,102 @@
-//! Where labels stand: inside the map, and on nothing else that must be read.
+//! Places the map's labels: inside the map, and on nothing else that must be read.
 
 use super::curve::Curve;
+use super::geometry::{Point, Rect, Size};
 use super::{Frame, Label, PADDING};
 
-/// Between a label and the map's edges or other texts.
-const AIR: f64 = 3.0;
+/// Room between a label and the map's edges or other texts.
+const GAP: f64 = 3.0;
 
-/// Between a label and its link.
-const BESIDE: f64 = 7.0;
+/// Room between a label and its link.
+const LINK_GAP: f64 = 7.0;
 
-/// Where on its way a link is labelled, in the order of preference.
-const ON_THE_WAY: [f64; 7] = [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8];
+/// Where along its link a label may stand, the preferred place first.
+const ALONG_THE_LINK: [f64; 7] = [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8];
 
-/// A part of the map.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Rect {
-    pub(super) left: f64,
-    pub(super) top: f64,
-    pub(super) right: f64,
-    pub(super) bottom: f64,
-}
-
-impl Rect {
-    /// A rectangle of a size around a point.
-    pub(super) fn around(x: f64, y: f64, (width, height): (f64, f64)) -> Self {
-        Self {
-            left: x - width / 2.0,
-            top: y - height / 2.0,
-            right: x + width / 2.0,
-            bottom: y + height / 2.0,
-        }
-    }
-
-    /// The same, moved no farther than is needed for it to be inside the map.
-    pub(super) fn moved_into(self, frame: Frame) -> Self {
-        let right = (self.right - (frame.width - AIR)).max(0.0);
-        let down = (self.bottom - (frame.height - AIR)).max(0.0);
-        let left = (AIR - (self.left - right)).max(0.0);
-        let up = (AIR - (self.top - down)).max(0.0);
-        Self {
-            left: self.left - right + left,
-            top: self.top - down + up,
-            right: self.right - right + left,
-            bottom: self.bottom - down + up,
-        }
-    }
-
-    /// Whether it is inside the map.
-    pub(super) fn is_inside(self, frame: Frame) -> bool {
-        self.left >= 0.0
-            && self.top >= 0.0
-            && self.right <= frame.width
-            && self.bottom <= frame.height
-    }
-
-    /// Whether they lie on each other, or nearly.
-    pub(super) fn touches(self, other: Self) -> bool {
-        self.left < other.right + AIR
-            && other.left < self.right + AIR
-            && self.top < other.bottom
-            && other.top < self.bottom
-    }
-}
-
-/// What is taken so far.
+/// The labels' places: what is occupied so far.
 pub(super) struct Labels {
-    frame: Frame,
-    taken: Vec<Rect>,
+    map: Rect,
+    occupied: Vec<Rect>,
 }
 
 impl Labels {
-    pub(super) const fn new(frame: Frame) -> Self {
+    pub(super) fn new(frame: Frame) -> Self {
         Self {
-            frame,
-            taken: Vec::new(),
+            map: frame.area(),
+            occupied: Vec::new(),
         }
     }
 
-    /// Nothing may stand there.
-    pub(super) fn keep_free(&mut self, place: Rect) {
-        self.taken.push(place);
+    /// Keeps labels away from a place.
+    pub(super) fn occupy(&mut self, place: Rect) {
+        self.occupied.push(place);
     }
 
     /// A label beside a link; `None` where there is no room: the table beside the map has the same.
-    pub(super) fn place(&mut self, curve: &Curve, first: String, second: String) -> Option<Label> {
+    pub(super) fn beside_link(
+        &mut self,
+        curve: &Curve,
+        first: String,
+        second: String,
+    ) -> Option<Label> {
         let size = Label::size(&first, &second);
-        let beside = |t: f64, side: f64| {
-            let (x, y) = curve.at(t);
-            let (dx, dy) = (curve.side.0 * side, curve.side.1 * side);
-            let away = BESIDE + dx.abs() * size.0 / 2.0 + dy.abs() * size.1 / 2.0;
-            Rect::around(x + dx * away, y + dy * away, size)
-        };
-        let candidates: Vec<Rect> = [1.0, -1.0]
-            .into_iter()
-            .flat_map(|side| ON_THE_WAY.map(|t| beside(t, side)))
+        let mut places = Vec::new();
+        for side in [1.0, -1.0] {
+            for t in ALONG_THE_LINK {
+                places.push(place_beside(curve, t, side, size));
+            }
+        }
+        // A place that has to be moved may lie on the link, so those come last.
+        let moved: Vec<Rect> = places
+            .iter()
+            .map(|place| self.moved_inside(*place))
             .collect();
-        let moved = candidates.iter().map(|place| place.moved_into(self.frame));
-        let all: Vec<Rect> = candidates.iter().copied().chain(moved).collect();
-        self.first_free(&all)
-            .map(|place| Label::within(place, first, second))
+        places.extend(moved);
+        let place = self.take_first_free(&places)?;
+        Some(Label::within(place, first, second))
     }
 
     /// A label below a box, or above it.
-    pub(super) fn below(&mut self, site: Rect, first: String, second: String) -> Option<Label> {
-        let extent = Label::size(&first, &second);
-        let x = f64::midpoint(site.left, site.right);
-        let away = PADDING + extent.1 / 2.0;
-        let places = [site.bottom + away, site.top - away]
-            .map(|y| Rect::around(x, y, extent).moved_into(self.frame));
-        self.first_free(&places)
-            .map(|place| Label::within(place, first, second))
+    pub(super) fn near_box(&mut self, drawn: Rect, first: String, second: String) -> Option<Label> {
+        let size = Label::size(&first, &second);
+        let x = f64::midpoint(drawn.left, drawn.right);
+        let distance = PADDING + size.height / 2.0;
+        let below = Point {
+            x,
+            y: drawn.bottom + distance,
+        };
+        let above = Point {
+            x,
+            y: drawn.top - distance,
+        };
+        let places = [below, above].map(|centre| self.moved_inside(Rect::around(centre, size)));
+        let place = self.take_first_free(&places)?;
+        Some(Label::within(place, first, second))
     }
 
-    /// Takes the first of these places that nothing else has.
-    fn first_free(&mut self, places: &[Rect]) -> Option<Rect> {
-        let free = |place: &&Rect| {
-            let taken = self.taken.iter().any(|taken| taken.touches(**place));
-            !taken && place.is_inside(self.frame)
-        };
-        let place = *places.iter().find(free)?;
-        self.taken.push(place);
+    fn moved_inside(&self, place: Rect) -> Rect {
+        place.moved_into(self.map.shrunk(GAP))
+    }
+
+    /// Occupies the first of these places that is inside the map and free.
+    fn take_first_free(&mut self, places: &[Rect]) -> Option<Rect> {
+        let place = *places.iter().find(|place| self.is_free(**place))?;
+        self.occupied.push(place);
         Some(place)
     }
+
+    fn is_free(&self, place: Rect) -> bool {
+        let mut occupied = self.occupied.iter();
+        place.is_within(self.map) && !occupied.any(|other| other.touches(place, GAP))
+    }
+}
+
+/// The place beside a curve's point `t` (0 to 1): where it bends to (`sign` is 1) or on its other
+/// side (-1).
+fn place_beside(curve: &Curve, t: f64, sign: f64, size: Size) -> Rect {
+    let outwards = curve.side.scaled(sign);
+    // How far the label reaches back towards the link, depending on its direction.
+    let half_extent = outwards.x.abs() * size.width / 2.0 + outwards.y.abs() * size.height / 2.0;
+    let distance = LINK_GAP + half_extent;
+    Rect::around(curve.at(t).moved(outwards.scaled(distance)), size)
 }

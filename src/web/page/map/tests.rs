@@ -2,7 +2,7 @@ use super::*;
 use crate::config::Severity;
 use crate::replication::PairState;
 use crate::report::testing::{pair, report};
-use crate::report::{AlertBrief, Level, ListedState, PairReport};
+use crate::report::{AlertBrief, ListedState, PairReport};
 
 fn reports(pairs: Vec<PairReport>) -> Vec<LinkReport> {
     let mut report = report([]);
@@ -38,20 +38,20 @@ fn text(label: Option<&Label>) -> String {
 }
 
 #[test]
-fn a_link_and_its_counterpart_lie_apart_and_inside_the_map() {
+fn links_in_both_directions_lie_apart_and_inside_the_map() {
     let map = Map::new(&links(&[("a", "b"), ("b", "a")]), &[]).unwrap();
     let [there, back] = map.lines.as_slice() else {
         panic!("two lines")
     };
     let height = |line: &Line| line.label.as_ref().unwrap().first_y;
-    assert!(height(there) + 2.0 * LINE < height(back));
+    assert!(height(there) + 2.0 * LINE_HEIGHT < height(back));
     assert_eq!(there.words, "a to b: ok, 1 pair streaming");
     assert_eq!(text(there.label.as_ref()), "1 pair streaming");
     assert_eq!(there.address, "/?from=a&to=b");
 }
 
 #[test]
-fn one_of_two_pairs_that_stall_is_one_of_two() {
+fn a_label_counts_the_pairs_in_the_worst_state() {
     let mut stalled = between("dc1", "dc2");
     stalled.state = PairState::Stalled;
     let map = Map::new(&reports(vec![between("dc1", "dc2"), stalled]), &[]).unwrap();
@@ -63,7 +63,7 @@ fn one_of_two_pairs_that_stall_is_one_of_two() {
 }
 
 #[test]
-fn a_link_in_trouble_does_not_stream() {
+fn a_link_with_an_alert_is_labelled_with_the_alert() {
     let mut slow = between("dc1", "dc2");
     slow.alerts = vec![lag_is_high()];
     let map = Map::new(&reports(vec![between("dc1", "dc2"), slow]), &[]).unwrap();
@@ -72,7 +72,7 @@ fn a_link_in_trouble_does_not_stream() {
 }
 
 #[test]
-fn of_many_links_only_those_in_trouble_are_labelled() {
+fn with_many_links_only_those_in_trouble_are_labelled() {
     let all: Vec<_> = ["a", "b", "c", "d"]
         .iter()
         .flat_map(|a| ["a", "b", "c", "d"].map(|b| (*a, b)))
@@ -94,7 +94,7 @@ fn of_many_links_only_those_in_trouble_are_labelled() {
 }
 
 #[test]
-fn a_long_name_is_made_small_and_then_cut_between_characters() {
+fn a_long_name_gets_smaller_letters_and_then_is_cut_between_characters() {
     let map = Map::new(
         &links(&[(&"é".repeat(40), "eu-central-1"), ("a", "b")]),
         &[],
@@ -112,24 +112,17 @@ fn a_long_name_is_made_small_and_then_cut_between_characters() {
 
 /// The room that a label needs, at the widest.
 fn extent(label: &Label) -> Rect {
-    let (width, height) = Label::size(&label.first, &label.second);
-    Rect {
-        left: label.x - width / 2.0,
-        top: label.first_y - LABEL * 0.95,
-        right: label.x + width / 2.0,
-        bottom: label.first_y - LABEL * 0.95 + height,
-    }
+    let size = Label::size(&label.first, &label.second);
+    let top = label.first_y - Label::first_baseline(0.0);
+    let centre = Point {
+        x: label.x,
+        y: top + size.height / 2.0,
+    };
+    Rect::around(centre, size)
 }
 
-/// Rounded places are a tenth off at most.
-fn smaller(rect: Rect) -> Rect {
-    Rect {
-        left: rect.left + 0.2,
-        top: rect.top + 0.2,
-        right: rect.right - 0.2,
-        bottom: rect.bottom - 0.2,
-    }
-}
+/// Rounded places are off by at most a tenth.
+const ROUNDING: f64 = 0.2;
 
 fn overlap(a: Rect, b: Rect) -> bool {
     a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
@@ -137,22 +130,20 @@ fn overlap(a: Rect, b: Rect) -> bool {
 
 fn nothing_is_clipped_or_hidden(map: &Map) {
     let inside = map.sites.iter().any(|site| site.inside.is_some());
-    let frame = Frame::for_sites(map.sites.len(), inside);
-    let half = frame.half;
+    let frame = Frame::new(map.sites.len(), inside);
     let boxes: Vec<Rect> = map
         .sites
         .iter()
-        .map(|site| Rect::around(site.x, site.y, (2.0 * half.0, 2.0 * half.1)))
-        .map(smaller)
+        .map(|site| site.rect(frame).shrunk(ROUNDING))
         .collect();
     let of_lines = map.lines.iter().filter_map(|line| line.label.as_ref());
     let of_sites = map.sites.iter().filter_map(|site| site.inside.as_ref());
     let labels: Vec<Rect> = of_lines
         .chain(of_sites.filter_map(|inside| inside.label.as_ref()))
-        .map(|label| smaller(extent(label)))
+        .map(|label| extent(label).shrunk(ROUNDING))
         .collect();
     for place in labels.iter().chain(&boxes) {
-        assert!(place.is_inside(frame), "{place:?}");
+        assert!(place.is_within(frame.area()), "{place:?}");
     }
     for (n, place) in boxes.iter().enumerate() {
         let others = boxes[n + 1..]
@@ -165,9 +156,9 @@ fn nothing_is_clipped_or_hidden(map: &Map) {
         assert!(!hidden, "{label:?} on a box");
     }
     for site in &map.sites {
-        let size = if site.long { LONG_NAME } else { NAME };
-        assert!(measure::width(&site.name, size) <= 2.0 * half.0);
-        assert!(measure::width(&site.note, NOTE) <= 2.0 * half.0);
+        let font = if site.long { LONG_NAME_FONT } else { NAME_FONT };
+        assert!(measure::width(&site.name, font) <= frame.box_size.width);
+        assert!(measure::width(&site.note, NOTE_FONT) <= frame.box_size.width);
     }
 }
 
@@ -200,7 +191,7 @@ fn in_any_map_every_text_is_inside_and_none_is_on_a_box() {
 /// In the maps that most people have, every link is labelled: two datacenters that replicate both
 /// ways, three that replicate one way.
 #[test]
-fn of_two_or_three_datacenters_every_link_has_its_label() {
+fn with_two_or_three_datacenters_every_link_has_a_label() {
     let all = ["dc1", "dc2", "dc3"];
     for count in 2..=3 {
         let mut pairs = Vec::new();
@@ -219,7 +210,7 @@ fn of_two_or_three_datacenters_every_link_has_its_label() {
 }
 
 #[test]
-fn of_too_many_datacenters_there_is_no_map() {
+fn too_many_datacenters_or_none_have_no_map() {
     let names: Vec<_> = (0..=MAX_SITES).map(|n| format!("dc{n:02}")).collect();
     let too_many: Vec<_> = names.iter().map(|name| ("dc00", name.as_str())).collect();
     assert!(Map::new(&links(&too_many), &[]).is_none() && Map::new(&[], &[]).is_none());

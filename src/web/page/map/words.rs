@@ -1,9 +1,9 @@
-//! What is said of a link: how many of its pairs, and what is wrong with them.
+//! A link in words: how many of its pairs are in the worst state, and which state that is.
 
 use crate::replication::PairState;
 use crate::report::{Level, LinkReport};
 
-/// Of how many pairs [`state_words`] is true: `1 of 2 pairs`; `2 pairs` where it is all of them.
+/// How many pairs [`state_words`] is about: `1 of 2 pairs`, or `2 pairs` for all of them.
 pub(in crate::web::page) fn count_words(link: &LinkReport) -> String {
     match (link.in_state, link.pairs) {
         (1, 1) => "1 pair".to_owned(),
@@ -12,8 +12,8 @@ pub(in crate::web::page) fn count_words(link: &LinkReport) -> String {
     }
 }
 
-/// The state of the worst pairs. A link in trouble never "streams": where the state is fine, it is
-/// an alert that is not, and its name says what.
+/// The state of the worst pairs. A link in trouble is never called streaming: where the state is
+/// fine, the level comes from an alert, and the alert's name tells what is wrong.
 pub(in crate::web::page) fn state_words(link: &LinkReport) -> String {
     if link.state != PairState::Streaming {
         return link.state.label().replace('_', " ");

@@ -1,6 +1,6 @@
 //! The axes of values: round marks, and one unit for all of them.
 
-/// A mark on an axis of values, in the axis' own order from zero on.
+/// A mark on an axis of values.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mark {
     /// In seconds or bytes.
@@ -25,7 +25,7 @@ struct Unit {
     word: &'static str,
 }
 
-/// Steps of an axis of time, in the words of its unit, from the shortest on.
+/// Steps of an axis of seconds, in units, the shortest first.
 const STEPS_OF_TIME: [(Unit, &[f64]); 5] = [
     (unit(0.001, "ms"), &[5.0, 10.0, 20.0, 50.0, 100.0, 200.0]),
     (unit(1.0, "s"), &[0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0]),
@@ -34,17 +34,20 @@ const STEPS_OF_TIME: [(Unit, &[f64]); 5] = [
     (unit(86_400.0, "d"), &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0]),
 ];
 
-/// The longest step of time, in seconds: of more than 100 days every axis is the same.
+/// The longest step of time, in seconds: longer lags do not make the axis longer.
 const LONGEST_STEP: f64 = 100.0 * 86_400.0;
 
 /// The least that an axis of bytes reaches.
 const LEAST_BYTES: f64 = 1024.0;
 
-/// Each is 1024 times the one before.
+/// The units of bytes, each 1024 times the one before.
 const UNITS_OF_BYTES: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
-/// An axis has at most as many steps.
+/// Steps of an axis, at most.
 const MOST_STEPS: f64 = 4.0;
+
+/// More marks than any axis has, so that the loop over them ends.
+const MOST_MARKS: u8 = 10;
 
 const fn unit(size: f64, word: &'static str) -> Unit {
     Unit { size, word }
@@ -55,9 +58,11 @@ impl Axis {
     pub(super) fn seconds(highest: f64) -> Self {
         let least = highest / MOST_STEPS;
         for (unit, steps) in STEPS_OF_TIME {
-            let fits = |step: &&f64| **step * unit.size >= least * 0.999;
-            if let Some(step) = steps.iter().find(fits) {
-                return Self::with(step * unit.size, unit, highest);
+            for step in steps {
+                let step = step * unit.size;
+                if step >= least * 0.999 {
+                    return Self::with(step, unit, highest);
+                }
             }
         }
         let days = unit(86_400.0, "d");
@@ -91,14 +96,19 @@ impl Axis {
 
     /// The marks, from zero on.
     pub(super) fn marks(&self) -> Vec<Mark> {
-        let values = (0..=10)
-            .map(|n| self.step * f64::from(n))
-            .take_while(|value| *value <= self.most * 1.001);
-        let mark = |value: f64| Mark {
-            value,
-            text: format!("{} {}", rounded(value / self.unit.size), self.unit.word),
-        };
-        values.map(mark).collect()
+        let mut marks = Vec::new();
+        for n in 0..=MOST_MARKS {
+            let value = self.step * f64::from(n);
+            if value > self.most * 1.001 {
+                break;
+            }
+            let in_units = rounded(value / self.unit.size);
+            marks.push(Mark {
+                value,
+                text: format!("{in_units} {}", self.unit.word),
+            });
+        }
+        marks
     }
 }
 

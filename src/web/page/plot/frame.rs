@@ -5,7 +5,7 @@ use crate::web::page::measure;
 /// The size of a chart, in its own units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::web::page) struct Frame {
-    /// The class that shows it where there is room for it.
+    /// The CSS class that shows it where there is room for it.
     pub(super) class: &'static str,
     pub(super) width: f64,
     pub(super) height: f64,
@@ -33,19 +33,19 @@ impl Frame {
     /// The size of the letters; style.css has the same.
     pub(super) const FONT: f64 = 11.0;
 
-    /// Above the highest mark.
+    /// Room above the highest mark.
     pub(super) const TOP: f64 = 10.0;
 
-    /// Below the axis, for its marks.
+    /// Room below the axis, for its marks.
     const BOTTOM: f64 = 24.0;
 
-    /// Beside the last step: half a line is seen there, too.
+    /// Beside the last step, so that its line is not cut in half.
     const RIGHT: f64 = 4.0;
 
-    /// Between a mark's text and the axis.
+    /// Room between a mark's text and the axis.
     pub(super) const MARGIN: f64 = 6.0;
 
-    /// Where the axis of values stands, so that the widest of these texts fits beside it.
+    /// Where the axis of values is, so that the widest of these texts fits beside it.
     pub(super) fn left<'a>(texts: impl IntoIterator<Item = &'a str>) -> f64 {
         super::round(measure::widest(texts, Self::FONT).ceil() + Self::MARGIN + 2.0)
     }

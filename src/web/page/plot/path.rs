@@ -1,42 +1,97 @@
 //! Steps of a history as paths of SVG.
 
-/// A step of a chart, in its units from left to right; its values still have theirs.
+use super::axis::Axis;
+use super::frame::Frame;
+use super::values::Values;
+
+/// A step of a chart: its time in the chart's units, its values in seconds or bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Dot {
+    /// The x at which it begins.
     pub(super) begin: f64,
+    /// The x at which it ends.
     pub(super) end: f64,
-    /// The highest estimate.
-    pub(super) value: Option<f64>,
-    /// The lowest that was certain at every instant of the step.
-    pub(super) lower: Option<f64>,
-    /// The highest that was certain at every instant of the step.
-    pub(super) upper: Option<f64>,
+    pub(super) values: Values,
 }
 
-/// From values to places.
+/// The values between which an area lies at a step.
+#[derive(Clone, Copy)]
+struct Bounds {
+    lower: f64,
+    upper: f64,
+}
+
+/// Converts values to places: y grows downwards.
 pub(super) struct Scale {
+    /// The value at the top.
     pub(super) most: f64,
+    /// The y of zero.
     pub(super) bottom: f64,
     pub(super) height: f64,
 }
 
-impl Scale {
-    pub(super) fn y(&self, value: f64) -> f64 {
-        super::round(self.bottom - (value / self.most).min(1.0) * self.height)
+/// Which of a step's values is drawn; it decides where in the step it is drawn.
+#[derive(Clone, Copy)]
+enum Extreme {
+    Lowest,
+    Highest,
+}
+
+impl Dot {
+    /// The bounds of its value, where both are known.
+    fn bounds(&self) -> Option<Bounds> {
+        Some(Bounds {
+            lower: self.values.lower?,
+            upper: self.values.upper?,
+        })
+    }
+
+    /// The bounds where the value is certainly above zero and may be anything above that.
+    fn open_bounds(&self) -> Option<Bounds> {
+        let lower = self.values.lower?;
+        if lower > 0.0 && self.values.upper.is_none() {
+            return Some(Bounds {
+                lower,
+                upper: f64::INFINITY,
+            });
+        }
+        None
     }
 }
 
-/// The highest value of all.
-pub(super) fn highest(dots: &[Dot]) -> f64 {
-    dots.iter()
-        .flat_map(|dot| [dot.value, dot.lower, dot.upper])
-        .flatten()
-        .fold(0.0, f64::max)
+impl Scale {
+    pub(super) fn new(axis: &Axis, frame: &Frame) -> Self {
+        Self {
+            most: axis.most,
+            bottom: frame.bottom(),
+            height: frame.bottom() - Frame::TOP,
+        }
+    }
+
+    /// The y of a value; what is above the top is at the top.
+    pub(super) fn y(&self, value: f64) -> f64 {
+        super::round(self.bottom - (value / self.most).min(1.0) * self.height)
+    }
+
+    /// A point of a path.
+    fn point(&self, x: f64, value: f64) -> String {
+        format!("{x} {}", self.y(value))
+    }
 }
 
-/// Whether the values grow at the step `n` of a run. Then its highest is at its end, and its lowest
-/// at its begin; while they fall it is the other way around. So a steady growth is a straight line
-/// up to now, although the last step is not over.
+impl Extreme {
+    /// The x at which a step reaches it. While the values grow, a step's highest value is at its
+    /// end and its lowest at its beginning; while they fall it is the other way around. So steady
+    /// growth is a straight line up to now, although the last step has not ended.
+    const fn x(self, dot: &Dot, growing: bool) -> f64 {
+        match (self, growing) {
+            (Self::Highest, true) | (Self::Lowest, false) => dot.end,
+            (Self::Highest, false) | (Self::Lowest, true) => dot.begin,
+        }
+    }
+}
+
+/// Whether the values grow at the step `n` of a run.
 fn grows(values: &[f64], n: usize) -> bool {
     let value = values.get(n);
     match n.checked_sub(1) {
@@ -45,93 +100,83 @@ fn grows(values: &[f64], n: usize) -> bool {
     }
 }
 
-/// The line through what is known. Where nothing is, there is a gap.
+/// The highest of all values; 0 where nothing is known.
+pub(super) fn highest(dots: &[Dot]) -> f64 {
+    let highest = dots.iter().map(|dot| dot.values.highest());
+    highest.fold(0.0, f64::max)
+}
+
+/// The line through the estimates. Where there is none, there is a gap.
 pub(super) fn line(dots: &[Dot], scale: &Scale) -> String {
+    let is_known = |dot: &Dot| dot.values.estimate.is_some();
     let mut path = String::new();
-    for run in dots.chunk_by(|a, b| a.value.is_some() == b.value.is_some()) {
-        let values: Vec<f64> = run.iter().filter_map(|dot| dot.value).collect();
-        if let [value] = values[..] {
-            // A step that stands alone.
-            path += &run
-                .iter()
-                .map(|dot| alone(dot, scale.y(value)))
-                .collect::<String>();
-            continue;
-        }
-        let places = run.iter().zip(&values).enumerate();
-        for (n, (dot, value)) in places {
-            let x = if grows(&values, n) {
-                dot.end
-            } else {
-                dot.begin
-            };
-            let pen = if n == 0 { "M" } else { "L" };
-            let step = format!("{pen}{x} {}", scale.y(*value));
-            path.push_str(&step);
+    for run in dots.chunk_by(|a, b| is_known(a) == is_known(b)) {
+        let estimates: Vec<f64> = run.iter().filter_map(|dot| dot.values.estimate).collect();
+        match (run, estimates.as_slice()) {
+            (_, []) => {}
+            // A single step has no slope.
+            ([dot], [value]) => {
+                path += &format!("M{}H{}", scale.point(dot.begin, *value), dot.end);
+            }
+            _ => {
+                let points = points(run, &estimates, Extreme::Highest, scale);
+                path += &format!("M{}", points.join("L"));
+            }
         }
     }
     path
-}
-
-fn alone(dot: &Dot, y: f64) -> String {
-    format!("M{} {y}H{}", dot.begin, dot.end)
 }
 
 /// The area between the bounds, where there are both.
 pub(super) fn band(dots: &[Dot], scale: &Scale) -> String {
-    area(dots, |dot| Some((dot.lower?, dot.upper?)), scale)
+    area(dots, Dot::bounds, scale)
 }
 
-/// The area above a lower bound that has no upper one beside it.
+/// The area above a lower bound that has no upper one.
 pub(super) fn open(dots: &[Dot], scale: &Scale) -> String {
-    let sides = |dot: &Dot| {
-        let lower = dot.lower.filter(|lower| *lower > 0.0)?;
-        dot.upper.is_none().then_some((lower, f64::INFINITY))
-    };
-    area(dots, sides, scale)
+    area(dots, Dot::open_bounds, scale)
 }
 
-/// The areas between the sides of steps that have both.
-fn area(dots: &[Dot], sides: impl Fn(&Dot) -> Option<(f64, f64)>, scale: &Scale) -> String {
+/// The areas between the bounds of the steps that have them.
+fn area(dots: &[Dot], bounds: fn(&Dot) -> Option<Bounds>, scale: &Scale) -> String {
     let mut path = String::new();
-    for run in dots.chunk_by(|a, b| sides(a).is_some() == sides(b).is_some()) {
-        let known: Vec<(f64, f64)> = run.iter().filter_map(&sides).collect();
+    for run in dots.chunk_by(|a, b| bounds(a).is_some() == bounds(b).is_some()) {
+        let known: Vec<Bounds> = run.iter().filter_map(bounds).collect();
         if known.is_empty() {
             continue;
         }
-        let lows: Vec<f64> = known.iter().map(|side| side.0).collect();
-        let highs: Vec<f64> = known.iter().map(|side| side.1).collect();
-        let below = edge(run, &lows, |grows| !grows, scale);
-        let mut above = edge(run, &highs, |grows| grows, scale);
+        let lows: Vec<f64> = known.iter().map(|bounds| bounds.lower).collect();
+        let highs: Vec<f64> = known.iter().map(|bounds| bounds.upper).collect();
+        let below = edge(run, &lows, Extreme::Lowest, scale);
+        let mut above = edge(run, &highs, Extreme::Highest, scale);
+        // Around the area: along its lower edge, and back along its upper one.
         above.reverse();
-        let outline = format!("M{}L{}Z", below.join("L"), above.join("L"));
-        path.push_str(&outline);
+        path += &format!("M{}L{}Z", below.join("L"), above.join("L"));
     }
     path
 }
 
-/// One side of an area, from the first step's begin to the last one's end. `at_end` says whether a
-/// step's value stands at its end, by whether the values grow.
-fn edge(run: &[Dot], values: &[f64], at_end: fn(bool) -> bool, scale: &Scale) -> Vec<String> {
-    let place = |x: f64, value: f64| format!("{x} {}", scale.y(value));
-    let inner = run.iter().zip(values).enumerate().map(|(n, (dot, value))| {
-        let x = if at_end(grows(values, n)) {
-            dot.end
-        } else {
-            dot.begin
-        };
-        place(x, *value)
-    });
-    let first = run.first().zip(values.first());
-    let last = run.last().zip(values.last());
-    let mut edge: Vec<String> = first
-        .map(|(dot, value)| place(dot.begin, *value))
-        .into_iter()
-        .chain(inner)
-        .chain(last.map(|(dot, value)| place(dot.end, *value)))
-        .collect();
+/// One edge of an area, from the first step's begin to the last one's end.
+fn edge(run: &[Dot], values: &[f64], extreme: Extreme, scale: &Scale) -> Vec<String> {
+    let mut edge = points(run, values, extreme, scale);
+    if let (Some(first), Some(value)) = (run.first(), values.first()) {
+        edge.insert(0, scale.point(first.begin, *value));
+    }
+    if let (Some(last), Some(value)) = (run.last(), values.last()) {
+        edge.push(scale.point(last.end, *value));
+    }
     edge.dedup();
     edge
+}
+
+/// A point for each step of a run.
+fn points(run: &[Dot], values: &[f64], extreme: Extreme, scale: &Scale) -> Vec<String> {
+    let mut points = Vec::new();
+    for (n, (dot, value)) in run.iter().zip(values).enumerate() {
+        let x = extreme.x(dot, grows(values, n));
+        points.push(scale.point(x, *value));
+    }
+    points
 }
 
 #[cfg(test)]
@@ -148,9 +193,11 @@ mod tests {
         let dot = |(n, value): (usize, &Option<f64>)| Dot {
             begin: 10.0 * n as f64,
             end: 10.0 * n as f64 + 10.0,
-            value: *value,
-            lower: *value,
-            upper: *value,
+            values: Values {
+                estimate: *value,
+                lower: *value,
+                upper: *value,
+            },
         };
         values.iter().enumerate().map(dot).collect()
     }
@@ -168,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_growth_is_straight_up_to_a_last_step_that_is_not_over() {
+    fn steady_growth_is_straight_up_to_a_last_step_that_has_not_ended() {
         // A second is a unit; the lag grows by a second a second, and the step is 3 s old.
         let mut dots = dots(&[10.0, 20.0, 30.0, 33.0].map(Some));
         dots[3].end = 33.0;

@@ -1,7 +1,8 @@
-//! A lag in a table's row, small.
+//! A sparkline: the lag of the last minutes, in a row of the table of pairs.
 
 use super::path::{Dot, Scale, band, highest, line, open};
 use super::times::Times;
+use super::values::Values;
 use crate::model::Span;
 use crate::report::{HistoryReport, PointReport};
 
@@ -12,68 +13,67 @@ const HEIGHT: f64 = 26.0;
 /// Above and below the line.
 const MARGIN: f64 = 1.5;
 
-/// The least that is at its top, in seconds: what is less is flat.
+/// The least lag that reaches the top, in seconds: a smaller one looks flat.
 const LEAST: f64 = 0.1;
 
-/// Steps of it: two units or more apart, or they cannot be told from each other.
+/// Steps of it, at most: closer than two units apart they could not be told from each other.
 pub(super) const STEPS: usize = 60;
 
-/// A lag in a table's row, small.
+/// A sparkline of a pair's lag.
 pub(in crate::web::page) struct Spark {
     pub(in crate::web::page) width: f64,
     pub(in crate::web::page) height: f64,
     pub(in crate::web::page) line: String,
     pub(in crate::web::page) band: String,
     pub(in crate::web::page) open: String,
-    /// The highest value in it, in words.
+    /// Its highest value, in words.
     pub(in crate::web::page) words: String,
 }
 
 impl Spark {
     /// The lag of a history; `None` while there is nothing to show.
     pub(in crate::web::page) fn new(history: &HistoryReport) -> Option<Self> {
-        let merged = history.points.len().div_ceil(STEPS).max(1);
-        let times = Times::new(history);
-        let steps = history.points.chunks(merged);
-        let dots: Vec<Dot> = steps
-            .filter_map(|points| dot(points, history.step_seconds, &times))
-            .collect();
-        let known = dots
-            .iter()
-            .filter_map(|dot| dot.value.or(dot.lower))
-            .reduce(f64::max)?;
+        let dots = dots(history);
         let scale = Scale {
             most: highest(&dots).max(LEAST),
             bottom: HEIGHT - MARGIN,
             height: HEIGHT - 2.0 * MARGIN,
         };
+        let peak = Span::from_secs_f64(peak(&dots)?);
         Some(Self {
             width: WIDTH,
             height: HEIGHT,
             line: line(&dots, &scale),
             band: band(&dots, &scale),
             open: open(&dots, &scale),
-            words: format!("up to {}", Span::from_secs_f64(known)),
+            words: format!("up to {peak}"),
         })
     }
 }
 
-/// Several steps as one: what was certain of all of them, and the highest estimate of any.
+/// The steps of the history, several drawn as one.
+fn dots(history: &HistoryReport) -> Vec<Dot> {
+    let times = Times::new(history);
+    let merged = history.points.len().div_ceil(STEPS).max(1);
+    let steps = history.points.chunks(merged);
+    steps
+        .filter_map(|points| dot(points, history.step_seconds, &times))
+        .collect()
+}
+
 fn dot(points: &[PointReport], step: f64, times: &Times) -> Option<Dot> {
-    let lower = points
-        .iter()
-        .map(|point| point.lag_lower_seconds)
-        .reduce(|a, b| Some(a?.min(b?)));
-    let upper = points
-        .iter()
-        .map(|point| point.lag_upper_seconds)
-        .reduce(|a, b| Some(a?.max(b?)));
-    let value = points.iter().filter_map(|point| point.lag_seconds);
+    let first = points.first()?;
+    let last = points.last()?;
+    let values = points.iter().map(Values::lag).reduce(Values::joined)?;
     Some(Dot {
-        begin: times.place(points.first()?.timestamp, 0.0, WIDTH),
-        end: times.place(points.last()?.timestamp + step, 0.0, WIDTH),
-        value: value.reduce(f64::max),
-        lower: lower.flatten(),
-        upper: upper.flatten(),
+        begin: times.place(first.timestamp, 0.0, WIDTH),
+        end: times.place(last.timestamp + step, 0.0, WIDTH),
+        values,
     })
+}
+
+/// The highest estimate, or lower bound where there is no estimate; `None` where nothing is known.
+fn peak(dots: &[Dot]) -> Option<f64> {
+    let known = |dot: &Dot| dot.values.estimate.or(dot.values.lower);
+    dots.iter().filter_map(known).reduce(f64::max)
 }

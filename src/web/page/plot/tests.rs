@@ -1,3 +1,5 @@
+use super::tick::Anchor;
+use super::times::Times;
 use super::*;
 use crate::replication::PairState;
 use crate::report::ExporterReport;
@@ -55,7 +57,7 @@ fn later(mut history: HistoryReport, seconds: f64) -> HistoryReport {
 }
 
 #[test]
-fn what_is_not_known_is_a_gap() {
+fn unknown_values_are_a_gap() {
     let known = [Some(1.0), Some(1.0), None, Some(1.0)];
     let plot = charts(&history(&known), Levels::default()).lag;
     assert_eq!(plot.line.matches('M').count(), 2, "{}", plot.line);
@@ -102,7 +104,7 @@ fn thresholds_within_the_chart_are_drawn_and_marks_are_round() {
 }
 
 #[test]
-fn an_axis_is_no_longer_than_there_is_something_to_show() {
+fn a_time_axis_is_as_short_as_what_is_recorded() {
     let young = later(history(&[Some(1.0); 10]), 850.0);
     let times = Times::new(&young);
     assert!((times.until - times.since - times::SHORTEST).abs() < 1e-6);
@@ -114,7 +116,7 @@ fn an_axis_is_no_longer_than_there_is_something_to_show() {
 }
 
 #[test]
-fn the_heading_says_how_much_past_there_is() {
+fn the_heading_tells_how_much_past_is_shown() {
     let words = |history: &HistoryReport| span_words(history, "15 minutes");
     assert_eq!(words(&history(&[Some(1.0); 180])), "The last 15 minutes");
     let young = later(history(&[Some(1.0); 10]), 740.0);
@@ -126,11 +128,15 @@ fn the_heading_says_how_much_past_there_is() {
     for point in &mut silent.points[..5] {
         point.state = None;
     }
-    assert_eq!(words(&silent), "The last 14 min", "nobody looked before");
+    assert_eq!(
+        words(&silent),
+        "The last 14 min",
+        "no state is known before"
+    );
 }
 
 #[test]
-fn a_sparkline_is_short_and_says_its_peak() {
+fn a_sparkline_is_short_and_names_its_peak() {
     let spark = Spark::new(&history(&[Some(3.0); 180])).unwrap();
     assert_eq!(spark.words, "up to 3.000 s");
     assert!(

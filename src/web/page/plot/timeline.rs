@@ -1,11 +1,12 @@
-//! The states over time, as a strip.
+//! The strip of a pair's states over time, below its charts.
 
-use super::Frame;
-use super::times::{Times, clock_text};
-use crate::report::{HistoryReport, Level, PointReport};
+use super::canvas::Canvas;
+use super::frame::Frame;
+use super::times::clock_text;
+use crate::report::{Level, PointReport};
 use crate::web::page::measure;
 
-/// Between a state's name and the edges of its run.
+/// Room between a state's name and the edges of its run.
 const MARGIN: f64 = 6.0;
 
 /// The states of a pair over time.
@@ -35,40 +36,42 @@ pub(in crate::web::page) struct Occurring {
     pub(in crate::web::page) state: &'static str,
 }
 
+impl Run {
+    /// A run of points with the same state; `None` where the state is not known.
+    fn new(points: &[PointReport], canvas: &Canvas<'_>) -> Option<Self> {
+        let first = points.first()?;
+        let last = points.last()?;
+        let state = first.state?;
+        let name = state.label();
+        let begin = first.timestamp.max(canvas.times.since);
+        let end = (last.timestamp + canvas.history.step_seconds).min(canvas.times.until);
+        let x = canvas.x(begin);
+        let width = super::round((canvas.x(end) - x).max(1.0));
+        let name_fits = measure::width(name, Frame::FONT) <= width - 2.0 * MARGIN;
+        let from = clock_text(begin);
+        let to = clock_text(end);
+        Some(Self {
+            x: x.min(canvas.frame.right() - 1.0),
+            width,
+            level: Level::from_state(state).label(),
+            state: name,
+            label: if name_fits { Some(name) } else { None },
+            words: format!("{name} from {from} to {to} UTC"),
+        })
+    }
+}
+
 impl Timeline {
-    /// States that follow one another are taken together.
-    pub(super) fn new(history: &HistoryReport, frame: &Frame, left: f64) -> Self {
-        let times = Times::new(history);
-        let place = |at: f64| times.place(at, left, frame.right());
-        let runs = history.points.chunk_by(|a, b| a.state == b.state);
-        let run = |points: &[PointReport]| {
-            let state = points.first()?.state?;
-            let begin = points.first()?.timestamp.max(times.since);
-            let end = (points.last()?.timestamp + history.step_seconds).min(times.until);
-            let x = place(begin);
-            let width = super::round((place(end) - x).max(1.0));
-            let room = width - 2.0 * MARGIN;
-            let fits = measure::width(state.label(), Frame::FONT) <= room;
-            Some(Run {
-                x: x.min(frame.right() - 1.0),
-                width,
-                level: Level::from_state(state).label(),
-                state: state.label(),
-                label: fits.then(|| state.label()),
-                words: format!(
-                    "{} from {} to {} UTC",
-                    state.label(),
-                    clock_text(begin),
-                    clock_text(end)
-                ),
-            })
-        };
+    /// Equal states that follow one another are one run.
+    pub(super) fn new(canvas: &Canvas<'_>) -> Self {
+        let points = &canvas.history.points;
+        let runs = points.chunk_by(|a, b| a.state == b.state);
         Self {
-            class: frame.class,
-            width: frame.width,
-            left,
-            right: frame.right(),
-            runs: runs.filter_map(run).collect(),
+            class: canvas.frame.class,
+            width: canvas.frame.width,
+            left: canvas.left,
+            right: canvas.frame.right(),
+            runs: runs.filter_map(|run| Run::new(run, canvas)).collect(),
         }
     }
 

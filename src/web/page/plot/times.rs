@@ -1,9 +1,8 @@
-//! The time axis, and the words for how much past there is.
+//! The time axis, and the text for how much past there is.
 
 use super::frame::Frame;
-use super::{Anchor, Tick};
+use super::tick::Tick;
 use crate::report::HistoryReport;
-use crate::web::page::measure;
 
 /// An axis is at least this long, in seconds, and no longer than there is something to show.
 pub(super) const SHORTEST: f64 = 120.0;
@@ -14,8 +13,11 @@ const STEPS: [f64; 15] = [
     14_400.0, 21_600.0, 43_200.0,
 ];
 
-/// Between two texts beside each other, in parts of the font's size.
+/// Room between two texts beside each other, in parts of the font's size.
 const GAP: f64 = 0.8;
+
+/// Marks on a time axis, at most.
+const MOST_TICKS: u8 = 20;
 
 /// A time axis, in Unix seconds.
 pub(super) struct Times {
@@ -29,7 +31,7 @@ impl Times {
             .exporter
             .now_timestamp
             .max(history.since_timestamp + 1.0);
-        let first = first_seen(history).unwrap_or(history.since_timestamp);
+        let first = first_known(history).unwrap_or(history.since_timestamp);
         Self {
             since: first.min(until - SHORTEST).max(history.since_timestamp),
             until,
@@ -42,26 +44,21 @@ impl Times {
         super::round(left + share.clamp(0.0, 1.0) * (right - left))
     }
 
-    /// Marks at round times, as many as there is room for, each within the picture.
+    /// Marks at round times, as many as there is room for.
     pub(super) fn ticks(&self, frame: &Frame, left: f64) -> Vec<Tick> {
         let wanted = (self.until - self.since) / f64::from(frame.time_marks);
-        let step = STEPS
-            .into_iter()
-            .find(|step| *step >= wanted)
-            .unwrap_or(86_400.0);
+        let step = step_of_at_least(wanted);
         let first = (self.since / step).ceil() * step;
-        let times = (0..20)
-            .map(|n| first + step * f64::from(n))
-            .take_while(|at| *at <= self.until);
         let text = if step < 60.0 { second_text } else { clock_text };
         let mut ticks = Vec::new();
         let mut free_from = f64::MIN;
-        for at in times {
-            let tick = Tick::within(
-                self.place(at, left, frame.right()),
-                text(at),
-                (left, frame.width),
-            );
+        for n in 0..MOST_TICKS {
+            let at = first + step * f64::from(n);
+            if at > self.until {
+                break;
+            }
+            let x = self.place(at, left, frame.right());
+            let tick = Tick::on_time_axis(x, text(at), left, frame.width);
             if tick.left() >= free_from {
                 free_from = tick.right() + GAP * Frame::FONT;
                 ticks.push(tick);
@@ -71,38 +68,18 @@ impl Times {
     }
 }
 
-impl Tick {
-    /// A mark at `at` whose text lies between `left` and `right`: by its middle where that fits.
-    fn within(at: f64, text: String, (left, right): (f64, f64)) -> Self {
-        let half = measure::width(&text, Frame::FONT) / 2.0;
-        let anchor = if at - half < left {
-            Anchor::Start
-        } else if at + half > right {
-            Anchor::End
-        } else {
-            Anchor::Middle
-        };
-        Self { at, text, anchor }
-    }
-
-    /// Where a text on the time axis begins, at the least.
-    pub(super) fn left(&self) -> f64 {
-        let width = measure::width(&self.text, Frame::FONT);
-        match self.anchor {
-            Anchor::Start => self.at,
-            Anchor::Middle => self.at - width / 2.0,
-            Anchor::End => self.at - width,
+/// The shortest step that is no shorter than `wanted`; a day where none is.
+fn step_of_at_least(wanted: f64) -> f64 {
+    for step in STEPS {
+        if step >= wanted {
+            return step;
         }
     }
-
-    /// Where it ends at the latest.
-    pub(super) fn right(&self) -> f64 {
-        self.left() + measure::width(&self.text, Frame::FONT)
-    }
+    86_400.0
 }
 
-/// When the first step began in which anybody looked.
-fn first_seen(history: &HistoryReport) -> Option<f64> {
+/// When the first step began of which a state is known.
+fn first_known(history: &HistoryReport) -> Option<f64> {
     let seen = history.points.iter().find(|point| point.state.is_some());
     seen.map(|point| point.timestamp.max(history.since_timestamp))
 }
@@ -110,7 +87,7 @@ fn first_seen(history: &HistoryReport) -> Option<f64> {
 /// `The last 15 minutes`, or as much of it as there is: `The last 2 min`.
 pub(in crate::web::page) fn span_words(history: &HistoryReport, asked: &str) -> String {
     let now = history.exporter.now_timestamp;
-    let Some(first) = first_seen(history) else {
+    let Some(first) = first_known(history) else {
         return "Nothing is recorded yet".to_owned();
     };
     let missing = first - history.since_timestamp;

@@ -2,7 +2,7 @@
 
 use super::{Moment, NOT_KNOWN};
 use crate::alert::Labels;
-use crate::report::{AlertReport, ListedState, amount_text, seconds_text};
+use crate::report::{AlertReport, ListedState, PairReport, amount_text, seconds_text};
 use crate::web::page::query::{pair_address, runbook_address};
 
 /// The labels that name an alert's subject. Every other label comes from the configuration.
@@ -122,12 +122,16 @@ fn matchers(alert: &AlertReport) -> String {
 pub(in crate::web::page) fn alert_subject(labels: &Labels) -> String {
     let mut parts: Vec<String> = Vec::new();
     for name in ["pair", "name", "server", "receiver"] {
-        parts.extend(labels.get(name).cloned());
+        if let Some(value) = labels.get(name) {
+            parts.push(value.clone());
+        }
     }
     if let (Some(from), Some(to)) = (labels.get("source_dc"), labels.get("target_dc")) {
         parts.push(format!("{from} → {to}"));
     }
-    parts.extend(labels.get("dc").cloned());
+    if let Some(dc) = labels.get("dc") {
+        parts.push(dc.clone());
+    }
     if let Some(replica) = labels.get("replica") {
         parts.push(format!("replica {replica}"));
     }
@@ -137,6 +141,21 @@ pub(in crate::web::page) fn alert_subject(labels: &Labels) -> String {
         }
     }
     parts.join(", ")
+}
+
+/// Whether an alert with these labels is about the pair or one of its servers.
+pub(in crate::web::page) fn is_about(labels: &Labels, pair: &PairReport) -> bool {
+    if let Some(server) = labels.get("server")
+        && (*server == pair.master || *server == pair.replica)
+    {
+        return true;
+    }
+    let is_this_replica = match labels.get("replica") {
+        Some(replica) => *replica == pair.replica,
+        // An alert about the whole entry.
+        None => true,
+    };
+    labels.get("pair") == Some(&pair.pair) && is_this_replica
 }
 
 /// The value now; of a resolved alert, the worst value.
@@ -183,7 +202,7 @@ mod tests {
     use crate::report::testing::{Scene, fleet};
 
     #[test]
-    fn a_flapping_alert_says_how_many_outages_there_were() {
+    fn a_flapping_alert_shows_its_number_of_outages() {
         let (fleet, now) = fleet(Scene::MasterLost);
         let mut alert = AlertsReport::new(&fleet, now).alerts.remove(0);
         assert_eq!(AlertRow::new(&alert).suppressed, None);

@@ -37,12 +37,9 @@ impl ReceiverRow {
             Some(at) => format!("{}, since {}", receiver.waiting, utc_text(at)),
             None => receiver.waiting.to_string(),
         };
-        // A level of a newer version is not known here.
-        let known = [Level::Ok, Level::Warning, Level::Critical].map(Level::label);
-        let level = known.into_iter().find(|level| *level == receiver.level);
         Self {
             name: receiver.receiver.clone(),
-            level: level.unwrap_or(Level::Unknown.label()),
+            level: level_label(&receiver.level),
             waiting,
             last: receiver.last_success_timestamp.map(Moment::from_unix),
             given_up: receiver.given_up,
@@ -51,6 +48,16 @@ impl ReceiverRow {
             trouble: receiver.trouble.clone().unwrap_or_default(),
         }
     }
+}
+
+/// The CSS class of a level; that of `unknown` for a level of a newer version.
+fn level_label(name: &str) -> &'static str {
+    for level in [Level::Ok, Level::Warning, Level::Critical] {
+        if level.label() == name {
+            return level.label();
+        }
+    }
+    Level::Unknown.label()
 }
 
 impl DeliveryRow {
@@ -87,8 +94,10 @@ impl DeliveryRow {
 /// The name of the alerts, and the labels that they have in common.
 fn about(delivery: &DeliveryReport) -> String {
     let mut labels = delivery.subject.group.clone();
-    let name = labels.remove("alertname");
-    let name = name.unwrap_or_else(|| NOT_KNOWN.to_owned());
+    let name = match labels.remove("alertname") {
+        Some(name) => name,
+        None => NOT_KNOWN.to_owned(),
+    };
     let rest = alert_subject(&labels);
     if rest.is_empty() {
         return name;
@@ -98,8 +107,6 @@ fn about(delivery: &DeliveryReport) -> String {
 
 /// Why a delivery was given up: the receiver's answer, where that is known.
 fn given_up(failure: &str, delivery: &DeliveryReport) -> String {
-    format!(
-        "given up: {}",
-        delivery.answer.as_deref().unwrap_or(failure)
-    )
+    let why = delivery.answer.as_deref().unwrap_or(failure);
+    format!("given up: {why}")
 }

@@ -1,12 +1,12 @@
 //! The row of a journal entry: a change of a pair's state, or of an alert.
 
-use super::{AlertRow, Moment, NOT_KNOWN};
+use super::{AlertRow, Moment, NOT_KNOWN, is_about};
 use crate::journal::{JournalEntry, JournalEvent};
 use crate::monitor::FleetSnapshot;
 use crate::report::{JournalEntryReport, Level, ListedState, PairReport};
 use crate::web::page::query::pair_address;
 
-/// Something that happened.
+/// A journal entry as a row.
 pub(in crate::web::page) struct JournalRow {
     pub(in crate::web::page) at: Moment,
     pub(in crate::web::page) level: &'static str,
@@ -27,11 +27,14 @@ impl JournalRow {
                 state,
                 reason,
             } => {
-                let from = from.map_or(NOT_KNOWN, |from| from.label());
+                let before = match from {
+                    Some(from) => from.label(),
+                    None => NOT_KNOWN,
+                };
                 Self {
                     at: Moment::from_unix(timestamp),
                     level: Level::from_state(state).label(),
-                    what: format!("{from} → {}", state.label()),
+                    what: format!("{before} → {}", state.label()),
                     address: Some(pair_address(&pair, &replica)),
                     about: format!("{pair}, replica {replica}"),
                     reason,
@@ -59,20 +62,12 @@ impl JournalRow {
         }
     }
 
-    /// Whether the entry is an alert about the pair or one of its servers. The pair's states have a
-    /// table of their own.
+    /// Whether the entry is a change of an alert about the pair or one of its servers. The pair's
+    /// states have their own table.
     pub(in crate::web::page) fn is_alert_about(entry: &JournalEntry, pair: &PairReport) -> bool {
         let JournalEvent::Alert(transition) = &entry.event else {
             return false;
         };
-        let labels = &transition.alert.identity.labels;
-        let label = |name| labels.get(name).map(String::as_str);
-        if let Some(server) = label("server")
-            && (server == pair.master || server == pair.replica)
-        {
-            return true;
-        }
-        label("pair") == Some(&pair.pair)
-            && label("replica").is_none_or(|replica| replica == pair.replica)
+        is_about(&transition.alert.identity.labels, pair)
     }
 }

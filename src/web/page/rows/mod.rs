@@ -7,7 +7,7 @@ mod pairs;
 mod servers;
 mod silences;
 
-pub(super) use alerts::{AlertRow, alert_subject};
+pub(super) use alerts::{AlertRow, alert_subject, is_about};
 pub(super) use deliveries::{DeliveryRow, ReceiverRow};
 pub(super) use journal::JournalRow;
 pub(super) use pairs::{PairRow, lag_bytes, reason};
@@ -19,7 +19,7 @@ use crate::report::utc_text;
 /// The text for a value that is not known.
 pub(super) const NOT_KNOWN: &str = "-";
 
-/// An instant: in UTC for people, and in RFC 3339 for the script, which adds the reader's own time.
+/// An instant: in UTC for people, and in RFC 3339 for the script, which adds the reader's local time.
 pub(super) struct Moment {
     /// RFC 3339.
     pub(super) machine: String,

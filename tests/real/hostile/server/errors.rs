@@ -9,7 +9,7 @@ pub(crate) enum ErrorReply {
     NoAuth,
     /// It accepts any password, and denies every other command.
     NoPerm,
-    /// It has too many clients: it says so at once and closes.
+    /// It has too many clients: it reports that at once and closes.
     MaxClients,
     /// It runs a script that does not end.
     Busy,

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_misbehaves_in_its_own_way() {
+    async fn each_hostile_server_misbehaves_as_declared() {
         check(Misbehaviour::Hang, IMPATIENT, "no answer within").await;
         check(
             Misbehaviour::Drip(Duration::from_millis(20)),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_answers_to_info_are_whole_ones() {
+    async fn long_info_answers_are_complete() {
         for (misbehaviour, part) in [
             (Misbehaviour::ManyReplicas, "\nslave1099:ip="),
             (Misbehaviour::ManyLines, "\nmeaningless:"),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn replies_without_end_go_on_after_the_one_that_was_asked_for() {
+    async fn endless_replies_continue_after_the_requested_one() {
         let server = start(Misbehaviour::EndlessReplies).await;
         let mut stream = TcpStream::connect(server.addr().to_string()).await.unwrap();
         stream.write_all(b"*1\r\n$4\r\nINFO\r\n").await.unwrap();
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_huge_bulk_really_flows_and_a_drip_really_drips() {
+    async fn a_huge_bulk_is_sent_at_full_speed_and_a_slow_one_byte_by_byte() {
         for misbehaviour in [
             Misbehaviour::HugeBulk,
             Misbehaviour::Drip(Duration::from_millis(1)),

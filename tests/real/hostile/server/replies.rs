@@ -58,7 +58,7 @@ pub(super) async fn reset_in_the_middle(stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends small replies for ever.
+/// Sends small replies forever.
 pub(super) async fn flood(stream: &mut TcpStream) -> io::Result<()> {
     let many = SMALL.repeat(3000);
     loop {
