@@ -43,6 +43,9 @@ closed_set! {
         /// `RedisCrossDcConfigReloadFailed`: a new configuration was refused and the old one stays
         /// in force.
         ConfigReloadFailed => "config_reload_failed",
+        /// `RedisCrossDcExporterOverloaded`: for how many seconds this exporter has not kept its
+        /// polling intervals, because its machine is too small or too busy.
+        ExporterOverloaded => "exporter_overloaded",
     }
 }
 serde_as_label!(Rule);
@@ -83,6 +86,7 @@ impl Rule {
             Self::HistoryLost => "RedisCrossDcHistoryLost",
             Self::ExporterFault => "RedisCrossDcExporterFault",
             Self::ConfigReloadFailed => "RedisCrossDcConfigReloadFailed",
+            Self::ExporterOverloaded => "RedisCrossDcExporterOverloaded",
         }
     }
 
@@ -99,7 +103,9 @@ impl Rule {
             Self::SentinelQuorum => TargetKind::Sentinels,
             Self::Failover => TargetKind::Tree,
             Self::ReceiverFailing => TargetKind::Receiver,
-            Self::MonitorIsolated | Self::ConfigReloadFailed => TargetKind::Monitor,
+            Self::MonitorIsolated | Self::ConfigReloadFailed | Self::ExporterOverloaded => {
+                TargetKind::Monitor
+            }
         }
     }
 

@@ -108,9 +108,12 @@ pub(super) fn add_exporter(families: &mut Families, snapshot: &FleetSnapshot) {
     let isolated_for = snapshot.isolation().lasts();
     let is_isolated = isolated_for.map(|lasts| lasts > Span::ZERO);
     families.add_unlabelled(&c::MONITOR_ISOLATED, is_isolated);
-    let losses = snapshot.losses;
-    families.add_unlabelled(&c::POLL_EVENTS_DROPPED, losses.dropped_events);
-    families.add_unlabelled(&c::POLL_ROUNDS_MISSED, losses.missed_rounds);
+    let polls = snapshot.polls;
+    families.add_unlabelled(&c::POLL_EVENTS_DROPPED, polls.dropped_events);
+    families.add_unlabelled(&c::POLL_ROUNDS_MISSED, polls.missed_rounds);
+    let load = snapshot.load;
+    families.add_unlabelled(&c::EFFECTIVE_INTERVAL, load.effective_interval);
+    families.add_unlabelled(&c::OVERLOADED, load.overloaded_since.is_some());
     let reload = &snapshot.reload;
     families.add_unlabelled(&c::RELOAD_SUCCESSFUL, reload.failure.is_none());
     families.add_unlabelled(&c::RELOAD_TIMESTAMP, reload.last_success);

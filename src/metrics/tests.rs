@@ -6,7 +6,7 @@ use super::*;
 use crate::config::testing::settings_of;
 use crate::info::QuorumCheck;
 use crate::model::{ClockAnchor, Datacenter, PairName, PollError, ServerAddr, Span, WallTime};
-use crate::monitor::{Monitor, PollEvent, PollEventKind, PollLosses};
+use crate::monitor::{Monitor, PollCounts, PollEvent, PollEventKind};
 use crate::topology::{SentinelGroup, SentinelState, Topology};
 
 const MASTER: &str = include_str!("../../tests/fixtures/info/redis-7.0/master_info_all.txt");
@@ -220,10 +220,13 @@ fn what_polling_lost_is_counted_from_the_start() {
         ),
         Some(0.0)
     );
-    monitor.record_poll_losses(PollLosses {
+    let polls = PollCounts {
         dropped_events: 3,
         missed_rounds: 7,
-    });
+        interval: Span::from_secs(1),
+        ..PollCounts::default()
+    };
+    monitor.record_polls(polls, at(0));
     let text = scrape(&monitor, 0);
     assert_eq!(
         value(&text, "redis_cross_dc_poll_events_dropped_total"),

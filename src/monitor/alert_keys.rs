@@ -23,6 +23,7 @@ pub(super) struct AlertKeys {
     pub(super) receivers: BTreeMap<Arc<str>, AlertKey>,
     pub(super) isolated: AlertKey,
     pub(super) reload_failed: AlertKey,
+    pub(super) overloaded: AlertKey,
     /// What inhibits alerts about servers outside the exporter's own datacenter.
     pub(super) inhibitors_of_remote: Arc<[Inhibitor]>,
     /// What inhibits alerts about the full syncs that each master gives.
@@ -65,6 +66,7 @@ impl AlertKeys {
             receivers: receiver_keys(&settings.notify),
             isolated: inhibition::isolated(),
             reload_failed: AlertKey::new(Rule::ConfigReloadFailed, Arc::default()),
+            overloaded: AlertKey::new(Rule::ExporterOverloaded, Arc::default()),
             inhibitors_of_remote: inhibition::inhibitors_of_remote_servers(),
             inhibitors_of_full_syncs: inhibition::inhibitors_of_full_syncs(&history_lost),
         }
@@ -99,6 +101,7 @@ impl AlertKeys {
     pub(super) fn contains(&self, key: &AlertKey) -> bool {
         *key == self.isolated
             || *key == self.reload_failed
+            || *key == self.overloaded
             || self.removable().any(|known| known == key)
     }
 }

@@ -19,6 +19,7 @@ mod inhibition;
 mod isolation;
 mod labels;
 mod outage;
+mod overload;
 #[cfg(test)]
 mod pause_tests;
 mod poll_boost;
@@ -38,6 +39,7 @@ pub use event::*;
 pub use failover::{EntryFailovers, Failover, FailoverLoss, Promotion};
 pub use faults::ReloadFailure;
 pub use isolation::Isolation;
+pub use overload::{PollCounts, PollingLoad};
 pub use snapshot::*;
 
 use std::collections::BTreeSet;
@@ -53,6 +55,7 @@ use crate::topology::{SourceHealth, Topology};
 use alerting::Alerting;
 use awake::Awake;
 use fleet::Fleet;
+use overload::Overload;
 use receivers::Receivers;
 use sources::Sources;
 
@@ -71,7 +74,8 @@ pub struct Monitor {
     sources: Sources,
     receivers: Receivers,
     reload: ReloadStatus,
-    losses: PollLosses,
+    polls: PollCounts,
+    overload: Overload,
     deliveries: Arc<Deliveries>,
     journal: Journal,
     /// Both clocks when they were last read.
@@ -96,7 +100,8 @@ impl Monitor {
                 failure: None,
                 last_success: anchor.wall,
             },
-            losses: PollLosses::default(),
+            polls: PollCounts::default(),
+            overload: Overload::default(),
             deliveries: Arc::default(),
             journal: Journal::new(anchor.wall),
             anchor,
@@ -236,9 +241,10 @@ impl Monitor {
         self.deliveries = Arc::new(deliveries);
     }
 
-    /// Sets what polling has lost since the start.
-    pub fn record_poll_losses(&mut self, losses: PollLosses) {
-        self.losses = losses;
+    /// Records what polling has done and lost since the start, as of `now`.
+    pub fn record_polls(&mut self, polls: PollCounts, now: Timestamp) {
+        self.polls = polls;
+        self.overload.record(polls, now);
     }
 
     /// When [`Monitor::tick`] has to be called next.
@@ -263,7 +269,8 @@ impl Monitor {
             maintenance: self.alerting.mutes().open_windows(),
             receivers: self.receivers.snapshot(anchor.mono),
             deliveries: Arc::clone(&self.deliveries),
-            losses: self.losses,
+            polls: self.polls,
+            load: self.overload.load(),
             journal: self.journal.clone(),
             reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sources.all_queried(),

@@ -8,6 +8,7 @@ use super::context;
 use super::failover::EntryFailovers;
 use super::faults::ReloadFailure;
 use super::isolation::Isolation;
+use super::overload::{PollCounts, PollingLoad};
 use crate::alert::news::{Clock, PairNews, Sentence, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::chart::PairChart;
@@ -60,7 +61,9 @@ pub struct FleetSnapshot {
     /// The notifications that wait, and those that were recently delivered or given up.
     pub deliveries: Arc<Deliveries>,
     /// What polling has lost since the start.
-    pub losses: PollLosses,
+    pub polls: PollCounts,
+    /// How the exporter keeps its polling intervals.
+    pub load: PollingLoad,
     /// The most recent changes of states and alerts.
     pub journal: Journal,
     /// How the configuration was last loaded.
@@ -147,15 +150,6 @@ pub struct ReceiverSnapshot {
     pub trouble: Option<Arc<str>>,
     /// Its queue.
     pub queue: QueueState,
-}
-
-/// What polling lost because this program or its machine was overloaded, since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PollLosses {
-    /// Answers and failures that found the monitor's queue full.
-    pub dropped_events: u64,
-    /// Rounds of a tree whose time had passed before they could begin.
-    pub missed_rounds: u64,
 }
 
 /// How the configuration was last loaded.

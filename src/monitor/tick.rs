@@ -171,6 +171,7 @@ impl Monitor {
     fn evaluate_exporter(&mut self, now: Timestamp) {
         let isolation = Isolation::from_servers(self.fleet.servers(), now);
         self.alerting.evaluate_isolation(isolation, now);
+        self.alerting.evaluate_load(self.overload.load(), now);
         self.alerting
             .evaluate_reload(self.reload.failure.as_ref(), now);
         for problem in self.receivers.problems(now) {

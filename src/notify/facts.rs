@@ -114,6 +114,7 @@ pub fn resolve_reason(rule: Rule, reason: ResolveReason) -> &'static str {
         (ResolveReason::Cleared, Rule::Failover) => "no further failover within the window",
         (ResolveReason::Cleared, Rule::ExporterFault) => "the exporter has access again",
         (ResolveReason::Cleared, Rule::ConfigReloadFailed) => "the new configuration is in force",
+        (ResolveReason::Cleared, Rule::ExporterOverloaded) => "the exporter keeps its intervals",
     }
 }
 

@@ -38,7 +38,7 @@ use tree::{PollContext, PollRequests, ServerRequest, TreeProgress, TreeServer, T
 use crate::clock;
 use crate::config::PollSettings;
 use crate::model::{ServerAddr, Span, Timestamp, stable_hash};
-use crate::monitor::PollEvent;
+use crate::monitor::{PollCounts, PollEvent};
 use crate::topology::{Topology, TopologyDiff, Tree, TreeId};
 
 pub use refresher::Refresher;
@@ -86,6 +86,7 @@ impl Poller {
             reporter: Reporter::new(events, Arc::clone(&dropped_events)),
             own_delay: delay_meter.delay().clone(),
             budget: Arc::new(Mutex::new(budget)),
+            rounds: Arc::default(),
             missed_rounds: Arc::default(),
         };
         let nothing = Topology {
@@ -193,14 +194,15 @@ impl Poller {
         self.heartbeats.stop().await;
     }
 
-    /// Events that found the channel full, since the start.
-    pub fn dropped_events(&self) -> u64 {
-        self.dropped_events.load(Ordering::Relaxed)
-    }
-
-    /// Rounds that were skipped because their time had passed, over all trees, since the start.
-    pub fn missed_rounds(&self) -> u64 {
-        self.context.missed_rounds.load(Ordering::Relaxed)
+    /// What polling has done and lost since the start, as of `now`.
+    pub fn counts(&self, now: Timestamp) -> PollCounts {
+        PollCounts {
+            dropped_events: self.dropped_events.load(Ordering::Relaxed),
+            rounds: self.context.rounds.load(Ordering::Relaxed),
+            missed_rounds: self.context.missed_rounds.load(Ordering::Relaxed),
+            own_delay: self.delay_meter.delay().total(now),
+            interval: self.settings.interval,
+        }
     }
 
     /// Changes what is requested for `server` of `tree`, if it is polled.

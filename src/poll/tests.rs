@@ -109,7 +109,7 @@ async fn every_server_is_polled_twice_and_the_master_three_times_a_period() {
         (3 * replicas - 6..=3 * replicas + 6).contains(&(2 * masters)),
         "{counts:?}"
     );
-    assert_eq!(poller.dropped_events(), 0);
+    assert_eq!(poller.counts(clock::now()).dropped_events, 0);
 }
 
 #[tokio::test]
@@ -406,7 +406,7 @@ async fn a_stuck_monitor_delays_no_poll() {
     let quick = settings(Span::from_millis(30), Span::from_millis(30));
     let poller = Poller::start(&topology(&[(&master, &[&replica])]), quick, events);
     let going_on = async {
-        while replica.requests().len() < 20 || poller.dropped_events() == 0 {
+        while replica.requests().len() < 20 || poller.counts(clock::now()).dropped_events == 0 {
             tokio::task::yield_now().await;
         }
     };

@@ -60,6 +60,9 @@ pub(super) struct PollContext {
     pub(super) reporter: Reporter,
     pub(super) own_delay: OwnDelay,
     pub(super) budget: Arc<Mutex<PollBudget>>,
+    /// Base rounds that have begun.
+    pub(super) rounds: Arc<AtomicU64>,
+    /// Base rounds whose time had passed before they could begin.
     pub(super) missed_rounds: Arc<AtomicU64>,
 }
 
@@ -209,6 +212,7 @@ impl TreeTask {
         match round {
             Round::Base => {
                 budget.charge(polls, now);
+                self.context.rounds.fetch_add(1, Ordering::Relaxed);
                 true
             }
             Round::Refresh | Round::Boost => budget.try_take(polls, now),

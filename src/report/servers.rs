@@ -62,6 +62,17 @@ pub struct ExporterReport {
     /// When it was first refused.
     #[serde(default)]
     pub reload_failed_timestamp: Option<f64>,
+    /// The average time between two rounds of polls within the last half minute; `null` while no
+    /// round begins.
+    #[serde(default)]
+    pub effective_interval_seconds: Option<f64>,
+    /// Since when the exporter has not kept its polling intervals, because its machine is too small
+    /// or too busy; `null` while it keeps them.
+    #[serde(default)]
+    pub overloaded_timestamp: Option<f64>,
+    /// What it manages then, as a sentence; `null` while it keeps its intervals.
+    #[serde(default)]
+    pub overloaded: Option<String>,
 }
 
 impl ServerReport {
@@ -99,7 +110,14 @@ impl ExporterReport {
             stuck_seconds: seconds(stuck_for(fleet, now)),
             reload_failed: None,
             reload_failed_timestamp: None,
+            effective_interval_seconds: seconds(fleet.load.effective_interval),
+            overloaded_timestamp: None,
+            overloaded: None,
         };
+        if let Some(since) = fleet.load.overloaded_since {
+            report.overloaded_timestamp = Some(clock.unix(since));
+            report.overloaded = Some(fleet.load.sentence());
+        }
         if let Some(failure) = &fleet.reload.failure {
             report.reload_failed = Some(failure.sentence.to_string());
             report.reload_failed_timestamp = Some(clock.unix(failure.since));

@@ -205,6 +205,9 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         stuck_seconds: None,
         reload_failed: None,
         reload_failed_timestamp: None,
+        effective_interval_seconds: Some(1.0),
+        overloaded_timestamp: None,
+        overloaded: None,
     };
     PairsReport {
         pairs: pairs.into(),

@@ -5,11 +5,8 @@ use super::servers::after;
 use crate::alert::Rule;
 use crate::config::{LevelRule, Severity};
 use crate::metrics::catalogue::{
-    BUILD_INFO, DEAD_LETTERS, MONITOR_ISOLATED, NOTIFICATIONS_FAILED, OUTBOX_OLDEST,
-    RELOAD_SUCCESSFUL,
-};
-use crate::metrics::catalogue::{
-    POLL_EVENTS_DROPPED, POLL_ROUNDS_MISSED, STATE_STORE_UP, WEB_CONFIG_SUCCESSFUL,
+    BUILD_INFO, DEAD_LETTERS, MONITOR_ISOLATED, NOTIFICATIONS_FAILED, OUTBOX_OLDEST, OVERLOADED,
+    RELOAD_SUCCESSFUL, STATE_STORE_UP, WEB_CONFIG_SUCCESSFUL,
 };
 use crate::model::Span;
 
@@ -96,12 +93,8 @@ fn reload_failed() -> AlertRule {
 fn overloaded() -> AlertRule {
     AlertRule {
         name: "RedisCrossDcExporterOverloaded",
-        // A missed round now and then is a busy moment of the machine.
-        expr: format!(
-            "increase({}[10m]) > 0 or increase({}[10m]) > 30",
-            POLL_EVENTS_DROPPED.name, POLL_ROUNDS_MISSED.name
-        ),
-        pending_for: Span::from_secs(300),
+        expr: format!("{} == 1", OVERLOADED.name),
+        pending_for: Span::from_secs(120),
         keep_firing_for: Span::ZERO,
         severity: Some(Severity::Warning),
         labels: Vec::new(),

@@ -49,6 +49,24 @@ pub(super) fn reloaded(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) ->
     stretch(line, alert, ended, clock).and(".")
 }
 
+/// This exporter's machine is too small or too busy.
+pub(super) fn overloaded(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
+    let line = Sentence::words("This exporter has not kept its polling intervals");
+    let line = lasting(line, alert.context.fault_since, clock);
+    line.and(because(alert))
+        .and(" What it reports stays true, with wider bounds and later.")
+}
+
+/// It keeps its intervals again.
+pub(super) fn keeps_its_intervals(
+    alert: &AlertSnapshot,
+    ended: Ended,
+    clock: Clock<'_>,
+) -> Sentence {
+    let line = Sentence::words("This exporter: resolved. It did not keep its polling intervals ");
+    stretch(line, alert, ended, clock).and(".")
+}
+
 /// The alert's reason as the end of a sentence.
 fn because(alert: &AlertSnapshot) -> String {
     match &alert.context.reason {

@@ -63,6 +63,7 @@ pub const fn plight(rule: Rule) -> &'static str {
         Rule::HistoryLost => "without their history",
         Rule::ExporterFault => "out of the exporter's reach",
         Rule::ConfigReloadFailed => "with an old configuration",
+        Rule::ExporterOverloaded => "overloaded",
     }
 }
 
@@ -88,6 +89,7 @@ fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         Rule::MonitorIsolated => exporter::isolated(alert, clock),
         Rule::ExporterFault => exporter::no_access(alert, clock),
         Rule::ConfigReloadFailed => exporter::reload_failed(alert, clock),
+        Rule::ExporterOverloaded => exporter::overloaded(alert, clock),
     }
 }
 
@@ -113,6 +115,7 @@ fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
         Rule::MonitorIsolated => exporter::connected(alert, ended, clock),
         Rule::ExporterFault => exporter::access_is_back(alert, ended, clock),
         Rule::ConfigReloadFailed => exporter::reloaded(alert, ended, clock),
+        Rule::ExporterOverloaded => exporter::keeps_its_intervals(alert, ended, clock),
     }
 }
 
@@ -128,7 +131,9 @@ fn subject(alert: &AlertSnapshot) -> String {
         Rule::Unreachable | Rule::FullSync | Rule::ExporterFault => server::subject(alert),
         Rule::Failover | Rule::SentinelQuorum => alert.label("pair").to_owned(),
         Rule::ReceiverFailing => format!("receiver {}", alert.label("receiver")),
-        Rule::MonitorIsolated | Rule::ConfigReloadFailed => "this exporter".to_owned(),
+        Rule::MonitorIsolated | Rule::ConfigReloadFailed | Rule::ExporterOverloaded => {
+            "this exporter".to_owned()
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::config::{ConfigErrors, ListenAddress};
 use crate::delivery::DeliveryEvent;
 use crate::discovery::Discovery;
 use crate::model::{ClockAnchor, Persisted, SaveScope, SavedDocuments, Span, Timestamp};
-use crate::monitor::{Action, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent, PollLosses};
+use crate::monitor::{Action, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent};
 use crate::notify::{Dispatcher, PeriodicSenders};
 use crate::poll::Poller;
 use crate::report::ReloadReport;
@@ -220,10 +220,8 @@ impl Core {
     }
 
     fn publish(&mut self) {
-        self.monitor.record_poll_losses(PollLosses {
-            dropped_events: self.poller.dropped_events(),
-            missed_rounds: self.poller.missed_rounds(),
-        });
+        let now = clock::now();
+        self.monitor.record_polls(self.poller.counts(now), now);
         let snapshot = self.monitor.snapshot(clock::anchor());
         self.publish.send_replace(Arc::new(snapshot));
     }

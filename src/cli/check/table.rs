@@ -37,6 +37,10 @@ fn troubles_of_the_exporter(exporter: &ExporterReport) -> String {
     if !exporter.ready {
         text += "The exporter has just started: not every server was polled yet.\n";
     }
+    if let Some(managed) = &exporter.overloaded {
+        text +=
+            &format!("The exporter is overloaded: {managed}; bounds are wider, and still true.\n");
+    }
     if let Some(why) = &exporter.reload_failed {
         let why = visible_text(why);
         text += &format!(

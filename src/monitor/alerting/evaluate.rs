@@ -12,6 +12,7 @@ use crate::monitor::context;
 use crate::monitor::faults::{RELOAD_RULE, ReloadFailure, fault_context};
 use crate::monitor::fleet::RecentFailovers;
 use crate::monitor::isolation::Isolation;
+use crate::monitor::overload::{OVERLOAD_RULE, PollingLoad};
 use crate::monitor::readings::{
     PairReading, exact_if_known, history_lost_reading, pair_readings, with_syncs,
 };
@@ -219,6 +220,19 @@ impl Alerting {
                 reading: Reading::exact(lasts),
             },
             context: &|| failure.map_or_else(Arc::default, ReloadFailure::context),
+        };
+        self.alerts.evaluate(evaluation, now);
+    }
+
+    /// Evaluates the rule that this exporter keeps its polling intervals.
+    pub(in crate::monitor) fn evaluate_load(&mut self, load: PollingLoad, now: Timestamp) {
+        let evaluation = Evaluation {
+            key: &self.keys.overloaded,
+            input: RuleInput::Seconds {
+                rule: &OVERLOAD_RULE,
+                reading: Reading::exact(load.overloaded_for(now)),
+            },
+            context: &|| load.context(now),
         };
         self.alerts.evaluate(evaluation, now);
     }

@@ -74,5 +74,9 @@ pub fn advice_for(rule: Rule) -> &'static str {
             "Run check-config on the file that was refused and fix what it names, then reload. Do not restart before: \
              the exporter would not start."
         }
+        Rule::ExporterOverloaded => {
+            "Give the exporter's machine or container more CPU (is its limit reached? is CPU time stolen?), or poll less: \
+             a larger poll.interval or a smaller poll.max_polls_per_second. No server is at fault."
+        }
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn notices(
         isolated(fleet, now),
         paused(fleet, now),
         starting(exporter),
+        overloaded(exporter),
         refused(fleet),
     ];
     all.into_iter().flatten().collect()
@@ -99,6 +100,17 @@ fn starting(exporter: &ExporterReport) -> Option<Notice> {
     (!exporter.ready).then(|| Notice::new(Level::Unknown, text.to_owned()))
 }
 
+/// The machine is too small or too busy for the configured intervals.
+fn overloaded(exporter: &ExporterReport) -> Option<Notice> {
+    let managed = exporter.overloaded.as_ref()?;
+    let since = Moment::from_unix(exporter.overloaded_timestamp?).clock;
+    let text = format!(
+        "The exporter has been overloaded since {since}: {managed}. What is shown stays true, with \
+         wider bounds; give its machine more CPU, or poll less often."
+    );
+    Some(Notice::new(Level::Warning, text))
+}
+
 /// The configuration on the disk is not the one at work.
 fn refused(fleet: &FleetSnapshot) -> Option<Notice> {
     let reload = &fleet.reload;
@@ -149,6 +161,22 @@ mod tests {
                 "The exporter was paused for 42.0 s, and 1 of 2 servers has not been polled since: \
                  its pairs are unknown until then."
             ]
+        );
+    }
+
+    #[test]
+    fn an_overloaded_exporter_is_a_banner() {
+        let (mut fleet, now) = fleet(Scene::Streaming);
+        fleet.load = crate::monitor::PollingLoad {
+            effective_interval: Some(Span::from_millis(2300)),
+            overloaded_since: Some(now),
+            interval: Span::from_secs(1),
+        };
+        let texts = texts(&fleet, now);
+        assert!(
+            texts[0].starts_with("The exporter has been overloaded since ")
+                && texts[0].contains("it polls every 2.300 s instead of every 1.000 s"),
+            "{texts:?}"
         );
     }
 

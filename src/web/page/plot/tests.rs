@@ -36,6 +36,9 @@ fn history(lags: &[Option<f64>]) -> HistoryReport {
             stuck_seconds: None,
             reload_failed: None,
             reload_failed_timestamp: None,
+            effective_interval_seconds: None,
+            overloaded_timestamp: None,
+            overloaded: None,
         },
     }
 }
