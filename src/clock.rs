@@ -15,6 +15,10 @@ pub fn now() -> Timestamp {
 }
 
 /// The current instant on the wall clock; the epoch itself when the clock is set to before it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is what everything else calls instead"
+)]
 pub fn wall_now() -> WallTime {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanos = since_epoch.unwrap_or_default().as_nanos();

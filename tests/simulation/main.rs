@@ -6,6 +6,11 @@
 //! `SIM_SEED=7 cargo test --test simulation <test>` replays it, `SIM_RUNS=500` tries that many
 //! seeds a test.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index that is wrong has to fail the test"
+)]
+
 mod accuracy;
 mod alerts;
 mod beats;

@@ -136,13 +136,17 @@ fn print(seen: &Seen, output: OutputFormat) {
 /// follows from that.
 fn json(report: &PairsReport, source: &Source) -> Result<String, serde_json::Error> {
     let mut whole = serde_json::to_value(report)?;
-    whole["source"] = serde_json::to_value(source)?;
-    let pairs = whole["pairs"].as_array_mut().into_iter().flatten();
-    for (written, pair) in pairs.zip(&report.pairs) {
+    if let Value::Object(fields) = &mut whole {
+        fields.insert("source".to_owned(), serde_json::to_value(source)?);
+    }
+    let pairs = whole.get_mut("pairs").and_then(Value::as_array_mut);
+    for (written, pair) in pairs.into_iter().flatten().zip(&report.pairs) {
         let level = source.level(pair);
-        if level != pair.level() {
-            written["level"] = Value::from(level.label());
-            written["level_reason"] = Value::from("lag_unknown");
+        if level != pair.level()
+            && let Value::Object(fields) = written
+        {
+            fields.insert("level".to_owned(), level.label().into());
+            fields.insert("level_reason".to_owned(), "lag_unknown".into());
         }
     }
     serde_json::to_string_pretty(&whole)

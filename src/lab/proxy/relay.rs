@@ -124,8 +124,9 @@ async fn read_chunks<R: AsyncRead + Unpin>(
         let length = lane.read(&mut reader, &mut buffer).await?;
         // The part of the room that this read does not use goes back at once.
         let used = free.split(length).ok_or(io::ErrorKind::InvalidData)?;
+        let read = buffer.get(..length).ok_or(io::ErrorKind::InvalidData)?;
         let chunk = Chunk {
-            data: Buffer::copy_from_slice(&buffer[..length]),
+            data: Buffer::copy_from_slice(read),
             read_at: Instant::now(),
             _room: used,
         };
@@ -149,10 +150,13 @@ async fn write_chunks<W: AsyncWrite + Unpin>(
         }
         while !rest.is_empty() {
             let piece = lane.clear(chunk.read_at, rest.len()).await;
-            writer.write_all(&rest[..piece]).await?;
+            let (now, later) = rest
+                .split_at_checked(piece)
+                .ok_or(io::ErrorKind::InvalidData)?;
+            writer.write_all(now).await?;
             let delivered = &lane.flow.delivered;
             delivered.fetch_add(piece as u64, Ordering::Relaxed);
-            rest = &rest[piece..];
+            rest = later;
         }
     }
     writer.shutdown().await

@@ -8,6 +8,7 @@ pub mod alertmanager;
 mod check;
 mod config;
 pub(super) mod dead_mans_switch;
+mod fields;
 mod kinds;
 pub mod pagerduty;
 mod protocol;

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
+use super::fields::set;
 use super::protocol::{
     Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest,
 };
@@ -248,11 +249,11 @@ fn event(
         "payload": payload(notification, message, anchor, described),
     });
     if let Some(url) = &context.external_url {
-        event["client_url"] = json!(cut(url, MAX_URL));
+        set(&mut event, "client_url", cut(url, MAX_URL));
     }
     let links = links(message);
     if !links.is_empty() {
-        event["links"] = Value::Array(links);
+        set(&mut event, "links", links);
     }
     event
 }
@@ -277,13 +278,13 @@ fn payload(
         "custom_details": details(message, described),
     });
     if let Some(component) = label("pair").or(label("server")) {
-        payload["component"] = json!(component);
+        set(&mut payload, "component", component);
     }
     if let Some(place) = direction(notification).or(label("dc")) {
-        payload["group"] = json!(cut(&place, MAX_NAME));
+        set(&mut payload, "group", cut(&place, MAX_NAME));
     }
     if let Some(alert) = worst {
-        payload["class"] = json!(alert.identity.rule.alert_name());
+        set(&mut payload, "class", alert.identity.rule.alert_name());
     }
     payload
 }
@@ -320,10 +321,10 @@ fn details(message: &Message, described: usize) -> Value {
         "exporter": cut(&message.exporter, MAX_NAME),
     });
     if !message.silence.is_empty() {
-        details["silence"] = json!(message.silence.join("\n"));
+        set(&mut details, "silence", message.silence.join("\n"));
     }
     if let Some(why) = &message.failed_template {
-        details["failed_template"] = json!(why);
+        set(&mut details, "failed_template", why.as_str());
     }
     details
 }

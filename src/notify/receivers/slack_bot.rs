@@ -7,6 +7,7 @@
 
 use serde_json::{Value, json};
 
+use super::fields::set;
 use super::protocol::{Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets};
 use super::secrets::read_secret;
 use super::slack;
@@ -220,9 +221,9 @@ impl BotExchange {
 /// Posts `message` to `channel`: the body for `chat.postMessage`.
 pub fn post(message: &Message, plain: bool, channel: &str) -> Value {
     let mut body = slack::body(message, plain);
-    body["channel"] = json!(channel);
-    body["unfurl_links"] = json!(false);
-    body["unfurl_media"] = json!(false);
+    set(&mut body, "channel", channel);
+    set(&mut body, "unfurl_links", false);
+    set(&mut body, "unfurl_media", false);
     body
 }
 
@@ -231,11 +232,11 @@ pub fn update(message: &Message, plain: bool, posted: &PostedMessage) -> Value {
     let mut body = slack::body(message, plain);
     if plain {
         // A field that is left out keeps its old value.
-        body["blocks"] = json!([]);
-        body["attachments"] = json!([]);
+        set(&mut body, "blocks", Vec::<Value>::new());
+        set(&mut body, "attachments", Vec::<Value>::new());
     }
-    body["channel"] = json!(posted.channel);
-    body["ts"] = json!(posted.ts);
+    set(&mut body, "channel", posted.channel.as_str());
+    set(&mut body, "ts", posted.ts.as_str());
     body
 }
 
@@ -268,8 +269,8 @@ pub fn posted(answer: &str, configured: &str) -> Option<PostedMessage> {
     let answer: Value = serde_json::from_str(answer).ok()?;
     Some(PostedMessage {
         configured: configured.to_owned(),
-        channel: bounded_id(&answer["channel"])?,
-        ts: bounded_id(&answer["ts"])?,
+        channel: bounded_id(answer.get("channel")?)?,
+        ts: bounded_id(answer.get("ts")?)?,
     })
 }
 
@@ -291,7 +292,9 @@ impl ApiOutcome {
         let Ok(answer) = serde_json::from_str::<Value>(body) else {
             return Self::Unknown;
         };
-        match (answer["ok"].as_bool(), answer["error"].as_str()) {
+        let is_ok = answer.get("ok").and_then(Value::as_bool);
+        let error = answer.get("error").and_then(Value::as_str);
+        match (is_ok, error) {
             (Some(true), _) => Self::Done,
             (Some(false), Some(error)) => Self::from_error(error),
             (Some(false), None) => Self::Unavailable,

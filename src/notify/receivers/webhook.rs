@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::fields::set;
 use super::protocol::{
     Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest,
 };
@@ -73,8 +74,8 @@ fn body_of(delivery: &Delivery<'_>) -> Value {
     );
     if delivery.context.template != TemplateSettings::default() {
         let message = delivery.message();
-        body["title"] = Value::String(message.title);
-        body["summary"] = Value::String(message.summary);
+        set(&mut body, "title", message.title);
+        set(&mut body, "summary", message.summary);
     }
     body
 }
