@@ -27,7 +27,7 @@ pub use ack::{Ack, ReplicaIdentity, find_ack};
 pub use assess::{Assessment, Diverged, Evidence, assess};
 pub use counter::{MinuteMax, RestartProofCounter};
 pub use epochs::{
-    Comparison, DeltaRecord, EpochRecord, HistoryRecord, MasterHistory, MasterNews, MasterSample,
+    Comparison, DeltaRecord, EpochRecord, HistoryChange, HistoryRecord, MasterHistory, MasterSample,
 };
 pub use gap::{Gap, Pause};
 pub use heartbeat::{HeartbeatFacts, ReceivedHeartbeat};

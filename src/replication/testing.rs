@@ -3,8 +3,8 @@
 
 use super::assess;
 use super::{
-    Ack, Assessment, Evidence, HistoryLimits, MasterHistory, MasterNews, MasterSample, PairTracker,
-    ServerFacts,
+    Ack, Assessment, Evidence, HistoryChange, HistoryLimits, MasterHistory, MasterSample,
+    PairTracker, ServerFacts,
 };
 use crate::info::{
     Engine, Field, LinkStatus, Observation, PersistenceInfo, ReplicaConnState, ReplicationInfo,
@@ -112,7 +112,7 @@ impl Scene {
             .direct_master_answered(ack, &seen, sent, received);
         let sample = MasterSample::from_info(&seen.replication, &self.master, sent, received)
             .expect("a master");
-        if self.history.observe(&sample) != MasterNews::Reordered {
+        if self.history.observe(&sample) != HistoryChange::Reordered {
             self.tracker.master_answered(&sample, &self.history);
         }
         self

@@ -443,7 +443,7 @@ impl Driver {
         } = self.conditions;
         let reached = self.now + rtt[0] / 2 + self.rng.i64(0..=jitter);
         let executed = self.heal(Server::Master, reached);
-        if let Some((applied, master)) = beats::applied(&self.world, executed) {
+        if let Some((applied, master)) = heartbeat_path::applied(&self.world, executed) {
             let late = if self.rng.f64() < slow {
                 self.rng.i64(0..3 * SEC)
             } else {

@@ -13,10 +13,10 @@
 
 mod accuracy;
 mod alerts;
-mod beats;
 mod cases;
 mod driver;
 mod fleet;
+mod heartbeat_path;
 mod heartbeats;
 mod loads;
 mod losses;

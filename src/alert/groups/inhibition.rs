@@ -23,7 +23,7 @@ struct KnownInhibitor {
     fires: Option<Severity>,
     /// The severity that it had until it fell or ended, and when that was: it inhibits for
     /// `group_wait` after that.
-    was: Option<(Severity, Timestamp)>,
+    before: Option<(Severity, Timestamp)>,
 }
 
 impl KnownInhibitors {
@@ -49,10 +49,10 @@ impl KnownInhibitors {
         if inhibitor.fires == severity {
             return;
         }
-        if let Some(before) = inhibitor.fires
-            && severity < Some(before)
+        if let Some(higher) = inhibitor.fires
+            && severity < Some(higher)
         {
-            inhibitor.was = Some((before, now));
+            inhibitor.before = Some((higher, now));
         }
         inhibitor.fires = severity;
         self.changed = true;
@@ -60,7 +60,7 @@ impl KnownInhibitors {
 
     /// When the next inhibitor that has ended ceases to inhibit.
     pub(super) fn next_lapse(&self, linger: Span) -> Option<Timestamp> {
-        let ends = self.known.values().filter_map(|inhibitor| inhibitor.was);
+        let ends = self.known.values().filter_map(|inhibitor| inhibitor.before);
         ends.map(|(_, end)| end + linger).min()
     }
 
@@ -69,16 +69,16 @@ impl KnownInhibitors {
         self.changed = false;
         let mut first: Option<Timestamp> = None;
         for inhibitor in self.known.values_mut() {
-            let Some((_, end)) = inhibitor.was else {
+            let Some((_, end)) = inhibitor.before else {
                 continue;
             };
             if now - end >= linger {
-                inhibitor.was = None;
+                inhibitor.before = None;
                 first = Some(first.unwrap_or(end).min(end));
             }
         }
         self.known
-            .retain(|_, inhibitor| inhibitor.fires.is_some() || inhibitor.was.is_some());
+            .retain(|_, inhibitor| inhibitor.fires.is_some() || inhibitor.before.is_some());
         first
     }
 
@@ -91,7 +91,7 @@ impl KnownInhibitors {
 impl KnownInhibitor {
     /// The highest severity that it inhibits.
     fn up_to(&self, now: Timestamp, linger: Span) -> Option<Severity> {
-        match self.was {
+        match self.before {
             Some((severity, end)) if now - end < linger => self.fires.max(Some(severity)),
             _ => self.fires,
         }

@@ -6,7 +6,7 @@ use super::servers::Servers;
 use crate::info::Observation;
 use crate::model::{ReplicationOffset, RunId, ServerAddr};
 use crate::replication::{
-    Footprint, HistoryLimits, HistoryLoss, HistoryRemnant, Lineage, MasterHistory, MasterNews,
+    Footprint, HistoryChange, HistoryLimits, HistoryLoss, HistoryRemnant, Lineage, MasterHistory,
     MasterPoll, MasterSample,
 };
 
@@ -47,7 +47,7 @@ impl Histories {
             .streams
             .entry(top.clone())
             .or_insert_with(|| MasterHistory::new(HistoryLimits::default()));
-        if history.observe(sample) == MasterNews::Reordered {
+        if history.observe(sample) == HistoryChange::Reordered {
             return None;
         }
         Some(history)

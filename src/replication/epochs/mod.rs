@@ -83,7 +83,7 @@ pub(super) fn continued_history(
 
 /// What a master's sample meant for its history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MasterNews {
+pub enum HistoryChange {
     /// The history continued.
     Continued,
     /// The reply came out of order and changed nothing.
@@ -180,22 +180,22 @@ impl MasterHistory {
     }
 
     /// Records what the master showed.
-    pub fn observe(&mut self, sample: &MasterSample) -> MasterNews {
+    pub fn observe(&mut self, sample: &MasterSample) -> HistoryChange {
         if let Some(last) = self.last_received
             && sample.sent < last
         {
-            return MasterNews::Reordered;
+            return HistoryChange::Reordered;
         }
         self.last_received = Some(sample.received);
         self.reported = Some(ReportedIds::new(&sample.replid, sample.continues.as_ref()));
         if !sample.backlog_active {
             self.close();
-            return MasterNews::NoBacklog;
+            return HistoryChange::NoBacklog;
         }
         match &mut self.current {
             Some(epoch) if epoch.replid == sample.replid => match epoch.insert(sample) {
-                Inserted::Pushed | Inserted::Merged => MasterNews::Continued,
-                Inserted::Reordered => MasterNews::Reordered,
+                Inserted::Pushed | Inserted::Merged => HistoryChange::Continued,
+                Inserted::Reordered => HistoryChange::Reordered,
                 Inserted::Regress => self.restart(sample),
             },
             Some(epoch) if sample.continues_history(&epoch.replid) => self.promote(sample),
@@ -353,20 +353,20 @@ impl MasterHistory {
 
     /// Begins a history that shares nothing with the one before. Nothing of it was written while
     /// the server showed another one: that bounds all that its first replicas lack.
-    fn restart(&mut self, sample: &MasterSample) -> MasterNews {
+    fn restart(&mut self, sample: &MasterSample) -> HistoryChange {
         self.close();
         let mut history = OffsetHistory::new(self.limits);
         if let Some(start) = sample.beginning {
             history.begin(start.after, start.offset, start.likely_after);
         }
         self.open(sample, history);
-        MasterNews::Reset
+        HistoryChange::Reset
     }
 
     /// Begins a history that continues the current one. Both share everything up to the cut: what is
     /// known of that stays known. That the old master stood at the cut proves nothing about what the
     /// new one wrote beyond it, except while the new one was no master yet.
-    fn promote(&mut self, sample: &MasterSample) -> MasterNews {
+    fn promote(&mut self, sample: &MasterSample) -> HistoryChange {
         let mut shared = match &self.current {
             Some(epoch) => epoch.history.clone(),
             None => OffsetHistory::new(self.limits),
@@ -377,7 +377,7 @@ impl MasterHistory {
             shared.truncate(*last_shared, promoted_after);
         }
         self.open(sample, shared);
-        MasterNews::Promoted
+        HistoryChange::Promoted
     }
 
     fn open(&mut self, sample: &MasterSample, mut history: OffsetHistory) {
@@ -431,7 +431,7 @@ mod tests {
         }
     }
 
-    fn history(samples: &[MasterSample]) -> (MasterHistory, MasterNews) {
+    fn history(samples: &[MasterSample]) -> (MasterHistory, HistoryChange) {
         let mut history = MasterHistory::new(HistoryLimits::default());
         let news = samples.iter().map(|s| history.observe(s)).last().unwrap();
         (history, news)
@@ -445,7 +445,7 @@ mod tests {
             sample('a', 300, 2),
             promoted('b', 'a', 250, 260, 3),
         ]);
-        assert_eq!(news, MasterNews::Promoted);
+        assert_eq!(news, HistoryChange::Promoted);
         assert_eq!(h.compare(&id('a'), offset(250)), Comparison::Current);
         assert_eq!(
             h.compare(&id('a'), offset(290)),
@@ -466,7 +466,7 @@ mod tests {
     #[test]
     fn a_restarted_master_begins_a_history_and_the_old_one_still_answers() {
         let (h, news) = history(&[sample('a', 100, 0), sample('a', 200, 1), sample('b', 14, 2)]);
-        assert_eq!(news, MasterNews::Reset);
+        assert_eq!(news, HistoryChange::Reset);
         assert_eq!(h.compare(&id('a'), offset(150)), Comparison::Closed(0));
         assert_eq!(
             h.bracket(Comparison::Closed(0), offset(100)),
@@ -501,7 +501,10 @@ mod tests {
                     ..sample('b', first, 9)
                 },
             ]);
-            assert_eq!((news, h.newest()), (MasterNews::Reset, Some(offset(first))));
+            assert_eq!(
+                (news, h.newest()),
+                (HistoryChange::Reset, Some(offset(first)))
+            );
             h.bracket(Comparison::Current, offset(950))
         };
         assert_eq!(
@@ -539,7 +542,7 @@ mod tests {
     #[test]
     fn a_smaller_offset_in_the_same_history_is_a_reset() {
         let (h, news) = history(&[sample('a', 100, 0), sample('a', 50, 1)]);
-        assert_eq!(news, MasterNews::Reset);
+        assert_eq!(news, HistoryChange::Reset);
         assert_eq!(h.newest(), Some(offset(50)));
     }
 
@@ -550,7 +553,7 @@ mod tests {
             ..sample('a', 104, 1)
         };
         let (h, news) = history(&[sample('a', 104, 0), frozen]);
-        assert_eq!(news, MasterNews::NoBacklog);
+        assert_eq!(news, HistoryChange::NoBacklog);
         assert_eq!(h.compare(&id('a'), offset(104)), Comparison::Closed(0));
         assert_eq!(h.newest(), None);
     }
@@ -594,7 +597,7 @@ mod tests {
         let mut late = sample('a', 100, 1);
         late.sent = at(0);
         let (h, news) = history(&[sample('a', 100, 0), sample('a', 300, 2), late]);
-        assert_eq!(news, MasterNews::Reordered);
+        assert_eq!(news, HistoryChange::Reordered);
         assert_eq!(h.newest(), Some(offset(300)));
     }
 }

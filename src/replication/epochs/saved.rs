@@ -149,7 +149,7 @@ impl MasterHistory {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{at, id, sample};
-    use super::super::{Comparison, MasterNews, MasterSample};
+    use super::super::{Comparison, HistoryChange, MasterSample};
     use super::*;
 
     fn history(samples: &[MasterSample]) -> MasterHistory {
@@ -171,7 +171,10 @@ mod tests {
             sample('b', 100, 1),
             sample('b', 200, 2),
         ]));
-        assert_eq!(back.observe(&sample('b', 300, 50)), MasterNews::Continued);
+        assert_eq!(
+            back.observe(&sample('b', 300, 50)),
+            HistoryChange::Continued
+        );
         assert_eq!(
             back.bracket(Comparison::Current, ReplicationOffset::new(200))
                 .hi,
@@ -188,18 +191,21 @@ mod tests {
         let before = history(&[sample('a', 100, 0), sample('a', 200, 1)]);
         assert_eq!(
             restored(&before).observe(&sample('a', 50, 50)),
-            MasterNews::Reset
+            HistoryChange::Reset
         );
         assert_eq!(
             restored(&before).observe(&sample('c', 50, 50)),
-            MasterNews::Reset
+            HistoryChange::Reset
         );
         let continued = Some((id('a'), ReplicationOffset::new(150)));
         let promoted = MasterSample {
             continues: continued,
             ..sample('c', 160, 50)
         };
-        assert_eq!(restored(&before).observe(&promoted), MasterNews::Promoted);
+        assert_eq!(
+            restored(&before).observe(&promoted),
+            HistoryChange::Promoted
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use redis_cross_dc_exporter::lab::Direction;
 
-use super::told::{Scene, apart, pass, time_after, time_of_day};
+use super::messages::{Scene, apart, pass, time_after, time_of_day};
 
 /// Two clocks, polls and a busy machine.
 const TOLERANCE: f64 = 2.5;

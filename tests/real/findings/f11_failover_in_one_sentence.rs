@@ -3,7 +3,7 @@
 
 use redis_cross_dc_exporter::lab::eventually;
 
-use super::told::{Scene, pass};
+use super::messages::{Scene, pass};
 use crate::failover::replicaof;
 use crate::stage::LIMIT;
 

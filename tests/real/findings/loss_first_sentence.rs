@@ -2,7 +2,7 @@
 
 use redis_cross_dc_exporter::lab::{Direction, RedisServer};
 
-use super::told::{Scene, pass};
+use super::messages::{Scene, pass};
 
 async fn number(server: &RedisServer, field: &str) -> u64 {
     let text = server.info_field("replication", field).await.unwrap();

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use redis_cross_dc_exporter::lab::eventually;
 
-use super::told::Scene;
+use super::messages::Scene;
 use crate::exporter::program;
 use crate::reload::reload;
 use crate::stage::LIMIT;
