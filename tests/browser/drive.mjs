@@ -174,8 +174,6 @@ async function main() {
   await page.evaluate(() => (window.neverReloaded = true));
   await counts(row(page, HOSTILE), 1, 'a hostile name is shown as it is');
   check((await page.locator('img').count()) === 0, 'and nothing of it is interpreted');
-  await until(page, 'a time has how long ago it was', () => /^\d\d:\d\d:\d\d UTC .* ago$/.test(document.querySelector('#happenings time')?.textContent));
-  await until(page, "and the reader's local time as a tooltip", () => /\d\d:\d\d:\d\d Europe\/Berlin, .* UTC/.test(document.querySelector('#happenings time')?.title));
   await lookAt(page, 'calm');
 
   step('a link stalls and turns red by itself');
@@ -186,6 +184,8 @@ async function main() {
   await until(page, 'the line on the map is critical', () => document.querySelector('.map a.line.critical[aria-label^="dc1 to dc2: critical"]'));
   await until(page, 'so is the title', () => document.title.includes('critical'));
   await until(page, 'and the row says why', () => document.querySelector('#rows tr.critical')?.textContent.includes('stalled'));
+  await until(page, 'a time has how long ago it was', () => /^\d\d:\d\d:\d\d UTC .* ago$/.test(document.querySelector('#happenings time')?.textContent));
+  await until(page, "and the reader's local time as a tooltip", () => /\d\d:\d\d:\d\d Europe\/Berlin, .* UTC/.test(document.querySelector('#happenings time')?.title));
   check(await page.evaluate(() => window.neverReloaded), 'without reloading the page');
   const focused = await page.evaluate(() => [document.activeElement.name, document.activeElement.value].join('='));
   check(focused === 'q=orders', 'the filter keeps its focus and its text');

@@ -25,7 +25,7 @@ const LOG: &str = "log";
 const ADMIN: &str = "admin-api";
 
 /// How long the exporter may take to be ready on a busy machine.
-const READY_LIMIT: Duration = Duration::from_secs(30);
+const READY_LIMIT: Duration = Duration::from_secs(90);
 
 /// How long an answer may take: what Prometheus gives a scrape by default.
 const TIMEOUTS: HttpTimeouts = HttpTimeouts {

@@ -26,7 +26,7 @@ const FLAPS: usize = 10;
 
 /// How long a subject may log nothing until what was held back is written, and some time for a busy
 /// machine.
-const TOLD_AFTER: Duration = Duration::from_secs(30);
+const TOLD_AFTER: Duration = Duration::from_secs(90);
 
 type Line = BTreeMap<String, String>;
 

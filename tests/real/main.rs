@@ -39,7 +39,6 @@ mod laboratory;
 mod lag;
 mod logline;
 mod metrics;
-mod overload;
 mod planted;
 mod poll_boost;
 mod prometheus;

@@ -6,7 +6,7 @@ use redis_cross_dc_exporter::lab::RedisServer;
 use redis_cross_dc_exporter::model::ServerAddr;
 
 /// How long anything may take on a machine that is busy with other tests.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// A master with a replica that is in sync with it.
 pub(crate) struct Stage {

@@ -20,7 +20,7 @@ use redis_cross_dc_exporter::poll::{DuePoll, Intervals, TreeSchedule};
 use redis_cross_dc_exporter::replication::{Assessment, ReceivedHeartbeat};
 use redis_cross_dc_exporter::topology::Topology;
 
-use crate::beats;
+use crate::heartbeat_path;
 use crate::replies;
 use crate::settings::settings_of;
 use crate::world::{MS, Nanos, SEC, Server, World};

@@ -235,7 +235,7 @@ async fn all_scrapes_are_whole(addr: SocketAddr, when: &str) {
 }
 
 /// Each connection takes a file descriptor of this process.
-pub(crate) fn allow_many_connections() {
+pub(super) fn allow_many_connections() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(
         Resource::Nofile,

@@ -5,6 +5,7 @@
 mod clients;
 mod fault_cases;
 mod hostile_peers;
+mod overload;
 mod replicas;
 mod secured;
 pub(crate) mod server;
@@ -12,8 +13,6 @@ mod servers;
 mod unauthorised_clients;
 mod web;
 mod window;
-
-pub(crate) use clients::allow_many_connections;
 
 /// Fast rounds, so that ten seconds are fifty of them; no faster ones in trouble, so that rates
 /// compare.

@@ -9,9 +9,9 @@ use redis_cross_dc_exporter::lab::eventually;
 use redis_cross_dc_exporter::replication::PairState;
 use redis_cross_dc_exporter::report::PairReport;
 
+use super::clients::allow_many_connections;
 use crate::exporter::Exporter;
 use crate::fleet::Fleet;
-use crate::hostile::allow_many_connections;
 use crate::scrape::Scrape;
 
 /// How long the exporter may take for its rounds beside everything else.
@@ -100,6 +100,7 @@ async fn watch(exporter: &Exporter, servers: usize, rounds: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_busy_loops_beside_200_pairs_make_no_server_look_ill() {
+    let _alone = super::ONE_AT_A_TIME.lock().await;
     let fleet = Fleet::start(200, WRITTEN).unwrap();
     let config = format!("poll: {{interval: 500ms}}\n{}", fleet.entries());
     let exporter = Exporter::start_with_log(&config, "info").await;
@@ -117,14 +118,15 @@ async fn four_busy_loops_beside_200_pairs_make_no_server_look_ill() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_pairs_than_the_machine_can_poll_make_no_server_look_ill() {
+    let _alone = super::ONE_AT_A_TIME.lock().await;
     allow_many_connections();
-    let fleet = Fleet::start(600, WRITTEN).unwrap();
+    let fleet = Fleet::start(400, WRITTEN).unwrap();
     let config = format!(
         "poll: {{interval: 100ms, min_interval: 100ms}}\n{}",
         fleet.entries()
     );
     let exporter = Exporter::start_with_log(&config, "info").await;
-    watch(&exporter, 1200, 10).await;
+    watch(&exporter, 800, 10).await;
     let scrape = Scrape::of(&exporter).await;
     let missed = scrape.value("redis_cross_dc_poll_rounds_missed_total", &[]);
     assert!(
