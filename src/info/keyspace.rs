@@ -28,7 +28,7 @@ pub(super) fn keys(table: &InfoTable<'_>, text: &str) -> Field<u64> {
 }
 
 /// Whether `key` names a database: `db0`.
-fn is_database(key: &str) -> bool {
+pub(super) fn is_database(key: &str) -> bool {
     let Some(number) = key.strip_prefix("db") else {
         return false;
     };

@@ -4,7 +4,8 @@ use super::keyspace;
 use super::replica_line::{is_replica_key, parse_replica_line};
 use super::table::{InfoTable, lines};
 use super::{
-    BacklogInfo, Field, InfoError, Observation, PersistenceInfo, ReplicationInfo, Role, ServerInfo,
+    BacklogInfo, Field, InfoError, Observation, PersistenceInfo, ReplicaLine, ReplicationInfo, Role,
+    ServerInfo,
 };
 use super::{ServerMode, StatsInfo, UpstreamInfo};
 use super::{engine, value};
@@ -25,17 +26,79 @@ use super::{engine, value};
 ///
 /// [`InfoError`] when the text has no `key:value` line, or no `role`.
 pub fn parse(text: &str) -> Result<Observation, InfoError> {
-    let table = InfoTable::collect(lines(text).filter(|line| !is_replica_key(line.key)));
+    parse_lines(text, is_used)
+}
+
+/// Parses the lines of `text` whose keys are `used`.
+fn parse_lines(text: &str, used: impl Fn(&str) -> bool) -> Result<Observation, InfoError> {
+    let mut table = InfoTable::default();
+    let mut replicas = Vec::new();
+    let mut is_empty = true;
+    for line in lines(text) {
+        if is_replica_key(line.key) {
+            let has_room = replicas.len() < ReplicationInfo::MAX_REPLICAS;
+            replicas.extend(parse_replica_line(&line).filter(|_| has_room));
+        } else if used(line.key) {
+            table.insert(&line);
+        } else {
+            is_empty = false;
+        }
+    }
     if !table.has("role") {
-        return Err(why_no_role(&table));
+        let is_empty = is_empty && table.is_empty();
+        return Err(why_no_role(&table, is_empty));
     }
     Ok(Observation {
         server: server(&table),
-        replication: replication(&table, text),
+        replication: replication(&table, replicas),
         stats: stats(&table),
         persistence: persistence(&table),
         keys: keyspace::keys(&table, text),
     })
+}
+
+/// Whether a field depends on `key`. A reply has some 130 keys: collecting all of them would take
+/// most of the time that a poll costs.
+fn is_used(key: &str) -> bool {
+    let is_field = matches!(
+        key,
+        "redis_version"
+            | "redis_mode"
+            | "server_mode"
+            | "run_id"
+            | "tcp_port"
+            | "uptime_in_seconds"
+            | "role"
+            | "master_replid"
+            | "master_replid2"
+            | "second_repl_offset"
+            | "master_repl_offset"
+            | "repl_backlog_active"
+            | "repl_backlog_size"
+            | "repl_backlog_first_byte_offset"
+            | "repl_backlog_histlen"
+            | "connected_slaves"
+            | "master_host"
+            | "master_port"
+            | "master_link_status"
+            | "master_last_io_seconds_ago"
+            | "master_sync_in_progress"
+            | "master_sync_read_bytes"
+            | "master_sync_total_bytes"
+            | "slave_read_repl_offset"
+            | "slave_repl_offset"
+            | "master_link_down_since_seconds"
+            | "slave_priority"
+            | "slave_read_only"
+            | "sync_full"
+            | "sync_partial_ok"
+            | "sync_partial_err"
+            | "loading"
+            | "async_loading"
+            | "aof_enabled"
+            | "rdb_last_load_keys_loaded"
+    );
+    is_field || engine::is_used(key) || keyspace::is_database(key)
 }
 
 /// [`parse`] for bytes, for callers (and fuzzers) without a text. Bytes that are not UTF-8 are
@@ -48,8 +111,9 @@ pub fn parse_bytes(reply: &[u8]) -> Result<Observation, InfoError> {
     parse(&String::from_utf8_lossy(reply))
 }
 
-fn why_no_role(table: &InfoTable<'_>) -> InfoError {
-    if table.is_empty() {
+/// Why the reply is none that can be used; `is_empty` if it has no `key:value` line at all.
+fn why_no_role(table: &InfoTable<'_>, is_empty: bool) -> InfoError {
+    if is_empty {
         InfoError::NotInfo
     } else if server(table).mode.value() == Some(ServerMode::Sentinel) {
         InfoError::Sentinel
@@ -78,9 +142,8 @@ fn server(table: &InfoTable<'_>) -> ServerInfo {
     }
 }
 
-fn replication(table: &InfoTable<'_>, text: &str) -> ReplicationInfo {
+fn replication(table: &InfoTable<'_>, replicas: Vec<ReplicaLine>) -> ReplicationInfo {
     let role = value::role(table.get("role"));
-    let replica_lines = lines(text).filter(|line| is_replica_key(line.key));
     ReplicationInfo {
         upstream: (role == Field::Value(Role::Replica)).then(|| upstream(table)),
         role,
@@ -90,10 +153,7 @@ fn replication(table: &InfoTable<'_>, text: &str) -> ReplicationInfo {
         master_offset: value::offset(table.get("master_repl_offset")),
         backlog: backlog(table),
         connected_replicas: value::count(table.get("connected_slaves")),
-        replicas: replica_lines
-            .filter_map(|line| parse_replica_line(&line))
-            .take(ReplicationInfo::MAX_REPLICAS)
-            .collect(),
+        replicas,
     }
 }
 
@@ -137,5 +197,33 @@ fn persistence(table: &InfoTable<'_>) -> PersistenceInfo {
         async_loading: value::flag(table.get("async_loading")),
         aof_enabled: value::flag(table.get("aof_enabled")),
         rdb_keys_loaded: value::count(table.get("rdb_last_load_keys_loaded")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_key_that_a_field_depends_on_is_used() {
+        let captured = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/info");
+        let mut replies = 0;
+        for server in std::fs::read_dir(captured).unwrap() {
+            for reply in std::fs::read_dir(server.unwrap().path()).unwrap() {
+                let text = std::fs::read_to_string(reply.unwrap().path()).unwrap();
+                assert_eq!(parse(&text), parse_lines(&text, |_| true), "{text}");
+                replies += 1;
+            }
+        }
+        assert!(replies > 40, "{replies} captured replies");
+        let rest = "loading:0\nasync_loading:1\nrole:slave\nslave_repl_offset:1\n\
+            slave_repl_offset:1\nserver_mode:cluster\nmaster_1_host:a\nmvcc_depth:1\n\
+            master_link_down_since_seconds:7\nrdb_last_load_keys_loaded:3\naof_enabled:1\n";
+        assert_eq!(parse(rest), parse_lines(rest, |_| true));
+        for only in ["other:1\n", "slave0:ip=a\n", "mvcc_depth:1\n", "# A\n", ""] {
+            assert_eq!(parse(only), parse_lines(only, |_| true), "{only:?}");
+        }
     }
 }

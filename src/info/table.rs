@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use memchr::{memchr, memchr2};
+
 /// The longest line whose value is used, in bytes. The longest one that a server sends in the
 /// sections that are read is a `slaveN` line with a host name, below 400 bytes.
 const MAX_LINE: usize = 4096;
@@ -29,6 +31,7 @@ pub(super) struct InfoLine<'a> {
 /// last value is true. `KeyDB` repeats `slave_repl_offset` for every master, and servers print the
 /// address that a replica announces unchanged, so that a hostile one can inject lines and
 /// sub-fields.
+#[derive(Default)]
 pub(super) struct InfoTable<'a> {
     values: BTreeMap<&'a str, RawValue<'a>>,
     repeated: Vec<&'a str>,
@@ -37,17 +40,15 @@ pub(super) struct InfoTable<'a> {
 impl<'a> InfoTable<'a> {
     /// Collects `lines`.
     pub(super) fn collect(lines: impl Iterator<Item = InfoLine<'a>>) -> Self {
-        let mut table = Self {
-            values: BTreeMap::new(),
-            repeated: Vec::new(),
-        };
+        let mut table = Self::default();
         for line in lines {
             table.insert(&line);
         }
         table
     }
 
-    fn insert(&mut self, line: &InfoLine<'a>) {
+    /// Adds one line.
+    pub(super) fn insert(&mut self, line: &InfoLine<'a>) {
         let new = match line.value {
             Some(text) => RawValue::Text(text),
             None => RawValue::Unusable,
@@ -102,20 +103,36 @@ impl<'a> InfoTable<'a> {
 /// Servers end every line, so a last line without an end was truncated: `slave_repl_offset:6214`
 /// may be the beginning of `slave_repl_offset:62149334`. Its value cannot be used.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = InfoLine<'_>> {
-    // A search for each of the two is several times as fast as one for both, and a hostile reply is
-    // long.
-    text.split_inclusive('\n')
-        .flat_map(|line| line.split_inclusive('\r'))
-        .filter_map(line)
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let (content, is_complete) = take_line(&mut rest);
+            if let Some(line) = line(content, is_complete) {
+                return Some(line);
+            }
+        }
+        None
+    })
 }
 
-fn line(raw: &str) -> Option<InfoLine<'_>> {
-    let content = raw.trim_end_matches(['\r', '\n']);
-    let (key, value) = content.split_once(':')?;
+/// Takes the next line from `rest`, without its end. Returns whether it had one.
+fn take_line<'a>(rest: &mut &'a str) -> (&'a str, bool) {
+    let end = memchr2(b'\r', b'\n', rest.as_bytes());
+    let cut = end.and_then(|end| rest.split_at_checked(end));
+    let Some((content, tail)) = cut else {
+        return (std::mem::take(rest), false);
+    };
+    *rest = tail.get(1..).unwrap_or_default();
+    (content, true)
+}
+
+fn line(content: &str, is_complete: bool) -> Option<InfoLine<'_>> {
+    let colon = memchr(b':', content.as_bytes())?;
+    let (key, value) = content.split_at_checked(colon)?;
+    let value = value.get(1..)?;
     if key.is_empty() || key.starts_with('#') {
         return None;
     }
-    let is_complete = content.len() < raw.len();
     let is_usable = is_complete && content.len() <= MAX_LINE;
     let value = if is_usable { Some(value) } else { None };
     Some(InfoLine { key, value })
