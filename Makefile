@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test deny fuzz bench generations crash incidents lab lab-update screenshots clean
+.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test deny fuzz benches bench bench-update bench-history generations crash incidents lab lab-update screenshots clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -23,7 +23,7 @@ demo: ## shows the product at work; Ctrl-C ends it cleanly
 # `make lint` alone checks without building anything, which is faster while you edit.
 test: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 test: export CLIPPY_ARGS = -D__CLIPPY_HACKERY__warnings
-test: tools format build unit real dashboards packaging docs ## everything that must pass
+test: tools format build unit real benches dashboards packaging docs ## everything that must pass
 	@echo "==> all checks passed"
 
 tools:
@@ -53,6 +53,10 @@ real: ## tests on real servers, and a search of all their output for secrets
 	@echo "==> hostile servers and clients: these compare two spans of time, so nothing else runs at the same time"
 	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 hostile:: 2>&1 | tee -a $(OUTPUTS)/cargo/said/tests
 	@.ci/check-secrets $(OUTPUTS)
+
+benches: ## a short form of the benches, which shows that they run and measures nothing
+	@echo "==> benches, a short form"
+	@$(CARGO) test --locked --quiet --bench core --bench fleet --bench offset_history
 
 incidents: ## eight incidents on real servers: all output beside the true course of events; INCIDENTS=1,3 INCIDENT_JOBS=4; part of no other target
 	@.ci/install-tools redis-server=redis-server
@@ -101,7 +105,13 @@ deny: ## licences, duplicates, sources, advisories; builds cargo-deny the first 
 fuzz: ## libFuzzer on every target, FUZZ_SECONDS (60) each; part of no other target
 	@.ci/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-bench: ## the cost of the table from offsets to time, compared with a plain ring; memory per master
+bench: ## what the exporter costs for fleets of several sizes, beside a client that only reads; BENCH_PAIRS=1,100 BENCH_SECONDS=10; part of no other target
+	@$(CARGO) bench --locked --bench core --bench fleet
+
+bench-update: export BENCH_UPDATE = 1
+bench-update: bench ## the same, and writes its tables into docs/performance.md
+
+bench-history: ## the cost of the table from offsets to time, compared with a plain ring; memory per master
 	@$(CARGO) bench --locked --bench offset_history
 
 generations: ## tests on Redis 6.2, 7.4, 8.2 and Valkey 8.1, 9.1 (x86-64 only)

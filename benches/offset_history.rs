@@ -1,6 +1,6 @@
 //! What the table from offsets to time costs: insert and query of 48 hours, beside a plain ring of
 //! the last 4096 samples, which is what such a table usually is. Memory is printed first. `make
-//! bench`.
+//! bench-history`.
 
 use std::collections::VecDeque;
 use std::hint::black_box;

@@ -4,11 +4,12 @@
 //! All of them are one listener and one thread, so that thousands of servers cost little beside the
 //! program that is measured.
 
-mod replies;
+pub(crate) mod replies;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -54,11 +55,26 @@ pub(crate) struct Fleet {
     port: u16,
     pairs: usize,
     faults: Arc<Faults>,
+    served: Arc<Served>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 type Faults = Mutex<HashMap<Member, Fault>>;
+
+/// How much all servers together have answered.
+#[derive(Default)]
+struct Served {
+    polls: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// The answers to INFO so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answers {
+    pub(crate) polls: u64,
+    pub(crate) bytes: u64,
+}
 
 /// What every connection shares.
 struct Shared {
@@ -67,6 +83,7 @@ struct Shared {
     bytes_a_second: u64,
     templates: Templates,
     faults: Arc<Faults>,
+    served: Arc<Served>,
 }
 
 impl Member {
@@ -99,12 +116,14 @@ impl Fleet {
         let listener = listen()?;
         let port = listener.local_addr()?.port();
         let faults = Arc::new(Faults::default());
+        let served = Arc::new(Served::default());
         let shared = Arc::new(Shared {
             port,
             began: Instant::now(),
             bytes_a_second,
             templates: Templates::read()?,
             faults: Arc::clone(&faults),
+            served: Arc::clone(&served),
         });
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -124,11 +143,22 @@ impl Fleet {
             port,
             pairs,
             faults,
+            served,
             stop: Some(stop),
             thread: Some(thread),
         })
     }
 
+    /// What it has answered so far: how often it was polled, counted where no client is late.
+    #[allow(dead_code, reason = "benches count polls")]
+    pub(crate) fn answers(&self) -> Answers {
+        Answers {
+            polls: self.served.polls.load(Ordering::Relaxed),
+            bytes: self.served.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Where `member` listens.
     pub(crate) fn address(&self, member: Member) -> SocketAddr {
         SocketAddr::from((member.ip(), self.port))
     }
@@ -258,6 +288,10 @@ impl Shared {
             offset,
             partner: (partner.ip(), self.port),
         };
+        let before = reply.len();
         self.templates.write(&values, sections, reply);
+        let length = u64::try_from(reply.len() - before).unwrap_or(0);
+        self.served.polls.fetch_add(1, Ordering::Relaxed);
+        self.served.bytes.fetch_add(length, Ordering::Relaxed);
     }
 }

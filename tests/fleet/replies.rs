@@ -8,7 +8,7 @@ use std::path::Path;
 use super::Side;
 
 /// The sections of a reply in the order of the file, without those nobody asks for.
-pub(super) struct Templates {
+pub(crate) struct Templates {
     master: Vec<Section>,
     replica: Vec<Section>,
 }
@@ -32,17 +32,17 @@ enum Slot {
 }
 
 /// What a server's answer has in place of the slots.
-pub(super) struct Values {
-    pub(super) pair: usize,
-    pub(super) side: Side,
-    pub(super) offset: u64,
+pub(crate) struct Values {
+    pub(crate) pair: usize,
+    pub(crate) side: Side,
+    pub(crate) offset: u64,
     /// The other server of the pair.
-    pub(super) partner: (Ipv4Addr, u16),
+    pub(crate) partner: (Ipv4Addr, u16),
 }
 
 impl Templates {
     /// Reads the captured replies.
-    pub(super) fn read() -> io::Result<Self> {
+    pub(crate) fn read() -> io::Result<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/info/redis-7.4");
         let read = |name: &str| std::fs::read_to_string(folder.join(name));
         Ok(Self {
@@ -52,7 +52,7 @@ impl Templates {
     }
 
     /// Appends the reply to `INFO wanted...` as a bulk string.
-    pub(super) fn write(&self, values: &Values, wanted: &[&str], reply: &mut Vec<u8>) {
+    pub(crate) fn write(&self, values: &Values, wanted: &[&str], reply: &mut Vec<u8>) {
         let sections = match values.side {
             Side::Master => &self.master,
             Side::Replica => &self.replica,
@@ -160,7 +160,7 @@ fn finish(sections: &mut [Section], literal: &mut String) {
 }
 
 /// The commands in `request`, each with its arguments.
-pub(super) fn commands(request: &[u8]) -> Vec<Vec<&str>> {
+pub(crate) fn commands(request: &[u8]) -> Vec<Vec<&str>> {
     let text = std::str::from_utf8(request).unwrap_or_default();
     let mut commands: Vec<Vec<&str>> = Vec::new();
     let mut lines = text.split("\r\n");
