@@ -194,10 +194,19 @@ impl FactList {
         if let Some(at) = alert.context.last_data {
             self.push("Has every write up to", "last_data", ago(at, clock));
         }
-        if let Some(at) = alert.context.last_sample {
-            self.push("Last answer", "last_sample", ago(at, clock));
-        } else if alert.identity.rule.target() == TargetKind::Pair {
-            self.push_text("Last answer", "last_sample", "none known");
+        let rule = alert.identity.rule;
+        match alert.context.last_sample {
+            // The master that is named beside it is the new one, which answers.
+            Some(at) if rule == Rule::Failover => {
+                self.push("Last compared before it", "last_sample", ago(at, clock));
+            }
+            Some(at) => self.push("Last answer", "last_sample", ago(at, clock)),
+            // Both servers answer; what they answer cannot be compared.
+            None if matches!(rule, Rule::Diverged | Rule::HistoryLost) => {}
+            None if rule.target() == TargetKind::Pair => {
+                self.push_text("Last answer", "last_sample", "none known");
+            }
+            None => {}
         }
     }
 }
@@ -239,6 +248,7 @@ fn label_list(labels: &Labels) -> String {
 mod tests {
     use super::super::testing::{anchor, now, pair_alert, resolved, server_alert};
     use super::*;
+    use crate::alert::AlertContext;
     use crate::model::Span;
 
     fn check(estimate: Option<i64>, lower: Option<i64>, upper: Option<i64>, expected: &str) {
@@ -290,6 +300,35 @@ mod tests {
             .map(|fact| fact.key)
             .collect();
         assert_eq!(keys, FACTS.into());
+    }
+
+    /// The fact about the last answer in an alert of `rule` about a pair.
+    fn last_answer(rule: Rule, last_sample: Option<Timestamp>) -> Option<String> {
+        let mut alert = AlertSnapshot::clone(&pair_alert("orders", 0));
+        alert.identity.rule = rule;
+        let mut context = AlertContext::clone(&alert.context);
+        context.last_sample = last_sample;
+        alert.context = context.into();
+        shown(&alert)
+            .into_iter()
+            .find(|line| line.starts_with("Last "))
+    }
+
+    #[test]
+    fn a_last_answer_is_never_the_answer_of_another_server() {
+        let two_minutes_ago = Some(now() - Span::from_secs(120));
+        let of_failover = last_answer(Rule::Failover, two_minutes_ago);
+        assert!(
+            of_failover
+                .as_ref()
+                .is_some_and(|line| line.starts_with("Last compared before it: ")),
+            "{of_failover:?}"
+        );
+        for rule in [Rule::Diverged, Rule::HistoryLost] {
+            assert_eq!(last_answer(rule, None), None, "both servers answer");
+        }
+        let unknown = last_answer(Rule::Unknown, None);
+        assert_eq!(unknown.as_deref(), Some("Last answer: none known"));
     }
 
     #[test]
