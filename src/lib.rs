@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
 //! invariants): [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`],
-//! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`] - [`delivery`], [`journal`] -
+//! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`] -
 //! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`admin`] -
 //! [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
 
@@ -21,6 +21,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod discovery;
+pub mod doctor;
 pub mod http_client;
 pub mod info;
 pub mod journal;

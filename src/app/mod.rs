@@ -1,6 +1,7 @@
 //! The composition root: turns settings into a program that is bound, runs and drains. `main` and
 //! the tests use the same one.
 
+mod audit;
 mod core;
 mod descriptors;
 mod log;
@@ -28,6 +29,7 @@ use core::Inputs;
 use start::StartInfo;
 use systemd::Notifier;
 
+pub use audit::{AuditRequest, Progress, collect_facts};
 pub use probe::{ProbeError, probe_once};
 
 /// How long due notifications may take once the program drains.

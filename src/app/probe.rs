@@ -187,7 +187,7 @@ impl Probe {
 }
 
 /// The entries of the discovery sources, each queried once.
-async fn discover(settings: &Settings) -> Discovered {
+pub(super) async fn discover(settings: &Settings) -> Discovered {
     let mut discovered = Discovered::new(settings);
     for event in discovery::query_once(settings).await {
         discovered.handle(event, clock::now());

@@ -81,6 +81,9 @@ pub(super) enum Command {
     /// Shows every pair on one screen, worst first; exit code 0 ok, 1 warning, 2 critical, 3
     /// unknown
     Check(CheckArgs),
+    /// Audits the servers of every pair for disaster recovery, and changes nothing; exit code 0 clean,
+    /// 10 warnings, 20 critical, 1 something was not checked
+    Doctor(DoctorArgs),
     /// Checks the configuration and the files of secrets and certificates that it names, and prints
     /// what is in effect, secrets hidden; asks no server
     CheckConfig(CheckConfigArgs),
@@ -161,6 +164,33 @@ pub(super) struct CheckArgs {
     /// A table for people or JSON for programs
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) output: OutputFormat,
+}
+
+/// The arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Only the pairs of this name
+    #[arg(long, value_name = "NAME")]
+    pub(super) pair: Option<String>,
+    /// The interruption between the datacenters that replication has to survive without a full
+    /// sync, such as 10m; the default is `doctor.survive` of the configuration file
+    #[arg(long, value_name = "DURATION")]
+    pub(super) survive: Option<String>,
+    /// How long the writes of each master are measured, from 1s to 1h; findings that rest on less
+    /// than an hour say so
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    pub(super) measure: String,
+    /// A table for people, JSON for programs or Markdown for tickets
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: DoctorFormat,
+}
+
+/// How `doctor` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum DoctorFormat {
+    Table,
+    Json,
+    Markdown,
 }
 
 /// The arguments of `check-config`.

@@ -7,12 +7,17 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// All is well.
     Ok,
-    /// The command failed; `healthcheck`: the exporter is not ready; `check`: a warning.
+    /// The command failed; `healthcheck`: the exporter is not ready; `check`: a warning; `doctor`:
+    /// nothing was found, but not everything was checked.
     Failed,
     /// `check`: critical.
     Critical,
     /// `check`: unknown. A usage error of `check` is this, too, because Nagios has no code above 3.
     Unknown,
+    /// `doctor`: warnings, nothing critical.
+    FoundWarnings,
+    /// `doctor`: something critical.
+    FoundCritical,
     /// The command line or the configuration is wrong.
     Usage,
 }
@@ -24,6 +29,8 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Critical => 2,
             Exit::Unknown => 3,
+            Exit::FoundWarnings => 10,
+            Exit::FoundCritical => 20,
             Exit::Usage => 64,
         })
     }

@@ -7,6 +7,7 @@ mod check_config;
 mod columns;
 #[cfg(feature = "demo")]
 mod demo;
+mod doctor;
 mod exit;
 mod exporter;
 mod healthcheck;
@@ -45,6 +46,7 @@ fn dispatch(cli: Cli) -> Exit {
     match command.unwrap_or(Command::Run) {
         Command::Run => run::run(&global),
         Command::Check(args) => check::check(&global, &args),
+        Command::Doctor(args) => doctor::doctor(&global, &args),
         Command::CheckConfig(args) => check_config::check_config(&global, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         #[cfg(feature = "demo")]

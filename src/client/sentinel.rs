@@ -10,7 +10,9 @@ use super::connection::Connection;
 use super::error;
 use super::framing::ReplyShape;
 use crate::config::MasterSelector;
-use crate::info::{KnownSentinel, QuorumCheck, SentinelRecord, WatchedMaster, is_tilted};
+use crate::info::{
+    KnownSentinel, QuorumCheck, SentinelRecord, SentinelWatch, WatchedMaster, is_tilted,
+};
 use crate::model::{Bytes, PollError, PollFailure, ServerAddr, Span};
 use crate::topology::{MasterView, SentinelView, Server};
 
@@ -69,6 +71,30 @@ impl SentinelConnection {
             view.masters.extend(self.query_masters(masters).await?);
         }
         Ok(view)
+    }
+
+    /// Queries how the Sentinel watches the master called `name`, without a limit in time.
+    ///
+    /// # Errors
+    /// As of [`Self::query`]; also [`PollError::Protocol`] for a name that it does not know.
+    pub async fn watch(&mut self, name: &str) -> Result<SentinelWatch, PollError> {
+        let commands = ["MASTER", "REPLICAS", "SENTINELS"]
+            .map(|subcommand| command(&["SENTINEL", subcommand, name]));
+        let replies = self.request_all(&commands).await?;
+        let [master, replicas, sentinels] = replies.try_into().map_err(|_| PollError::Protocol)?;
+        let master = master
+            .extract_error()
+            .map_err(|error| error::reason_of(&error))?;
+        let remembered = |reply| {
+            let records = records(reply)?;
+            let servers = records.iter().map(SentinelRecord::remembered);
+            Ok::<_, PollError>(servers.collect())
+        };
+        Ok(SentinelWatch {
+            settings: record(master)?.watch_settings(),
+            replicas: remembered(replicas)?,
+            sentinels: remembered(sentinels)?,
+        })
     }
 
     async fn query_masters(

@@ -11,11 +11,11 @@ use super::version;
 use super::yaml::{Mapping, bytes, count, list, off, span, string, strings};
 use super::{
     AlertSettings, AlertmanagerSettings, CountRule, Credentials, DatacenterRule,
-    DeadMansSwitchSettings, GroupReceiver, HeartbeatSettings, HostPattern, LevelRule,
-    LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings, PagerDutySettings,
-    PairSettings, PeriodicReceiver, PollSettings, ReceiverKind, ReceiverSettings, RepageOn,
-    SecretSource, SentinelSettings, ServerSettings, Settings, SlackBotSettings,
-    SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
+    DeadMansSwitchSettings, DoctorException, DoctorSettings, GroupReceiver, HeartbeatSettings,
+    HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings,
+    PagerDutySettings, PairSettings, PeriodicReceiver, PollSettings, ReceiverKind,
+    ReceiverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings, Settings,
+    SlackBotSettings, SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
 };
 
 impl Settings {
@@ -40,6 +40,7 @@ impl Settings {
         let mut web = Mapping::default();
         web.put("listen_address", string(&self.listen_address.to_string()));
         root.put("web", web);
+        root.put("doctor", doctor(&self.doctor));
         root.into_text()
     }
 
@@ -236,6 +237,26 @@ fn maintenance(window: &MaintenanceWindow) -> Yaml {
     map.put("duration", span(window.duration));
     let timezone = window.timezone.iana_name().unwrap_or("UTC");
     map.put("timezone", string(timezone));
+    map.into()
+}
+
+fn doctor(doctor: &DoctorSettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put("survive", span(doctor.survive));
+    map.put("ignore", list(&doctor.ignore, exception));
+    map
+}
+
+fn exception(exception: &DoctorException) -> Yaml {
+    let mut map = Mapping::default();
+    map.put("check", string(exception.check.label()));
+    if let Some(pair) = &exception.pair {
+        map.put("pair", string(&pair.to_string()));
+    }
+    map.put("reason", string(&exception.reason));
+    if let Some(until) = exception.until {
+        map.put("until", string(&until.to_string()));
+    }
     map.into()
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::{ListenAddress, ReceiverKind};
 use crate::model::{
-    Bytes, Datacenter, PairName, Secret, ServerAddr, ShardId, Span, closed_set, serde_as_label,
+    Bytes, Datacenter, DoctorCheck, PairName, Secret, ServerAddr, ShardId, Span, closed_set,
+    serde_as_label,
 };
 use crate::template::Template;
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub state: StateSettings,
     /// Where the exporter listens.
     pub listen_address: ListenAddress,
+    /// What `doctor` asks for, and what it leaves out.
+    pub doctor: DoctorSettings,
 }
 
 /// A datacenter and the hosts that are in it.
@@ -421,6 +424,29 @@ closed_set! {
 // A severity of a later version reads as critical: a needless page is safer than a missing one.
 serde_as_label!(Severity, else Critical);
 
+/// The audit for disaster recovery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DoctorSettings {
+    /// The interruption between the datacenters that replication has to survive without a full
+    /// sync.
+    pub survive: Span,
+    /// Findings that are known and accepted.
+    pub ignore: Vec<DoctorException>,
+}
+
+/// A finding that is known and accepted, for a reason.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DoctorException {
+    /// The check.
+    pub check: DoctorCheck,
+    /// The pairs, as a glob over their names; `None` for all of them.
+    pub pair: Option<wildmatch::WildMatch>,
+    /// Why it is accepted.
+    pub reason: String,
+    /// The last day (UTC) on which it is; `None` for no end.
+    pub until: Option<jiff::civil::Date>,
+}
+
 /// Where state is persisted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateSettings {
@@ -453,6 +479,25 @@ impl SentinelSettings {
                 PairName::new(&format!("{}/{master}", self.name))
             }
         })
+    }
+}
+
+impl SentinelSettings {
+    /// What the Sentinels call the master of `pair`, if it can be one of theirs: the reverse of
+    /// [`Self::pair_name`]. For a single master that is the configured name.
+    pub fn master_of<'a>(&'a self, pair: &'a PairName) -> Option<&'a str> {
+        let master = match &self.masters {
+            MasterSelector::Exact(name) => name.as_str(),
+            MasterSelector::Glob(_) | MasterSelector::All => {
+                let rest = pair.as_str().strip_prefix(self.name.as_str())?;
+                rest.strip_prefix('/')?
+            }
+        };
+        if self.pair_name(master).as_ref() == Some(pair) {
+            Some(master)
+        } else {
+            None
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The number of keys on a server.
 
+use std::collections::BTreeMap;
+
 use super::table::{InfoTable, RawValue, parts};
 use super::{Field, value};
 
@@ -8,31 +10,46 @@ const HEADER: &str = "# Keyspace";
 
 /// The keys of all databases together, from lines like `db0:keys=1000,expires=0,avg_ttl=0`.
 pub(super) fn keys(table: &InfoTable<'_>, text: &str) -> Field<u64> {
+    let counts = match databases(table, text) {
+        Field::Value(counts) => counts,
+        Field::Missing | Field::None => return Field::Missing,
+        Field::Malformed => return Field::Malformed,
+    };
     let mut total = 0_u64;
-    let mut found = text.contains(HEADER);
-    for (key, raw) in table.entries() {
-        if !is_database(key) {
-            continue;
-        }
-        found = true;
-        let Field::Value(count) = keys_of_database(raw) else {
-            return Field::Malformed;
-        };
-        total = total.saturating_add(count);
+    for keys in counts.values() {
+        total = total.saturating_add(*keys);
     }
-    if found {
-        Field::Value(total)
-    } else {
-        Field::Missing
-    }
+    Field::Value(total)
 }
 
-/// Whether `key` names a database: `db0`.
+/// The keys of each database that the reply names, by its number.
+pub(super) fn databases(table: &InfoTable<'_>, text: &str) -> Field<BTreeMap<u64, u64>> {
+    let mut counts = BTreeMap::new();
+    for (key, raw) in table.entries() {
+        let Some(number) = database(key) else {
+            continue;
+        };
+        let (Ok(number), Field::Value(keys)) = (number.parse(), keys_of_database(raw)) else {
+            return Field::Malformed;
+        };
+        counts.insert(number, keys);
+    }
+    if counts.is_empty() && !text.contains(HEADER) {
+        return Field::Missing;
+    }
+    Field::Value(counts)
+}
+
+/// The number in a key that names a database: `db0`.
+fn database(key: &str) -> Option<&str> {
+    let number = key.strip_prefix("db")?;
+    let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    if is_number { Some(number) } else { None }
+}
+
+/// Whether `key` names a database.
 pub(super) fn is_database(key: &str) -> bool {
-    let Some(number) = key.strip_prefix("db") else {
-        return false;
-    };
-    !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+    database(key).is_some()
 }
 
 /// The number of keys in one database, from the value of its line.

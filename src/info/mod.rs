@@ -5,6 +5,7 @@
 //! [`Field::Missing`], [`Field::None`] or [`Field::Malformed`], never a number. This is also the
 //! only room that uses the protocol's old word for a replica.
 
+mod details;
 mod engine;
 mod error;
 mod keyspace;
@@ -17,11 +18,12 @@ mod tests;
 mod types;
 mod value;
 
+pub use details::{ServerDetails, parse_details};
 pub use error::InfoError;
 pub use parse::{parse, parse_bytes};
 pub use sentinel::{
-    KnownReplica, KnownSentinel, QuorumCheck, SENTINEL_CHANNELS, SeenHealth, SentinelMessage,
-    SentinelRecord, WatchedMaster, is_tilted,
+    KnownReplica, KnownSentinel, QuorumCheck, RememberedServer, SENTINEL_CHANNELS, SeenHealth,
+    SentinelMessage, SentinelRecord, SentinelWatch, WatchSettings, WatchedMaster, is_tilted,
 };
 pub use types::{
     BacklogInfo, Engine, Field, LinkStatus, Observation, PersistenceInfo, ReplicaConnState,

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::ServerAddr;
+use crate::model::{ServerAddr, Span};
 
 /// The longest name of a master, in bytes; Sentinel itself accepts any word in its configuration.
 const MAX_NAME: usize = 256;
@@ -75,6 +75,42 @@ pub enum QuorumCheck {
     NotReached,
 }
 
+/// How a Sentinel watches one master. A field that it does not report is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WatchSettings {
+    /// How many Sentinels have to agree that the master is down.
+    pub quorum: Option<u64>,
+    /// After how long without an answer a server counts as down.
+    pub down_after: Option<Span>,
+    /// How long a failover may take.
+    pub failover_timeout: Option<Span>,
+    /// How many replicas sync with a new master at once.
+    pub parallel_syncs: Option<u64>,
+}
+
+/// A replica or another Sentinel that a Sentinel remembers, whether it still exists or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RememberedServer {
+    /// Host and port as the Sentinel has them.
+    pub name: String,
+    /// Whether they are an address that can be connected to: a tool that read the stream has port
+    /// 0.
+    pub has_address: bool,
+    /// How long it has been down for this Sentinel; `None` while it is not.
+    pub down_for: Option<Span>,
+}
+
+/// Everything that one Sentinel remembers of one master.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SentinelWatch {
+    /// How it watches it.
+    pub settings: WatchSettings,
+    /// Its replicas.
+    pub replicas: Vec<RememberedServer>,
+    /// The other Sentinels.
+    pub sentinels: Vec<RememberedServer>,
+}
+
 impl SentinelRecord {
     /// A record of these names and values; the last value of a repeated name counts.
     pub fn new(fields: impl IntoIterator<Item = (String, String)>) -> Self {
@@ -113,6 +149,30 @@ impl SentinelRecord {
             subjectively_down: has("s_down"),
             objectively_down: has("o_down"),
             failing_over: has("failover_in_progress"),
+        }
+    }
+
+    /// The record as the answer of SENTINEL MASTER: how the master is watched.
+    pub fn watch_settings(&self) -> WatchSettings {
+        let millis = |name| self.number(name).map(Span::from_millis);
+        WatchSettings {
+            quorum: self.number("quorum"),
+            down_after: millis("down-after-milliseconds"),
+            failover_timeout: millis("failover-timeout"),
+            parallel_syncs: self.number("parallel-syncs"),
+        }
+    }
+
+    /// The record as an entry of SENTINEL REPLICAS or SENTINELS, whatever is wrong with it.
+    pub fn remembered(&self) -> RememberedServer {
+        let host = self.text("ip").unwrap_or("?");
+        let port = self.text("port").unwrap_or("?");
+        let is_down = self.health().subjectively_down;
+        let down_for = self.number("s-down-time").map(Span::from_millis);
+        RememberedServer {
+            name: format!("{host}:{port}"),
+            has_address: self.addr().is_some(),
+            down_for: if is_down { down_for } else { None },
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod bytes;
 mod closed_set;
+mod doctor_check;
 mod hash;
 mod heartbeat_error;
 mod histogram;
@@ -21,6 +22,7 @@ mod time;
 
 pub use bytes::Bytes;
 pub(crate) use closed_set::{are_distinct, closed_set, serde_as_label};
+pub use doctor_check::DoctorCheck;
 pub use hash::stable_hash;
 pub use heartbeat_error::HeartbeatError;
 pub use histogram::Histogram;

@@ -24,6 +24,7 @@ mod connect;
 mod crash;
 mod cut;
 mod demo;
+mod doctor;
 mod durable;
 mod exporter;
 mod failover;

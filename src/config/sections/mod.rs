@@ -2,6 +2,7 @@
 
 mod alerts;
 mod datacenters;
+mod doctor;
 mod heartbeat;
 mod maintenance;
 mod matchers;
@@ -40,6 +41,7 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         notify: notify::read(&root),
         state: state(&root, context),
         listen_address: web(&root).unwrap_or_default(),
+        doctor: doctor::read(&root),
     }
 }
 

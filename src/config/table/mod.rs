@@ -92,6 +92,8 @@ keys! {
         key Key::section("state", &STATE);
         /// how the exporter is reached
         key Key::section("web", &WEB);
+        /// the audit for disaster recovery, [doctor](doctor.md)
+        key Key::section("doctor", &DOCTOR);
     }
     later "clusters", "active_active"
 }
@@ -401,5 +403,33 @@ keys! {
         key Key::text("listen_address")
             .default("`0.0.0.0:10121`")
             .range("`HOST:PORT`, `[IPV6]:PORT` or `:PORT`; one address");
+    }
+}
+
+keys! {
+    DOCTOR {
+        /// the interruption between the datacenters that replication has to survive without a full
+        /// sync; `doctor --survive` overrides it
+        key Key::duration("survive", secs(1)..=days(30)).default_span(mins(10));
+        /// findings that are known and accepted: listed with their reason, and not counted
+        key Key::list("ignore", &DOCTOR_EXCEPTION).default("empty").range("at most 1000");
+    }
+    later "every"
+}
+
+keys! {
+    DOCTOR_EXCEPTION {
+        /// the check
+        key Key::text("check")
+            .required()
+            .range("the name of a check, such as `B6` ([doctor.md](doctor.md#the-checks))");
+        /// the pairs
+        key Key::text("pair")
+            .default("every pair")
+            .range("a name, or a glob with `*` and `?`");
+        /// why it is accepted
+        key Key::text("reason").required().range("1 to 400 characters");
+        /// the last day on which it is accepted (UTC); afterwards the finding counts again
+        key Key::text("until").default("no end").range("a date, such as `2027-01-31`");
     }
 }

@@ -522,3 +522,25 @@ fn ten_thousand_pairs_read() {
     let yaml = format!("pairs:\n{}", (0..10_000).map(pair).collect::<String>());
     assert_eq!(read(&yaml).unwrap().pairs.len(), 10_000);
 }
+
+#[test]
+fn doctor_has_its_interruption_and_its_exceptions() {
+    let settings = good("").doctor;
+    assert_eq!((settings.survive, settings.ignore.len()), (secs(600), 0));
+    let settings = good(
+        "doctor: {survive: 30m, ignore: [{check: B6, pair: 'ord*', reason: x, until: 2027-01-31}, \
+         {check: A10, reason: y}]}",
+    );
+    let [first, second] = &settings.doctor.ignore[..] else {
+        panic!("{settings:?}")
+    };
+    assert_eq!(first.check, crate::model::DoctorCheck::B6);
+    assert!(
+        first
+            .pair
+            .as_ref()
+            .is_some_and(|glob| glob.matches("orders"))
+    );
+    assert_eq!(first.until, Some(jiff::civil::date(2027, 1, 31)));
+    assert_eq!((second.pair.is_none(), second.until), (true, None));
+}

@@ -92,6 +92,9 @@ notify:
     - {name: am, alertmanager: {urls: ["http://a:1", "http://b:1/p$$"], interval: 3s, headers: {X-A_file: f}}}
     - {name: h, heartbeat: {url_file: f, interval: 5s, headers: {X-A_file: f}}}
 state: {path: "/var/lib/$$x"}
+doctor:
+  survive: 1h
+  ignore: [{check: B6, pair: "a*", reason: "costs $$5", until: 2027-01-31}, {check: A10, reason: x}]
 "#;
 
 /// Checks that `yaml` gives exactly the problem `sentence`.

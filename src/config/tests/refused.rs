@@ -575,3 +575,48 @@ pairs: [{name: p, master: {address: 'a:1'}, replicas: [{address: 'b:1'}, {addres
 ";
     bad_whole(yaml, shown);
 }
+
+#[test]
+fn bad_exceptions_of_doctor_say_what_is_allowed() {
+    let exception = |keys: &str| format!("doctor: {{ignore: [{{{keys}}}]}}");
+    bad(
+        &exception("check: A1"),
+        "doctor.ignore[0].reason: is missing: give why the finding is accepted",
+    );
+    bad(
+        &exception("check: A1, reason: ''"),
+        "doctor.ignore[0].reason: \"\" is not a reason; allowed: 1 to 400 characters, no control \
+         characters",
+    );
+    bad(
+        &exception("check: A1, reason: x, until: tomorrow"),
+        "doctor.ignore[0].until: \"tomorrow\" is not a date; write it like 2027-01-31",
+    );
+    bad(
+        &exception("check: A1, reason: x, until: 2027-02-30"),
+        "doctor.ignore[0].until: \"2027-02-30\" is not a date; write it like 2027-01-31",
+    );
+    bad(
+        "doctor: {every: 1d}",
+        "doctor.every: is not in this version: remove it",
+    );
+    let errors = read(&format!("{PAIR}\n{}", exception("check: A8, reason: x"))).unwrap_err();
+    let errors = errors.to_string();
+    let begin = "doctor.ignore[0].check: \"A8\" is not a check of doctor; allowed: A1, A2, ";
+    assert!(errors.starts_with(begin), "{errors}");
+}
+
+#[test]
+fn exceptions_of_doctor_have_limits() {
+    let exceptions = |count: usize, reason: &str| {
+        let one = format!("{{check: A1, reason: '{reason}'}}");
+        format!("doctor: {{ignore: [{}]}}", vec![one; count].join(", "))
+    };
+    assert_eq!(good(&exceptions(1000, "x")).doctor.ignore.len(), 1000);
+    bad(
+        &exceptions(1001, "x"),
+        "doctor.ignore: has 1001 exceptions; allowed: at most 1000",
+    );
+    good(&exceptions(1, &"x".repeat(400)));
+    assert!(read(&format!("{PAIR}\n{}", exceptions(1, &"x".repeat(401)))).is_err());
+}

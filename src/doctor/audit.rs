@@ -1,0 +1,281 @@
+//! The audit of one entry: every rule on every server that it looks at, exceptions applied.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::catalogue::row;
+use super::facts::{Gap, ServerAudit};
+use super::finding::{Finding, IgnoredFinding, NotChecked, Problem};
+use super::report::{EntryReport, RateReport, ServerRef};
+use super::rules::{CheckScope, rule};
+use super::subject::{AuditOptions, EntryAudit, SentinelAudit, Subject};
+use crate::config::DoctorException;
+use crate::info::Role;
+use crate::model::DoctorCheck;
+
+/// The checks that ask each Sentinel.
+const SENTINEL_CHECKS: [DoctorCheck; 4] = [
+    DoctorCheck::E2,
+    DoctorCheck::E3,
+    DoctorCheck::E4,
+    DoctorCheck::E5,
+];
+
+/// Makes every check of `entry`. What fits one of `exceptions` is listed apart.
+pub fn audit(
+    entry: &EntryAudit,
+    exceptions: &[DoctorException],
+    options: AuditOptions,
+) -> EntryReport {
+    let today = day_of(options);
+    let mut auditor = Auditor {
+        entry,
+        options,
+        exceptions: exceptions_for(entry, exceptions),
+        today,
+        findings: Vec::new(),
+        ignored: Vec::new(),
+        gaps: BTreeMap::new(),
+    };
+    auditor.run();
+    auditor.into_report()
+}
+
+/// The exceptions that are about `entry`.
+fn exceptions_for<'a>(
+    entry: &EntryAudit,
+    exceptions: &'a [DoctorException],
+) -> Vec<&'a DoctorException> {
+    let fits = |exception: &&DoctorException| match &exception.pair {
+        Some(glob) => glob.matches(entry.name.as_str()),
+        None => true,
+    };
+    exceptions.iter().filter(fits).collect()
+}
+
+/// The day of `now` in UTC; the first of all days where the clock is unusable, so that no exception
+/// ends by it.
+fn day_of(options: AuditOptions) -> Date {
+    let nanos = i128::from(options.now.as_nanos());
+    match jiff::Timestamp::from_nanosecond(nanos) {
+        Ok(instant) => instant.to_zoned(TimeZone::UTC).date(),
+        Err(_) => Date::MIN,
+    }
+}
+
+struct Auditor<'a> {
+    entry: &'a EntryAudit,
+    options: AuditOptions,
+    exceptions: Vec<&'a DoctorException>,
+    today: Date,
+    findings: Vec<Finding>,
+    ignored: Vec<IgnoredFinding>,
+    /// Checks without a result, by server, its datacenter and the reason.
+    gaps: BTreeMap<(String, String, String), Vec<DoctorCheck>>,
+}
+
+impl<'a> Auditor<'a> {
+    fn run(&mut self) {
+        self.audit_server(&self.entry.master, true);
+        for replica in &self.entry.replicas {
+            self.audit_server(replica, false);
+        }
+        for sentinel in &self.entry.sentinels {
+            self.note_silence(sentinel);
+        }
+    }
+
+    fn audit_server(&mut self, server: &'a ServerAudit, is_master: bool) {
+        for check in DoctorCheck::ALL {
+            let scope = rule(check).0;
+            let fits = match scope {
+                CheckScope::Master => is_master,
+                CheckScope::Replica => !is_master,
+                CheckScope::Each => true,
+                CheckScope::Nothing => false,
+            };
+            if fits {
+                self.check(check, server, scope);
+            }
+        }
+    }
+
+    /// Makes one check on one server.
+    fn check(&mut self, check: DoctorCheck, server: &'a ServerAudit, scope: CheckScope) {
+        let facts = match server.facts() {
+            Ok(facts) => facts,
+            Err(gap) => return self.add_gap(check, server, gap),
+        };
+        if let Some(gap) = wrong_kind(server, scope) {
+            return self.add_gap(check, server, gap);
+        }
+        let subject = Subject {
+            entry: self.entry,
+            server,
+            facts,
+            options: self.options,
+        };
+        match rule(check).1(&subject) {
+            Ok(problems) => {
+                for problem in problems {
+                    self.add_problem(check, server, problem);
+                }
+            }
+            Err(gap) => self.add_gap(check, server, gap),
+        }
+    }
+
+    fn note_silence(&mut self, sentinel: &SentinelAudit) {
+        let Err(why) = &sentinel.watch else {
+            return;
+        };
+        let why = format!("the Sentinel could not be asked: {why}");
+        for check in SENTINEL_CHECKS {
+            let server = sentinel.addr.to_string();
+            self.add_gap_at(check, server, sentinel.dc.to_string(), why.clone());
+        }
+    }
+
+    fn add_gap(&mut self, check: DoctorCheck, server: &ServerAudit, gap: Gap) {
+        let Gap::NotChecked(why) = gap else {
+            return;
+        };
+        self.add_gap_at(check, server.addr.to_string(), server.dc.to_string(), why);
+    }
+
+    fn add_gap_at(&mut self, check: DoctorCheck, server: String, dc: String, why: String) {
+        match self.exception(check) {
+            Some(exception) if !self.has_ended(exception) => {
+                let what = format!("not checked: {why}");
+                let ignored = ignored(check, server, what, exception);
+                self.ignored.push(ignored);
+            }
+            _ => self.gaps.entry((server, dc, why)).or_default().push(check),
+        }
+    }
+
+    fn add_problem(&mut self, check: DoctorCheck, subject: &ServerAudit, problem: Problem) {
+        let addr = problem.server.as_ref().unwrap_or(&subject.addr);
+        let server = addr.to_string();
+        let exception = self.exception(check);
+        if let Some(exception) = exception
+            && !self.has_ended(exception)
+        {
+            let ignored = ignored(check, server, problem.what, exception);
+            self.ignored.push(ignored);
+            return;
+        }
+        let row = row(check);
+        self.findings.push(Finding {
+            check,
+            severity: problem.severity,
+            dc: self.dc_of(&server),
+            server,
+            what: problem.what,
+            evidence: problem.evidence,
+            consequence: row.consequence.to_owned(),
+            fix: problem.fix,
+            source: row.source.to_owned(),
+            exception_ended: exception.and_then(ended_sentence),
+        });
+    }
+
+    /// The exception for `check`: one that is in force before one that has ended.
+    fn exception(&self, check: DoctorCheck) -> Option<&'a DoctorException> {
+        let mut for_check = self.exceptions.iter().filter(|e| e.check == check);
+        let in_force = for_check
+            .clone()
+            .find(|exception| !self.has_ended(exception));
+        in_force.or_else(|| for_check.next()).copied()
+    }
+
+    fn has_ended(&self, exception: &DoctorException) -> bool {
+        exception.until.is_some_and(|until| until < self.today)
+    }
+
+    /// The datacenter of the server or Sentinel at `addr`.
+    fn dc_of(&self, addr: &str) -> String {
+        let entry = self.entry;
+        let servers = std::iter::once(&entry.master).chain(&entry.replicas);
+        let servers = servers.map(|server| (&server.addr, &server.dc));
+        let sentinels = entry.sentinels.iter();
+        let sentinels = sentinels.map(|sentinel| (&sentinel.addr, &sentinel.dc));
+        let mut all = servers.chain(sentinels);
+        let found = all.find(|(known, _)| known.to_string() == addr);
+        found.map_or_else(String::new, |(_, dc)| dc.to_string())
+    }
+
+    fn into_report(mut self) -> EntryReport {
+        // Worst first; the order of the checks among equals.
+        self.findings.sort_by(|a, b| {
+            let worst_first = b.severity.cmp(&a.severity);
+            worst_first.then_with(|| (a.check, &a.server).cmp(&(b.check, &b.server)))
+        });
+        let mut not_checked = Vec::with_capacity(self.gaps.len());
+        for ((server, dc, why), checks) in self.gaps {
+            not_checked.push(NotChecked {
+                server,
+                dc,
+                checks,
+                why,
+            });
+        }
+        let master = &self.entry.master;
+        let rate = master.facts().and_then(|facts| facts.write_rate.clone());
+        EntryReport {
+            pair: self.entry.name.to_string(),
+            master: ServerRef::new(master),
+            replicas: self.entry.replicas.iter().map(ServerRef::new).collect(),
+            write_rate: rate.ok().map(RateReport::new),
+            findings: self.findings,
+            not_checked,
+            ignored: self.ignored,
+        }
+    }
+}
+
+/// Why a check of this scope cannot be made on a server of this kind.
+fn wrong_kind(server: &ServerAudit, scope: CheckScope) -> Option<Gap> {
+    let facts = server.facts.as_ref().ok()?;
+    let engine = facts.observation.server.engine;
+    if !engine.counts_bytes() {
+        let why = format!("it runs {engine}, which doctor does not know");
+        return Some(Gap::NotChecked(why));
+    }
+    let why = match (scope, server.role()) {
+        (CheckScope::Replica, Some(Role::Master)) => {
+            "it is configured as a replica and says that it is a master: see `check`"
+        }
+        (CheckScope::Master, Some(Role::Replica)) => {
+            "it is configured as the master and says that it is a replica: see `check`"
+        }
+        _ => return None,
+    };
+    Some(Gap::because(why))
+}
+
+fn ignored(
+    check: DoctorCheck,
+    server: String,
+    what: String,
+    exception: &DoctorException,
+) -> IgnoredFinding {
+    IgnoredFinding {
+        check,
+        server,
+        what,
+        reason: exception.reason.clone(),
+        until: exception.until.map(|until| until.to_string()),
+    }
+}
+
+/// That the exception is no longer in force.
+fn ended_sentence(exception: &DoctorException) -> Option<String> {
+    let until = exception.until?;
+    Some(format!(
+        "it was accepted until {until}: {}",
+        exception.reason
+    ))
+}

@@ -1,0 +1,135 @@
+//! The directives of redis.conf that an audit asks a server for.
+
+use crate::model::{Bytes, Span, closed_set};
+
+closed_set! {
+    /// A directive, by its name in `CONFIG GET`. What INFO reports as well (`maxmemory`,
+    /// `repl-backlog-size`) is not asked for, so that it is known without this right.
+    pub enum Directive {
+        /// Whether the append-only file has the time of each command.
+        AofTimestampEnabled => "aof-timestamp-enabled",
+        /// The addresses that the server listens on.
+        Bind => "bind",
+        /// The limits on the output buffer of each class of clients.
+        ClientOutputBufferLimit => "client-output-buffer-limit",
+        /// How many databases there are.
+        Databases => "databases",
+        /// The password that it shows its master: a secret.
+        Masterauth => "masterauth",
+        /// The most clients.
+        Maxclients => "maxclients",
+        /// How old a replica's last ACK may be for the replica to count as good.
+        MinReplicasMaxLag => "min-replicas-max-lag",
+        /// How many good replicas a master needs to take writes.
+        MinReplicasToWrite => "min-replicas-to-write",
+        /// The port for plain text; 0 is none.
+        Port => "port",
+        /// Whether only clients of the same machine are accepted without a password.
+        ProtectedMode => "protected-mode",
+        /// How long a master without replicas keeps its backlog, in seconds; 0 is for ever.
+        ReplBacklogTtl => "repl-backlog-ttl",
+        /// Whether small packets are collected.
+        ReplDisableTcpNodelay => "repl-disable-tcp-nodelay",
+        /// How a replica loads a full sync.
+        ReplDisklessLoad => "repl-diskless-load",
+        /// Whether a full sync goes to the replica without a file.
+        ReplDisklessSync => "repl-diskless-sync",
+        /// How often a master pings its replicas, in seconds.
+        ReplPingReplicaPeriod => "repl-ping-replica-period",
+        /// After how many seconds of silence a link counts as broken.
+        ReplTimeout => "repl-timeout",
+        /// Whether a replica goes on although its disk refuses writes.
+        ReplicaIgnoreDiskWriteErrors => "replica-ignore-disk-write-errors",
+        /// The password of the default user: a secret.
+        Requirepass => "requirepass",
+        /// When an RDB file is saved; empty is never.
+        Save => "save",
+        /// Whether writes are refused after a failed save.
+        StopWritesOnBgsaveError => "stop-writes-on-bgsave-error",
+        /// After how many idle seconds a client is probed; 0 is never.
+        TcpKeepalive => "tcp-keepalive",
+        /// The port for TLS; 0 is none.
+        TlsPort => "tls-port",
+        /// Whether the link to the master speaks TLS.
+        TlsReplication => "tls-replication",
+    }
+}
+
+/// What a secret's value is reduced to: that there is one.
+pub(super) const SET: &str = "set";
+/// The same, where there is none.
+pub(super) const NOT_SET: &str = "not set";
+
+impl Directive {
+    /// Whether the value is a password. It is reduced to whether there is one before anything else
+    /// sees it.
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::Masterauth | Self::Requirepass)
+    }
+
+    /// The first version (major, minor) of Redis that has it. Directives that every supported
+    /// version has are from 5.0.
+    pub const fn since(self) -> (u32, u32) {
+        match self {
+            Self::AofTimestampEnabled | Self::ReplicaIgnoreDiskWriteErrors => (7, 0),
+            Self::ReplDisklessLoad | Self::TlsPort | Self::TlsReplication => (6, 0),
+            _ => (5, 0),
+        }
+    }
+
+    /// Whether a server of a version that has it may be built without it: TLS is optional.
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::TlsPort | Self::TlsReplication)
+    }
+}
+
+/// The limits on what a master buffers for one replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputBufferLimit {
+    /// At this size the replica is disconnected; zero is no limit.
+    pub hard: Bytes,
+    /// The size that it may exceed for no longer than `soft_for`; zero is no limit.
+    pub soft: Bytes,
+    /// See `soft`.
+    pub soft_for: Span,
+}
+
+impl OutputBufferLimit {
+    /// The limit of replicas in a value like `normal 0 0 0 slave 268435456 67108864 60 pubsub ...`.
+    pub fn parse(value: &str) -> Option<Self> {
+        let mut words = value.split_ascii_whitespace();
+        // Versions before 5.0 and all replies of later ones use the protocol's old word.
+        words.find(|word| matches!(*word, "slave" | "replica"))?;
+        let hard = words.next()?.parse().ok()?;
+        let soft = words.next()?.parse().ok()?;
+        let soft_for = words.next()?.parse().ok()?;
+        Some(Self {
+            hard: Bytes::new(hard),
+            soft: Bytes::new(soft),
+            soft_for: Span::from_secs(soft_for),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_replicas_is_found_under_both_words() {
+        let expected = OutputBufferLimit {
+            hard: Bytes::new(256),
+            soft: Bytes::new(64),
+            soft_for: Span::from_secs(60),
+        };
+        for value in [
+            "normal 0 0 0 slave 256 64 60 pubsub 33554432 8388608 60",
+            "replica 256 64 60",
+        ] {
+            assert_eq!(OutputBufferLimit::parse(value), Some(expected));
+        }
+        for value in ["", "normal 0 0 0", "slave 1 2", "slave x 2 3"] {
+            assert_eq!(OutputBufferLimit::parse(value), None, "{value:?}");
+        }
+    }
+}

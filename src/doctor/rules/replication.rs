@@ -1,0 +1,318 @@
+//! Chapter B: whether replication survives an interruption and a full sync at today's load.
+
+use super::super::directive::{Directive, OutputBufferLimit};
+use super::super::facts::{WriteRate, optional, reported};
+use super::super::finding::{Evidence, FindingSeverity, Fix, Problem};
+use super::super::subject::{Subject, Verdict};
+use crate::model::{Bytes, Span};
+
+/// How much larger than what is written a backlog has to be.
+const BACKLOG_MARGIN: f64 = 1.2;
+
+/// An interruption that every line has now and then.
+const SHORT_CUT: Span = Span::from_secs(60);
+
+/// The shortest time for which lost writes should stay provable: a night's incident.
+const SHORTEST_TTL: Span = Span::from_secs(4 * 3600);
+
+/// How fast a full sync goes on a line of 10 Gbit/s, faster than which none between datacenters is
+/// assumed to be.
+const FASTEST_LINE: f64 = 1.25e9;
+/// The same for 1 Gbit/s.
+const USUAL_LINE: f64 = 1.25e8;
+
+/// How many bytes a server with this much memory in use needs for a fork: the pages that writes
+/// copy meanwhile, and its own.
+const FORK_FACTOR: f64 = 1.5;
+
+/// From this many seconds on a link that is dead is noticed late.
+const LATE_TIMEOUT: u64 = 300;
+
+/// B1: the backlog does not hold what is written during an interruption.
+pub(super) fn backlog_size(subject: &Subject<'_>) -> Verdict {
+    let rate = subject.master()?.write_rate.clone()?;
+    let size = *reported(
+        &subject.facts.observation.replication.backlog.size,
+        "repl_backlog_size",
+    )?;
+    let survive = subject.options.survive;
+    let needed = scaled(rate.within(survive), BACKLOG_MARGIN);
+    if size >= needed {
+        return Ok(Vec::new());
+    }
+    let severity = if size < rate.within(SHORT_CUT) {
+        FindingSeverity::Critical
+    } else {
+        FindingSeverity::Warning
+    };
+    let rounded = round_up(needed);
+    let fix = Fix::set_named(
+        &subject.server.addr,
+        subject.facts,
+        "repl-backlog-size",
+        &rounded.get().to_string(),
+    )
+    .noting(&format!("that is {rounded} of memory, allocated at once"));
+    let lasts = lasts(size, rate);
+    Ok(vec![Problem::new(
+        severity,
+        format!("its backlog of {size} lasts {lasts} at today's writes, not {survive}"),
+        Evidence::new(
+            format!("repl_backlog_size {size}"),
+            format!(
+                "{needed} for {survive} and a fifth more: {} on {}",
+                rate.sentence(),
+                subject.entry.master.addr
+            ),
+            subject.on_server("INFO replication"),
+        ),
+        fix,
+    )])
+}
+
+/// How long `size` bytes take to be written.
+fn lasts(size: Bytes, rate: WriteRate) -> Span {
+    Span::from_secs_f64(size.as_f64() / rate.per_second)
+}
+
+/// The next power of two: a size that people recognise.
+fn round_up(bytes: Bytes) -> Bytes {
+    Bytes::new(bytes.get().checked_next_power_of_two().unwrap_or(u64::MAX))
+}
+
+/// B2: a master without replicas drops its backlog, and with it the proof of what was lost.
+pub(super) fn backlog_ttl(subject: &Subject<'_>) -> Verdict {
+    let seconds = subject.facts.number(Directive::ReplBacklogTtl)?;
+    let ttl = Span::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let needed = subject.options.survive.max(SHORTEST_TTL);
+    if seconds == 0 || ttl >= needed {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Problem::new(
+        FindingSeverity::Warning,
+        format!("it drops its backlog {ttl} after its last replica has left"),
+        Evidence::new(
+            format!("repl-backlog-ttl {seconds}"),
+            format!("0 (never), or at least {needed}"),
+            subject.on_server("CONFIG GET"),
+        ),
+        Fix::set(
+            &subject.server.addr,
+            subject.facts,
+            Directive::ReplBacklogTtl,
+            "0",
+        )
+        .noting("a lone server then keeps the memory of its backlog"),
+    )])
+}
+
+/// B3: a full sync takes longer than the buffer for the writes meanwhile lasts.
+pub(super) fn output_buffer(subject: &Subject<'_>) -> Verdict {
+    let rate = subject.master()?.write_rate.clone()?;
+    let limit = subject.facts.output_buffer_limit()?;
+    let data = *reported(&subject.facts.details.used_memory, "used_memory")?;
+    let backlog = subject.facts.observation.replication.backlog.size.value();
+    // Since 7.0 a hard limit below the backlog's size counts as that size
+    // (`checkClientOutputBufferLimits`, networking.c).
+    let is_raised = subject.facts.redis_version()?.major >= 7;
+    let floor = if is_raised { backlog } else { None };
+    let Some(longest) = longest_sync(limit, floor, rate) else {
+        return Ok(Vec::new());
+    };
+    let fastest = Span::from_secs_f64(data.as_f64() / FASTEST_LINE);
+    let usual = Span::from_secs_f64(data.as_f64() / USUAL_LINE);
+    let severity = if longest < fastest {
+        FindingSeverity::Critical
+    } else if longest < usual {
+        FindingSeverity::Warning
+    } else {
+        return Ok(Vec::new());
+    };
+    let needed = round_up(scaled(rate.within(usual), 2.0));
+    let value = format!("replica {} {} 60", needed.get(), needed.get() / 2);
+    Ok(vec![Problem::new(
+        severity,
+        format!(
+            "a full sync of its {data} may take {longest} at today's writes before it is cut off, and \
+             begins again without end"
+        ),
+        Evidence::new(
+            format!(
+                "client-output-buffer-limit replica {} {} {}",
+                limit.hard.get(),
+                limit.soft.get(),
+                limit.soft_for.as_nanos() / 1_000_000_000
+            ),
+            format!(
+                "room for the writes of {usual} (the data over 1 Gbit/s; {fastest} over 10 Gbit/s, \
+                 both assumed): {}",
+                rate.sentence()
+            ),
+            subject.on_server("CONFIG GET, INFO"),
+        ),
+        Fix::set(
+            &subject.server.addr,
+            subject.facts,
+            Directive::ClientOutputBufferLimit,
+            &value,
+        )
+        .noting("the memory is only used while a replica syncs"),
+    )])
+}
+
+/// How long a full sync may take before the limit ends it; `None` where no limit does. A hard limit
+/// is at least `floor`.
+fn longest_sync(limit: OutputBufferLimit, floor: Option<Bytes>, rate: WriteRate) -> Option<Span> {
+    if rate.per_second <= 0.0 {
+        return None;
+    }
+    let mut longest = None;
+    if limit.hard > Bytes::ZERO {
+        let hard = limit.hard.max(floor.unwrap_or(Bytes::ZERO));
+        longest = Some(lasts(hard, rate));
+    }
+    if limit.soft > Bytes::ZERO && limit.soft_for > Span::ZERO {
+        let soft = lasts(limit.soft, rate) + limit.soft_for;
+        longest = Some(longest.map_or(soft, |hard: Span| hard.min(soft)));
+    }
+    longest
+}
+
+/// B4: a link is declared dead too early, or too late.
+pub(super) fn timeout(subject: &Subject<'_>) -> Verdict {
+    let timeout = subject.facts.number(Directive::ReplTimeout)?;
+    let period = subject.facts.number(Directive::ReplPingReplicaPeriod)?;
+    let shortest = period.saturating_mul(3);
+    let what = if timeout <= shortest {
+        format!(
+            "its repl-timeout of {timeout} s is not more than three of its pings ({period} s apart): \
+             a short stall cuts the link"
+        )
+    } else if timeout > LATE_TIMEOUT {
+        format!("its repl-timeout of {timeout} s hides a dead link for that long")
+    } else {
+        return Ok(Vec::new());
+    };
+    let mut fix = Fix::set(
+        &subject.server.addr,
+        subject.facts,
+        Directive::ReplTimeout,
+        "60",
+    );
+    if shortest >= 60 {
+        let pings = Directive::ReplPingReplicaPeriod.label();
+        fix.commands.insert(0, format!("CONFIG SET {pings} 10"));
+    }
+    Ok(vec![Problem::new(
+        FindingSeverity::Warning,
+        what,
+        Evidence::new(
+            format!("repl-timeout {timeout}, repl-ping-replica-period {period}"),
+            format!("above {shortest} s, at most {LATE_TIMEOUT} s"),
+            subject.on_server("CONFIG GET"),
+        ),
+        fix,
+    )])
+}
+
+/// B5: a full sync goes by way of the disk, or needs memory that is not there.
+pub(super) fn diskless(subject: &Subject<'_>) -> Verdict {
+    let mut found = Vec::new();
+    let facts = subject.facts;
+    if !facts.is_on(Directive::ReplDisklessSync)? {
+        found.push(Problem::new(
+            FindingSeverity::Advice,
+            "it writes a file before it sends a full sync: a slow disk makes that longer"
+                .to_owned(),
+            Evidence::new(
+                "repl-diskless-sync no".to_owned(),
+                "yes, the default since 7.0".to_owned(),
+                subject.on_server("CONFIG GET"),
+            ),
+            Fix::set(
+                &subject.server.addr,
+                facts,
+                Directive::ReplDisklessSync,
+                "yes",
+            ),
+        ));
+    }
+    let swaps = matches!(facts.setting(Directive::ReplDisklessLoad), Ok("swapdb"));
+    let used = facts.details.used_memory.value();
+    let total = facts.details.total_memory.value();
+    if let (true, Some(used), Some(total)) = (swaps, used, total)
+        && scaled(used, 2.0) > total
+    {
+        found.push(Problem::new(
+            FindingSeverity::Advice,
+            format!("it keeps the old data while it loads a full sync, and two times {used} exceed its memory"),
+            Evidence::new(
+                "repl-diskless-load swapdb".to_owned(),
+                format!("twice {used} within {total}"),
+                subject.on_server("CONFIG GET, INFO memory"),
+            ),
+            Fix::set(&subject.server.addr, facts, Directive::ReplDisklessLoad, "disabled"),
+        ));
+    }
+    Ok(found)
+}
+
+/// B6: writes wait for others before they are sent.
+pub(super) fn nodelay(subject: &Subject<'_>) -> Verdict {
+    if !subject.facts.is_on(Directive::ReplDisableTcpNodelay)? {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Problem::new(
+        FindingSeverity::Advice,
+        "it collects writes for up to 40 ms before it sends them to its replicas".to_owned(),
+        Evidence::new(
+            "repl-disable-tcp-nodelay yes".to_owned(),
+            "no, unless the line is paid by the packet".to_owned(),
+            subject.on_server("CONFIG GET"),
+        ),
+        Fix::set(
+            &subject.server.addr,
+            subject.facts,
+            Directive::ReplDisableTcpNodelay,
+            "no",
+        ),
+    )])
+}
+
+/// B8: a full sync needs a fork, and there may be no memory for it.
+pub(super) fn fork_room(subject: &Subject<'_>) -> Verdict {
+    let details = &subject.facts.details;
+    let used = *reported(&details.used_memory, "used_memory")?;
+    let total = *reported(&details.total_memory, "total_system_memory")?;
+    let needed = scaled(used, FORK_FACTOR);
+    if needed <= total {
+        return Ok(Vec::new());
+    }
+    let limit = optional(&details.max_memory, "maxmemory")?;
+    let limit = match limit {
+        Some(limit) => format!("maxmemory {limit}"),
+        None => "no maxmemory".to_owned(),
+    };
+    Ok(vec![Problem::new(
+        FindingSeverity::Warning,
+        format!(
+            "it uses {used} of {total}: a fork for a full sync or a save may fail, or end the server"
+        ),
+        Evidence::new(
+            format!("used_memory {used}, {limit}"),
+            format!("{needed} within the machine's {total} (the limit of a container is not seen)"),
+            subject.on_server("INFO memory"),
+        ),
+        Fix::by_hand(
+            &subject.server.addr,
+            "more memory, or a maxmemory of less than two thirds of it",
+        ),
+    )])
+}
+
+fn scaled(bytes: Bytes, factor: f64) -> Bytes {
+    // `as` saturates, and neither has a sign.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let product = (bytes.as_f64() * factor).ceil() as u64;
+    Bytes::new(product)
+}

@@ -1,0 +1,86 @@
+//! The checks of `doctor`, by the names that people ignore them under.
+
+use super::{closed_set, serde_as_label};
+
+closed_set! {
+    /// One check of an audit for disaster recovery. The letter is the chapter: A what makes a
+    /// replica useless once it is promoted, B buffers and timeouts of replication, C persistence, D
+    /// how the pair is set up, E Sentinels, F practice and history. A number that is missing
+    /// belongs to a check that this version does not have.
+    pub enum DoctorCheck {
+        /// `min-replicas-to-write` of the replica.
+        A1 => "A1",
+        /// `maxmemory` and its policy.
+        A2 => "A2",
+        /// `databases`.
+        A3 => "A3",
+        /// Failed writes to the replica's disk.
+        A4 => "A4",
+        /// `masterauth` of the master.
+        A5 => "A5",
+        /// ACL users.
+        A6 => "A6",
+        /// What the replica listens on.
+        A7 => "A7",
+        /// Modules, program and version.
+        A9 => "A9",
+        /// `maxclients`.
+        A10 => "A10",
+        /// `replica-read-only`.
+        A11 => "A11",
+        /// The configuration file.
+        A12 => "A12",
+        /// The clocks.
+        A14 => "A14",
+        /// `repl-backlog-size`.
+        B1 => "B1",
+        /// `repl-backlog-ttl`.
+        B2 => "B2",
+        /// `client-output-buffer-limit replica`.
+        B3 => "B3",
+        /// `repl-timeout`.
+        B4 => "B4",
+        /// Diskless replication.
+        B5 => "B5",
+        /// `repl-disable-tcp-nodelay`.
+        B6 => "B6",
+        /// Room for a fork.
+        B8 => "B8",
+        /// Persistence of the master.
+        C1 => "C1",
+        /// Persistence of the replica.
+        C2 => "C2",
+        /// A master with an append-only file.
+        C3 => "C3",
+        /// `aof-timestamp-enabled`.
+        C4 => "C4",
+        /// The age of the last save.
+        C5 => "C5",
+        /// The master's fence against its own isolation.
+        D1 => "D1",
+        /// `replica-priority`.
+        D2 => "D2",
+        /// `replica-announced`.
+        D3 => "D3",
+        /// The address that the replica announces.
+        D4 => "D4",
+        /// `tcp-keepalive`.
+        D5 => "D5",
+        /// Where the Sentinels are.
+        E1 => "E1",
+        /// `down-after-milliseconds`.
+        E2 => "E2",
+        /// Settings that differ between Sentinels.
+        E3 => "E3",
+        /// Replicas and Sentinels that do not exist.
+        E4 => "E4",
+        /// `parallel-syncs`.
+        E5 => "E5",
+        /// The last drill.
+        F1 => "F1",
+        /// Full syncs that come again.
+        F3 => "F3",
+    }
+}
+
+serde_as_label!(DoctorCheck);
