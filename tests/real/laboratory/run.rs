@@ -16,7 +16,7 @@ use super::take::Take;
 use super::truth::seconds;
 
 /// The parts of the machine that scenarios share.
-pub(super) const MACHINE: u32 = 28;
+pub(super) const MACHINE: u32 = 14;
 
 /// How long a take lasts at least, in seconds. An outage of twelve is a fifth of it, and the rest
 /// is healthy.
