@@ -104,9 +104,15 @@ impl<'a> Auditor<'a> {
 
     /// Makes one check on one server.
     fn check(&mut self, check: DoctorCheck, server: &'a ServerAudit, scope: CheckScope) {
-        let facts = match server.facts() {
+        if is_about_sentinels(check) && !self.entry.has_sentinels() {
+            return;
+        }
+        let facts = match &server.facts {
             Ok(facts) => facts,
-            Err(gap) => return self.add_gap(check, server, gap),
+            Err(why) => {
+                let why = format!("it could not be asked: {why}");
+                return self.add_gap(check, server, Gap::NotChecked(why));
+            }
         };
         if let Some(gap) = wrong_kind(server, scope) {
             return self.add_gap(check, server, gap);
@@ -234,6 +240,12 @@ impl<'a> Auditor<'a> {
             ignored: self.ignored,
         }
     }
+}
+
+/// Whether `check` has an object only where Sentinels watch the master.
+fn is_about_sentinels(check: DoctorCheck) -> bool {
+    let others = [DoctorCheck::D2, DoctorCheck::D3, DoctorCheck::E1];
+    SENTINEL_CHECKS.contains(&check) || others.contains(&check)
 }
 
 /// Why a check of this scope cannot be made on a server of this kind.

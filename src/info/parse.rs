@@ -4,8 +4,8 @@ use super::keyspace;
 use super::replica_line::{is_replica_key, parse_replica_line};
 use super::table::{InfoTable, lines};
 use super::{
-    BacklogInfo, Field, InfoError, Observation, PersistenceInfo, ReplicaLine, ReplicationInfo, Role,
-    ServerInfo,
+    BacklogInfo, Field, InfoError, Observation, PersistenceInfo, ReplicaLine, ReplicationInfo,
+    Role, ServerInfo,
 };
 use super::{ServerMode, StatsInfo, UpstreamInfo};
 use super::{engine, value};

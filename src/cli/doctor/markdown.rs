@@ -102,16 +102,22 @@ fn fix_text(fix: &Fix) -> String {
         plain(&fix.server),
         plain(&fix.note)
     );
-    if fix.commands.is_empty() && fix.lines.is_empty() {
-        return text;
+    text += &code("", &fix.commands);
+    text += &code("      In its redis.conf:\n\n", &fix.lines);
+    text
+}
+
+/// A block of code behind `head`; nothing where there are no lines.
+fn code(head: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
     }
-    text += "\n      ```\n";
-    for line in fix.commands.iter().chain(&fix.lines) {
-        // A fence cannot be left: a line cannot begin with one here.
+    let mut text = format!("\n{head}      ```\n");
+    for line in lines {
+        // All of them begin with a word of the program, so none can end the block.
         text += &format!("      {}\n", visible_line(line));
     }
-    text += "      ```\n\n";
-    text
+    text + "      ```\n\n"
 }
 
 /// A text in which no character is Markdown's, and no character commands a terminal.
@@ -203,8 +209,8 @@ mod tests {
             text.contains("- [ ] **critical A1** 10.2.0.1:6379 (dc2): it refuses every write"),
             "{text}"
         );
-        let code = "      ```\n      CONFIG SET min-replicas-to-write 0\n      \
-                    min-replicas-to-write 0\n      ```\n";
+        let code = "      ```\n      CONFIG SET min-replicas-to-write 0\n      ```\n\n\n      \
+                    In its redis.conf:\n\n      ```\n      min-replicas-to-write 0\n      ```\n";
         assert!(text.contains(code), "{text}");
         assert!(text.contains("(A3 B2)") && text.contains("## Not in this version"));
     }

@@ -57,8 +57,10 @@ fn pair_text(pair: &EntryReport) -> String {
     if let Some(rate) = &pair.write_rate {
         text += &wrapped(INDENT, "writes: ", &rate.sentence);
     }
-    for finding in &pair.findings {
-        text += &finding_text(finding);
+    let mut findings: Vec<&Finding> = pair.findings.iter().collect();
+    while let Some(first) = findings.first().copied() {
+        let same = findings.extract_if(.., |finding| is_same(first, finding));
+        text += &finding_text(&same.collect::<Vec<_>>());
     }
     if pair.findings.is_empty() && pair.not_checked.is_empty() {
         text += &wrapped(INDENT, "", "nothing found");
@@ -86,23 +88,30 @@ fn servers(pair: &EntryReport) -> String {
     wrapped(0, &format!("{}  ", visible_text(&pair.pair)), &line)
 }
 
-fn finding_text(finding: &Finding) -> String {
+/// One finding, or the same on several servers.
+fn finding_text(same: &[&Finding]) -> String {
+    let Some(finding) = same.first() else {
+        return String::new();
+    };
     let loud = style_of(finding.severity);
     let word = finding.severity.label();
     let head = format!("{word:<8} {} ", finding.check);
-    let what = format!("{} in {}: {}", finding.server, finding.dc, finding.what);
+    let places = same.iter().map(|f| format!("{} in {}", f.server, f.dc));
+    let what = format!("{}: {}", joined(places), finding.what);
     let first = wrapped(INDENT, &head, &what);
     // The word alone is coloured.
     let first = first.replacen(word, &format!("{loud}{word}{loud:#}"), 1);
     let evidence = &finding.evidence;
+    let measured = joined(same.iter().map(|f| f.evidence.measured.clone()));
     let facts = format!(
-        "{}; needed: {}; by {}",
-        evidence.value, evidence.need, evidence.measured
+        "{}; needed: {}; by {measured}",
+        evidence.value, evidence.need
     );
     let mut text = first;
     text += &wrapped(BELOW, "is:   ", &facts);
     text += &wrapped(BELOW, "then: ", &finding.consequence);
-    text += &fix_text(&finding.fix);
+    let servers = joined(same.iter().map(|f| f.fix.server.clone()));
+    text += &fix_text(&finding.fix, &servers);
     text += &wrapped(BELOW, "from: ", &finding.source);
     if let Some(ended) = &finding.exception_ended {
         text += &wrapped(BELOW, "      ", ended);
@@ -110,15 +119,37 @@ fn finding_text(finding: &Finding) -> String {
     text
 }
 
-fn fix_text(fix: &Fix) -> String {
+/// Whether both findings differ in nothing but their server.
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    let facts = |f: &Finding| (f.evidence.value.clone(), f.evidence.need.clone());
+    let fix = |f: &Finding| (f.fix.commands.clone(), f.fix.lines.clone(), f.fix.note.clone());
+    (one.check, one.severity) == (other.check, other.severity)
+        && one.what == other.what
+        && one.exception_ended == other.exception_ended
+        && facts(one) == facts(other)
+        && fix(one) == fix(other)
+}
+
+/// Different texts, with "and" before the last.
+fn joined(texts: impl Iterator<Item = String>) -> String {
+    let mut all: Vec<String> = texts.collect();
+    all.dedup();
+    match all.pop() {
+        Some(last) if all.is_empty() => last,
+        Some(last) => format!("{} and {last}", all.join(", ")),
+        None => String::new(),
+    }
+}
+
+fn fix_text(fix: &Fix, servers: &str) -> String {
     let mut text = String::new();
     let mut head = "fix:  ";
     for command in &fix.commands {
-        text += &wrapped(BELOW, head, &format!("{command}    (on {})", fix.server));
+        text += &wrapped(BELOW, head, &format!("{command}    (on {servers})"));
         head = "      ";
     }
     for line in &fix.lines {
-        let file = format!("{line}    (redis.conf of {})", fix.server);
+        let file = format!("{line}    (redis.conf of {servers})");
         text += &wrapped(BELOW, head, &file);
         head = "      ";
     }
@@ -185,6 +216,23 @@ mod tests {
             plain.contains("\n  not checked 10.2.0.1:6379 in dc2: CONFIG GET is not permitted")
         );
         assert!(plain.contains("F1 not checked: the last drill: drills are not in this version"));
+    }
+
+    #[test]
+    fn the_same_on_two_servers_is_said_once() {
+        let mut report = report("10.2.0.1:6379");
+        let mut other = report.pairs[0].findings[0].clone();
+        "10.3.0.1:6379".clone_into(&mut other.server);
+        "10.3.0.1:6379".clone_into(&mut other.fix.server);
+        report.pairs[0].findings.push(other.clone());
+        "another fault".clone_into(&mut other.what);
+        report.pairs[0].findings.push(other);
+        let screen = table(&report);
+        let plain = anstream::adapter::strip_str(&screen).to_string();
+        assert_eq!(plain.matches("critical A1").count(), 2, "{plain}");
+        let both = "A1 10.2.0.1:6379 in dc2 and 10.3.0.1:6379 in dc2: it refuses";
+        assert!(plain.contains(both), "{plain}");
+        assert!(plain.contains("(on 10.2.0.1:6379 and 10.3.0.1:6379)"), "{plain}");
     }
 
     #[test]

@@ -31,7 +31,8 @@ pub(super) fn min_replicas(subject: &Subject<'_>) -> Verdict {
     Ok(vec![Problem::new(
         FindingSeverity::Critical,
         format!(
-            "it refuses every write once it is promoted: it wants {wanted} replicas and has {has}"
+            "it refuses every write once it is promoted: min-replicas-to-write is {wanted}, and {has} \
+             replicas follow it"
         ),
         Evidence::new(
             format!("min-replicas-to-write {wanted}"),

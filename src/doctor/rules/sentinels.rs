@@ -8,9 +8,6 @@ use crate::model::Span;
 
 /// E1: Sentinels of one datacenter can act on their own.
 pub(super) fn sentinel_placement(subject: &Subject<'_>) -> Verdict {
-    if !subject.entry.has_sentinels() {
-        return Err(Gap::NotApplicable);
-    }
     let Some(risks) = &subject.entry.placement_risks else {
         return Err(Gap::because(
             "where the Sentinels run is not known: too few of them answered",
@@ -193,9 +190,6 @@ impl Watching<'_> {
 
 /// What `rule` finds on each Sentinel that answered.
 fn each_sentinel(subject: &Subject<'_>, mut rule: impl FnMut(&Watching<'_>) -> Verdict) -> Verdict {
-    if !subject.entry.has_sentinels() {
-        return Err(Gap::NotApplicable);
-    }
     let mut found = Vec::new();
     for sentinel in &subject.entry.sentinels {
         // Those that did not answer are listed as not checked, whatever the others said.

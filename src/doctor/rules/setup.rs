@@ -61,9 +61,6 @@ pub(super) fn self_fence(subject: &Subject<'_>) -> Verdict {
 
 /// D2: the Sentinels would promote the wrong replica, or none.
 pub(super) fn priorities(subject: &Subject<'_>) -> Verdict {
-    if !subject.entry.has_sentinels() {
-        return Err(Gap::NotApplicable);
-    }
     let mut priorities = Vec::new();
     for replica in &subject.entry.replicas {
         priorities.push((replica, priority(replica)?));
@@ -138,9 +135,6 @@ fn priority(replica: &ServerAudit) -> Result<u64, Gap> {
 
 /// D3: Sentinels are not told of the replica.
 pub(super) fn announced(subject: &Subject<'_>) -> Verdict {
-    if !subject.entry.has_sentinels() {
-        return Err(Gap::NotApplicable);
-    }
     if *reported(&subject.facts.details.announced, "replica_announced")? {
         return Ok(Vec::new());
     }

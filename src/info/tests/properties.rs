@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::captured::{names, text};
-use crate::info::{Field, Observation, ReplicationInfo, UpstreamInfo, parse, parse_bytes};
+use crate::info::{Field, Observation, ReplicationInfo, UpstreamInfo, parse, parse_bytes, parse_details};
 
 /// The name of a captured reply with a replication section.
 fn name() -> impl Strategy<Value = &'static str> {
@@ -138,10 +138,13 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..2000)) {
         let _ = parse_bytes(&bytes);
+        let _ = parse_details(&String::from_utf8_lossy(&bytes));
     }
 
     #[test]
     fn no_text_near_a_reply_makes_it_panic_or_break_its_bounds(text in nearly_a_reply()) {
+        let details = parse_details(&text);
+        prop_assert!(details.eviction_policy.get().is_none_or(|word| word.len() <= 256));
         if let Ok(o) = parse(&text) {
             let whole = i64::MAX.unsigned_abs();
             prop_assert!(o.replication.master_offset.value().is_none_or(|offset| offset.get() <= whole));
