@@ -5,6 +5,10 @@
 //! the medians for one pair. Without `--bench`, as `cargo test` runs it, every step is made once for
 //! a few pairs.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index that is wrong has to end the bench"
+)]
 #![allow(clippy::print_stdout, reason = "a table for the person who runs it")]
 
 #[path = "../fleet/document.rs"]

@@ -9,6 +9,10 @@
     clippy::print_stdout,
     reason = "tables and sentences for the person who runs it"
 )]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "an index that is wrong has to end the bench"
+)]
 
 mod document;
 mod exporter;

@@ -71,6 +71,7 @@ struct Served {
 
 /// The answers to INFO so far.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "benches count polls")]
 pub(crate) struct Answers {
     pub(crate) polls: u64,
     pub(crate) bytes: u64,

@@ -122,7 +122,13 @@ fn finding_text(same: &[&Finding]) -> String {
 /// Whether both findings differ in nothing but their server.
 fn is_same(one: &Finding, other: &Finding) -> bool {
     let facts = |f: &Finding| (f.evidence.value.clone(), f.evidence.need.clone());
-    let fix = |f: &Finding| (f.fix.commands.clone(), f.fix.lines.clone(), f.fix.note.clone());
+    let fix = |f: &Finding| {
+        (
+            f.fix.commands.clone(),
+            f.fix.lines.clone(),
+            f.fix.note.clone(),
+        )
+    };
     (one.check, one.severity) == (other.check, other.severity)
         && one.what == other.what
         && one.exception_ended == other.exception_ended
@@ -232,7 +238,10 @@ mod tests {
         assert_eq!(plain.matches("critical A1").count(), 2, "{plain}");
         let both = "A1 10.2.0.1:6379 in dc2 and 10.3.0.1:6379 in dc2: it refuses";
         assert!(plain.contains(both), "{plain}");
-        assert!(plain.contains("(on 10.2.0.1:6379 and 10.3.0.1:6379)"), "{plain}");
+        assert!(
+            plain.contains("(on 10.2.0.1:6379 and 10.3.0.1:6379)"),
+            "{plain}"
+        );
     }
 
     #[test]

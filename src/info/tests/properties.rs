@@ -4,7 +4,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::captured::{names, text};
-use crate::info::{Field, Observation, ReplicationInfo, UpstreamInfo, parse, parse_bytes, parse_details};
+use crate::info::{
+    Field, Observation, ReplicationInfo, UpstreamInfo, parse, parse_bytes, parse_details,
+};
 
 /// The name of a captured reply with a replication section.
 fn name() -> impl Strategy<Value = &'static str> {
