@@ -266,7 +266,7 @@ async fn two_servers() -> Transcript {
     scene.event("the replica of orders is started again");
     orders.replica.restart().await.unwrap();
     scene.pass(15).await;
-    scene.event("the line of carts is cut before its empty master is started again");
+    scene.event("the empty master of carts is started while the line is cut, and the line is repaired");
     carts.link.cut().await;
     carts.master.restart().await.unwrap();
     carts.link.heal().await.unwrap();
