@@ -82,15 +82,15 @@ fn normalized<'a>(rules: &[&'a str]) -> Vec<&'a str> {
     let mut others = Vec::new();
     let mut commands = Vec::new();
     let mut run = Vec::new();
-    for rule in rules {
+    for &rule in rules {
         if !rule.starts_with(['+', '-']) {
-            others.push(*rule);
+            others.push(rule);
         } else if rule.contains('@') {
             run.sort_unstable();
             commands.append(&mut run);
             commands.push(*rule);
         } else {
-            run.push(*rule);
+            run.push(rule);
         }
     }
     run.sort_unstable();

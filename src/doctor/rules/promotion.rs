@@ -235,7 +235,7 @@ fn disk_problem(
 /// A5: the old master could not log in to the new one.
 pub(super) fn reverse_login(subject: &Subject<'_>) -> Verdict {
     let master = subject.master()?;
-    if !asks_for_login(subject.facts)? || master.has_secret(Directive::Masterauth)? {
+    if master.has_secret(Directive::Masterauth)? || !asks_for_login(subject.facts)? {
         return Ok(Vec::new());
     }
     let addr = &subject.entry.master.addr;

@@ -57,12 +57,13 @@ async fn the_documented_rights_are_enough_for_everything() {
 async fn without_a_right_what_needs_it_is_not_checked_and_says_why() {
     let cases: [(&str, &[DoctorCheck]); 3] = [
         ("+time", &[DoctorCheck::A14]),
-        ("+acl|list", &[DoctorCheck::A6]),
+        ("+acl|list", &[DoctorCheck::A5, DoctorCheck::A6]),
         (
             "+config|get",
             &[
                 DoctorCheck::A1,
                 DoctorCheck::A3,
+                DoctorCheck::A5,
                 DoctorCheck::A7,
                 DoctorCheck::B2,
                 DoctorCheck::B3,
@@ -84,7 +85,6 @@ async fn without_a_right_what_needs_it_is_not_checked_and_says_why() {
             .collect();
         assert_eq!(kept.len() + 1, documented().split(' ').count(), "{right}");
         let (_pair, report) = report_with(&kept.join(" ")).await;
-        // The default user has no password, which ACL LIST shows: A5 needs nothing else then.
         assert_eq!(
             open_checks(&report),
             expected.iter().copied().collect(),
