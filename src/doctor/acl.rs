@@ -88,7 +88,7 @@ fn normalized<'a>(rules: &[&'a str]) -> Vec<&'a str> {
         } else if rule.contains('@') {
             run.sort_unstable();
             commands.append(&mut run);
-            commands.push(*rule);
+            commands.push(rule);
         } else {
             run.push(rule);
         }

@@ -266,7 +266,9 @@ async fn two_servers() -> Transcript {
     scene.event("the replica of orders is started again");
     orders.replica.restart().await.unwrap();
     scene.pass(15).await;
-    scene.event("the empty master of carts is started while the line is cut, and the line is repaired");
+    scene.event(
+        "the empty master of carts is started while the line is cut, and the line is repaired",
+    );
     carts.link.cut().await;
     carts.master.restart().await.unwrap();
     carts.link.heal().await.unwrap();
