@@ -3,7 +3,7 @@
 /// Follows each text in the hash; it never occurs in UTF-8.
 const END_OF_TEXT: u8 = 0xff;
 
-/// FNV-1a (64 bit) over `texts`. Each is followed by [`END_OF_TEXT`], so that `["ab", "c"]` and
+/// FNV-1a (64 bit) over `texts`. Each is followed by `END_OF_TEXT`, so that `["ab", "c"]` and
 /// `["a", "bc"]` have different hashes.
 pub fn stable_hash<'a>(texts: impl IntoIterator<Item = &'a str>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325;
