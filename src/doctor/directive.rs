@@ -26,7 +26,7 @@ closed_set! {
         Port => "port",
         /// Whether only clients of the same machine are accepted without a password.
         ProtectedMode => "protected-mode",
-        /// How long a master without replicas keeps its backlog, in seconds; 0 is for ever.
+        /// How long a master without replicas keeps its backlog, in seconds; 0 is without end.
         ReplBacklogTtl => "repl-backlog-ttl",
         /// Whether small packets are collected.
         ReplDisableTcpNodelay => "repl-disable-tcp-nodelay",

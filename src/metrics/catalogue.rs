@@ -135,7 +135,7 @@ catalogue! {
     EFFECTIVE_INTERVAL = Gauge "redis_cross_dc_effective_interval_seconds" &[],
         "Average seconds between two rounds of polls of a master and its replicas within the last half minute; more than `poll.interval` when the machine or the budget of polls is too small. Absent while no round begins.";
     OVERLOADED = Gauge "redis_cross_dc_exporter_overloaded" &[],
-        "1 while the exporter cannot keep its polling intervals because its own tasks wait for the processor, else 0: bounds are wider then, and still true.";
+        "1 while the exporter cannot keep its polling intervals because its own tasks wait for the processor, else 0: bounds are wider then, and still true. Absent in the first second after a start or a pause.";
     TASKS = Gauge "redis_cross_dc_exporter_tasks" &[],
         "Tasks of the exporter that run or wait: some for each server, Sentinel, receiver and open HTTP connection. A number that grows with reloads or failovers would be a leak.";
     LATENCY = Histogram "redis_cross_dc_latency_seconds" &["operation", "dc"],

@@ -112,8 +112,10 @@ pub(super) fn add_exporter(families: &mut Families, snapshot: &FleetSnapshot) {
     families.add_unlabelled(&c::POLL_EVENTS_DROPPED, polls.dropped_events);
     families.add_unlabelled(&c::POLL_ROUNDS_MISSED, polls.missed_rounds);
     let load = snapshot.load;
-    families.add_unlabelled(&c::EFFECTIVE_INTERVAL, load.effective_interval);
-    families.add_unlabelled(&c::OVERLOADED, load.overloaded_since.is_some());
+    let effective_interval = load.and_then(|load| load.effective_interval);
+    families.add_unlabelled(&c::EFFECTIVE_INTERVAL, effective_interval);
+    let is_overloaded = load.map(|load| load.overloaded_since.is_some());
+    families.add_unlabelled(&c::OVERLOADED, is_overloaded);
     let reload = &snapshot.reload;
     families.add_unlabelled(&c::RELOAD_SUCCESSFUL, reload.failure.is_none());
     families.add_unlabelled(&c::RELOAD_TIMESTAMP, reload.last_success);

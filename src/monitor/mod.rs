@@ -177,6 +177,7 @@ impl Monitor {
         self.sources.note_pause(pause);
         self.receivers.exporter_paused(pause);
         self.alerting.exporter_paused(pause);
+        self.overload.exporter_paused();
     }
 
     /// Creates a silence.

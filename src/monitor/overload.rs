@@ -64,7 +64,7 @@ pub struct PollingLoad {
 pub(super) struct Overload {
     /// A count a second, the oldest first; no more than a window of them.
     kept: VecDeque<(Timestamp, PollCounts)>,
-    load: PollingLoad,
+    load: Option<PollingLoad>,
 }
 
 impl Overload {
@@ -80,21 +80,36 @@ impl Overload {
         while self.kept.front().is_some_and(|(at, _)| now - *at > WINDOW) {
             self.kept.pop_front();
         }
-        self.load.interval = counts.interval;
         if let Some((begin, before)) = self.kept.front() {
             let window = Window::between(*before, counts, now - *begin);
-            self.load.effective_interval = window.effective_interval();
-            self.load.overloaded_since = if window.is_overloaded() {
-                Some(self.load.overloaded_since.unwrap_or(now))
-            } else {
-                None
-            };
+            self.load = Some(self.judge(&window, now));
         }
         self.kept.push_back((now, counts));
     }
 
-    /// How the intervals are kept.
-    pub(super) const fn load(&self) -> PollingLoad {
+    fn judge(&self, window: &Window, now: Timestamp) -> PollingLoad {
+        let overloaded_since = if window.is_overloaded() {
+            let earlier = self.load.and_then(|load| load.overloaded_since);
+            Some(earlier.unwrap_or(now))
+        } else {
+            None
+        };
+        PollingLoad {
+            effective_interval: window.effective_interval(),
+            overloaded_since,
+            interval: window.counts.interval,
+        }
+    }
+
+    /// The exporter was paused. What it missed meanwhile says nothing about how it keeps its
+    /// intervals when it runs: that is not known until it has run for a while.
+    pub(super) fn exporter_paused(&mut self) {
+        self.kept.clear();
+        self.load = None;
+    }
+
+    /// How the intervals are kept; `None` in the first second, and in the one after a pause.
+    pub(super) const fn load(&self) -> Option<PollingLoad> {
         self.load
     }
 }
@@ -204,7 +219,7 @@ mod tests {
     #[test]
     fn an_exporter_that_keeps_its_intervals_is_not_overloaded() {
         let (overload, ..) = after(&[(60, (100, 0, 10))]);
-        let load = overload.load();
+        let load = overload.load().unwrap();
         assert_eq!(load.effective_interval, Some(Span::from_secs(1)));
         assert_eq!(load.overloaded_since, None);
     }
@@ -212,13 +227,13 @@ mod tests {
     #[test]
     fn a_busy_second_is_no_overload() {
         let (overload, ..) = after(&[(30, (100, 0, 0)), (1, (0, 100, 900)), (29, (100, 0, 0))]);
-        assert_eq!(overload.load().overloaded_since, None);
+        assert_eq!(overload.load().unwrap().overloaded_since, None);
     }
 
     #[test]
     fn an_exporter_that_misses_half_of_its_rounds_is_overloaded_until_it_keeps_them() {
         let (overload, mut counts, mut now) = after(&[(60, (100, 0, 0)), (60, (50, 50, 500))]);
-        let load = overload.load();
+        let load = overload.load().unwrap();
         assert_eq!(load.effective_interval, Some(Span::from_secs(2)));
         let since = load.overloaded_since.expect("it is overloaded");
         assert!(since > at(160) && since < at(180), "{since:?}");
@@ -229,13 +244,13 @@ mod tests {
             counts.rounds += 100;
             overload.record(counts, now);
         }
-        assert_eq!(overload.load().overloaded_since, None);
+        assert_eq!(overload.load().unwrap().overloaded_since, None);
     }
 
     #[test]
     fn rounds_that_slow_servers_hold_up_are_no_overload() {
         let (overload, ..) = after(&[(60, (50, 50, 10))]);
-        let load = overload.load();
+        let load = overload.load().unwrap();
         assert_eq!(load.overloaded_since, None);
         assert_eq!(load.effective_interval, Some(Span::from_secs(2)));
     }
@@ -245,13 +260,38 @@ mod tests {
         let (mut overload, mut counts, now) = after(&[(5, (100, 0, 0))]);
         counts.dropped_events = 1;
         overload.record(counts, now + Span::from_secs(1));
-        assert!(overload.load().overloaded_since.is_some());
+        assert!(overload.load().unwrap().overloaded_since.is_some());
     }
 
     #[test]
     fn without_rounds_there_is_no_interval() {
         let (overload, ..) = after(&[(40, (0, 100, 900))]);
-        assert_eq!(overload.load().effective_interval, None);
-        assert!(overload.load().overloaded_since.is_some());
+        assert_eq!(overload.load().unwrap().effective_interval, None);
+        assert!(overload.load().unwrap().overloaded_since.is_some());
+    }
+
+    #[test]
+    fn nothing_is_known_at_the_start() {
+        let (overload, ..) = after(&[]);
+        assert_eq!(overload.load(), None);
+    }
+
+    #[test]
+    fn what_a_pause_missed_is_no_overload() {
+        let (mut overload, mut counts, mut now) = after(&[(60, (100, 0, 0))]);
+        now += Span::from_secs(10);
+        counts.missed_rounds += 1000;
+        counts.own_delay = counts.own_delay + Span::from_secs(10);
+        overload.exporter_paused();
+        overload.record(counts, now);
+        assert_eq!(overload.load(), None);
+        for _ in 0..5 {
+            now += Span::from_secs(1);
+            counts.rounds += 100;
+            overload.record(counts, now);
+        }
+        let load = overload.load().unwrap();
+        assert_eq!(load.overloaded_since, None);
+        assert_eq!(load.effective_interval, Some(Span::from_secs(1)));
     }
 }

@@ -62,8 +62,8 @@ pub struct FleetSnapshot {
     pub deliveries: Arc<Deliveries>,
     /// What polling has lost since the start.
     pub polls: PollCounts,
-    /// How the exporter keeps its polling intervals.
-    pub load: PollingLoad,
+    /// How the exporter keeps its polling intervals; `None` before that can be judged.
+    pub load: Option<PollingLoad>,
     /// The most recent changes of states and alerts.
     pub journal: Journal,
     /// How the configuration was last loaded.

@@ -24,7 +24,8 @@ pub enum Gap {
         /// For how long.
         for_: Span,
     },
-    /// The exporter has not polled it for several intervals, and nothing failed.
+    /// The exporter has read no answer of it for several intervals, and no poll has failed or is
+    /// overdue: it is late itself.
     NotPolled {
         /// Since its last answer.
         for_: Span,

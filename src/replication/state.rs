@@ -141,7 +141,7 @@ pub enum StateReason {
         /// For how long.
         for_: Span,
     },
-    /// The exporter gets no time to poll the server.
+    /// The exporter gets no time to poll the server, or to read its answers.
     NotPolled {
         /// Which server.
         who: Role,
@@ -221,7 +221,8 @@ impl fmt::Display for StateReason {
             Self::Starting => f.write_str("the first polls are under way"),
             Self::ExporterPaused { for_ } => write!(f, "the exporter was paused for {for_}"),
             Self::NotPolled { who, for_ } => {
-                write!(f, "the exporter has not polled the {} for {for_}", who.label())
+                let who = who.label();
+                write!(f, "the exporter is late: it has read no answer of the {who} for {for_}")
             }
         }
     }
@@ -379,7 +380,7 @@ mod tests {
                     who: Role::Master,
                     for_: Span::from_secs(5),
                 },
-                "the exporter has not polled the master for 5.000 s",
+                "the exporter is late: it has read no answer of the master for 5.000 s",
             ),
         ];
         for (reason, sentence) in cases {

@@ -110,13 +110,16 @@ impl ExporterReport {
             stuck_seconds: seconds(stuck_for(fleet, now)),
             reload_failed: None,
             reload_failed_timestamp: None,
-            effective_interval_seconds: seconds(fleet.load.effective_interval),
+            effective_interval_seconds: None,
             overloaded_timestamp: None,
             overloaded: None,
         };
-        if let Some(since) = fleet.load.overloaded_since {
-            report.overloaded_timestamp = Some(clock.unix(since));
-            report.overloaded = Some(fleet.load.sentence());
+        if let Some(load) = fleet.load {
+            report.effective_interval_seconds = seconds(load.effective_interval);
+            if let Some(since) = load.overloaded_since {
+                report.overloaded_timestamp = Some(clock.unix(since));
+                report.overloaded = Some(load.sentence());
+            }
         }
         if let Some(failure) = &fleet.reload.failure {
             report.reload_failed = Some(failure.sentence.to_string());

@@ -11,6 +11,7 @@ use redis_cross_dc_exporter::report::PairReport;
 
 use crate::exporter::Exporter;
 use crate::logline;
+use crate::scrape::Scrape;
 use crate::stage::{LIMIT, Stage};
 
 /// Quick rounds, so that a stopped server is noticed at once; no faster ones in trouble.
@@ -99,6 +100,16 @@ fn lasting(holds: impl Fn(&PairReport) -> bool) -> impl Fn(&PairReport) -> bool 
     }
 }
 
+/// Waits until `redis_cross_dc_server_up` of `server` is `up`. The pair's state may change before a
+/// poll of its server fails, which is what the log has a line about.
+async fn server_is(exporter: &Exporter, what: &str, up: f64, server: &str) {
+    let is_so = || async {
+        let scrape = Scrape::of(exporter).await;
+        scrape.value("redis_cross_dc_server_up", &[("server", server)]) == Some(up)
+    };
+    eventually(what, LIMIT, is_so).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_flapping_server_does_not_flood_the_log() {
     let mut stage = Stage::set().await;
@@ -108,6 +119,7 @@ async fn a_flapping_server_does_not_flood_the_log() {
     exporter
         .wait_for("orders", "the pair to stream", LIMIT, streams)
         .await;
+    let replica = stage.replica.addr().to_string();
     let began = Instant::now();
     for _ in 0..FLAPS {
         stage.replica.stop().unwrap();
@@ -119,6 +131,7 @@ async fn a_flapping_server_does_not_flood_the_log() {
                 lasting(|pair| !streams(pair)),
             )
             .await;
+        server_is(&exporter, "the failed poll", 0.0, replica.as_str()).await;
         stage.replica.cont().unwrap();
         exporter
             .wait_for(
@@ -128,6 +141,7 @@ async fn a_flapping_server_does_not_flood_the_log() {
                 lasting(streams),
             )
             .await;
+        server_is(&exporter, "the answered poll", 1.0, replica.as_str()).await;
     }
     let minutes = usize::try_from(began.elapsed().as_secs()).unwrap() / 60;
 
@@ -150,7 +164,6 @@ async fn a_flapping_server_does_not_flood_the_log() {
 
     let of_pair = told(&exporter, "to", 2 * FLAPS, |line| line["to"] == "streaming").await;
     check(&of_pair, minutes);
-    let replica = stage.replica.addr().to_string();
     assert!(
         of_server.iter().all(|line| line["server"] == replica),
         "{of_server:#?}"

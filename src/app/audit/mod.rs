@@ -51,17 +51,19 @@ pub async fn collect_facts(
     let audits = ask_servers(settings, &entries, request.measure, progress).await;
     let mut collected = Vec::with_capacity(entries.len());
     for entry in &entries {
-        let mut audit = EntryAudit {
+        collected.push(EntryAudit {
             name: entry.name.clone(),
             master: audits.of(&entry.master),
             replicas: entry.replicas.iter().map(|r| audits.of(r)).collect(),
             sentinels: Vec::new(),
             placement_risks: None,
-        };
-        ask_sentinels(settings, &discovered, &mut audit).await;
-        collected.push(audit.in_observed_roles());
+        });
     }
+    ask_sentinels(settings, &discovered, &mut collected).await;
     collected
+        .into_iter()
+        .map(EntryAudit::in_observed_roles)
+        .collect()
 }
 
 /// What the servers said, by address.
@@ -81,7 +83,7 @@ impl Audits {
         ServerAudit {
             addr: server.addr,
             dc: server.dc,
-            facts: Err("the question was given up; please report this".to_owned()),
+            facts: Err("it was not asked: run doctor again".to_owned()),
         }
     }
 }
@@ -129,25 +131,47 @@ fn timeout(server: &Server, poll: &PollSettings) -> Span {
     configured.max(SHORTEST_TIMEOUT)
 }
 
-/// Adds what the Sentinels of the entry's master say, where it was found by Sentinels.
-async fn ask_sentinels(settings: &Settings, discovered: &Discovered, audit: &mut EntryAudit) {
-    let Some((entry, master_name)) = watchers(settings, discovered, &audit.name) else {
-        return;
-    };
+/// Adds what the Sentinels of each entry's master say, where it was found by Sentinels. All of them
+/// are asked at the same time, within a bound: one that is silent delays no entry but its own.
+async fn ask_sentinels(settings: &Settings, discovered: &Discovered, audits: &mut [EntryAudit]) {
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
-    for sentinel in &entry.sentinels {
-        let server = Topology::server(sentinel, &settings.datacenters);
-        let within = timeout(&server, &settings.poll);
-        tasks.spawn(ask_sentinel(server, master_name.clone(), within));
-    }
-    audit.sentinels = tasks.join_all().await;
-    audit.sentinels.sort_by(|a, b| a.addr.cmp(&b.addr));
-    for health in discovered.health() {
-        let SourceHealth::Sentinels(group) = &health;
-        if group.pair == audit.name && group.placement_known {
-            audit.placement_risks = Some(health.risks());
+    for (index, audit) in audits.iter_mut().enumerate() {
+        let Some((entry, master_name)) = watchers(settings, discovered, &audit.name) else {
+            continue;
+        };
+        audit.placement_risks = placement_risks(discovered, &audit.name);
+        for sentinel in &entry.sentinels {
+            let server = Topology::server(sentinel, &settings.datacenters);
+            let within = timeout(&server, &settings.poll);
+            let master_name = master_name.clone();
+            let permits = Arc::clone(&permits);
+            tasks.spawn(async move {
+                let _permit = permits.acquire().await;
+                (index, ask_sentinel(server, master_name, within).await)
+            });
         }
     }
+    for (index, sentinel) in tasks.join_all().await {
+        if let Some(audit) = audits.get_mut(index) {
+            audit.sentinels.push(sentinel);
+        }
+    }
+    for audit in audits {
+        audit.sentinels.sort_by(|a, b| a.addr.cmp(&b.addr));
+    }
+}
+
+/// What the placement of the Sentinels of `pair` risks; `None` where it is not known.
+fn placement_risks(discovered: &Discovered, pair: &PairName) -> Option<Vec<String>> {
+    let mut risks = None;
+    for health in discovered.health() {
+        let SourceHealth::Sentinels(group) = &health;
+        if group.pair == *pair && group.placement_known {
+            risks = Some(health.risks());
+        }
+    }
+    risks
 }
 
 /// The entry of `sentinels` whose master `pair` is, and what it is called there.

@@ -30,11 +30,11 @@ pub(super) struct Question {
     pub(super) permits: Arc<Semaphore>,
 }
 
-/// The text of INFO, and the bounds of the moment at which it was true.
+/// An answer to INFO, and when it was read.
 struct Info {
     text: String,
     observation: Observation,
-    received: Timestamp,
+    received: Option<Timestamp>,
 }
 
 impl Question {
@@ -90,7 +90,7 @@ impl Question {
             Ok(reply) => text(reply).ok_or("the server answered INFO with something else")?,
             Err(reason) => return Err(connection.explain(reason).sentence("the server")),
         };
-        let received = connection.watch().last_byte().unwrap_or_default();
+        let received = connection.watch().last_byte();
         let observation = info::parse(&text).map_err(|error| error.to_string())?;
         Ok(Info {
             text,
@@ -181,7 +181,7 @@ impl Question {
         &self,
         connection: &mut Connection,
         first: &Observation,
-        received: Timestamp,
+        received: Option<Timestamp>,
     ) -> Result<WriteRate, Gap> {
         tokio::time::sleep(self.measure.to_duration()).await;
         let permit = self.permits.acquire().await;
@@ -190,7 +190,6 @@ impl Question {
         let second = second.map_err(|why| {
             Gap::because(format!("how much it writes could not be measured: {why}"))
         })?;
-        let over = second.received - received;
         let begin = &first.replication;
         let end = &second.observation.replication;
         let is_same_history = begin.replid.get().is_some() && begin.replid == end.replid;
@@ -199,13 +198,18 @@ impl Question {
             Some((from, to)) if is_same_history => to.get().checked_sub(from.get()),
             _ => None,
         };
-        match bytes {
-            Some(bytes) if over > Span::ZERO => Ok(WriteRate {
-                per_second: bytes as f64 / over.as_secs_f64(),
-                over,
+        let Some(bytes) = bytes else {
+            return Err(Gap::because(
+                "how much it writes could not be measured: its history changed meanwhile",
+            ));
+        };
+        match received.zip(second.received) {
+            Some((from, to)) if to > from => Ok(WriteRate {
+                per_second: bytes as f64 / (to - from).as_secs_f64(),
+                over: to - from,
             }),
             _ => Err(Gap::because(
-                "how much it writes could not be measured: its history changed meanwhile",
+                "how much it writes could not be measured: no time passed between two answers",
             )),
         }
     }

@@ -197,7 +197,7 @@ fn shared_address(subject: &Subject<'_>, lines: &[ReplicaLine]) -> Option<Proble
     counts.retain(|(ip, port), count| *ip == own && (*count > 1 || *port == 0));
     let ((ip, port), count) = counts.pop_first()?;
     let what = if port == 0 {
-        format!("its master lists {ip}:0, a replica without a port: Sentinels remember it for ever")
+        format!("its master lists {ip}:0, a replica without a port: Sentinels remember it forever")
     } else {
         format!("its master lists {ip}:{port} {count} times: two replicas behind one address")
     };

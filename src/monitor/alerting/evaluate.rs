@@ -225,14 +225,14 @@ impl Alerting {
     }
 
     /// Evaluates the rule that this exporter keeps its polling intervals.
-    pub(in crate::monitor) fn evaluate_load(&mut self, load: PollingLoad, now: Timestamp) {
+    pub(in crate::monitor) fn evaluate_load(&mut self, load: Option<PollingLoad>, now: Timestamp) {
         let evaluation = Evaluation {
             key: &self.keys.overloaded,
             input: RuleInput::Seconds {
                 rule: &OVERLOAD_RULE,
-                reading: Reading::exact(load.overloaded_for(now)),
+                reading: exact_if_known(load.map(|load| load.overloaded_for(now))),
             },
-            context: &|| load.context(now),
+            context: &|| load.map_or_else(Arc::default, |load| load.context(now)),
         };
         self.alerts.evaluate(evaluation, now);
     }

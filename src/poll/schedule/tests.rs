@@ -269,7 +269,7 @@ fn a_hung_replica_delays_the_first_round_by_its_patience_and_no_other() {
     assert_eq!(
         tree.polls_of(2).len(),
         1,
-        "one request, outstanding for ever"
+        "one request, outstanding forever"
     );
     assert_eq!(tree.skipped, tree.rounds - 1);
 }

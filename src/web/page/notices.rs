@@ -167,11 +167,11 @@ mod tests {
     #[test]
     fn an_overloaded_exporter_is_a_banner() {
         let (mut fleet, now) = fleet(Scene::Streaming);
-        fleet.load = crate::monitor::PollingLoad {
+        fleet.load = Some(crate::monitor::PollingLoad {
             effective_interval: Some(Span::from_millis(2300)),
             overloaded_since: Some(now),
             interval: Span::from_secs(1),
-        };
+        });
         let texts = texts(&fleet, now);
         assert!(
             texts[0].starts_with("The exporter has been overloaded since ")

@@ -218,7 +218,7 @@ async fn attempts_of_every_outcome() {
 #[tokio::test]
 async fn logs_contain_the_outcome_and_no_secret() {
     // A log statement that first runs in another test, while the subscriber is being set, would
-    // stay disabled for ever: so all of them run before.
+    // stay disabled forever: so all of them run before.
     attempts_of_every_outcome().await;
     let log = Log::default();
     let writer = log.clone();
