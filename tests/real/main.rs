@@ -50,6 +50,7 @@ mod scrape;
 mod secrets;
 mod senders;
 mod sentinel;
+mod shard;
 mod smoke;
 mod stage;
 mod state;
