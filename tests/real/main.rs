@@ -52,6 +52,7 @@ mod senders;
 mod sentinel;
 mod shard;
 mod smoke;
+mod soak;
 mod stage;
 mod state;
 mod story;
