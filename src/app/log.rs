@@ -23,6 +23,9 @@ pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settin
         receivers = settings.notify.receivers.len(),
         "started"
     );
+    if let Some(shard) = settings.shard {
+        info!(%shard, "this exporter watches one shard of the fleet, counted from 0");
+    }
     if settings.notify.receivers.is_empty() {
         warn!(
             "no receiver is configured under notify.receivers: alerts are shown, but nobody is notified"

@@ -9,6 +9,7 @@ use crate::monitor::Promotion;
 use crate::replication::SavedState;
 use crate::topology::{
     Discovered, DiscoveryEvent, ObservedMasters, SourceHealth, Topology, TopologyDiff,
+    configured_share, owns_discovered, owns_source,
 };
 
 /// The configuration, the discovered entries, the observed masters, and the topology that they
@@ -34,15 +35,16 @@ pub(super) struct WatchedChange {
 impl Watched {
     /// The pairs of `settings`, with nothing discovered yet.
     fn new(settings: Settings) -> Self {
-        let topology = Topology::from_settings(&settings);
         let discovered = Discovered::new(&settings);
-        Self {
+        let mut watched = Self {
             settings,
-            topology,
+            topology: Topology::default(),
             discovered,
             masters: ObservedMasters::default(),
             logged_risks: BTreeSet::new(),
-        }
+        };
+        watched.rebuild();
+        watched
     }
 
     /// The pairs of `settings` in the roles that were `saved`, and those that the first answers of
@@ -108,7 +110,10 @@ impl Watched {
 
     /// How the discovery sources are now. A risk is logged when it is first seen.
     pub(super) fn sources(&mut self) -> Vec<SourceHealth> {
-        let sources = self.discovered.health();
+        let mut sources = self.discovered.health();
+        if let Some(shard) = self.settings.shard {
+            sources.retain(|source| owns_source(source.pair(), shard));
+        }
         let mut risks = BTreeSet::new();
         for source in &sources {
             let pair = source.pair();
@@ -140,8 +145,17 @@ impl Watched {
         diff
     }
 
+    /// Every entry of this exporter's share of the fleet: first the configured, then the discovered.
     fn entries(&self) -> Vec<PairSettings> {
-        let configured = self.settings.pairs.iter().cloned();
-        configured.chain(self.discovered.entries()).collect()
+        let mut discovered = self.discovered.entries();
+        let mut entries = match self.settings.shard {
+            Some(shard) => {
+                discovered.retain(|entry| owns_discovered(entry, shard));
+                configured_share(&self.settings.pairs, shard)
+            }
+            None => self.settings.pairs.clone(),
+        };
+        entries.append(&mut discovered);
+        entries
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::ListenAddress;
+use crate::model::FleetShard;
 
 /// The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
 #[derive(Debug, Parser)]
@@ -38,6 +39,11 @@ pub(super) struct Global {
     /// Lets clients on this machine ask for a reload over HTTP without a password
     #[arg(long = "web.enable-admin-api", global = true)]
     pub(super) enable_admin_api: bool,
+    /// Which share of the fleet this exporter watches, where several exporters with the same
+    /// configuration divide it: INDEX/COUNT with the index counted from 0, such as 0/3, or
+    /// hostname/COUNT for the number at the end of the host name (the pods of a `StatefulSet`)
+    #[arg(long, global = true, value_name = "INDEX/COUNT", value_parser = super::shard::parse)]
+    pub(super) shard: Option<FleetShard>,
     /// How much is logged
     #[arg(
         long = "log.level",

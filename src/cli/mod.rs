@@ -16,6 +16,7 @@ mod output;
 mod packaging;
 mod rules;
 mod run;
+mod shard;
 mod silence;
 mod style;
 mod test_notify;
@@ -94,6 +95,7 @@ fn load_config(global: &Global) -> Result<Loaded, Exit> {
     if let Some(flag) = &global.listen_address {
         loaded.settings.listen_address = flag.clone();
     }
+    loaded.settings.shard = global.shard;
     Ok(loaded)
 }
 

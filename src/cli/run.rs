@@ -67,12 +67,14 @@ async fn serve(
 fn reload_from(global: &Global) -> LoadSettings {
     let path = global.config_file.clone();
     let flag = global.listen_address.clone();
+    let shard = global.shard;
     Box::new(move || {
         let environment = Environment::from_os(std::env::vars_os());
         let mut loaded = crate::config::load(&path, &environment)?;
         if let Some(flag) = &flag {
             loaded.settings.listen_address = flag.clone();
         }
+        loaded.settings.shard = shard;
         warn_of_unusable_files(loaded.files);
         Ok(loaded.settings)
     })

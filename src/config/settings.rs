@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::{ListenAddress, ReceiverKind};
 use crate::model::{
-    Bytes, Datacenter, DoctorCheck, PairName, Secret, ServerAddr, ShardId, Span, closed_set,
-    serde_as_label,
+    Bytes, Datacenter, DoctorCheck, FleetShard, PairName, Secret, ServerAddr, ShardId, Span,
+    closed_set, serde_as_label,
 };
 use crate::template::Template;
 
@@ -33,6 +33,8 @@ pub struct Settings {
     pub listen_address: ListenAddress,
     /// What `doctor` asks for, and what it leaves out.
     pub doctor: DoctorSettings,
+    /// Which share of the fleet this exporter watches; `None` for all of it. Only a flag sets it.
+    pub shard: Option<FleetShard>,
 }
 
 /// A datacenter and the hosts that are in it.

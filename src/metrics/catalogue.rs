@@ -182,6 +182,8 @@ catalogue! {
         "1 while none of the servers outside the exporter's own datacenter answers it, else 0; absent with fewer than two of them and before all were asked.";
     BUILD_INFO = Gauge "redis_cross_dc_exporter_build_info" &["version", "revision", "rustc"],
         "Always 1, with the exporter's version, the git commit (`unknown` where the build had none) and the compiler it was built with.";
+    SHARD_INFO = Gauge "redis_cross_dc_shard_info" &["index", "count"],
+        "Always 1, with the share of the fleet that this exporter watches, counted from 0. Absent where it watches all of it.";
     RELOAD_SUCCESSFUL = Gauge "redis_cross_dc_exporter_config_last_reload_successful" &[],
         "1 when the configuration was last loaded without an error, else 0: the old one goes on then.";
     RELOAD_TIMESTAMP = Gauge "redis_cross_dc_exporter_config_last_reload_success_timestamp_seconds" &[],

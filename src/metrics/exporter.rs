@@ -6,7 +6,7 @@ use super::catalogue as c;
 use super::families::{Families, SeriesLabels, label, with};
 use crate::alert::{AlertState, ListedAlert};
 use crate::delivery::QueueState;
-use crate::model::{ClockAnchor, Span, Timestamp};
+use crate::model::{ClockAnchor, FleetShard, Span, Timestamp};
 use crate::monitor::{FleetSnapshot, ReceiverSnapshot};
 use crate::store::{StoreOperation, StoreStatus};
 
@@ -116,9 +116,20 @@ pub(super) fn add_exporter(families: &mut Families, snapshot: &FleetSnapshot) {
     families.add_unlabelled(&c::EFFECTIVE_INTERVAL, effective_interval);
     let is_overloaded = load.map(|load| load.overloaded_since.is_some());
     families.add_unlabelled(&c::OVERLOADED, is_overloaded);
+    if let Some(shard) = snapshot.shard {
+        add_shard(families, shard);
+    }
     let reload = &snapshot.reload;
     families.add_unlabelled(&c::RELOAD_SUCCESSFUL, reload.failure.is_none());
     families.add_unlabelled(&c::RELOAD_TIMESTAMP, reload.last_success);
+}
+
+fn add_shard(families: &mut Families, shard: FleetShard) {
+    let labels = vec![
+        label("index", &shard.index().to_string()),
+        label("count", &shard.count().to_string()),
+    ];
+    families.add(&c::SHARD_INFO, &labels, true);
 }
 
 fn add_build(families: &mut Families) {

@@ -6,6 +6,7 @@
 mod bytes;
 mod closed_set;
 mod doctor_check;
+mod fleet_shard;
 mod hash;
 mod heartbeat_error;
 mod histogram;
@@ -23,6 +24,7 @@ mod time;
 pub use bytes::Bytes;
 pub(crate) use closed_set::{are_distinct, closed_set, serde_as_label};
 pub use doctor_check::DoctorCheck;
+pub use fleet_shard::FleetShard;
 pub use hash::stable_hash;
 pub use heartbeat_error::HeartbeatError;
 pub use histogram::Histogram;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::inhibition::{self, PairInhibitors, ServerInhibitors};
-use super::labels::{entry_labels, pair_labels, receiver_labels, server_labels};
+use super::labels::{entry_labels, exporter_labels, pair_labels, receiver_labels, server_labels};
 use crate::alert::{AlertKey, Inhibitor, Labels, Rule};
-use crate::config::{CountRule, NotifySettings, Settings};
+use crate::config::{CountRule, Settings};
 use crate::model::{PairName, ServerAddr};
 use crate::topology::{Pair, Server, Topology};
 
@@ -44,11 +44,14 @@ pub(super) struct PairKeys {
 
 impl AlertKeys {
     pub(super) fn new(settings: &Settings, topology: &Topology) -> Self {
+        let shard = settings.shard;
+        let isolated = new_key(Rule::MonitorIsolated, exporter_labels(shard));
         let unreachable = server_keys(topology, Rule::Unreachable);
         let exporter_faults = server_keys(topology, Rule::ExporterFault);
         let servers = ServerInhibitors {
             unreachable: &unreachable,
             faults: &exporter_faults,
+            isolated: &isolated,
         };
         let mut pairs = Vec::with_capacity(topology.pairs.len());
         let mut history_lost = Vec::with_capacity(topology.pairs.len());
@@ -63,11 +66,11 @@ impl AlertKeys {
             exporter_faults,
             full_syncs: server_keys(topology, Rule::FullSync),
             failovers: failover_keys(topology),
-            receivers: receiver_keys(&settings.notify),
-            isolated: inhibition::isolated(),
-            reload_failed: AlertKey::new(Rule::ConfigReloadFailed, Arc::default()),
-            overloaded: AlertKey::new(Rule::ExporterOverloaded, Arc::default()),
-            inhibitors_of_remote: inhibition::inhibitors_of_remote_servers(),
+            receivers: receiver_keys(settings),
+            reload_failed: new_key(Rule::ConfigReloadFailed, exporter_labels(shard)),
+            overloaded: new_key(Rule::ExporterOverloaded, exporter_labels(shard)),
+            inhibitors_of_remote: inhibition::inhibitors_of_remote_servers(&isolated),
+            isolated,
             inhibitors_of_full_syncs: inhibition::inhibitors_of_full_syncs(&history_lost),
         }
     }
@@ -165,10 +168,11 @@ fn failover_keys(topology: &Topology) -> BTreeMap<PairName, (AlertKey, CountRule
     keys
 }
 
-fn receiver_keys(settings: &NotifySettings) -> BTreeMap<Arc<str>, AlertKey> {
+fn receiver_keys(settings: &Settings) -> BTreeMap<Arc<str>, AlertKey> {
     let mut keys = BTreeMap::new();
-    for receiver in &settings.receivers {
-        let key = new_key(Rule::ReceiverFailing, receiver_labels(&receiver.name));
+    for receiver in &settings.notify.receivers {
+        let labels = receiver_labels(&receiver.name, settings.shard);
+        let key = new_key(Rule::ReceiverFailing, labels);
         keys.insert(receiver.name.as_str().into(), key);
     }
     keys

@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::labels::{pair_labels, receiver_labels, server_labels};
-use crate::alert::{AlertKey, AlertTarget, Inhibitor, Labels, Rule, TargetKind};
-use crate::config::{NotifySettings, Severity};
+use super::labels::{exporter_labels, pair_labels, receiver_labels, server_labels};
+use crate::alert::{AlertKey, AlertTarget, Inhibitor, Labels, TargetKind};
+use crate::config::{Settings, Severity};
 use crate::model::ServerAddr;
 use crate::topology::{Pair, Topology};
 
@@ -29,13 +29,15 @@ pub(super) struct PairInhibitors {
     pub(super) history_lost: Arc<[Inhibitor]>,
 }
 
-/// The alerts about servers that inhibit those about pairs.
+/// The alerts about servers, and about this exporter, that inhibit those about pairs.
 #[derive(Debug)]
 pub(super) struct ServerInhibitors<'a> {
     /// The server does not answer.
     pub(super) unreachable: &'a BTreeMap<ServerAddr, AlertKey>,
     /// This exporter has no access to the server.
     pub(super) faults: &'a BTreeMap<ServerAddr, AlertKey>,
+    /// This exporter is cut off.
+    pub(super) isolated: &'a AlertKey,
 }
 
 impl ServerInhibitors<'_> {
@@ -61,7 +63,7 @@ impl PairInhibitors {
         servers: &ServerInhibitors<'_>,
         topology: &Topology,
     ) -> Self {
-        let isolation = isolation_inhibitors(pair, topology);
+        let isolation = isolation_inhibitors(pair, servers.isolated, topology);
         let history_lost = inhibitor(history_lost.clone(), Severity::Critical);
         let mut of_masters = isolation.clone();
         of_masters.extend(servers.of_server(&pair.top, Severity::Critical));
@@ -88,10 +90,10 @@ impl PairInhibitors {
 }
 
 /// What inhibits the alerts of a pair with a remote server: that this exporter is cut off.
-fn isolation_inhibitors(pair: &Pair, topology: &Topology) -> Vec<Inhibitor> {
+fn isolation_inhibitors(pair: &Pair, isolated: &AlertKey, topology: &Topology) -> Vec<Inhibitor> {
     let servers = [&pair.top, &pair.master, &pair.key.replica];
     if servers.iter().any(|addr| is_remote(topology, addr)) {
-        vec![inhibitor(isolated(), Severity::Critical)]
+        vec![inhibitor(isolated.clone(), Severity::Critical)]
     } else {
         Vec::new()
     }
@@ -103,11 +105,6 @@ fn is_remote(topology: &Topology, addr: &ServerAddr) -> bool {
         .servers
         .get(addr)
         .is_some_and(|server| !server.local)
-}
-
-/// The alert that this exporter is cut off.
-pub(super) fn isolated() -> AlertKey {
-    AlertKey::new(Rule::MonitorIsolated, Arc::default())
 }
 
 /// What inhibits the alert about full syncs of each master: that it lost the history of its pairs.
@@ -127,9 +124,10 @@ pub(super) fn inhibitors_of_full_syncs(
     inhibitors
 }
 
-/// What inhibits alerts about remote servers; nothing inhibits alerts about local ones.
-pub(super) fn inhibitors_of_remote_servers() -> Arc<[Inhibitor]> {
-    [inhibitor(isolated(), Severity::Critical)].into()
+/// What inhibits alerts about remote servers: `isolated`, that this exporter is cut off. Nothing
+/// inhibits alerts about local ones.
+pub(super) fn inhibitors_of_remote_servers(isolated: &AlertKey) -> Arc<[Inhibitor]> {
+    [inhibitor(isolated.clone(), Severity::Critical)].into()
 }
 
 const fn inhibitor(key: AlertKey, up_to: Severity) -> Inhibitor {
@@ -137,7 +135,7 @@ const fn inhibitor(key: AlertKey, up_to: Severity) -> Inhibitor {
 }
 
 /// Every target that the configuration makes possible for an alert.
-pub(super) fn targets(topology: &Topology, notify: &NotifySettings) -> Vec<AlertTarget> {
+pub(super) fn targets(topology: &Topology, settings: &Settings) -> Vec<AlertTarget> {
     let mut targets = Vec::new();
     for pair in &topology.pairs {
         targets.push(AlertTarget {
@@ -149,11 +147,12 @@ pub(super) fn targets(topology: &Topology, notify: &NotifySettings) -> Vec<Alert
     for server in topology.servers.values() {
         targets.push(target(TargetKind::Server, server_labels(server)));
     }
-    for receiver in &notify.receivers {
-        let labels = receiver_labels(&receiver.name);
+    for receiver in &settings.notify.receivers {
+        let labels = receiver_labels(&receiver.name, settings.shard);
         targets.push(target(TargetKind::Receiver, labels));
     }
-    targets.push(target(TargetKind::Monitor, Labels::default()));
+    let exporter = exporter_labels(settings.shard);
+    targets.push(target(TargetKind::Monitor, exporter));
     targets
 }
 

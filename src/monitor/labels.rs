@@ -1,7 +1,7 @@
 //! The identity labels of everything that there can be an alert about.
 
 use crate::alert::Labels;
-use crate::model::{Datacenter, PairName};
+use crate::model::{Datacenter, FleetShard, PairName};
 use crate::topology::{Pair, Server};
 
 /// The labels of alerts about a pair.
@@ -27,9 +27,20 @@ pub(super) fn entry_labels(entry: &PairName) -> Labels {
     labels([("pair", entry.to_string())])
 }
 
-/// The labels of alerts about a receiver.
-pub(super) fn receiver_labels(receiver: &str) -> Labels {
-    labels([("receiver", receiver.to_owned())])
+/// The labels of alerts about this exporter itself. Where several exporters share a fleet, the
+/// shard tells them apart: the same alert of two of them is not one alert.
+pub(super) fn exporter_labels(shard: Option<FleetShard>) -> Labels {
+    match shard {
+        Some(shard) => labels([("shard", shard.to_string())]),
+        None => Labels::default(),
+    }
+}
+
+/// The labels of alerts about a receiver: those about the exporter, and the receiver's name.
+pub(super) fn receiver_labels(receiver: &str, shard: Option<FleetShard>) -> Labels {
+    let mut labels = exporter_labels(shard);
+    labels.insert("receiver".to_owned(), receiver.to_owned());
+    labels
 }
 
 /// The labels of alerts about the Sentinels of one datacenter that watch one entry.

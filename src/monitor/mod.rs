@@ -49,7 +49,7 @@ use crate::alert::{NewSilence, SilenceError, SilenceId, Silences};
 use crate::config::Settings;
 use crate::delivery::{Deliveries, DeliveryEvent};
 use crate::journal::Journal;
-use crate::model::{ClockAnchor, Span, Timestamp};
+use crate::model::{ClockAnchor, FleetShard, Span, Timestamp};
 use crate::replication::{SavedState, ToSave};
 use crate::topology::{SourceHealth, Topology};
 use alerting::Alerting;
@@ -71,6 +71,7 @@ const DISTRIBUTION_TICK: Span = Span::from_secs(1);
 pub struct Monitor {
     fleet: Fleet,
     alerting: Alerting,
+    shard: Option<FleetShard>,
     sources: Sources,
     receivers: Receivers,
     reload: ReloadStatus,
@@ -94,6 +95,7 @@ impl Monitor {
         Self {
             fleet: Fleet::new(topology, settings.poll.interval, now),
             alerting: Alerting::new(settings, topology),
+            shard: settings.shard,
             sources: Sources::default(),
             receivers,
             reload: ReloadStatus {
@@ -273,6 +275,7 @@ impl Monitor {
             polls: self.polls,
             load: self.overload.load(),
             journal: self.journal.clone(),
+            shard: self.shard,
             reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sources.all_queried(),
         }

@@ -16,8 +16,8 @@ use crate::config::LevelRule;
 use crate::delivery::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::journal::Journal;
 use crate::model::{
-    Bytes, ClockAnchor, Datacenter, HeartbeatError, Histogram, PollError, Span, Timestamp,
-    WallTime, closed_set,
+    Bytes, ClockAnchor, Datacenter, FleetShard, HeartbeatError, Histogram, PollError, Span,
+    Timestamp, WallTime, closed_set,
 };
 use crate::replication::{
     Assessment, Evidence, Footprint, PairFacts, PairState, Pause, ServerFacts, assess,
@@ -66,6 +66,8 @@ pub struct FleetSnapshot {
     pub load: Option<PollingLoad>,
     /// The most recent changes of states and alerts.
     pub journal: Journal,
+    /// Which share of the fleet this exporter watches; `None` for all of it.
+    pub shard: Option<FleetShard>,
     /// How the configuration was last loaded.
     pub reload: ReloadStatus,
     /// Whether every server was polled once, with whatever result.

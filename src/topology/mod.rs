@@ -5,6 +5,7 @@
 
 mod diff;
 mod observed_masters;
+mod sharding;
 mod sources;
 mod trees;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use diff::TopologyDiff;
 pub use observed_masters::ObservedMasters;
+pub use sharding::{configured_share, owns_discovered, owns_source};
 pub use sources::{
     Discovered, DiscoveryChange, DiscoveryEvent, DiscoveryUpdate, MasterView, PlacementHarm,
     PlacementRisk, SentinelGroup, SentinelState, SentinelView, SourceHealth, SourceId, View,
@@ -26,7 +28,7 @@ use crate::config::{
 use crate::model::{Datacenter, PairKey, ServerAddr, Span};
 
 /// Everything that is watched.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Topology {
     /// Every server, once, however many pairs name it.
     pub servers: BTreeMap<ServerAddr, Arc<Server>>,

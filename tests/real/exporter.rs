@@ -24,6 +24,9 @@ const LOG: &str = "log";
 /// next time, too.
 const ADMIN: &str = "admin-api";
 
+/// The name of the file that stands for `--shard`, with its value.
+const SHARD: &str = "shard";
+
 /// How long the exporter may take to be ready on a busy machine.
 const READY_LIMIT: Duration = Duration::from_secs(90);
 
@@ -58,6 +61,13 @@ impl Exporter {
     pub(crate) async fn start_admin(yaml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(ADMIN), "").unwrap();
+        Self::start_in(Arc::new(folder), yaml).await
+    }
+
+    /// As [`Self::start`], with `--shard`.
+    pub(crate) async fn start_shard(yaml: &str, shard: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(SHARD), shard).unwrap();
         Self::start_in(Arc::new(folder), yaml).await
     }
 
@@ -319,10 +329,16 @@ fn launch(folder: &Path, listen: &str, level: &str, transcript: &Transcript) -> 
     } else {
         &[]
     };
+    let shard = std::fs::read_to_string(folder.join(SHARD)).ok();
+    let shard: Vec<&str> = match &shard {
+        Some(shard) => vec!["--shard", shard],
+        None => Vec::new(),
+    };
     Command::new(program())
         .envs(planted::ENVIRONMENT)
         .args(secured)
         .args(admin)
+        .args(shard)
         .args([
             "--config.file",
             "config.yml",

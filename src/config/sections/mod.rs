@@ -42,6 +42,7 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         state: state(&root, context),
         listen_address: web(&root).unwrap_or_default(),
         doctor: doctor::read(&root),
+        shard: None,
     }
 }
 

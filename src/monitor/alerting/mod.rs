@@ -77,7 +77,7 @@ impl Alerting {
             rules: settings.alerts.clone(),
             full_syncs: FullSyncs::default(),
             full_syncs_seen: BTreeMap::new(),
-            targets: inhibition::targets(topology, &settings.notify),
+            targets: inhibition::targets(topology, settings),
             alerts: Alerts::new(&settings.notify),
             restored: BTreeMap::new(),
             counted_before: BTreeMap::new(),
@@ -99,7 +99,7 @@ impl Alerting {
         self.full_syncs.reconfigure(topology);
         self.full_syncs_seen
             .retain(|server, _| topology.servers.contains_key(server));
-        self.targets = inhibition::targets(topology, &settings.notify);
+        self.targets = inhibition::targets(topology, settings);
         self.add_quorum_targets();
         self.alerts.reconfigure(&settings.notify);
         self.retire_removed(&before, promoted, now);

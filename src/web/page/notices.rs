@@ -35,6 +35,7 @@ pub(super) fn notices(
         starting(exporter),
         overloaded(exporter),
         refused(fleet),
+        share(fleet),
     ];
     all.into_iter().flatten().collect()
 }
@@ -48,6 +49,15 @@ fn stuck(exporter: &ExporterReport) -> Option<Notice> {
          Everything below is as it was then. Restart the exporter."
     );
     Some(Notice::new(Level::Critical, text))
+}
+
+/// This exporter watches only a part of the fleet.
+fn share(fleet: &FleetSnapshot) -> Option<Notice> {
+    let shard = fleet.shard?;
+    let text = format!(
+        "This page shows only the pairs of shard {shard} (counted from 0). Other exporters watch the rest of the fleet."
+    );
+    Some(Notice::new(Level::Ok, text))
 }
 
 /// Every server of every other datacenter is silent at once.

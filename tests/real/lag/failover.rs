@@ -44,7 +44,7 @@ async fn the_interval_holds_the_truth_before_and_after_a_failover() {
         .wait_for(PAIR, "a lag", PATIENCE, |s| s.pair.lag_seconds.is_some())
         .await;
     let from = clock::now();
-    sampler.recorded(from, Duration::from_secs(6)).await;
+    sampler.recorded(from, Duration::from_secs(10)).await;
     // Nobody stops the writes: what the old master takes until it follows is lost.
     let promoted = clock::now();
     b.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
@@ -66,7 +66,7 @@ async fn the_interval_holds_the_truth_before_and_after_a_failover() {
     let shown = sampler
         .wait_for(PAIR, "the lag of the new direction", PATIENCE, streams)
         .await;
-    sampler.recorded(shown.asked, Duration::from_secs(6)).await;
+    sampler.recorded(shown.asked, Duration::from_secs(10)).await;
     let series = sampler.finish().await.series(PAIR);
     series.print("failover", promoted);
     println!(
@@ -83,8 +83,8 @@ async fn the_interval_holds_the_truth_before_and_after_a_failover() {
             .filter(turned)
             .collect(),
     );
-    assert!(compare("before", &old, &before) > 40);
-    assert!(compare("after", &new, &after) > 40);
+    assert!(compare("before", &old, &before) > 20);
+    assert!(compare("after", &new, &after) > 20);
     let lost = exporter.pairs().await.failovers.remove(0).last.unwrap();
     println!("failover: {}", lost.reason);
     // Between two polls it may give its history up unseen: then what is lost is known by its time.

