@@ -146,6 +146,10 @@ fn number_length(text: &[u8]) -> Option<usize> {
         }
     }
     let whole = digits(unsigned);
+    // cjson takes a point at the beginning behind a sign only.
+    if whole == 0 && sign == 0 {
+        return None;
+    }
     let mut length = whole;
     let mut fraction = 0;
     if unsigned.get(length) == Some(&b'.') {
@@ -383,6 +387,8 @@ mod tests {
             ("+1e2", Some(100.0)),
             ("1e999", Some(f64::INFINITY)),
             ("1732262769.1234567", Some(1_732_262_769.123_456_7)),
+            ("-.5", Some(-0.5)),
+            (".5", None),
             ("1e", None),
             ("0x10", None),
             ("\"1\"", None),

@@ -26,21 +26,42 @@ pub(super) fn string(text: &str) -> String {
 /// `value` as Python's `repr` writes it: the fewest digits that read back, with an exponent below
 /// 10^-4 and from 10^16 on.
 pub(super) fn float(value: f64) -> String {
-    let shortest = format!("{value:e}");
-    let Some((mantissa, exponent)) = shortest.split_once('e') else {
+    let Some(digits) = Digits::of(value) else {
         // Infinity or NaN, which have no JSON form; callers exclude them.
-        return shortest;
+        return value.to_string();
     };
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if !(-4..16).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{mantissa}e{sign}{:02}", exponent.abs());
+    if (-4..16).contains(&digits.exponent) {
+        let decimals = (digits.count - 1 - digits.exponent).max(1);
+        return format!("{value:.*}", usize::try_from(decimals).unwrap_or(1));
     }
-    let plain = format!("{value}");
-    if plain.contains('.') {
-        plain
-    } else {
-        plain + ".0"
+    let sign = if digits.exponent < 0 { '-' } else { '+' };
+    let mantissa = digits.mantissa;
+    format!("{mantissa}e{sign}{:02}", digits.exponent.abs())
+}
+
+/// The fewest significant digits that read back.
+struct Digits {
+    mantissa: String,
+    count: i32,
+    exponent: i32,
+}
+
+impl Digits {
+    fn of(value: f64) -> Option<Self> {
+        let shortest = format!("{value:e}");
+        let digits = shortest.split_once('e')?.0.bytes();
+        let count = digits.filter(u8::is_ascii_digit).count();
+        // Of two that are equally near, Rust takes the upper one and Python the even one, as C's
+        // printf does, and this.
+        let exact = format!("{value:.*e}", count.saturating_sub(1));
+        let reads_back = exact.parse() == Ok(value);
+        let text = if reads_back { exact } else { shortest };
+        let (mantissa, exponent) = text.split_once('e')?;
+        Some(Self {
+            mantissa: mantissa.to_owned(),
+            count: i32::try_from(count).ok()?,
+            exponent: exponent.parse().ok()?,
+        })
     }
 }
 
@@ -136,6 +157,7 @@ mod tests {
             (5e-324, "5e-324"),
             (1_732_262_769.123_456_7, "1732262769.1234567"),
             (-2.5, "-2.5"),
+            (-944_050_031_832_315.25, "-944050031832315.2"),
         ];
         for (number, text) in cases {
             assert_eq!(float(number), text);

@@ -87,58 +87,76 @@ fn drain_both(world: &Arc<Mutex<World>>) {
     }
 }
 
+/// A world in which there are as few orders as differ.
+fn small_world(link: Link) -> Arc<Mutex<World>> {
+    let world = World::new(2);
+    world.lock().unwrap().replies_take_a_turn = false;
+    world.lock().unwrap().set_link(0, 1, link);
+    world
+}
+
+fn check_after(world: &Arc<Mutex<World>>, link: Link, choices: &[usize]) {
+    world.lock().unwrap().heal();
+    drain_both(world);
+    let [first, second] = both(world);
+    assert_eq!(first, second, "{link:?} {choices:?}");
+    assert!(matches!(first, Stored::Envelope(_)));
+    let violations = &world.lock().unwrap().violations;
+    assert!(violations.is_empty(), "{link:?} {choices:?}: {violations:?}");
+}
+
+const LINKS: [Link; 4] = [Link::Up, Link::Refused, Link::LosesRequests, Link::LosesReplies];
+
 #[test]
 fn three_writes_end_the_same_in_every_order() {
     let begin = || {
-        let world = World::new(2);
-        let tasks = vec![
-            write(&world, 0, 1),
-            write(&world, 1, 2),
-            write(&world, 0, 3),
-        ];
+        let world = small_world(Link::Up);
+        let tasks = vec![write(&world, 0, 1), write(&world, 1, 2), write(&world, 0, 3)];
         (world, tasks)
     };
-    let orders = every_order(begin, |world, choices| {
-        drain_both(world);
-        let [first, second] = both(world);
-        assert_eq!(first, second, "{choices:?}");
-        assert!(matches!(first, Stored::Envelope(_)));
-        let violations = &world.lock().unwrap().violations;
-        assert!(violations.is_empty(), "{choices:?}: {violations:?}");
-    });
-    assert!(orders > 10_000, "{orders} orders");
+    let check = |world: &Arc<Mutex<World>>, choices: &[usize]| {
+        check_after(world, Link::Up, choices);
+    };
+    let orders = every_order(begin, check);
+    assert!(orders > 30_000, "{orders} orders");
 }
 
 #[test]
-fn two_writes_and_a_drain_end_the_same_in_every_order_and_partition() {
-    for link in [
-        Link::Up,
-        Link::Refused,
-        Link::LosesRequests,
-        Link::LosesReplies,
-    ] {
+fn two_writes_end_the_same_in_every_order_and_partition() {
+    for link in LINKS {
         let begin = || {
-            let world = World::new(2);
-            world.lock().unwrap().set_link(0, 1, link);
-            let drained = store(&world, 1);
-            let drain = task(async move {
-                drained.drain(10).await;
-            });
-            let tasks = vec![write(&world, 0, 1), write(&world, 1, 2), drain];
+            let world = small_world(link);
+            let tasks = vec![write(&world, 0, 1), write(&world, 1, 2)];
             (world, tasks)
         };
-        every_order(begin, |world, choices| {
-            world.lock().unwrap().heal();
-            drain_both(world);
-            let [first, second] = both(world);
-            assert_eq!(first, second, "{link:?} {choices:?}");
-            let violations = &world.lock().unwrap().violations;
-            assert!(
-                violations.is_empty(),
-                "{link:?} {choices:?}: {violations:?}"
-            );
-        });
+        every_order(begin, |world, choices| check_after(world, link, choices));
     }
+}
+
+/// Two drainers of one queue and a write at the other site.
+#[test]
+fn two_drainers_and_a_write_end_the_same_in_every_order() {
+    let begin = || {
+        let world = small_world(Link::Refused);
+        for value in 0..2 {
+            let mut writer = write(&world, 0, value);
+            while !step(&mut writer) {}
+        }
+        world.lock().unwrap().heal();
+        let drain = |limit| {
+            let store = store(&world, 0);
+            task(async move {
+                store.drain(limit).await;
+            })
+        };
+        let tasks = vec![drain(1), drain(2), write(&world, 1, 9)];
+        (world, tasks)
+    };
+    let check = |world: &Arc<Mutex<World>>, choices: &[usize]| {
+        check_after(world, Link::Up, choices);
+    };
+    let orders = every_order(begin, check);
+    assert!(orders > 1_000, "{orders} orders");
 }
 
 /// A writer that dies between any two of its requests has written both the value and its entry in

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
+use redis_cross_dc_exporter::active_active::Script;
 use redis_cross_dc_exporter::multi_site::RedisSite;
 
 /// How long anything may take here.
@@ -87,6 +88,15 @@ impl RealServer {
 
     pub(crate) async fn site(&self) -> RedisSite<MultiplexedConnection> {
         RedisSite::new(self.connect().await, LIMIT)
+    }
+
+    /// A site that knows the scripts: otherwise the first calls of a pipeline are repeated behind its
+    /// other requests.
+    pub(crate) async fn prepared_site(&self) -> RedisSite<MultiplexedConnection> {
+        for script in Script::ALL {
+            self.query::<String>(&["SCRIPT", "LOAD", script.text()]).await;
+        }
+        self.site().await
     }
 
     /// Sends a command and returns its reply.

@@ -62,6 +62,9 @@ pub(crate) struct World {
     pub(crate) elapsed: Duration,
     /// Whether clients write without the scripts: then versions may go back.
     pub(crate) has_tutorial_clients: bool,
+    /// Whether a client can be stopped between a request's execution and its reply as well. Without it
+    /// there are fewer orders to try.
+    pub(crate) replies_take_a_turn: bool,
     /// What went wrong.
     pub(crate) violations: Vec<String>,
 }
@@ -80,6 +83,7 @@ impl World {
             links: BTreeMap::new(),
             elapsed: Duration::ZERO,
             has_tutorial_clients: false,
+            replies_take_a_turn: true,
             violations: Vec::new(),
         }))
     }
@@ -283,7 +287,7 @@ impl Site for Wire {
             }
             replies.push(self.lock().execute(self.to, request));
         }
-        if !requests.is_empty() {
+        if !requests.is_empty() && self.lock().replies_take_a_turn {
             Turn::default().await;
         }
         if is_lost {
