@@ -1,7 +1,7 @@
 //! The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
-//! invariants): [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`],
+//! invariants): [`model`], [`template`], [`active_active`] - [`clock`], [`config`], [`info`], [`multi_site`] - [`topology`],
 //! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`] -
 //! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`admin`] -
 //! [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].

@@ -10,7 +10,7 @@ use redis_cross_dc_exporter::active_active::{
 use redis_cross_dc_exporter::multi_site::{LwwStore, PnCounter};
 
 use crate::random::Random;
-use crate::world::{QUEUE, Task, Wire, World};
+use crate::world::{QUEUE, Task, Wire, World, peer};
 
 /// How many registers are written.
 const KEYS: usize = 6;
@@ -32,11 +32,6 @@ pub(crate) struct Ledger {
 
 pub(crate) fn dc(site: usize) -> String {
     format!("dc{site}")
-}
-
-/// The site that `site` propagates to.
-pub(crate) const fn peer(site: usize, sites: usize) -> usize {
-    (site + 1) % sites
 }
 
 /// A service at `site` that writes, counts, merges and drains.
@@ -90,7 +85,10 @@ impl Service {
             }
             7..10 => self.count(random).await,
             10 => {
-                let _ = self.counters.merge(random.pick::<&str>(COUNTERS.as_slice())).await;
+                let _ = self
+                    .counters
+                    .merge(random.pick::<&str>(COUNTERS.as_slice()))
+                    .await;
             }
             _ => {
                 self.store.drain(20).await;

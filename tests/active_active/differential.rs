@@ -152,7 +152,11 @@ async fn compare_applies(real: &RealServer, seed: u64, pairs: usize) -> usize {
         let mut count = 0;
         while count < BATCH {
             let stored = envelope(&mut random);
-            let sent = if random.one_in(20) { stored.clone() } else { envelope(&mut random) };
+            let sent = if random.one_in(20) {
+                stored.clone()
+            } else {
+                envelope(&mut random)
+            };
             let Ok(candidate) = Envelope::parse(sent) else {
                 continue;
             };

@@ -94,7 +94,8 @@ impl RealServer {
     /// other requests.
     pub(crate) async fn prepared_site(&self) -> RedisSite<MultiplexedConnection> {
         for script in Script::ALL {
-            self.query::<String>(&["SCRIPT", "LOAD", script.text()]).await;
+            self.query::<String>(&["SCRIPT", "LOAD", script.text()])
+                .await;
         }
         self.site().await
     }

@@ -11,11 +11,11 @@ use redis_cross_dc_exporter::active_active::{ApplyLimits, Counter, Stored, is_ow
 use redis_cross_dc_exporter::multi_site::{Comparison, ComparisonReport, Pace, Repairs};
 
 use crate::clients::{
-    COUNTERS, LONGEST_PARTITION, Ledger, dc, drain_all, peer, service, tutorial_client,
+    COUNTERS, LONGEST_PARTITION, Ledger, dc, drain_all, service, tutorial_client,
 };
 use crate::model::Value;
 use crate::random::{Random, setting};
-use crate::world::{Link, Task, Wire, World, run_alone, step};
+use crate::world::{Link, Task, Wire, World, peer, run_alone, step};
 
 /// Steps of the storm: each lets one client go on to its next request.
 const STEPS: usize = 4_000;
@@ -297,7 +297,7 @@ fn seeds(default_runs: u64) -> std::ops::Range<u64> {
 
 #[test]
 fn two_sites_agree_after_the_storm_and_nothing_is_lost() {
-    for seed in seeds(60) {
+    for seed in seeds(25) {
         let mut storm = Storm::new(seed, CALM);
         storm.rage();
         storm.calm_down();
@@ -308,7 +308,7 @@ fn two_sites_agree_after_the_storm_and_nothing_is_lost() {
 
 #[test]
 fn failovers_lose_what_they_lose_and_no_more() {
-    for seed in seeds(60) {
+    for seed in seeds(25) {
         let mut storm = Storm::new(
             seed,
             Weather {
@@ -325,7 +325,7 @@ fn failovers_lose_what_they_lose_and_no_more() {
 
 #[test]
 fn three_sites_agree_after_repairs() {
-    for seed in seeds(30) {
+    for seed in seeds(10) {
         let weather = Weather {
             sites: 3,
             services_per_site: 2,
@@ -341,7 +341,7 @@ fn three_sites_agree_after_repairs() {
 
 #[test]
 fn beside_the_tutorials_clients_sites_agree_after_a_repair() {
-    for seed in seeds(40) {
+    for seed in seeds(15) {
         let weather = Weather {
             tutorial_clients_per_site: 2,
             ..CALM
@@ -379,7 +379,7 @@ fn the_tutorials_clients_alone_leave_differences() {
 
 #[test]
 fn tombstones_that_have_expired_leave_nothing_behind() {
-    for seed in seeds(20) {
+    for seed in seeds(8) {
         let mut storm = Storm::new(seed, CALM);
         storm.rage();
         storm.calm_down();

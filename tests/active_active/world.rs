@@ -181,21 +181,17 @@ impl World {
                 .filter(|item| left > 0 && !items(after).contains(item))
                 .collect()
         };
-        let rejected = format!(
-            "{:?}",
-            after.values.get(b"{sync_queue}:rejected".as_slice())
-        );
         for item in gone {
             let Ok(item) = QueueItem::parse(&item) else {
                 continue;
             };
-            let other = &self.sites[1 - site];
+            let other = &self.sites[peer(site, self.sites.len())];
             let has_it = other
                 .newest
                 .get(&item.key)
                 .is_some_and(|newest| *newest >= item.envelope);
             let version = item.envelope.version().to_string();
-            let is_set_aside = rejected.contains(&version);
+            let is_set_aside = is_set_aside(after, &version);
             // The other site had it and has expired it.
             let has_expired = item.envelope.expires_at().is_some();
             if !has_it && !is_set_aside && !has_expired {
@@ -204,6 +200,20 @@ impl World {
             }
         }
     }
+}
+
+fn is_set_aside(data: &Data, version: &str) -> bool {
+    let Some(Value::List(records)) = data.values.get(b"{sync_queue}:rejected".as_slice()) else {
+        return false;
+    };
+    records
+        .iter()
+        .any(|record| String::from_utf8_lossy(record).contains(version))
+}
+
+/// The site that `site` propagates to.
+pub(crate) const fn peer(site: usize, sites: usize) -> usize {
+    (site + 1) % sites
 }
 
 fn items(data: &Data) -> Vec<Vec<u8>> {
