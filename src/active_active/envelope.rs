@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use serde::Serialize;
+use serde_core::Serialize;
 
 use super::error::Malformed;
 use super::stamp::Stamp;

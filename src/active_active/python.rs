@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde_core::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 /// `value` as `json.dumps` writes it: a space behind `,` and `:`, all but printable ASCII escaped.

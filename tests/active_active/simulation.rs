@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use redis_cross_dc_exporter::active_active::{ApplyLimits, Counter, Stored, is_own};
+use redis_cross_dc_exporter::active_active::{ApplyLimits, Counter, Stored};
 use redis_cross_dc_exporter::multi_site::{Comparison, ComparisonReport, Pace, Repairs};
 
 use crate::clients::{
@@ -46,7 +46,7 @@ struct Storm {
     ledger: Arc<Mutex<Ledger>>,
     clients: Vec<(usize, Task)>,
     heals_at: Duration,
-    /// What failovers took from each counter, at the sites where it was counted.
+    /// What failovers took from each counter: what no site knows any more.
     lost: Vec<(String, i128)>,
     /// Keys of which a failover lost a version.
     lost_keys: BTreeSet<Vec<u8>>,
@@ -143,11 +143,15 @@ impl Storm {
         let lost = self.random.below(12);
         let mut world = self.world.lock().unwrap();
         let before = world.sites[site].server.data.clone();
+        let known = COUNTERS.map(|name| known_counts(&world, name));
         world.fail_over(site, lost);
         let after = world.sites[site].server.data.clone();
-        for name in COUNTERS {
-            let less = own_count(&before, name, site) - own_count(&after, name, site);
-            self.lost.push((name.to_owned(), less.max(0)));
+        for (name, known) in COUNTERS.into_iter().zip(known) {
+            let still_known = known_counts(&world, name);
+            let gone = known.missing_at(&still_known);
+            let gone = gone.map(|field| known.field(field) - still_known.field(field));
+            self.lost
+                .push((name.to_owned(), gone.map(i128::from).sum()));
         }
         for key in before.values.keys() {
             if before.values.get(key) != after.values.get(key) {
@@ -244,14 +248,13 @@ fn counter(data: &crate::model::Data, name: &str) -> Counter {
     }
 }
 
-/// What a site itself has counted, as its server remembers it.
-fn own_count(data: &crate::model::Data, name: &str, site: usize) -> i128 {
-    let counter = counter(data, name);
-    let own = counter
-        .fields()
+/// The most that any site knows of each field.
+fn known_counts(world: &World, name: &str) -> Counter {
+    let counters = world
+        .sites
         .iter()
-        .filter(|(field, _)| is_own(field, &dc(site)));
-    own.map(|(_, count)| i128::from(*count)).sum()
+        .map(|site| counter(&site.server.data, name));
+    counters.fold(Counter::default(), |known, site| known.merged(&site))
 }
 
 fn compare(

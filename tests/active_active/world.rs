@@ -105,18 +105,16 @@ impl World {
         self.links.clear();
     }
 
-    /// A replica that lacks the latest `lost` writes takes over. Returns what every counter lost.
-    pub(crate) fn fail_over(&mut self, site: usize, lost: usize) -> BTreeMap<Vec<u8>, i128> {
+    /// A replica that lacks the latest `lost` writes takes over.
+    pub(crate) fn fail_over(&mut self, site: usize, lost: usize) {
         let state = &mut self.sites[site];
         state.runs += 1;
         state.server.run_id = run_id(site, state.runs);
         let place = state.history.len().saturating_sub(lost.min(HISTORY));
-        let Some(earlier) = state.history.get(place).cloned() else {
-            return BTreeMap::new();
-        };
-        state.history.truncate(place);
-        let before = std::mem::replace(&mut state.server.data, earlier);
-        lost_counts(&before, &state.server.data)
+        if let Some(earlier) = state.history.get(place).cloned() {
+            state.history.truncate(place);
+            state.server.data = earlier;
+        }
     }
 
     fn execute(&mut self, site: usize, request: &Request) -> Result<Reply, SiteError> {
@@ -226,27 +224,6 @@ fn items(data: &Data) -> Vec<Vec<u8>> {
 fn run_id(site: usize, run: usize) -> String {
     // The first eight digits name an incarnation.
     format!("{site:04x}{run:04x}00000000000000000000000000000000")
-}
-
-/// How much each counter's fields lost from `before` to `after`, each field by itself.
-fn lost_counts(before: &Data, after: &Data) -> BTreeMap<Vec<u8>, i128> {
-    let count = |data: &Data, key: &Vec<u8>, field: &Vec<u8>| match data.values.get(key) {
-        Some(Value::Hash(hash)) => hash.get(field).map_or(0, |text| {
-            String::from_utf8_lossy(text).parse::<i128>().unwrap()
-        }),
-        _ => 0,
-    };
-    let mut lost = BTreeMap::new();
-    for (key, value) in &before.values {
-        let Value::Hash(hash) = value else {
-            continue;
-        };
-        for field in hash.keys() {
-            let less = count(before, key, field) - count(after, key, field);
-            *lost.entry(key.clone()).or_insert(0) += less.max(0);
-        }
-    }
-    lost
 }
 
 /// A connection from a client at one site to a server.
