@@ -220,8 +220,14 @@ impl Storm {
         let ledger = self.ledger.lock().unwrap();
         for name in COUNTERS {
             let value = counter(&world.sites[0].server.data, name).value().abs();
-            let counted = ledger.counted.get(name).copied().unwrap_or_default();
-            let attempted = ledger.attempted.get(name).copied().unwrap_or_default();
+            let key = format!("counter:{name}").into_bytes();
+            let counted = world.counted.get(&key).copied().unwrap_or_default();
+            let told = ledger.counted.get(name).copied().unwrap_or_default();
+            assert!(
+                told <= counted,
+                "seed {}: {told} of {counted} of {name}",
+                self.seed
+            );
             let lost = self
                 .lost
                 .iter()
@@ -234,8 +240,8 @@ impl Storm {
                 "seed {seed}: {name} is {value}, at least {at_least}"
             );
             assert!(
-                value <= attempted,
-                "seed {seed}: {name} is {value}, at most {attempted}"
+                value <= counted,
+                "seed {seed}: {name} is {value}, at most {counted}"
             );
         }
     }

@@ -65,6 +65,8 @@ pub(crate) struct World {
     /// Whether a client can be stopped between a request's execution and its reply as well. Without it
     /// there are fewer orders to try.
     pub(crate) replies_take_a_turn: bool,
+    /// What each counter was raised by, whether or not a client knows.
+    pub(crate) counted: BTreeMap<Vec<u8>, i128>,
     /// What went wrong.
     pub(crate) violations: Vec<String>,
 }
@@ -84,6 +86,7 @@ impl World {
             elapsed: Duration::ZERO,
             has_tutorial_clients: false,
             replies_take_a_turn: true,
+            counted: BTreeMap::new(),
             violations: Vec::new(),
         }))
     }
@@ -136,6 +139,12 @@ impl World {
 
     /// What must hold of every write.
     fn check_write(&mut self, site: usize, request: &Request, before: &Data) {
+        if let Request::Script(call) = request
+            && call.script == Script::Increment
+        {
+            let amount: i128 = String::from_utf8_lossy(&call.arguments[2]).parse().unwrap();
+            *self.counted.entry(call.keys[0].clone()).or_default() += amount;
+        }
         let after = self.sites[site].server.data.clone();
         for key in after.values.keys().filter(|key| key.starts_with(b"user:")) {
             let Stored::Envelope(new) = after.register(key) else {
