@@ -12,7 +12,7 @@ COPY . .
 ARG REVISION
 ENV BUILD_REVISION=$REVISION
 # Without the demo and its laboratory.
-ENV CARGO_FLAGS=--no-default-features
+ENV CARGO_FLAGS="--no-default-features --features=exporter"
 RUN mkdir -p /out/etc/ssl/certs /out-state \
     && cp "$(.ci/build-static)" /out/redis-cross-dc-exporter \
     && cp LICENSE /out/LICENSE \

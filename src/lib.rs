@@ -1,7 +1,7 @@
 //! The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
-//! invariants): [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`],
+//! invariants): [`model`], [`template`], [`active_active`] - [`clock`], [`config`], [`info`], [`multi_site`] - [`topology`],
 //! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`] -
 //! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`admin`] -
 //! [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
@@ -11,31 +11,61 @@
     allow(clippy::too_many_lines, reason = "tables of cases are long")
 )]
 
+#[cfg(feature = "active-active")]
+pub mod active_active;
+#[cfg(feature = "exporter")]
 pub mod admin;
+#[cfg(feature = "exporter")]
 pub mod alert;
+#[cfg(feature = "exporter")]
 pub mod app;
+#[cfg(feature = "exporter")]
 pub mod chart;
+#[cfg(feature = "exporter")]
 pub mod cli;
+#[cfg(feature = "exporter")]
 pub mod client;
+#[cfg(feature = "exporter")]
 pub mod clock;
+#[cfg(feature = "exporter")]
 pub mod config;
+#[cfg(feature = "exporter")]
 pub mod delivery;
+#[cfg(feature = "exporter")]
 pub mod discovery;
+#[cfg(feature = "exporter")]
 pub mod doctor;
+#[cfg(feature = "exporter")]
 pub mod http_client;
+#[cfg(feature = "exporter")]
 pub mod info;
+#[cfg(feature = "exporter")]
 pub mod journal;
 #[cfg(feature = "demo")]
 pub mod lab;
+#[cfg(feature = "exporter")]
 pub mod metrics;
+#[cfg(feature = "exporter")]
 pub mod model;
+#[cfg(feature = "exporter")]
 pub mod monitor;
+#[cfg(feature = "active-active")]
+pub mod multi_site;
+#[cfg(feature = "exporter")]
 pub mod notify;
+#[cfg(feature = "exporter")]
 pub mod poll;
+#[cfg(feature = "exporter")]
 pub mod replication;
+#[cfg(feature = "exporter")]
 pub mod report;
+#[cfg(feature = "exporter")]
 pub mod rules;
+#[cfg(feature = "exporter")]
 pub mod store;
+#[cfg(feature = "exporter")]
 pub mod template;
+#[cfg(feature = "exporter")]
 pub mod topology;
+#[cfg(feature = "exporter")]
 pub mod web;

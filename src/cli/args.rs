@@ -103,6 +103,9 @@ pub(super) enum Command {
     Silence(SilenceArgs),
     /// Prints the Prometheus rule file for the thresholds of the configuration
     Rules(RulesArgs),
+    /// Compares and repairs sites that applications write to side by side
+    #[command(subcommand)]
+    ActiveActive(ActiveActiveArgs),
     /// Starts real local servers with a simulated WAN between them and shows what happens when it
     /// breaks
     #[cfg(feature = "demo")]
@@ -197,6 +200,69 @@ pub(super) enum DoctorFormat {
     Table,
     Json,
     Markdown,
+}
+
+/// What to do about active-active sites.
+#[derive(Debug, Subcommand)]
+pub(super) enum ActiveActiveArgs {
+    /// Compares the sites and changes nothing; exit code 0 when every key was compared and the sites
+    /// agree, 10 when not
+    Verify(VerifyArgs),
+    /// Drains the queues, merges counters and repairs keys that differ for good; only shows what it
+    /// would do without --execute; exit code 0 when the sites agree, 10 when not
+    Sync(SyncArgs),
+}
+
+/// What both commands understand.
+#[derive(Debug, Args)]
+pub(super) struct SitesArgs {
+    /// Only this entry of `active_active`
+    #[arg(value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// At most so many keys a second are compared
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) keys_per_second: u32,
+    /// How long a difference has to last to count, from 1s to 1h: longer than writes usually take
+    /// to the other site
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(super) settle: String,
+    /// A table for people or JSON for programs
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: OutputFormat,
+}
+
+/// The arguments of `active-active verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    pub(super) sites: SitesArgs,
+    /// Compares so many keys and states what that says about the others
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) sample: Option<u64>,
+}
+
+/// The arguments of `active-active sync`.
+#[derive(Debug, Args)]
+pub(super) struct SyncArgs {
+    #[command(flatten)]
+    pub(super) sites: SitesArgs,
+    /// Changes the sites; without it nothing is changed
+    #[arg(long)]
+    pub(super) execute: bool,
+    /// What to do about keys that one site lacks: they may have been deleted there without a
+    /// tombstone, and copying brings them back
+    #[arg(long, value_name = "WHAT", default_value = "report")]
+    pub(super) missing: Missing,
+    /// At most so many items of the queue a second are applied
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) items_per_second: u32,
+}
+
+/// What to do about keys that one site lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Missing {
+    Copy,
+    Report,
 }
 
 /// The arguments of `check-config`.

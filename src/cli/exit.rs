@@ -16,6 +16,8 @@ pub(super) enum Exit {
     Unknown,
     /// `doctor`: warnings, nothing critical.
     FoundWarnings,
+    /// `active-active`: the sites differ, or not every key is known to agree.
+    NotConverged,
     /// `doctor`: something critical.
     FoundCritical,
     /// The command line or the configuration is wrong.
@@ -29,7 +31,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Critical => 2,
             Exit::Unknown => 3,
-            Exit::FoundWarnings => 10,
+            Exit::FoundWarnings | Exit::NotConverged => 10,
             Exit::FoundCritical => 20,
             Exit::Usage => 64,
         })

@@ -1,6 +1,7 @@
 //! The command line: parses the arguments, runs the command, and maps its outcome to an exit code.
 //! One file per command.
 
+mod active_active;
 mod args;
 mod check;
 mod check_config;
@@ -50,6 +51,7 @@ fn dispatch(cli: Cli) -> Exit {
         Command::Doctor(args) => doctor::doctor(&global, &args),
         Command::CheckConfig(args) => check_config::check_config(&global, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
+        Command::ActiveActive(args) => active_active::active_active(&global, &args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(&global, &args),
         Command::TestNotify(args) => test_notify::test_notify(&global, &args),

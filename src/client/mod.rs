@@ -21,6 +21,7 @@ mod login;
 mod plain_probe;
 mod raw_stream;
 mod sentinel;
+mod site;
 mod subscription;
 mod tcp;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod wire;
 pub use connection::{Connection, InfoReply, MAX_REPLY};
 pub use raw_stream::RawStream;
 pub use sentinel::SentinelConnection;
+pub use site::ServerSite;
 pub use subscription::{ChannelMessage, Subscription};
 pub use wire::RequestWatch;
 // Public so that it can be fuzzed without a socket.

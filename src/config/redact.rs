@@ -10,10 +10,10 @@ use super::sections::day_name;
 use super::version;
 use super::yaml::{Mapping, bytes, count, list, off, span, string, strings};
 use super::{
-    AlertSettings, AlertmanagerSettings, CountRule, Credentials, DatacenterRule,
-    DeadMansSwitchSettings, DoctorException, DoctorSettings, GroupReceiver, HeartbeatSettings,
-    HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings,
-    PagerDutySettings, PairSettings, PeriodicReceiver, PollSettings, ReceiverKind,
+    ActiveActiveSettings, AlertSettings, AlertmanagerSettings, CountRule, Credentials,
+    DatacenterRule, DeadMansSwitchSettings, DoctorException, DoctorSettings, GroupReceiver,
+    HeartbeatSettings, HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector,
+    NotifySettings, PagerDutySettings, PairSettings, PeriodicReceiver, PollSettings, ReceiverKind,
     ReceiverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings, Settings,
     SlackBotSettings, SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
 };
@@ -34,6 +34,7 @@ impl Settings {
             "sentinels",
             list(&self.sentinels, |entry| self.sentinel(entry)),
         );
+        root.put("active_active", list(&self.active_active, active_active));
         root.put("alerts", alerts(&self.alerts));
         root.put("notify", notify(&self.notify));
         root.put("state", fields::print(&self.state));
@@ -93,6 +94,19 @@ impl Settings {
             map.put("heartbeat", fields::print(&heartbeat));
         }
     }
+}
+
+fn active_active(entry: &ActiveActiveSettings) -> Yaml {
+    let mut map = Mapping::default();
+    map.put("name", string(entry.name.as_str()));
+    map.put("sites", list(&entry.sites, server));
+    if let Some(queue) = &entry.sync_queue {
+        map.put("sync_queue", string(queue));
+    }
+    map.put("keys", strings(&entry.keys));
+    map.put("counters", strings(&entry.counters));
+    map.put("probe", Yaml::Boolean(false));
+    map.into()
 }
 
 fn datacenter(rule: &DatacenterRule) -> Yaml {

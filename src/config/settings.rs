@@ -23,6 +23,8 @@ pub struct Settings {
     /// The groups of Sentinels that find further pairs, in the order of the file. Names are unique,
     /// also among the pairs.
     pub sentinels: Vec<SentinelSettings>,
+    /// Sites that applications write to side by side. Names are unique.
+    pub active_active: Vec<ActiveActiveSettings>,
     /// Rules for servers, and the defaults that pairs started from.
     pub alerts: AlertSettings,
     /// Receivers and how alerts are grouped for them.
@@ -136,6 +138,21 @@ pub struct SentinelSettings {
     pub alerts: AlertSettings,
     /// The heartbeats of every pair, already merged over the global ones.
     pub heartbeat: HeartbeatSettings,
+}
+
+/// One entry of `active_active`: sites that applications write to side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActiveActiveSettings {
+    /// The entry's name.
+    pub name: PairName,
+    /// The sites, at least two, each with its datacenter; all addresses and datacenters differ.
+    pub sites: Vec<ServerSettings>,
+    /// The list at each site in which its writes wait for the other one; then there are two sites.
+    pub sync_queue: Option<String>,
+    /// Patterns of the keys of registers.
+    pub keys: Vec<String>,
+    /// Patterns of the keys of counters.
+    pub counters: Vec<String>,
 }
 
 /// Which of the masters that Sentinels list are monitored.

@@ -20,8 +20,8 @@ use sources::sources;
 
 /// The floors, from the bottom. A room may use rooms of lower floors only.
 const FLOORS: &[&[&str]] = &[
-    &["model", "template"],
-    &["clock", "config", "info"],
+    &["active_active", "model", "template"],
+    &["clock", "config", "info", "multi_site"],
     &["topology", "replication", "http_client"],
     &["alert", "chart", "client", "doctor"],
     &["delivery", "journal"],
@@ -37,7 +37,7 @@ const FLOORS: &[&[&str]] = &[
 
 /// Outside crates and the only rooms that may name them.
 const OWNED_CRATES: &[(&str, &[&str])] = &[
-    ("redis", &["client"]),
+    ("redis", &["client", "multi_site"]),
     ("reqwest", &["http_client"]),
     ("rustls", &["http_client", "client", "web"]),
     ("tokio_rustls", &["client", "web"]),
@@ -63,6 +63,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
 
 /// Rooms without clock, randomness and IO, as a whole.
 const PURE_ROOMS: &[&str] = &[
+    "active_active",
     "model",
     "template",
     "info",

@@ -15,6 +15,7 @@
 )]
 
 mod acl;
+mod active_active;
 mod browser;
 mod certificates;
 mod check;

@@ -1,5 +1,6 @@
 //! The sections of the configuration. Each file reads one of them into its part of [`Settings`].
 
+mod active_active;
 mod alerts;
 mod datacenters;
 mod doctor;
@@ -37,6 +38,7 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         poll,
         pairs,
         sentinels,
+        active_active: active_active::read(&root, &outer),
         alerts: alerts.settings(),
         notify: notify::read(&root),
         state: state(&root, context),

@@ -52,8 +52,8 @@ pub(super) fn read(
     outer: &Inherited<'_>,
     names: &mut UniqueNames,
 ) -> Vec<PairSettings> {
-    // Pairs are required only if there are no Sentinels to find some.
-    let entries = if has_sentinels(root) {
+    // Pairs are required only if there is nothing else to do.
+    let entries = if has_any(root, "sentinels") || has_any(root, "active_active") {
         root.items("pairs")
     } else {
         let meaning = "at least one pair of a master and its replicas";
@@ -72,8 +72,8 @@ pub(super) fn read(
     pairs
 }
 
-fn has_sentinels(root: &Section<'_>) -> bool {
-    match root.get("sentinels") {
+fn has_any(root: &Section<'_>, key: &str) -> bool {
+    match root.get(key) {
         Some(cursor) => cursor.is_list() && !cursor.items().is_empty(),
         None => false,
     }

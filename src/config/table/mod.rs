@@ -80,10 +80,13 @@ keys! {
         key Key::section("poll", &POLL);
         /// the pairs
         key Key::list("pairs", &PAIR)
-            .default("*required* without `sentinels`")
-            .range("at least one, where there are no `sentinels`");
+            .default("*required* without `sentinels` or `active_active`")
+            .range("at least one, where there are no `sentinels` and no `active_active`");
         /// groups of Sentinels
         key Key::list("sentinels", &SENTINEL).default("empty");
+        /// sites that applications write to side by side, for the commands `active-active verify` and
+        /// `active-active sync` ([active-active.md](active-active.md)); the exporter does not poll them
+        key Key::list("active_active", &ACTIVE_ACTIVE).default("empty");
         /// the rules
         key Key::section("alerts", &ALERTS);
         /// notifications, and who receives them
@@ -95,7 +98,7 @@ keys! {
         /// the audit for disaster recovery, [doctor](doctor.md)
         key Key::section("doctor", &DOCTOR);
     }
-    later "clusters", "active_active"
+    later "clusters"
 }
 
 keys! {
@@ -280,6 +283,37 @@ keys! {
         key Key::same_section("alerts", &ALERTS).range("as a pair's");
         /// as `poll.heartbeat`, merged over it key by key
         key Key::same_section("heartbeat", &HEARTBEAT).default("`poll.heartbeat`");
+    }
+}
+
+keys! {
+    ACTIVE_ACTIVE {
+        /// what the commands call it
+        key Key::name("name").required().range("unique among `active_active`");
+        /// the sites, each with the `dc` that its clients write with
+        key Key::list("sites", &SERVER)
+            .required()
+            .range("2 to 16; distinct addresses and datacenters; exactly 2 with a `sync_queue`");
+        /// the ACL user on every site
+        key Key::name("username").default("`redis.username`").range("needs a password");
+        /// the password on every site
+        key Key::secret("password", any_secret).default("`redis.password`");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("`redis.password_file`");
+        /// as `redis.tls`, merged over it key by key
+        key Key::same_section("tls", &TLS).default("`redis.tls`");
+        /// the list at each site in which its writes wait for the other one
+        key Key::text("sync_queue").default("none").range("up to 512 bytes");
+        /// the keys of registers
+        key Key::collection("keys", "list of text")
+            .default("empty")
+            .range("up to 100 patterns as of Redis's SCAN, each up to 512 bytes");
+        /// the keys of counters
+        key Key::collection("counters", "list of text")
+            .default("empty")
+            .range("as `keys`; at least one of the two");
+        /// whether convergence is probed by writes
+        key Key::flag("probe").default_flag(false).range("only `false` in this version");
     }
 }
 

@@ -122,7 +122,6 @@ fn unknown_keys_are_refused_with_a_hint() {
 fn later_versions_keys_are_refused_by_name() {
     let cases = [
         ("clusters: []", "clusters"),
-        ("active_active: []", "active_active"),
         ("alerts: {clock_skew: {}}", "alerts.clock_skew"),
     ];
     for (sections, path) in cases {
@@ -131,6 +130,38 @@ fn later_versions_keys_are_refused_by_name() {
             &format!("{path}: is not in this version: remove it"),
         );
     }
+}
+
+#[test]
+fn active_active_sites_that_cannot_work_are_refused() {
+    let sites = "[{address: 'a:1', dc: dc1}, {address: 'b:1', dc: dc2}]";
+    let entry = |keys: &str| format!("active_active: [{{name: x, {keys}}}]");
+    bad(
+        &entry(&format!("sites: {sites}")),
+        "active_active[0]: it compares nothing: give keys, such as [\"user:*\"], or counters",
+    );
+    bad(
+        &entry("keys: ['u:*'], sites: [{address: 'a:1', dc: dc1}]"),
+        "active_active[0]: it has 1 sites; allowed: 2 to 16",
+    );
+    bad(
+        &entry("keys: ['u:*'], sites: [{address: 'a:1', dc: dc1}, {address: 'b:1'}]"),
+        "active_active[0].sites[1]: has no dc: give the name that the site's clients write with",
+    );
+    bad(
+        &entry("keys: ['u:*'], sites: [{address: 'a:1', dc: dc1}, {address: 'b:1', dc: dc1}]"),
+        "active_active[0].sites[1]: has the address or the dc of another site of the entry",
+    );
+    bad(
+        &entry(&format!("keys: ['u:*'], probe: true, sites: {sites}")),
+        "active_active[0].probe: probes are not in this version: write false",
+    );
+    let three = sites.replace(']', ", {address: 'c:1', dc: dc3}]");
+    bad(
+        &entry(&format!("keys: ['u:*'], sync_queue: q, sites: {three}")),
+        "active_active[0]: it has a sync_queue and 3 sites; an item of the queue names no target, so a queue \
+         is for 2 sites: remove sync_queue, or give each two of the sites an entry",
+    );
 }
 
 #[test]

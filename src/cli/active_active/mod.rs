@@ -1,0 +1,355 @@
+//! `active-active`: compares and repairs sites that applications write to side by side.
+
+mod report;
+mod table;
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use super::args::{
+    ActiveActiveArgs, Global, Missing, OutputFormat, SitesArgs, SyncArgs, VerifyArgs,
+};
+use super::exit::Exit;
+use super::output::{complain, say};
+use super::{block_on, load_settings};
+use crate::active_active::{ApplyLimits, Request, Site, SiteError, overflow_key, rejected_list};
+use crate::client::ServerSite;
+use crate::config::{ActiveActiveSettings, Settings, parse_duration};
+use crate::model::Span;
+use crate::multi_site::{Comparison, ComparisonReport, Drain, Pace, Repairs};
+use crate::topology::Topology;
+use report::{Drained, EntryReport, PairReport, QueueReport, Report};
+
+/// The times that a difference can be asked to last.
+const SETTLE: (Span, Span) = (Span::from_secs(1), Span::from_secs(3600));
+
+/// How long a site may take to answer at least: a page of large values comes over a WAN.
+const SHORTEST_TIMEOUT: Span = Span::from_secs(10);
+
+pub(super) fn active_active(global: &Global, args: &ActiveActiveArgs) -> Exit {
+    let settings = match load_settings(global) {
+        Ok(settings) => settings,
+        Err(exit) => return exit,
+    };
+    let sync = match args {
+        ActiveActiveArgs::Verify(_) => None,
+        ActiveActiveArgs::Sync(args) => Some(args),
+    };
+    let sample = match args {
+        ActiveActiveArgs::Verify(args) => args.sample,
+        ActiveActiveArgs::Sync(_) => None,
+    };
+    let (ActiveActiveArgs::Verify(VerifyArgs { sites, .. })
+    | ActiveActiveArgs::Sync(SyncArgs { sites, .. })) = args;
+    let chosen = match Chosen::new(&settings, sites, sample) {
+        Ok(chosen) => chosen,
+        Err(sentence) => {
+            complain(&sentence);
+            return Exit::Usage;
+        }
+    };
+    let work = chosen.work(sync);
+    match block_on(work) {
+        Ok(Ok(report)) => print(&report, sites.output),
+        Ok(Err(sentence)) => {
+            complain(&sentence);
+            Exit::Failed
+        }
+        Err(exit) => exit,
+    }
+}
+
+/// The arguments, checked.
+struct Chosen<'a> {
+    settings: &'a Settings,
+    entries: Vec<&'a ActiveActiveSettings>,
+    pace: Pace,
+    sample: Option<u64>,
+}
+
+impl<'a> Chosen<'a> {
+    fn new(settings: &'a Settings, args: &SitesArgs, sample: Option<u64>) -> Result<Self, String> {
+        let all = settings.active_active.iter();
+        let named = |entry: &&ActiveActiveSettings| {
+            args.name
+                .as_deref()
+                .is_none_or(|name| entry.name.as_str() == name)
+        };
+        let entries: Vec<_> = all.filter(named).collect();
+        if entries.is_empty() {
+            return Err(match &args.name {
+                Some(name) => format!("active_active has no entry called {name:?}."),
+                None => "The configuration has no active_active: there are no sites to compare."
+                    .to_owned(),
+            });
+        }
+        Ok(Self {
+            settings,
+            entries,
+            pace: Pace {
+                keys_per_second: Some(args.keys_per_second),
+                settle: settle(&args.settle)?,
+            },
+            sample,
+        })
+    }
+
+    /// Verifies, or syncs with `sync`.
+    async fn work(&self, sync: Option<&SyncArgs>) -> Result<Report, String> {
+        let mut entries = Vec::new();
+        for entry in &self.entries {
+            let run = EntryRun::new(self, entry);
+            entries.push(run.work(sync).await?);
+        }
+        let executed = sync.is_some_and(|sync| sync.execute);
+        Ok(Report {
+            converged: entries
+                .iter()
+                .all(|entry| is_converged(entry, sync.is_some())),
+            executed,
+            entries,
+        })
+    }
+}
+
+/// Whether every key was compared and the sites agree; for `sync`, also whether nothing waits.
+fn is_converged(entry: &EntryReport, is_sync: bool) -> bool {
+    let waits = entry.queues.iter().any(|queue| queue.length > 0);
+    let mut pairs = entry.pairs.iter();
+    // A sample in which nothing differs has done what it was asked.
+    pairs.all(|pair| pair.divergent == 0) && !(is_sync && waits)
+}
+
+fn settle(text: &str) -> Result<Duration, String> {
+    let span = parse_duration(text).map_err(|error| format!("--settle: {text:?} {error}"))?;
+    if span < SETTLE.0 || span > SETTLE.1 {
+        return Err(format!(
+            "--settle: {text:?} is out of range; allowed: {} to {}",
+            SETTLE.0, SETTLE.1
+        ));
+    }
+    Ok(span.to_duration())
+}
+
+/// The work on one entry.
+struct EntryRun<'a> {
+    chosen: &'a Chosen<'a>,
+    entry: &'a ActiveActiveSettings,
+    sites: Vec<ServerSite>,
+}
+
+impl<'a> EntryRun<'a> {
+    fn new(chosen: &'a Chosen<'a>, entry: &'a ActiveActiveSettings) -> Self {
+        let settings = chosen.settings;
+        let within = settings.poll.timeout_remote.max(SHORTEST_TIMEOUT);
+        let servers = entry.sites.iter();
+        let servers = servers.map(|site| Topology::server(site, &settings.datacenters));
+        Self {
+            chosen,
+            entry,
+            sites: servers
+                .map(|server| ServerSite::new(server, within))
+                .collect(),
+        }
+    }
+
+    async fn work(&self, sync: Option<&SyncArgs>) -> Result<EntryReport, String> {
+        let execute = sync.filter(|sync| sync.execute);
+        let mut drained = Vec::new();
+        if let Some(sync) = execute {
+            drained = self.drain(sync.items_per_second).await;
+        }
+        let mut repairs = Vec::new();
+        if let Some(sync) = execute {
+            let copy_missing = sync.missing == Missing::Copy;
+            repairs = self.compare_all(Some(Repairs { copy_missing })).await?;
+        }
+        let found = self.compare_all(None).await?;
+        let mut pairs = Vec::new();
+        for (place, (dcs, report)) in found.iter().enumerate() {
+            let mut pair = PairReport::new([&dcs[0], &dcs[1]], report);
+            if let Some((_, repairing)) = repairs.get(place) {
+                pair = pair.with_repairs(repairing);
+            }
+            pairs.push(pair);
+        }
+        Ok(EntryReport {
+            name: self.entry.name.to_string(),
+            queues: self.queues(drained).await?,
+            pairs,
+        })
+    }
+
+    /// The two sites of a queue, each once as its source.
+    fn queue_directions(&self) -> Vec<(&ServerSite, &ServerSite)> {
+        match self.sites.as_slice() {
+            [first, second] if self.entry.sync_queue.is_some() => {
+                vec![(first, second), (second, first)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    async fn drain(&self, items_per_second: u32) -> Vec<Drained> {
+        let queue = self.entry.sync_queue.as_deref().unwrap_or_default();
+        let mut reports = Vec::new();
+        for (source, target) in self.queue_directions() {
+            let drain = Drain {
+                source,
+                target,
+                queue,
+                limits: ApplyLimits::default(),
+                items_per_second: Some(items_per_second),
+            };
+            let dc = source.server().dc.clone();
+            let report = drain.run(u64::MAX, |report| {
+                progress(&format!(
+                    "{} items of the queue at {dc} drained",
+                    report.taken
+                ));
+            });
+            let report = report.await;
+            let trouble = source.trouble().or_else(|| target.trouble());
+            reports.push(Drained::new(report, trouble));
+        }
+        clear_progress();
+        reports
+    }
+
+    async fn queues(&self, drained: Vec<Drained>) -> Result<Vec<QueueReport>, String> {
+        let queue = self.entry.sync_queue.as_deref().unwrap_or_default();
+        let mut drained = drained.into_iter();
+        let mut reports = Vec::new();
+        for (source, target) in self.queue_directions() {
+            let read = QueueState::read(source, queue).await;
+            let state = read.map_err(|error| self.sentence(&error))?;
+            reports.push(QueueReport {
+                source_dc: source.server().dc.to_string(),
+                target_dc: target.server().dc.to_string(),
+                length: state.length,
+                rejected: state.rejected,
+                overflow_since: state.overflow_since,
+                drained: drained.next(),
+            });
+        }
+        Ok(reports)
+    }
+
+    /// Compares every two sites; with more than two, and repairs, as often as there are sites, since
+    /// what one pair has learned has to go on to the next one.
+    async fn compare_all(
+        &self,
+        repairs: Option<Repairs>,
+    ) -> Result<Vec<([String; 2], ComparisonReport)>, String> {
+        let rounds = if repairs.is_some() {
+            self.sites.len() - 1
+        } else {
+            1
+        };
+        let mut reports = Vec::new();
+        for _ in 0..rounds.max(1) {
+            reports.clear();
+            for (place, first) in self.sites.iter().enumerate() {
+                for second in self.sites.iter().skip(place + 1) {
+                    let dcs = [first, second].map(|site| site.server().dc.to_string());
+                    let report = self.compare(first, second, &dcs, repairs).await?;
+                    reports.push((dcs, report));
+                }
+            }
+        }
+        clear_progress();
+        Ok(reports)
+    }
+
+    async fn compare(
+        &self,
+        first: &ServerSite,
+        second: &ServerSite,
+        dcs: &[String; 2],
+        repairs: Option<Repairs>,
+    ) -> Result<ComparisonReport, String> {
+        let [first_dc, second_dc] = dcs;
+        let comparison = Comparison {
+            first,
+            first_dc,
+            second,
+            second_dc,
+            keys: &self.entry.keys,
+            counters: &self.entry.counters,
+            pace: self.chosen.pace,
+            limits: ApplyLimits::default(),
+            sample: self.chosen.sample,
+            repairs,
+        };
+        let compared = comparison.run(|report| {
+            let keys = report.keys + report.counters;
+            progress(&format!(
+                "{keys} keys of {first_dc} and {second_dc} compared"
+            ));
+        });
+        compared.await.map_err(|error| self.sentence(&error))
+    }
+
+    /// What is wrong, and with which site.
+    fn sentence(&self, error: &SiteError) -> String {
+        clear_progress();
+        let trouble = self.sites.iter().find_map(ServerSite::trouble);
+        let what = trouble.unwrap_or_else(|| error.to_string());
+        format!(
+            "{} was not finished: {what}. Nothing is lost: run the command again.",
+            self.entry.name
+        )
+    }
+}
+
+/// What stands at a site.
+struct QueueState {
+    length: u64,
+    rejected: u64,
+    /// Since when writes were not queued, in seconds since the epoch.
+    overflow_since: Option<u64>,
+}
+
+impl QueueState {
+    async fn read(site: &ServerSite, queue: &str) -> Result<Self, SiteError> {
+        let length = Request::length(queue.as_bytes());
+        let rejected = Request::length(rejected_list(queue).as_bytes());
+        let overflow = Request::get(overflow_key(queue).as_bytes());
+        let since = site.request(overflow).await?.bytes()?;
+        let since = since.and_then(|text| String::from_utf8(text).ok());
+        Ok(Self {
+            length: site.request(length).await?.number()?,
+            rejected: site.request(rejected).await?.number()?,
+            overflow_since: since.and_then(|text| text.parse().ok()),
+        })
+    }
+}
+
+/// Shows on a terminal how far the work is. Standard output has the result alone.
+fn progress(text: &str) {
+    if io::stderr().is_terminal() {
+        // A terminal that is gone needs no progress.
+        let _ = write!(io::stderr(), "\r{text}\x1b[K");
+    }
+}
+
+fn clear_progress() {
+    progress("");
+}
+
+fn print(report: &Report, format: OutputFormat) -> Exit {
+    match format {
+        OutputFormat::Table => say(&table::table(report)),
+        OutputFormat::Json => match serde_json::to_string_pretty(report) {
+            Ok(text) => say(&text),
+            Err(error) => complain(&format!(
+                "The report cannot be written as JSON: {error}. Please report it."
+            )),
+        },
+    }
+    if report.converged {
+        Exit::Ok
+    } else {
+        Exit::NotConverged
+    }
+}

@@ -1,0 +1,463 @@
+//! Comparing two sites, key by key, in both directions, with bounded memory; and repairing what differs for
+//! good.
+//!
+//! Every difference is looked at a second time after a while. It is settled if the site that
+//! had less still lacks the version that the other one had at the first look; else it was in flight. Comparing
+//! for equality twice would count every key that is written often.
+
+mod read;
+mod report;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::pair::SitePair;
+use super::pn_counter::merge;
+use super::repair::{Repairs, Settled, repair};
+use crate::active_active::{
+    ApplyLimits, Counter, Difference, Direction, Finding, Judgement, Request, Sighting, Site,
+    SiteError, Stamp, Stored, compare,
+};
+use read::{absent_keys, counters_at, read_all};
+pub use report::{ComparisonReport, DirectionReport, Example};
+
+/// Keys that SCAN is asked for at once, and that are read at once: a server that is asked for
+/// 100 small values is busy for 0.2 ms.
+const PAGE: usize = 100;
+
+/// Differences that wait for their second look. When there are as many, the second look is taken,
+/// and the comparison goes on afterwards.
+const MAX_SUSPECTS: usize = 10_000;
+
+/// How near to its expiry a key is no longer compared.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(1);
+
+/// How fast a comparison goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// At most so many keys a second; none without a limit.
+    pub keys_per_second: Option<u32>,
+    /// How long after the first look a difference has to last to be settled.
+    pub settle: Duration,
+}
+
+/// What to compare.
+#[derive(Debug)]
+pub struct Comparison<'a, S> {
+    /// One site.
+    pub first: &'a S,
+    /// Its datacenter's name, which its counters' fields have.
+    pub first_dc: &'a str,
+    /// The other one.
+    pub second: &'a S,
+    /// Its datacenter's name.
+    pub second_dc: &'a str,
+    /// Patterns of the keys of registers, as SCAN takes them.
+    pub keys: &'a [String],
+    /// Patterns of the keys of counters.
+    pub counters: &'a [String],
+    /// How fast.
+    pub pace: Pace,
+    /// What the sites accept.
+    pub limits: ApplyLimits,
+    /// Ends after so many keys; none for all.
+    pub sample: Option<u64>,
+    /// What to repair; none to change nothing.
+    pub repairs: Option<Repairs>,
+}
+
+impl<S> Clone for Comparison<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Comparison<'_, S> {}
+
+impl<'a, S: Site> Comparison<'a, S> {
+    /// Compares, and repairs if asked to. `progress` is called after each page.
+    ///
+    /// # Errors
+    /// Why a site did not answer. What was repaired until then is repaired.
+    pub async fn run(
+        &self,
+        mut progress: impl FnMut(&ComparisonReport),
+    ) -> Result<ComparisonReport, SiteError> {
+        let mut run = Run::new(*self);
+        for direction in Direction::ALL {
+            for pattern in self.keys {
+                run.compare_keys(direction, pattern.as_bytes(), &mut progress)
+                    .await?;
+            }
+            for pattern in self.counters {
+                run.compare_counters(direction, pattern.as_bytes(), &mut progress)
+                    .await?;
+            }
+        }
+        run.look_again().await?;
+        run.look_at_counters_again().await?;
+        run.report.is_complete = !run.has_sampled;
+        progress(&run.report);
+        Ok(run.report)
+    }
+
+    const fn sites(&self) -> SitePair<'a, S> {
+        SitePair {
+            first: self.first,
+            second: self.second,
+        }
+    }
+
+    const fn dc_of_target(&self, direction: Direction) -> &'a str {
+        match direction {
+            Direction::FirstToSecond => self.second_dc,
+            Direction::SecondToFirst => self.first_dc,
+        }
+    }
+}
+
+/// A comparison under way.
+struct Run<'a, S> {
+    plan: Comparison<'a, S>,
+    report: ComparisonReport,
+    suspects: BTreeMap<Vec<u8>, Suspect>,
+    counter_suspects: BTreeMap<Vec<u8>, CounterPair>,
+    /// When the latest suspect was added.
+    suspected: Duration,
+    started: Duration,
+    /// Keys that the servers were asked about, for the pace.
+    asked: u64,
+    has_sampled: bool,
+}
+
+/// A key that differed at the first look.
+struct Suspect {
+    finding: Finding,
+    sighting: Sighting,
+}
+
+/// A counter at both sites.
+struct CounterPair {
+    first: Counter,
+    second: Counter,
+}
+
+impl CounterPair {
+    const fn source(&self, direction: Direction) -> &Counter {
+        match direction {
+            Direction::FirstToSecond => &self.first,
+            Direction::SecondToFirst => &self.second,
+        }
+    }
+
+    const fn target(&self, direction: Direction) -> &Counter {
+        match direction {
+            Direction::FirstToSecond => &self.second,
+            Direction::SecondToFirst => &self.first,
+        }
+    }
+}
+
+/// What both sites hold under some keys, and by what that is judged.
+struct Look {
+    first: Vec<Stored>,
+    second: Vec<Stored>,
+    by: Judgement,
+}
+
+impl<'a, S: Site> Run<'a, S> {
+    fn new(plan: Comparison<'a, S>) -> Self {
+        let now = plan.first.elapsed();
+        Self {
+            plan,
+            report: ComparisonReport::default(),
+            suspects: BTreeMap::new(),
+            counter_suspects: BTreeMap::new(),
+            suspected: now,
+            started: now,
+            asked: 0,
+            has_sampled: false,
+        }
+    }
+
+    /// Compares the keys of a direction's source. On the way back only those are new that the first
+    /// site does not have.
+    async fn compare_keys(
+        &mut self,
+        direction: Direction,
+        pattern: &[u8],
+        progress: &mut impl FnMut(&ComparisonReport),
+    ) -> Result<(), SiteError> {
+        let source = self.plan.sites().source(direction);
+        let mut cursor = 0;
+        loop {
+            if self.is_sampled(self.report.keys) {
+                return Ok(());
+            }
+            let scan = Request::scan(cursor, pattern, PAGE);
+            let page = source.request(scan).await?.page()?;
+            self.asked += page.keys.len() as u64;
+            let keys = match direction {
+                Direction::FirstToSecond => page.keys,
+                Direction::SecondToFirst => absent_keys(self.plan.first, page.keys).await?,
+            };
+            for some in keys.chunks(PAGE) {
+                self.compare_page(some).await?;
+            }
+            progress(&self.report);
+            self.hold_back().await;
+            cursor = page.cursor;
+            if cursor == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_sampled(&mut self, compared: u64) -> bool {
+        let is_enough = self.plan.sample.is_some_and(|sample| compared >= sample);
+        self.has_sampled |= is_enough;
+        is_enough
+    }
+
+    async fn compare_page(&mut self, keys: &[Vec<u8>]) -> Result<(), SiteError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let look = self.look(keys).await?;
+        let pairs = look.first.iter().zip(&look.second);
+        for (key, (first, second)) in keys.iter().zip(pairs) {
+            let found = compare(first, second, look.by);
+            let Some(finding) = found.filter(|f| f.difference != Difference::Expiring) else {
+                continue;
+            };
+            let source = match finding.direction {
+                Direction::FirstToSecond => first,
+                Direction::SecondToFirst => second,
+            };
+            let suspect = Suspect {
+                finding,
+                sighting: Sighting::of(source),
+            };
+            self.suspects.insert(key.clone(), suspect);
+            self.suspected = self.plan.first.elapsed();
+        }
+        self.report.keys += keys.len() as u64;
+        if self.suspects.len() >= MAX_SUSPECTS {
+            self.look_again().await?;
+        }
+        Ok(())
+    }
+
+    async fn look(&self, keys: &[Vec<u8>]) -> Result<Look, SiteError> {
+        let first_now = self.plan.first.request(Request::time()).await?.time()?;
+        let second_now = self.plan.second.request(Request::time()).await?.time()?;
+        Ok(Look {
+            by: self.judgement(first_now.min(second_now)),
+            first: read_all(self.plan.first, keys).await?,
+            second: read_all(self.plan.second, keys).await?,
+        })
+    }
+
+    const fn judgement(&self, now: Stamp) -> Judgement {
+        Judgement {
+            now,
+            expiry_margin: EXPIRY_MARGIN.as_secs_f64(),
+            max_ahead: self.plan.limits.max_ahead.as_secs_f64(),
+        }
+    }
+
+    /// Takes the second look at all suspects.
+    async fn look_again(&mut self) -> Result<(), SiteError> {
+        let suspects = std::mem::take(&mut self.suspects);
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        self.wait_for_second_look().await;
+        let keys: Vec<Vec<u8>> = suspects.keys().cloned().collect();
+        for some in keys.chunks(PAGE) {
+            let look = self.look(some).await?;
+            let mut settled = Vec::new();
+            let pairs = look.first.iter().zip(&look.second);
+            for (key, (first, second)) in some.iter().zip(pairs) {
+                if let Some(suspect) = suspects.get(key) {
+                    settled.extend(self.judge(key, suspect, [first, second], look.by));
+                }
+            }
+            if let Some(repairs) = self.plan.repairs {
+                let limits = self.plan.limits;
+                let report = &mut self.report.repairs;
+                repair(self.plan.sites(), &settled, repairs, limits, report).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a suspect as settled, which is returned, or as in flight.
+    fn judge(
+        &mut self,
+        key: &[u8],
+        suspect: &Suspect,
+        [first, second]: [&Stored; 2],
+        by: Judgement,
+    ) -> Option<Settled> {
+        let direction = suspect.finding.direction;
+        let target = match direction {
+            Direction::FirstToSecond => second,
+            Direction::SecondToFirst => first,
+        };
+        let report = self.report.direction_mut(direction);
+        let found = compare(first, second, by).filter(|found| {
+            found.direction == direction && found.difference != Difference::Expiring
+        });
+        let Some(found) = found.filter(|_| suspect.sighting.is_lacking_at(target)) else {
+            report.in_flight += 1;
+            return None;
+        };
+        *report.settled.entry(found.difference).or_default() += 1;
+        report.note(key, found.difference.label());
+        Some(Settled {
+            key: key.to_vec(),
+            finding: found,
+        })
+    }
+
+    async fn compare_counters(
+        &mut self,
+        direction: Direction,
+        pattern: &[u8],
+        progress: &mut impl FnMut(&ComparisonReport),
+    ) -> Result<(), SiteError> {
+        let source = self.plan.sites().source(direction);
+        let mut cursor = 0;
+        loop {
+            if self.is_sampled(self.report.counters) {
+                return Ok(());
+            }
+            let page = source
+                .request(Request::scan(cursor, pattern, PAGE))
+                .await?
+                .page()?;
+            self.asked += page.keys.len() as u64;
+            let keys = match direction {
+                Direction::FirstToSecond => page.keys,
+                Direction::SecondToFirst => absent_keys(self.plan.first, page.keys).await?,
+            };
+            let pairs = self.read_counters(&keys).await?;
+            self.report.counters += keys.len() as u64;
+            for (key, pair) in keys.into_iter().zip(pairs) {
+                self.note_counter(key, pair);
+            }
+            if self.counter_suspects.len() >= MAX_SUSPECTS {
+                self.look_at_counters_again().await?;
+            }
+            progress(&self.report);
+            self.hold_back().await;
+            cursor = page.cursor;
+            if cursor == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn note_counter(&mut self, key: Vec<u8>, pair: Option<CounterPair>) {
+        let Some(pair) = pair else {
+            let report = self.report.direction_mut(Direction::FirstToSecond);
+            *report.settled.entry(Difference::WrongType).or_default() += 1;
+            report.note(&key, Difference::WrongType.label());
+            return;
+        };
+        for direction in Direction::ALL {
+            if !pair.source(direction).malformed().is_empty() {
+                let report = self.report.direction_mut(direction);
+                report.malformed_counters += 1;
+                report.note(&key, "malformed_counter");
+            }
+        }
+        let mut differences = pair.first.missing_at(&pair.second);
+        if differences.next().is_some() || pair.second.missing_at(&pair.first).next().is_some() {
+            drop(differences);
+            self.counter_suspects.insert(key, pair);
+            self.suspected = self.plan.first.elapsed();
+        }
+    }
+
+    async fn read_counters(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<CounterPair>>, SiteError> {
+        let first = counters_at(self.plan.first, keys).await?;
+        let second = counters_at(self.plan.second, keys).await?;
+        let pairs = first.into_iter().zip(second);
+        let pairs = pairs.map(|(first, second)| {
+            Some(CounterPair {
+                first: first?,
+                second: second?,
+            })
+        });
+        Ok(pairs.collect())
+    }
+
+    /// Takes the second look at counters: a field is settled that the target still has less of than
+    /// the source had at the first look.
+    async fn look_at_counters_again(&mut self) -> Result<(), SiteError> {
+        let suspects = std::mem::take(&mut self.counter_suspects);
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        self.wait_for_second_look().await;
+        let keys: Vec<Vec<u8>> = suspects.keys().cloned().collect();
+        for some in keys.chunks(PAGE) {
+            let pairs = self.read_counters(some).await?;
+            for (key, now) in some.iter().zip(pairs) {
+                if let (Some(seen), Some(now)) = (suspects.get(key), now) {
+                    self.judge_counter(key, seen, &now);
+                }
+            }
+            if self.plan.repairs.is_some() {
+                for key in some {
+                    merge(self.plan.first, self.plan.second, key).await?;
+                    self.report.repairs.counters += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_counter(&mut self, key: &[u8], seen: &CounterPair, now: &CounterPair) {
+        for direction in Direction::ALL {
+            let has_more = seen.source(direction);
+            let has_less = now.target(direction);
+            if has_more.missing_at(has_less).next().is_none() {
+                continue;
+            }
+            let home = self.plan.dc_of_target(direction);
+            let is_regressed = has_less.regressed_field(home, has_more).is_some();
+            let report = self.report.direction_mut(direction);
+            report.counters += 1;
+            report.regressed += u64::from(is_regressed);
+            report.note(
+                key,
+                if is_regressed {
+                    "regressed_counter"
+                } else {
+                    "counter"
+                },
+            );
+        }
+    }
+
+    async fn wait_for_second_look(&self) {
+        let due = self.suspected + self.plan.pace.settle;
+        if let Some(early) = due.checked_sub(self.plan.first.elapsed()) {
+            self.plan.first.pause(early).await;
+        }
+    }
+
+    async fn hold_back(&self) {
+        let rate = self.plan.pace.keys_per_second.filter(|rate| *rate > 0);
+        let Some(rate) = rate else {
+            return;
+        };
+        let due = self.started + Duration::from_secs_f64(self.asked as f64 / f64::from(rate));
+        if let Some(early) = due.checked_sub(self.plan.first.elapsed()) {
+            self.plan.first.pause(early).await;
+        }
+    }
+}
