@@ -280,6 +280,33 @@ async fn it_accepts_connections_on_the_socket_of_systemd() {
     assert!(alone.contains("systemd has passed no socket"), "{alone}");
 }
 
+/// The examples that need nothing but servers and files of secrets: neither is there in this test, and
+/// the program starts nevertheless.
+#[tokio::test]
+async fn every_example_starts_as_it_is() {
+    let examples = ["config.example.yml", "examples/minimal.yml", "examples/sentinel.yml", "examples/active-standby.yml"];
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = Vec::new();
+    for example in examples {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(example);
+        let path = path.to_str().unwrap();
+        let line = ["check-config", "--syntax-only", "--config.file", path];
+        run(folder.path(), &line).await.ended_with(0);
+        let port = ports::free().unwrap();
+        let mut command = Command::new(program());
+        command
+            .args(["--config.file", path])
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .env("REDIS_CROSS_DC__STATE__PATH", folder.path().join(port.to_string()))
+            .stdin(Stdio::null());
+        running.push((port, Running::new(command, folder.path())));
+    }
+    for (port, running) in running {
+        let (status, _) = get(&format!("http://127.0.0.1:{port}/-/healthy"), &running).await;
+        assert_eq!(status, 200);
+    }
+}
+
 #[tokio::test]
 async fn the_version_names_commit_date_and_target() {
     let folder = tempfile::tempdir().unwrap();
