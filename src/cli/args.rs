@@ -204,15 +204,18 @@ pub(super) struct CheckArgs {
     /// A table for people or JSON for programs
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) output: OutputFormat,
-    /// Shows the table again and again, each SECONDS (2 without a value), until Ctrl-C
+    /// Shows the table again and again, until Ctrl-C
+    #[arg(long)]
+    pub(super) watch: bool,
+    /// How long --watch waits before it asks again
     #[arg(
         long,
         value_name = "SECONDS",
-        num_args = 0..=1,
-        default_missing_value = "2",
+        default_value_t = 2,
+        requires = "watch",
         value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
-    pub(super) watch: Option<u64>,
+    pub(super) every: u64,
     #[command(flatten)]
     pub(super) login: LoginArgs,
     #[command(flatten)]

@@ -12,6 +12,7 @@ use super::exit::Exit;
 use super::output::{complain, say};
 use super::server_args::InitArgs;
 use crate::config::{Environment, Format, Loaded, load, parse};
+use crate::topology::Topology;
 
 pub(super) fn init(global: &Global, args: &InitArgs) -> Exit {
     let path = &global.config_file;
@@ -113,13 +114,9 @@ fn hints(loaded: &Loaded) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let has_unknown_dc = settings.pairs.iter().any(|pair| {
-        let servers = std::iter::once(&pair.master).chain(&pair.replicas);
-        servers
-            .into_iter()
-            .any(|server| server.dc.is_none() && settings.datacenters.is_empty())
-    });
-    if has_unknown_dc {
+    let topology = Topology::from_settings(settings);
+    let mut servers = topology.servers.values();
+    if servers.any(|server| server.dc.is_unknown()) {
         hints.push(
             "To do: servers without a datacenter are shown in the datacenter \"unknown\": fill in datacenters."
                 .to_owned(),

@@ -130,23 +130,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_socket_with_many_clients_starves_no_other() {
-        let any = ANY.parse().unwrap();
-        let mut listeners = Listeners::bind(&[any, any], 64 * 1024).unwrap();
-        let addrs = listeners.addrs();
-        let mut clients = Vec::new();
-        for place in [0, 0, 0, 1] {
-            clients.push(TcpStream::connect(addrs[place]).await.unwrap());
-        }
-        let quiet = clients[3].local_addr().unwrap();
-        let mut before = 0;
-        while listeners.accept().await.unwrap().1 != quiet {
-            before += 1;
-        }
-        assert!(before <= 1, "{before} others were accepted before it");
-    }
-
-    #[tokio::test]
     async fn a_passed_socket_is_used_as_it_is() {
         let socket = std::net::TcpListener::bind(ANY).unwrap();
         socket.set_nonblocking(true).unwrap();

@@ -1,6 +1,7 @@
 //! The routes of the server, and the handlers of those that only read.
 
 use std::convert::Infallible;
+use std::future;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
@@ -68,7 +69,7 @@ pub(super) fn router(parts: RouterParts<'_>) -> Router {
     let mut router = Router::new().route(telemetry_path.as_str(), get(metrics));
     if !telemetry_path.is_default() {
         // Links lead there, and so may a scrape configuration of before.
-        let elsewhere = move || async move { Redirect::temporary(telemetry_path.as_str()) };
+        let elsewhere = move || future::ready(Redirect::temporary(telemetry_path.as_str()));
         router = router.route("/metrics", get(elsewhere));
     }
     router

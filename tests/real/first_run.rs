@@ -179,7 +179,7 @@ async fn servers_are_looked_at_without_any_file() {
 
     let mut command = Command::new(program());
     command
-        .args(["check", &master, &replica, "--watch", "1"])
+        .args(["check", &master, &replica, "--watch", "--every", "1"])
         .stdin(Stdio::null());
     let watching = Running::new(command, folder.path());
     let twice = || async {

@@ -35,7 +35,7 @@ const TIMEOUTS: HttpTimeouts = HttpTimeouts {
 };
 
 pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
-    if args.watch.is_some() && args.output == OutputFormat::Json {
+    if args.watch && args.output == OutputFormat::Json {
         complain("--watch shows a table: run check --output json again and again instead.");
         return Exit::Unknown;
     }
@@ -43,13 +43,13 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
     let Ok(seen) = look(global, args) else {
         return Exit::Unknown;
     };
-    let Some(seconds) = args.watch else {
+    if !args.watch {
         print(&seen, args.output);
         return exit_code(&seen);
-    };
+    }
     watch::show(&seen);
     loop {
-        std::thread::sleep(Duration::from_secs(seconds));
+        std::thread::sleep(Duration::from_secs(args.every));
         match look(global, args) {
             Ok(seen) => watch::show(&seen),
             Err(_) => return Exit::Unknown,
@@ -61,13 +61,14 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
 fn look(global: &Global, args: &CheckArgs) -> Result<Seen, Exit> {
     let mut seen = if args.servers.is_empty() {
         // Made for each look: its connections end with the runtime, and a password may have changed.
-        let exporter = Exporter::new(global, &args.exporter, TIMEOUTS).map_err(refuse)?;
+        let exporter = Exporter::new(global, &args.exporter, TIMEOUTS);
+        let exporter = exporter.map_err(|sentence| refuse(&sentence))?;
         match block_on(ask_exporter(&exporter))? {
             Ok(seen) => seen,
             Err(why) => poll_servers(global, exporter.url, why)?,
         }
     } else {
-        let settings = named::settings(args).map_err(refuse)?;
+        let settings = named::settings(args).map_err(|sentence| refuse(&sentence))?;
         poll(&settings, Source::Named)?
     };
     let Some(name) = &args.pair else {
@@ -75,14 +76,15 @@ fn look(global: &Global, args: &CheckArgs) -> Result<Seen, Exit> {
     };
     seen.retain_pair(name);
     if seen.report.pairs.is_empty() {
-        let hint = "Run check without --pair to see all of them.";
-        return Err(refuse(format!("There is no pair called {name:?}. {hint}")));
+        return Err(refuse(&format!(
+            "There is no pair called {name:?}. Run check without --pair to see all of them."
+        )));
     }
     Ok(seen)
 }
 
-fn refuse(sentence: String) -> Exit {
-    complain(&sentence);
+fn refuse(sentence: &str) -> Exit {
+    complain(sentence);
     Exit::Unknown
 }
 
