@@ -56,6 +56,7 @@ pub(super) struct Parts {
 /// # Errors
 /// When HTTPS to the receivers cannot be set up.
 pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
+    let context = message_context(&linked(&info), info.has_web_config);
     let mut store = Store::start(info.settings.state.path.clone(), clock::boot_id());
     // The saved state is restored for known pairs only, so discovery comes before the restore.
     let ((restored, documents), found) = tokio::join!(
@@ -70,7 +71,6 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     monitor.note_sources(watched.sources(), anchor.mono);
     let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
 
-    let context = message_context(&linked(&info), info.has_web_config);
     let delivery = Delivery::start(&watched.settings.notify, context, &snapshots)?;
     log::check_receivers(&watched.settings.notify);
     log::started(&info.local_addrs, &watched.topology, &watched.settings);
