@@ -145,7 +145,10 @@ fn every_document_is_in_the_index() {
         *path != index && !is_runbook && !linked.contains(&path.canonicalize().unwrap())
     };
     let missing: Vec<_> = documents().into_iter().filter(is_missing).collect();
-    assert!(missing.is_empty(), "docs/README.md does not list {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "docs/README.md does not list {missing:?}"
+    );
 }
 
 /// The YAML blocks of a document that are whole configurations of this program.

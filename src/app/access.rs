@@ -233,7 +233,10 @@ impl Question {
             Err(PollError::Denied) => access.missing.push(INFO),
             Err(reason) => return Err(connection.explain(reason).sentence("the server")),
         }
-        let mut questions = vec![(&["CLIENT", "SETNAME", "redis-cross-dc-exporter"][..], SET_NAME)];
+        let mut questions = vec![(
+            &["CLIENT", "SETNAME", "redis-cross-dc-exporter"][..],
+            SET_NAME,
+        )];
         if self.heartbeat {
             questions.push((&["PUBLISH", CHANNEL, "0"], PUBLISH));
         }

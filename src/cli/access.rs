@@ -21,7 +21,11 @@ pub(super) fn try_access(settings: &Settings) -> Exit {
     }
     print_coloured(&screen(&found));
     let totals = Totals::new(&found);
-    say(&format!("\nvalid: {}; {}", summary(settings), totals.text()));
+    say(&format!(
+        "\nvalid: {}; {}",
+        summary(settings),
+        totals.text()
+    ));
     if totals.is_complete() {
         say("Next: redis-cross-dc-exporter, then redis-cross-dc-exporter check");
         Exit::Ok
@@ -40,7 +44,10 @@ fn lines(server: &ServerAccess) -> String {
     let addr = visible_text(&server.addr.to_string());
     let dc = visible_text(server.dc.as_str());
     match &server.outcome {
-        Err(why) => row(Level::Critical, &format!("{addr} in {dc}: {}", visible_text(why))),
+        Err(why) => row(
+            Level::Critical,
+            &format!("{addr} in {dc}: {}", visible_text(why)),
+        ),
         Ok(access) => granted(server, access, &format!("{addr} in {dc}")),
     }
 }
@@ -53,16 +60,26 @@ fn granted(server: &ServerAccess, access: &Access, place: &str) -> String {
         visible_text(&access.answered)
     };
     if access.missing.is_empty() {
-        return row(Level::Ok, &format!("{place}: {answered}; {user} has every right"));
+        return row(
+            Level::Ok,
+            &format!("{place}: {answered}; {user} has every right"),
+        );
     }
-    let mut text = row(Level::Warning, &format!("{place}: {answered}; {user} lacks rights"));
+    let mut text = row(
+        Level::Warning,
+        &format!("{place}: {answered}; {user} lacks rights"),
+    );
     let mut rules = Vec::new();
     for missing in &access.missing {
         text += &format!("    {}: without it, {}\n", missing.rule, missing.without);
         rules.push(missing.rule);
     }
     let name = server.user.as_deref().unwrap_or("default");
-    text += &format!("    ACL SETUSER {} {}\n", visible_text(name), rules.join(" "));
+    text += &format!(
+        "    ACL SETUSER {} {}\n",
+        visible_text(name),
+        rules.join(" ")
+    );
     text
 }
 

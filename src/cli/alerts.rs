@@ -126,7 +126,10 @@ fn alert_text(alert: &AlertReport, answer: &Answer) -> String {
     let severity = alert.severity.label();
     let name = visible_text(&alert.alertname);
     let since = clock_text(alert.started_timestamp, now);
-    let mut text = format!("{colour}{severity}{colour:#}  {name}  {}\n", state(alert, &since));
+    let mut text = format!(
+        "{colour}{severity}{colour:#}  {name}  {}\n",
+        state(alert, &since)
+    );
     text += &wrapped(&about(alert));
     if let Some(reason) = &alert.reason {
         text += &wrapped(&visible_text(reason));
@@ -243,7 +246,10 @@ mod tests {
         bad.summary = String::new();
         let without_summary = shown(vec![bad]);
         for text in [plain, without_summary] {
-            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+            assert!(
+                !text.contains(|c: char| c.is_control() && c != '\n'),
+                "{text:?}"
+            );
         }
     }
 }

@@ -48,12 +48,16 @@ pub(super) fn deliveries(global: &Global, args: &DeliveriesArgs) -> Exit {
 }
 
 fn print_receiver(mut report: DeliveriesReport, name: &str, output: OutputFormat) -> Exit {
-    report.receivers.retain(|receiver| receiver.receiver == name);
+    report
+        .receivers
+        .retain(|receiver| receiver.receiver == name);
     if report.receivers.is_empty() {
         complain(&format!("The exporter has no receiver called {name:?}."));
         return Exit::Usage;
     }
-    report.waiting.retain(|waiting| waiting.subject.receiver == name);
+    report
+        .waiting
+        .retain(|waiting| waiting.subject.receiver == name);
     report.recent.retain(|past| past.subject.receiver == name);
     let letters = &mut report.dead_letters;
     letters.retain(|letter| letter.delivery.subject.receiver == name);
@@ -85,13 +89,16 @@ fn screen(report: &DeliveriesReport) -> String {
             .to_owned();
     }
     let mut text = receivers(&report.receivers, now);
-    let waiting = report.waiting.iter().map(|waiting| waiting_row(waiting, now));
-    text += &notifications("Waiting", "NEXT TRY", waiting.collect());
+    let waiting = report
+        .waiting
+        .iter()
+        .map(|waiting| waiting_row(waiting, now));
+    text += &notifications("Waiting", "NEXT TRY", waiting);
     let letters = report.dead_letters.iter();
     let given_up = letters.map(|letter| given_up_row(letter, now));
-    text += &notifications("Given up, and may be sent again", "GIVEN UP", given_up.collect());
+    text += &notifications("Given up, and may be sent again", "GIVEN UP", given_up);
     let recent = report.recent.iter().map(|past| recent_row(past, now));
-    text += &notifications("Recently", "ENDED", recent.collect());
+    text += &notifications("Recently", "ENDED", recent);
     text
 }
 
@@ -123,7 +130,12 @@ fn receivers(receivers: &[ReceiverReport], now: f64) -> String {
 const COLUMNS: usize = 6;
 
 /// A table with its heading; nothing where it has no rows.
-fn notifications(heading: &str, time: &str, rows: Vec<[String; COLUMNS]>) -> String {
+fn notifications(
+    heading: &str,
+    time: &str,
+    rows: impl Iterator<Item = [String; COLUMNS]>,
+) -> String {
+    let rows: Vec<_> = rows.collect();
     if rows.is_empty() {
         return String::new();
     }
@@ -289,6 +301,9 @@ ENDED         RECEIVER  STATUS  SEVERITY  RESULT    ALERTS
     #[test]
     fn a_hostile_exporter_cannot_command_the_terminal() {
         let text = shown("\u{1b}]0;owned\u{7}");
-        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        assert!(
+            !text.contains(|c: char| c.is_control() && c != '\n'),
+            "{text:?}"
+        );
     }
 }

@@ -128,6 +128,10 @@ const TAIL: &str = "
 #web: {listen_address: \":10121\"}
 ";
 
+/// What stands in the place of a master's name.
+const ALL_MASTERS: &str =
+    "    #master_name: mymaster    # a name or a glob; without it every master\n";
+
 impl Draft {
     /// The configuration, in YAML.
     pub(super) fn to_yaml(&self) -> String {
@@ -250,13 +254,14 @@ fn sentinels_section(name: &str, sentinels: &[Place], master_name: Option<&str>)
     );
     match master_name {
         Some(master) => text += &format!("    master_name: {}\n", quoted(master)),
-        None => text += "    #master_name: mymaster    # a name or a glob; without it every master\n",
+        None => text += ALL_MASTERS,
     }
     text += "    addresses:\n";
     for sentinel in sentinels {
         text += &format!("      - {}\n", quoted(&sentinel.address));
     }
-    text += "    #sentinel_auth: {username: monitor, password_file: /run/secrets/sentinel-password}\n";
+    text +=
+        "    #sentinel_auth: {username: monitor, password_file: /run/secrets/sentinel-password}\n";
     text
 }
 

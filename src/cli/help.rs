@@ -85,7 +85,10 @@ mod tests {
 
     fn help_of(line: &[&str]) -> String {
         let line = [&["redis-cross-dc-exporter"], line, &["--help"]].concat();
-        command().try_get_matches_from(line).unwrap_err().to_string()
+        command()
+            .try_get_matches_from(line)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -121,7 +124,14 @@ mod tests {
 
     #[test]
     fn what_a_command_does_not_show_it_still_takes() {
-        let line = ["x", "--log.format", "json", "check", "--web.config.file", "w"];
+        let line = [
+            "x",
+            "--log.format",
+            "json",
+            "check",
+            "--web.config.file",
+            "w",
+        ];
         let matches = command().try_get_matches_from(line).unwrap();
         let cli = Cli::from_arg_matches(&matches).unwrap();
         assert_eq!(cli.global.web_config_file.as_deref(), Some("w".as_ref()));

@@ -3,14 +3,14 @@
 
 use std::io::Write;
 
-use clap::builder::StyledStr;
 use clap::Arg;
+use clap::builder::StyledStr;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::args::CompletionsArgs;
-use super::help;
 use super::exit::Exit;
+use super::help;
 
 /// The sections of the manual page that the command line's definition does not hold.
 const MORE: [(&str, &[(&str, &str)]); 4] = [
@@ -30,7 +30,10 @@ const MORE: [(&str, &[(&str, &str)]); 4] = [
     (
         "EXIT STATUS",
         &[
-            ("0", "All is well. Of check: every pair is. Of check-config --connect: every login has its rights."),
+            (
+                "0",
+                "All is well. Of check: every pair is. Of check-config --connect: every login has its rights.",
+            ),
             (
                 "1",
                 "It failed. Of check: a warning. Of healthcheck: the exporter is not ready.",

@@ -8,6 +8,10 @@ use super::place::{DatacenterArg, Place};
 
 /// How to log in to servers that are named on the command line: `servers`, which is an argument of
 /// `check` and a group of arguments of `init`.
+#[allow(
+    clippy::struct_field_names,
+    reason = "clap takes the names as identifiers, and those of ExporterArgs must be others"
+)]
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Servers that are named here")]
 pub(super) struct LoginArgs {

@@ -53,7 +53,10 @@ impl FromStr for TelemetryPath {
             return Err(ALLOWED.to_owned());
         }
         if is_reserved(text) {
-            return Err("is a path that the exporter serves something else under; take another one".to_owned());
+            return Err(
+                "is a path that the exporter serves something else under; take another one"
+                    .to_owned(),
+            );
         }
         Ok(Self(text.to_owned()))
     }
@@ -79,12 +82,28 @@ mod tests {
 
     #[test]
     fn a_path_is_one_that_nothing_else_is_served_under() {
-        for text in ["/metrics", "/redis/metrics", "/a-b_c.d~e", "/apis", "/metrics/"] {
+        for text in [
+            "/metrics",
+            "/redis/metrics",
+            "/a-b_c.d~e",
+            "/apis",
+            "/metrics/",
+        ] {
             let path: TelemetryPath = text.parse().unwrap();
             assert_eq!(path.to_string(), text);
         }
         let wrong = [
-            "", "metrics", "/", "/-/ready", "/api/v1/x", "/pairs", "/{a}", "/a b", "/a?b", "/*a", "/style.css",
+            "",
+            "metrics",
+            "/",
+            "/-/ready",
+            "/api/v1/x",
+            "/pairs",
+            "/{a}",
+            "/a b",
+            "/a?b",
+            "/*a",
+            "/style.css",
         ];
         for text in wrong {
             assert!(text.parse::<TelemetryPath>().is_err(), "{text}");

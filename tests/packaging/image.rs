@@ -8,7 +8,11 @@ fn let_through() -> Vec<String> {
     let text = std::fs::read_to_string(".dockerignore").unwrap();
     let rules = text.lines().filter(|line| !line.starts_with('#'));
     let rules: Vec<&str> = rules.filter(|line| !line.is_empty()).collect();
-    assert_eq!(rules.first(), Some(&"*"), "this test reads a list of exceptions");
+    assert_eq!(
+        rules.first(),
+        Some(&"*"),
+        "this test reads a list of exceptions"
+    );
     let exceptions = rules.iter().skip(1);
     exceptions
         .map(|rule| rule.strip_prefix('!').expect("an exception").to_owned())
@@ -29,7 +33,9 @@ fn target_folders() -> Vec<&'static str> {
         ("[[bench]]", "benches"),
         ("[[example]]", "examples"),
     ];
-    let named = kinds.into_iter().filter(|(kind, _)| manifest.contains(kind));
+    let named = kinds
+        .into_iter()
+        .filter(|(kind, _)| manifest.contains(kind));
     named.map(|(_, folder)| folder).collect()
 }
 
@@ -71,14 +77,27 @@ fn normal(path: &Path) -> String {
 #[test]
 fn everything_that_the_build_reads_reaches_the_builder() {
     let through = let_through();
-    let mut needed: Vec<String> = ["Cargo.toml", "Cargo.lock", "build.rs", "templates/base.html", "LICENSE", ".ci/build-static"]
-        .map(str::to_owned)
-        .into();
+    let mut needed: Vec<String> = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "build.rs",
+        "templates/base.html",
+        "LICENSE",
+        ".ci/build-static",
+    ]
+    .map(str::to_owned)
+    .into();
     needed.extend(target_folders().into_iter().map(str::to_owned));
     let before = needed.len();
     included(Path::new("src"), &mut needed);
-    assert!(needed.len() > before, "the runbooks are part of the program");
-    let missing: Vec<_> = needed.iter().filter(|path| !reaches(path, &through)).collect();
+    assert!(
+        needed.len() > before,
+        "the runbooks are part of the program"
+    );
+    let missing: Vec<_> = needed
+        .iter()
+        .filter(|path| !reaches(path, &through))
+        .collect();
     assert!(missing.is_empty(), ".dockerignore keeps back {missing:?}");
     assert!(!reaches("target/debug", &through) && !reaches("docs/images", &through));
 }

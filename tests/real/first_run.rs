@@ -90,7 +90,10 @@ async fn init_writes_a_configuration_that_works_and_overwrites_nothing() {
         wrote.starts_with("Wrote config.yml: 1 entry, 2 servers, 0 receivers.\n"),
         "{wrote}"
     );
-    assert!(wrote.contains("nobody is notified of alerts yet"), "{wrote}");
+    assert!(
+        wrote.contains("nobody is notified of alerts yet"),
+        "{wrote}"
+    );
     let next = "Next: redis-cross-dc-exporter check-config --connect --config.file config.yml\n";
     assert!(wrote.ends_with(next), "{wrote}");
 
@@ -99,15 +102,24 @@ async fn init_writes_a_configuration_that_works_and_overwrites_nothing() {
         tried.contains("valid: 1 entry, 2 servers, 0 receivers; logged in to all 2"),
         "{tried}"
     );
-    assert!(tried.contains(", master; the default user has every right"), "{tried}");
+    assert!(
+        tried.contains(", master; the default user has every right"),
+        "{tried}"
+    );
     let shown = ["check-config", "--config.file", "config.yml"];
     let shown = run(folder.path(), &shown).await.ended_with(0).stdout;
-    assert!(shown.ends_with("# valid: 1 entry, 2 servers, 0 receivers\n"), "{shown}");
+    assert!(
+        shown.ends_with("# valid: 1 entry, 2 servers, 0 receivers\n"),
+        "{shown}"
+    );
 
     let again = run(folder.path(), &line).await.ended_with(1);
     assert!(again.stderr.contains("overwrites nothing"), "{again:?}");
     let without_file = run(folder.path(), &["check-config"]).await.ended_with(64);
-    assert!(without_file.stderr.contains("init --master"), "{without_file:?}");
+    assert!(
+        without_file.stderr.contains("init --master"),
+        "{without_file:?}"
+    );
 }
 
 /// Makes the user `monitor`, whose password is planted, with these rules.
@@ -122,20 +134,29 @@ async fn every_missing_right_is_named_with_its_server() {
     let stage = Stage::set().await;
     allow(&stage.master, &["+info", "+client|setname"]).await;
     allow(&stage.replica, &["+client|setname"]).await;
-    let login = format!("redis: {{username: monitor, password: {}}}\n", planted::REDIS);
+    let login = format!(
+        "redis: {{username: monitor, password: {}}}\n",
+        planted::REDIS
+    );
     let yaml = login + &configuration(&[stage.entry("orders")]);
     let heartbeats = "poll: {interval: 200ms, heartbeat: {enabled: true}}\n";
     let folder = folder_with(&yaml);
     let tried = connect(folder.path()).await.ended_with(1).stdout;
     let master = stage.master.addr();
     let replica = stage.replica.addr();
-    assert!(tried.contains(&format!("ok       {master} in dc1: redis ")), "{tried}");
+    assert!(
+        tried.contains(&format!("ok       {master} in dc1: redis ")),
+        "{tried}"
+    );
     let lacking = format!(
         "missing  {replica} in dc2: logged in; user monitor lacks rights\n    \
          +info: without it, nothing is known of the server\n    ACL SETUSER monitor +info\n"
     );
     assert!(tried.contains(&lacking), "{tried}");
-    assert!(tried.contains("asked 2: 1 ok, 1 lacks rights, 0 failed"), "{tried}");
+    assert!(
+        tried.contains("asked 2: 1 ok, 1 lacks rights, 0 failed"),
+        "{tried}"
+    );
 
     let with_heartbeats = yaml.replace(
         yaml.lines().find(|line| line.starts_with("poll:")).unwrap(),
@@ -148,14 +169,21 @@ async fn every_missing_right_is_named_with_its_server() {
         assert_eq!(tried.matches(&whole).count(), 2, "{rule}: {tried}");
     }
     let rules = "+publish|+subscribe|resetchannels|&__redis_cross_dc_exporter:*";
-    let rules: Vec<&str> = ["+info", "+client|setname"].into_iter().chain(rules.split('|')).collect();
+    let rules: Vec<&str> = ["+info", "+client|setname"]
+        .into_iter()
+        .chain(rules.split('|'))
+        .collect();
     for server in [&stage.master, &stage.replica] {
         allow(server, &rules).await;
     }
     connect(folder.path()).await.ended_with(0);
 
     allow(&stage.master, &["nopass", ">another", "+info"]).await;
-    stage.master.command(&["ACL", "SETUSER", "monitor", "resetpass", ">another"]).await.unwrap();
+    stage
+        .master
+        .command(&["ACL", "SETUSER", "monitor", "resetpass", ">another"])
+        .await
+        .unwrap();
     let tried = connect(folder.path()).await.ended_with(1).stdout;
     let refused = format!("failed   {master} in dc1: the server refused the login of user monitor");
     assert!(tried.contains(&refused), "{tried}");
@@ -168,12 +196,18 @@ async fn servers_are_looked_at_without_any_file() {
     let folder = tempfile::tempdir().unwrap();
     let master = stage.master.addr().to_string();
     let replica = format!("dc2={}", stage.replica.addr());
-    let seen = run(folder.path(), &["check", &master, &replica]).await.ended_with(0);
+    let seen = run(folder.path(), &["check", &master, &replica])
+        .await
+        .ended_with(0);
     assert!(
-        seen.stdout.starts_with("1 pair: 1 ok; polled the servers directly"),
+        seen.stdout
+            .starts_with("1 pair: 1 ok; polled the servers directly"),
         "{seen:?}"
     );
-    assert!(!seen.stdout.contains("NO EXPORTER"), "none was looked for: {seen:?}");
+    assert!(
+        !seen.stdout.contains("NO EXPORTER"),
+        "none was looked for: {seen:?}"
+    );
     let alone = run(folder.path(), &["check", &master]).await.ended_with(3);
     assert!(alone.stderr.contains("check MASTER REPLICA"), "{alone:?}");
 
@@ -195,7 +229,10 @@ async fn alerts_and_deliveries_are_commands_too() {
     let stage = Stage::set().await;
     let alerts = "alerts: {link_down: {warning: 1s, critical: null}}\n";
     let notify = "notify: {group_wait: 0s, receivers: [{name: hook, webhook: {url: 'http://127.0.0.1:1/'}}]}\n";
-    let yaml = format!("{alerts}{notify}{}", configuration(&[stage.entry("orders")]));
+    let yaml = format!(
+        "{alerts}{notify}{}",
+        configuration(&[stage.entry("orders")])
+    );
     let exporter = Exporter::start(&yaml).await;
     let folder = tempfile::tempdir().unwrap();
     let ask = |words: &'static [&'static str]| {
@@ -207,9 +244,15 @@ async fn alerts_and_deliveries_are_commands_too() {
         }
     };
     let none = ask(&["alerts", "--pair", "nosuch"]).await;
-    assert!(none.starts_with("No alerts; asked the exporter at http://"), "{none}");
+    assert!(
+        none.starts_with("No alerts; asked the exporter at http://"),
+        "{none}"
+    );
 
-    let reply = stage.replica.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    let reply = stage
+        .replica
+        .command(&["REPLICAOF", "127.0.0.1", "1"])
+        .await;
     reply.unwrap();
     let alert = || async {
         let screen = ask(&["alerts", "--pair", "orders"]).await;
@@ -223,11 +266,23 @@ async fn alerts_and_deliveries_are_commands_too() {
         let found = screen.contains("RECEIVER") && screen.contains("\nWaiting:\n");
         if found { Ok(()) } else { Err(screen) }
     };
-    eventually("a delivery that waits", LIMIT, waiting).await.unwrap();
+    eventually("a delivery that waits", LIMIT, waiting)
+        .await
+        .unwrap();
     let json = ask(&["alerts", "--output", "json"]).await;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert!(json["alerts"].as_array().is_some_and(|alerts| !alerts.is_empty()));
-    let line = ["deliveries", "--receiver", "nosuch", "--exporter.url", exporter.url()];
+    assert!(
+        json["alerts"]
+            .as_array()
+            .is_some_and(|alerts| !alerts.is_empty())
+    );
+    let line = [
+        "deliveries",
+        "--receiver",
+        "nosuch",
+        "--exporter.url",
+        exporter.url(),
+    ];
     let refused = run(folder.path(), &line).await.ended_with(64);
     assert!(refused.stderr.contains("no receiver called"), "{refused:?}");
 }
@@ -239,7 +294,12 @@ async fn it_listens_on_several_addresses_and_serves_metrics_where_it_is_told() {
     let [first, second] = [ports::free().unwrap(), ports::free().unwrap()];
     let mut command = Command::new(program());
     command
-        .args(["--config.file", "config.yml", "--web.telemetry-path", "/redis/metrics"])
+        .args([
+            "--config.file",
+            "config.yml",
+            "--web.telemetry-path",
+            "/redis/metrics",
+        ])
         .arg(format!("--web.listen-address=127.0.0.1:{first}"))
         .arg(format!("--web.listen-address=localhost:{second}"))
         .stdin(Stdio::null());
@@ -248,10 +308,16 @@ async fn it_listens_on_several_addresses_and_serves_metrics_where_it_is_told() {
         let url = format!("http://127.0.0.1:{port}/redis/metrics");
         let (status, body) = get(&url, &running).await;
         assert_eq!(status, 200);
-        assert!(body.contains("redis_cross_dc_exporter_build_info"), "{body}");
+        assert!(
+            body.contains("redis_cross_dc_exporter_build_info"),
+            "{body}"
+        );
     }
     let (status, _) = get(&format!("http://127.0.0.1:{first}/metrics"), &running).await;
-    assert_eq!(status, 307, "links and old scrape configurations are led there");
+    assert_eq!(
+        status, 307,
+        "links and old scrape configurations are led there"
+    );
     let refused = run(folder.path(), &["--web.telemetry-path", "/api/v1/pairs"]).await;
     let refused = refused.ended_with(64).stderr;
     assert!(refused.contains("serves something else"), "{refused}");
@@ -267,7 +333,10 @@ async fn it_accepts_connections_on_the_socket_of_systemd() {
     // that LISTEN_PID names.
     let mut command = Command::new("sh");
     command
-        .args(["-c", "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""])
+        .args([
+            "-c",
+            "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"",
+        ])
         .arg(program())
         .args(["--config.file", "config.yml", "--web.systemd-socket"])
         .stdin(Stdio::from(OwnedFd::from(socket)));
@@ -275,7 +344,11 @@ async fn it_accepts_connections_on_the_socket_of_systemd() {
     let (status, body) = get(&url, &running).await;
     assert_eq!((status, body.trim()), (200, "healthy"));
 
-    let alone = run(folder.path(), &["--config.file", "config.yml", "--web.systemd-socket"]).await;
+    let alone = run(
+        folder.path(),
+        &["--config.file", "config.yml", "--web.systemd-socket"],
+    )
+    .await;
     let alone = alone.ended_with(1).stderr;
     assert!(alone.contains("systemd has passed no socket"), "{alone}");
 }
@@ -284,7 +357,12 @@ async fn it_accepts_connections_on_the_socket_of_systemd() {
 /// the program starts nevertheless.
 #[tokio::test]
 async fn every_example_starts_as_it_is() {
-    let examples = ["config.example.yml", "examples/minimal.yml", "examples/sentinel.yml", "examples/active-standby.yml"];
+    let examples = [
+        "config.example.yml",
+        "examples/minimal.yml",
+        "examples/sentinel.yml",
+        "examples/active-standby.yml",
+    ];
     let folder = tempfile::tempdir().unwrap();
     let mut running = Vec::new();
     for example in examples {
@@ -297,7 +375,10 @@ async fn every_example_starts_as_it_is() {
         command
             .args(["--config.file", path])
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .env("REDIS_CROSS_DC__STATE__PATH", folder.path().join(port.to_string()))
+            .env(
+                "REDIS_CROSS_DC__STATE__PATH",
+                folder.path().join(port.to_string()),
+            )
             .stdin(Stdio::null());
         running.push((port, Running::new(command, folder.path())));
     }
@@ -310,8 +391,17 @@ async fn every_example_starts_as_it_is() {
 #[tokio::test]
 async fn the_version_names_commit_date_and_target() {
     let folder = tempfile::tempdir().unwrap();
-    let long = run(folder.path(), &["--version"]).await.ended_with(0).stdout;
-    for word in [env!("CARGO_PKG_VERSION"), "revision:", "date:", "target:", "rustc:"] {
+    let long = run(folder.path(), &["--version"])
+        .await
+        .ended_with(0)
+        .stdout;
+    for word in [
+        env!("CARGO_PKG_VERSION"),
+        "revision:",
+        "date:",
+        "target:",
+        "rustc:",
+    ] {
         assert!(long.contains(word), "{word} is not in {long}");
     }
     assert!(long.contains(std::env::consts::ARCH), "{long}");

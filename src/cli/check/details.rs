@@ -5,9 +5,7 @@ use super::layout::Layout;
 use super::seen::Seen;
 use crate::cli::notified::{clock_text, notified};
 use crate::replication::PairState;
-use crate::report::{
-    AlertReport, ListedState, PairReport, lag_text, seconds_text, visible_text,
-};
+use crate::report::{AlertReport, ListedState, PairReport, lag_text, seconds_text, visible_text};
 
 /// The lines about `pair`; none where all is well.
 pub(super) fn details(pair: &PairReport, seen: &Seen, layout: Layout) -> Vec<String> {

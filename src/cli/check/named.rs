@@ -67,7 +67,11 @@ mod tests {
     #[test]
     fn what_cannot_be_polled_is_refused_with_a_sentence() {
         assert!(read(&["a:1"]).unwrap_err().contains("check MASTER REPLICA"));
-        assert!(read(&["a", "b:1"]).unwrap_err().contains("pairs[0].master.address"));
+        assert!(
+            read(&["a", "b:1"])
+                .unwrap_err()
+                .contains("pairs[0].master.address")
+        );
         let both = read(&["a:1", "b:1", "--pair", "x"]).unwrap_err();
         assert!(both.contains("cannot be used with"), "{both}");
     }

@@ -44,7 +44,10 @@ mod tests {
         let screen = screen(&seen);
         let mut lines = screen.lines();
         let time = utc_text(seen.now());
-        assert_eq!(lines.next(), Some(format!("{time}  (Ctrl-C ends)").as_str()));
+        assert_eq!(
+            lines.next(),
+            Some(format!("{time}  (Ctrl-C ends)").as_str())
+        );
         let counts = lines.next().unwrap();
         assert!(counts.starts_with("1 pair: 1 ok; polled the servers directly"));
     }

@@ -74,7 +74,7 @@ mod tests {
         sender.send(()).await.unwrap();
         let waiting = tokio::time::timeout(Duration::from_millis(20), pause.before("next"));
         assert!(waiting.await.is_err(), "the line came before the question");
-        let (_, sent) = tokio::join!(pause.before("next"), async {
+        let ((), sent) = tokio::join!(pause.before("next"), async {
             tokio::task::yield_now().await;
             sender.send(()).await
         });

@@ -76,15 +76,11 @@ struct Story<'a> {
 pub(super) async fn play(narrator: &Narrator, stage: &Stage, pause: &Pause) -> Result<(), String> {
     let story = Story { narrator, stage };
     in_time(story.healthy()).await?;
-    pause
-        .before("act 2: the line from dc1 to dc2 stalls")
-        .await;
+    pause.before("act 2: the line from dc1 to dc2 stalls").await;
     in_time(story.stalls()).await?;
     pause.before("the line from dc1 to dc2 heals").await;
     in_time(story.stall_heals()).await?;
-    pause
-        .before("act 3: the line from dc2 to dc1 is cut")
-        .await;
+    pause.before("act 3: the line from dc2 to dc1 is cut").await;
     in_time(story.is_cut()).await?;
     pause.before("the line from dc2 to dc1 is repaired").await;
     in_time(story.cut_heals()).await?;
@@ -130,7 +126,9 @@ impl Story<'_> {
         self.wait_for_request(before, "/v2/enqueue", "trigger")
             .await?;
         self.narrator.holds("critical paged PagerDuty");
-        self.look("the page: the alert on top, who was notified, orders to dc2 with its lag growing");
+        self.look(
+            "the page: the alert on top, who was notified, orders to dc2 with its lag growing",
+        );
         Ok(())
     }
 

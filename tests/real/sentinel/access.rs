@@ -108,7 +108,9 @@ async fn the_documented_sentinel_user_is_enough_and_a_lesser_one_misses_only_wha
             .contains("failovers are seen by polling only")
     };
     eventually("the warning", LIMIT, told).await.unwrap();
-    let tried = try_access(&configuration(&of("lesser"))).await.ended_with(1);
+    let tried = try_access(&configuration(&of("lesser")))
+        .await
+        .ended_with(1);
     let rules = "+sentinel|get-master-addr-by-name +sentinel|sentinels +sentinel|ckquorum +info \
                  +subscribe resetchannels &+* &-*";
     let what_to_do = format!("ACL SETUSER lesser {rules}");
