@@ -10,10 +10,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::probe;
-use crate::client::{Command, Connection, ReplyShape, Subscription, Value};
+use crate::client::{Command, Connection, ReplyShape, Value};
 use crate::config::{PairSettings, PollSettings, Settings};
-use crate::info::{self, Observation, SENTINEL_CHANNELS};
-use crate::model::{Bytes, Datacenter, PollError, ServerAddr, Span};
+use crate::info::{self, Observation};
+use crate::model::{Bytes, Datacenter, PollError, PollFailure, ServerAddr, Span};
 use crate::topology::{ObservedMasters, Server, Topology};
 
 /// Servers that are asked at the same time.
@@ -91,7 +91,7 @@ const SENTINEL_SUBSCRIBE: MissingRule = MissingRule {
 };
 
 /// The questions to a Sentinel, and the rules that allow them.
-const SENTINEL_QUESTIONS: [(&[&str], MissingRule); 7] = [
+const SENTINEL_QUESTIONS: [(&[&str], MissingRule); 9] = [
     (
         &["SENTINEL", "MASTERS"],
         MissingRule {
@@ -135,6 +135,9 @@ const SENTINEL_QUESTIONS: [(&[&str], MissingRule); 7] = [
         },
     ),
     (&["CLIENT", "SETNAME", "redis-cross-dc-exporter"], SET_NAME),
+    // Last, because a subscribed connection takes hardly any other command.
+    (&["SUBSCRIBE", "+switch-master"], SENTINEL_SUBSCRIBE),
+    (&["SUBSCRIBE", "-sdown"], SENTINEL_SUBSCRIBE),
 ];
 
 /// Logs in to every server and Sentinel of `settings`, and to the servers that the Sentinels report.
@@ -239,22 +242,21 @@ impl Question {
         )];
         if self.heartbeat {
             questions.push((&["PUBLISH", CHANNEL, "0"], PUBLISH));
+            // Last, because a subscribed connection takes hardly any other command.
+            questions.push((&["SUBSCRIBE", CHANNEL], SUBSCRIBE));
         }
-        let denied = self.denied(&mut connection, &questions).await?;
-        let may_subscribe = !self.heartbeat || self.may_subscribe(&[CHANNEL]).await;
+        let denied = self.denied(&mut connection, &questions).await;
+        let denied = denied.map_err(|failure| failure.sentence("the server"))?;
         access.missing.extend(denied);
-        if !may_subscribe {
-            access.missing.push(SUBSCRIBE);
-        }
         Ok(access)
     }
 
     async fn ask_sentinel(&self) -> Result<Access, String> {
         let mut connection = self.connect("the Sentinel").await?;
-        let mut missing = self.denied(&mut connection, &SENTINEL_QUESTIONS).await?;
-        if !self.may_subscribe(&SENTINEL_CHANNELS).await {
-            missing.push(SENTINEL_SUBSCRIBE);
-        }
+        let denied = self.denied(&mut connection, &SENTINEL_QUESTIONS).await;
+        let mut missing = denied.map_err(|failure| failure.sentence("the Sentinel"))?;
+        // Two channels stand for one rule.
+        missing.dedup();
         Ok(Access {
             answered: "Sentinel".to_owned(),
             missing,
@@ -271,7 +273,7 @@ impl Question {
         &self,
         connection: &mut Connection,
         questions: &[(&[&str], MissingRule)],
-    ) -> Result<Vec<MissingRule>, String> {
+    ) -> Result<Vec<MissingRule>, PollFailure> {
         let mut commands = Vec::new();
         for (words, _) in questions {
             commands.push(command(words));
@@ -279,7 +281,7 @@ impl Question {
         let asked = connection.request_all(&commands, ReplyShape::Records, MAX_REPLY);
         let replies = match self.within(asked).await {
             Ok(replies) => replies,
-            Err(reason) => return Err(connection.explain(reason).sentence("the server")),
+            Err(reason) => return Err(connection.explain(reason)),
         };
         let mut denied = Vec::new();
         for (reply, (_, rule)) in replies.into_iter().zip(questions) {
@@ -288,17 +290,6 @@ impl Question {
             }
         }
         Ok(denied)
-    }
-
-    /// Whether the user may subscribe to `channels`. Only a denial says that it may not: that the
-    /// server answers is known already.
-    async fn may_subscribe(&self, channels: &[&str]) -> bool {
-        let Ok((mut subscription, _)) =
-            Subscription::open(&self.server, channels, self.timeout).await
-        else {
-            return true;
-        };
-        self.within(subscription.subscribe()).await != Err(PollError::Denied)
     }
 
     async fn within<T>(

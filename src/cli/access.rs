@@ -2,10 +2,10 @@
 //! that are missing.
 
 use super::block_on;
-use super::check_config::{counted, summary};
 use super::exit::Exit;
 use super::output::{print_coloured, say};
 use super::style;
+use super::summary::{counted, summary};
 use crate::app::{self, Access, ServerAccess};
 use crate::config::Settings;
 use crate::report::{Level, visible_text};

@@ -1,14 +1,13 @@
 //! `check-config`: reads and checks the configuration and the files that it names, and prints what
 //! is in effect. Connects to nothing, unless it is asked to try every login.
 
-use std::collections::BTreeSet;
-
 use super::access;
 use super::args::{CheckConfigArgs, Global};
 use super::exit::Exit;
 use super::output::{complain, say};
+use super::summary::summary;
 use super::{check_web_syntax, load_config, load_web_config};
-use crate::config::{Loaded, Settings};
+use crate::config::Loaded;
 
 pub(super) fn check_config(global: &Global, args: &CheckConfigArgs) -> Exit {
     // Everything is read before anything counts, so that one mistake does not hide the next.
@@ -51,31 +50,4 @@ fn print(loaded: &Loaded) {
     }
     say(loaded.settings.to_yaml_redacted().trim_end());
     say(&format!("# valid: {}", summary(&loaded.settings)));
-}
-
-/// How much the configuration names: `3 entries, 5 servers, 2 receivers`.
-pub(super) fn summary(settings: &Settings) -> String {
-    let entries = settings.pairs.len() + settings.sentinels.len();
-    let mut addresses = BTreeSet::new();
-    for pair in &settings.pairs {
-        addresses.insert(&pair.master.addr);
-        addresses.extend(pair.replicas.iter().map(|replica| &replica.addr));
-    }
-    let sentinels: usize = settings.sentinels.iter().map(|e| e.sentinels.len()).sum();
-    let mut parts = vec![
-        counted(entries, "entry", "entries"),
-        counted(addresses.len(), "server", "servers"),
-    ];
-    if sentinels > 0 {
-        parts.push(counted(sentinels, "Sentinel", "Sentinels"));
-    }
-    let receivers = settings.notify.receivers.len();
-    parts.push(counted(receivers, "receiver", "receivers"));
-    parts.join(", ")
-}
-
-/// `1 server`, `2 servers`.
-pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
-    let noun = if count == 1 { one } else { many };
-    format!("{count} {noun}")
 }

@@ -387,7 +387,7 @@ mod tests {
         };
         draft.receivers = vec![
             DraftReceiver::Webhook {
-                url: "http://hook.example.com/${X}".to_owned(),
+                url: "http://hook.example.com/$x".to_owned(),
             },
             DraftReceiver::Slack {
                 url_file: "slack".into(),

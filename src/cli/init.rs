@@ -6,11 +6,11 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use super::args::{DEFAULT_CONFIG_FILE, Global};
-use super::check_config::summary;
 use super::draft::{Draft, DraftServers};
 use super::exit::Exit;
 use super::output::{complain, say};
 use super::server_args::InitArgs;
+use super::summary::summary;
 use crate::config::{Environment, Format, Loaded, load, parse};
 use crate::topology::Topology;
 

@@ -27,6 +27,7 @@ mod run;
 mod server_args;
 mod silence;
 mod style;
+mod summary;
 mod test_notify;
 mod version;
 mod wrapped;

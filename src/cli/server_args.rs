@@ -54,7 +54,12 @@ pub(super) struct InitArgs {
     #[arg(long = "sentinel", value_name = "SENTINEL", conflicts_with = "master")]
     pub(super) sentinels: Vec<Place>,
     /// The master's name on the Sentinels; without it every master that they know
-    #[arg(long, value_name = "NAME", requires = "sentinels")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "sentinels",
+        conflicts_with = "master"
+    )]
     pub(super) master_name: Option<String>,
     /// The name of the pair or of the Sentinels' entry
     #[arg(long, value_name = "NAME", default_value = "orders")]

@@ -47,7 +47,12 @@ fn included(folder: &Path, found: &mut Vec<String>) {
             included(&path, found);
             continue;
         }
+        if path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests") {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap_or_default();
+        // What only tests read is read where there is a whole clone.
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         for part in text.split("include_str!(").skip(1) {
             let Some(literal) = part.split('"').nth(1) else {
                 continue;
