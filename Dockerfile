@@ -1,8 +1,9 @@
 # A static binary in an empty image. The build stage runs on the platform that it builds for, so the same lines serve
 # amd64 and arm64:
-#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" .
+#   docker buildx build --platform linux/amd64,linux/arm64 --build-arg VERSION=0.1.0 \
+#     --build-arg REVISION="$(git rev-parse HEAD)" --build-arg DATE="$(git log -1 --format=%cd --date=format:%Y-%m-%d)" .
 # Run it (docs/install.md has more):
-#   docker run --read-only --cap-drop=ALL -p 10121:10121 -v "$PWD/config:/etc/redis-cross-dc-exporter:ro" \
+#   docker run --read-only --cap-drop=ALL -p 127.0.0.1:10121:10121 -v "$PWD/config:/etc/redis-cross-dc-exporter:ro" \
 #     -v redis-cross-dc-exporter:/var/lib/redis-cross-dc-exporter IMAGE
 
 FROM rust:1.95-bookworm AS build
@@ -10,7 +11,8 @@ WORKDIR /src
 COPY . .
 # The build has no git: the commit comes from outside.
 ARG REVISION
-ENV BUILD_REVISION=$REVISION
+ARG DATE
+ENV BUILD_REVISION=$REVISION BUILD_DATE=$DATE
 # Without the demo and its laboratory.
 ENV CARGO_FLAGS="--no-default-features --features=exporter"
 RUN mkdir -p /out/etc/ssl/certs /out-state \
@@ -24,9 +26,18 @@ RUN mkdir -p /out/etc/ssl/certs /out-state \
 FROM scratch
 ARG VERSION=unknown
 ARG REVISION=unknown
+# The day of the commit, so that the same commit gives the same image.
+ARG DATE=1970-01-01
+# Where it is published: as in Cargo.toml.
 LABEL org.opencontainers.image.title="redis-cross-dc-exporter" \
       org.opencontainers.image.description="Prometheus exporter and alerter that tells the truth about Redis replication across datacenters" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.vendor="The authors of redis-cross-dc-exporter" \
+      org.opencontainers.image.authors="The maintainers of redis-cross-dc-exporter <maintainers@example.com>" \
+      org.opencontainers.image.url="https://example.com/redis-cross-dc-exporter" \
+      org.opencontainers.image.source="https://example.com/redis-cross-dc-exporter" \
+      org.opencontainers.image.documentation="https://example.com/redis-cross-dc-exporter/docs" \
+      org.opencontainers.image.created="${DATE}T00:00:00Z" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /out/ /

@@ -11,13 +11,13 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test deny fuzz benches bench bench-update bench-history generations crash incidents soak lab lab-update screenshots clean
+.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash incidents soak lab lab-update screenshots clean
 
-demo: ## shows the product at work; Ctrl-C ends it cleanly
+demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
-	@echo "==> building"
-	@$(CARGO) build --locked --quiet
-	@exec target/debug/redis-cross-dc-exporter demo $(DEMO_ARGS)
+	@echo "==> building (minutes the first time; cargo shows how far it is)"
+	@$(CARGO) build --locked --profile demo
+	@exec target/demo/redis-cross-dc-exporter demo $(DEMO_ARGS)
 
 # `make test` compiles everything once: clippy's compiler lints and also builds what is run.
 # `make lint` alone checks without building anything, which is faster while you edit.
@@ -93,7 +93,7 @@ dashboards: ## the dashboards against Grafana's types and its code for frames
 	@echo "==> dashboards"
 	@.ci/check-dashboards
 
-packaging: ## Dockerfile, image, systemd unit and manifests, with the debug binary
+packaging: ## Dockerfile, image, systemd unit, manifests, Helm chart and docker-compose.yml, with the debug binary
 	@$(CARGO) test --locked --no-run --quiet --test packaging
 	@.ci/check-packaging target/debug/redis-cross-dc-exporter
 
@@ -102,6 +102,19 @@ package-test: ## the same with the static binary of a release, which is also run
 
 release: ## dist/: static binary, manual, completions and docs in an archive; checksums; bill of materials
 	@.ci/release
+
+packages: ## dist/: all of release, and a .deb, an .rpm, the Helm chart; checks them. SIGNING_KEY=... signs the checksums
+	@.ci/install-tools rpm=rpm gpg=gpg systemd-analyze=systemd
+	@.ci/packages
+	@echo "==> checking what dist/ holds"
+	@binary=$$(.ci/build-static) && .ci/check-packages "$$binary"
+
+first-run: ## what a stranger does in a fresh Debian: install the .deb of dist/, init, check, a stall, the message, uninstall; minutes for each
+	@.ci/install-tools redis-server=redis-server
+	@[ -n "$$(ls dist/*.deb 2>/dev/null)" ] || $(MAKE) --no-print-directory packages
+	@.ci/debian-root target/packages-root/debian.tar
+	@echo "==> a first run"
+	@.ci/first-run dist/*.deb target/packages-root/debian.tar
 
 deny: ## licences, duplicates, sources, advisories; builds cargo-deny the first time
 	@.ci/deny

@@ -133,6 +133,24 @@ fn every_link_leads_somewhere() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+#[test]
+fn every_document_is_in_the_index() {
+    let index = root().join("docs/README.md");
+    let linked: BTreeSet<PathBuf> = targets(&read(&index))
+        .iter()
+        .map(|target| root().join("docs").join(target).canonicalize().unwrap())
+        .collect();
+    let is_missing = |path: &PathBuf| {
+        let is_runbook = path.parent() == Some(&root().join("docs/runbooks"));
+        *path != index && !is_runbook && !linked.contains(&path.canonicalize().unwrap())
+    };
+    let missing: Vec<_> = documents().into_iter().filter(is_missing).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/README.md does not list {missing:?}"
+    );
+}
+
 /// The YAML blocks of a document that are whole configurations of this program.
 fn configurations(text: &str) -> Vec<&str> {
     let blocks = text

@@ -14,7 +14,9 @@ use crate::replication::{PairState, Pause, StateReason};
 use crate::report::ReloadReport;
 use crate::topology::{DiscoveryChange, Topology};
 
-pub(super) fn started(listen: SocketAddr, topology: &Topology, settings: &Settings) {
+pub(super) fn started(listen: &[SocketAddr], topology: &Topology, settings: &Settings) {
+    let listen: Vec<_> = listen.iter().map(SocketAddr::to_string).collect();
+    let listen = listen.join(",");
     info!(
         version = env!("CARGO_PKG_VERSION"),
         %listen,

@@ -1,6 +1,7 @@
 //! The composition root: turns settings into a program that is bound, runs and drains. `main` and
 //! the tests use the same one.
 
+mod access;
 mod audit;
 mod core;
 mod descriptors;
@@ -10,6 +11,7 @@ mod process;
 mod refresh;
 mod start;
 mod systemd;
+mod systemd_socket;
 mod watched;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -21,7 +23,7 @@ use tracing::{info, warn};
 
 use crate::admin::{self, Admin, AdminAnswer, AdminCommand};
 use crate::clock;
-use crate::config::{ConfigErrors, ListenAddress, Settings};
+use crate::config::{ConfigErrors, ListenAddress, Settings, TelemetryPath};
 use crate::http_client::HttpError;
 use crate::notify::MessageContext;
 use crate::web::{BoundServer, Server, WebConfig, WebConfigStatus, WebError, WebState};
@@ -29,8 +31,10 @@ use core::Inputs;
 use start::StartInfo;
 use systemd::Notifier;
 
+pub use access::{Access, MissingRule, ServerAccess, try_access};
 pub use audit::{AuditRequest, Progress, collect_facts};
 pub use probe::{ProbeError, probe_once};
+pub use systemd_socket::SocketError;
 
 /// How long due notifications may take once the program drains.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,6 +56,9 @@ pub enum StartError {
         /// The system's error.
         why: String,
     },
+    /// There is no usable socket of systemd.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// HTTP to receivers cannot be set up.
     #[error("HTTPS to the receivers cannot be set up: {0}")]
     Http(#[from] HttpError),
@@ -60,12 +67,24 @@ pub enum StartError {
 /// Where and how the program serves HTTP.
 #[derive(Debug)]
 pub struct WebOptions {
-    /// The address that is bound.
-    pub listen: ListenAddress,
+    /// What connections are accepted on.
+    pub listen: Listen,
+    /// Where the metrics are served.
+    pub telemetry_path: TelemetryPath,
     /// HTTPS, passwords and headers; absent means plain HTTP that anybody can read.
     pub config: Option<WebConfig>,
     /// Whether clients on this machine have write access without authentication.
     pub admin_api: bool,
+}
+
+/// What the web server accepts connections on.
+#[derive(Clone, Debug)]
+pub enum Listen {
+    /// These addresses, which are bound. The first one is where messages and commands look for the
+    /// program.
+    Addresses(Vec<ListenAddress>),
+    /// The sockets that systemd passes.
+    PassedSockets,
 }
 
 /// The program with its address bound and nothing running yet.
@@ -97,26 +116,35 @@ impl App {
     ) -> Result<Self, StartError> {
         let WebOptions {
             listen,
+            telemetry_path,
             config,
             admin_api,
         } = web;
         let web_config = config.as_ref().map(WebConfig::status);
         descriptors::raise_limit();
-        let server = Server::new(descriptors::web_limits());
-        let server = server
+        let first = first(&listen, &settings);
+        let limits = descriptors::web_limits();
+        let server = Server::new(limits)
             .with_config(config)
             .with_admin_api(admin_api)
-            .bind(resolved(&listen)?)?;
+            .with_telemetry_path(telemetry_path);
+        let server = match &listen {
+            Listen::Addresses(addresses) => server.bind_all(&resolved_all(addresses)?)?,
+            Listen::PassedSockets => {
+                let sockets = systemd_socket::passed_sockets(limits.send_buffer)?;
+                server.on_sockets(sockets)?
+            }
+        };
         Ok(Self {
             settings,
-            listen,
+            listen: first,
             server,
             web_config,
             load,
         })
     }
 
-    /// The address that is bound.
+    /// The first address that is bound.
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
     }
@@ -130,7 +158,7 @@ impl App {
         let parts = start::start(StartInfo {
             settings: self.settings,
             listen: self.listen,
-            local_addr: self.server.local_addr(),
+            local_addrs: self.server.local_addrs(),
             has_web_config: self.web_config.is_some(),
             load: self.load,
             notifier: notifier.clone(),
@@ -204,6 +232,19 @@ pub(crate) fn message_context(listens: &ListenAddress, has_web_config: bool) -> 
         external_url,
         ..MessageContext::default()
     }
+}
+
+/// The first address as it was given; that of the file where systemd passes the sockets.
+fn first(listen: &Listen, settings: &Settings) -> ListenAddress {
+    let given = match listen {
+        Listen::Addresses(addresses) => addresses.first(),
+        Listen::PassedSockets => None,
+    };
+    given.unwrap_or(&settings.listen_address).clone()
+}
+
+fn resolved_all(addresses: &[ListenAddress]) -> Result<Vec<SocketAddr>, StartError> {
+    addresses.iter().map(resolved).collect()
 }
 
 /// The address of a host name: an IPv4 address where it has one, as in Prometheus' programs.

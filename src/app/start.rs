@@ -35,8 +35,8 @@ pub(super) struct StartInfo {
     pub(super) settings: Settings,
     /// The address as it was given.
     pub(super) listen: ListenAddress,
-    /// The address that was bound.
-    pub(super) local_addr: SocketAddr,
+    /// The addresses that were bound.
+    pub(super) local_addrs: Vec<SocketAddr>,
     pub(super) has_web_config: bool,
     pub(super) load: LoadSettings,
     pub(super) notifier: Notifier,
@@ -56,6 +56,7 @@ pub(super) struct Parts {
 /// # Errors
 /// When HTTPS to the receivers cannot be set up.
 pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
+    let context = message_context(&linked(&info), info.has_web_config);
     let mut store = Store::start(info.settings.state.path.clone(), clock::boot_id());
     // The saved state is restored for known pairs only, so discovery comes before the restore.
     let ((restored, documents), found) = tokio::join!(
@@ -70,10 +71,9 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     monitor.note_sources(watched.sources(), anchor.mono);
     let (publish, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
 
-    let context = message_context(&info.local_addr.into(), info.has_web_config);
     let delivery = Delivery::start(&watched.settings.notify, context, &snapshots)?;
     log::check_receivers(&watched.settings.notify);
-    log::started(info.local_addr, &watched.topology, &watched.settings);
+    log::started(&info.local_addrs, &watched.topology, &watched.settings);
 
     let (poll_events, polls) = mpsc::channel(EVENT_QUEUE);
     let poller = Poller::start(&watched.topology, watched.settings.poll, poll_events);
@@ -108,6 +108,16 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         refresh,
         store_status,
     })
+}
+
+/// The address that links in messages lead to: the first that others than this machine can reach.
+fn linked(info: &StartInfo) -> ListenAddress {
+    let bound = &info.local_addrs;
+    let reachable = bound.iter().find(|addr| !addr.ip().is_loopback());
+    match reachable.or(bound.first()) {
+        Some(addr) => (*addr).into(),
+        None => info.listen.clone(),
+    }
 }
 
 /// The parts that send notifications.

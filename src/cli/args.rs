@@ -4,12 +4,23 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::ListenAddress;
+use super::place::Place;
+use super::server_args::{InitArgs, LoginArgs};
+use crate::config::{ListenAddress, TelemetryPath};
 use crate::model::FleetShard;
+
+/// The configuration file where none is given.
+pub(super) const DEFAULT_CONFIG_FILE: &str = "./redis-cross-dc-exporter.yml";
 
 /// The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
 #[derive(Debug, Parser)]
-#[command(name = "redis-cross-dc-exporter", version, about, max_term_width = 100)]
+#[command(
+    name = "redis-cross-dc-exporter",
+    version,
+    long_version = super::version::LONG,
+    about,
+    max_term_width = 100
+)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
@@ -17,7 +28,8 @@ pub(super) struct Cli {
     pub(super) command: Option<Command>,
 }
 
-/// What every command understands.
+/// What is understood before and after every command. `help` has the commands that use an option;
+/// the help of the others does not show it.
 #[derive(Debug, Args)]
 pub(super) struct Global {
     /// The configuration file (.yml, .yaml, .toml or .json)
@@ -25,18 +37,35 @@ pub(super) struct Global {
         long = "config.file",
         global = true,
         value_name = "FILE",
-        default_value = "./redis-cross-dc-exporter.yml"
+        default_value = DEFAULT_CONFIG_FILE
     )]
     pub(super) config_file: PathBuf,
-    /// Where the exporter listens, such as 0.0.0.0:10121, :10121 or localhost:10121; the default is
-    /// `web.listen_address` of the configuration file, or else 0.0.0.0:10121
+    /// Where the exporter listens, such as 0.0.0.0:10121, :10121 or localhost:10121; may be given
+    /// several times; the default is `web.listen_address` of the configuration file, or else
+    /// 0.0.0.0:10121
     #[arg(long = "web.listen-address", global = true, value_name = "ADDR")]
-    pub(super) listen_address: Option<ListenAddress>,
+    pub(super) listen_addresses: Vec<ListenAddress>,
+    /// Accepts connections on the sockets that systemd passes, instead of listening on an address
+    #[arg(
+        long = "web.systemd-socket",
+        global = true,
+        conflicts_with = "listen_addresses"
+    )]
+    pub(super) systemd_socket: bool,
+    /// The path of the metrics; /metrics redirects to another one
+    #[arg(
+        long = "web.telemetry-path",
+        global = true,
+        value_name = "PATH",
+        default_value = "/metrics"
+    )]
+    pub(super) telemetry_path: TelemetryPath,
     /// HTTPS, passwords and headers, in the format of Prometheus' exporter-toolkit (see
     /// docs/web.md)
     #[arg(long = "web.config.file", global = true, value_name = "FILE")]
     pub(super) web_config_file: Option<PathBuf>,
-    /// Lets clients on this machine ask for a reload over HTTP without a password
+    /// Lets clients on this machine reload the configuration, make and end silences, and send
+    /// notifications again over HTTP without a password
     #[arg(long = "web.enable-admin-api", global = true)]
     pub(super) enable_admin_api: bool,
     /// Which share of the fleet this exporter watches, where several exporters with the same
@@ -90,9 +119,17 @@ pub(super) enum Command {
     /// Audits the servers of every pair for disaster recovery, and changes nothing; exit code 0 clean,
     /// 10 warnings, 20 critical, 1 something was not checked
     Doctor(DoctorArgs),
+    /// Writes a configuration with comments for the servers that are given, checks it, and names the
+    /// next command; asks nothing and overwrites nothing
+    Init(InitArgs),
     /// Checks the configuration and the files of secrets and certificates that it names, and prints
-    /// what is in effect, secrets hidden; asks no server
+    /// what is in effect, secrets hidden; asks no server unless --connect is given
     CheckConfig(CheckConfigArgs),
+    /// Shows the alerts of a running exporter, and which receivers were notified
+    Alerts(AlertsArgs),
+    /// Shows the receivers of a running exporter and its notifications: what waits, what was
+    /// accepted and what was given up
+    Deliveries(DeliveriesArgs),
     /// Asks a running exporter whether it is ready; exit code 0 or 1
     Healthcheck(ExporterArgs),
     /// Sends a marked test and its end to the receivers and prints each answer; exit code 0 when
@@ -120,6 +157,7 @@ pub(super) enum Command {
 
 /// Which running exporter to ask.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "The running exporter")]
 pub(super) struct ExporterArgs {
     /// The running exporter's address, such as `http://127.0.0.1:10121`; the default follows
     /// --web.listen-address, or else `web.listen_address` of the configuration file
@@ -165,14 +203,32 @@ pub(super) struct ExporterArgs {
 /// The arguments of `check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    #[command(flatten)]
-    pub(super) exporter: ExporterArgs,
+    /// A master and its replicas, as HOST:PORT or DC=HOST:PORT: polls these, without a configuration
+    /// file and without an exporter
+    #[arg(value_name = "MASTER REPLICA")]
+    pub(super) servers: Vec<Place>,
     /// Only the pairs of this name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "servers")]
     pub(super) pair: Option<String>,
     /// A table for people or JSON for programs
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) output: OutputFormat,
+    /// Shows the table again and again, until Ctrl-C
+    #[arg(long)]
+    pub(super) watch: bool,
+    /// How long --watch waits before it asks again
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 2,
+        requires = "watch",
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
+    pub(super) every: u64,
+    #[command(flatten)]
+    pub(super) login: LoginArgs,
+    #[command(flatten)]
+    pub(super) exporter: ExporterArgs,
 }
 
 /// The arguments of `doctor`.
@@ -271,6 +327,39 @@ pub(super) struct CheckConfigArgs {
     /// Reads none of the files of secrets and certificates: for pipelines that do not have them
     #[arg(long)]
     pub(super) syntax_only: bool,
+    /// Logs in to every server and Sentinel, and says which ACL rules are missing where; prints
+    /// that instead of the configuration; exit code 1 when something is missing
+    #[arg(long, conflicts_with = "syntax_only")]
+    pub(super) connect: bool,
+}
+
+/// The arguments of `alerts`.
+#[derive(Debug, Args)]
+pub(super) struct AlertsArgs {
+    /// Only alerts about the pairs of this name
+    #[arg(long, value_name = "NAME")]
+    pub(super) pair: Option<String>,
+    /// Also those that resolved recently
+    #[arg(long)]
+    pub(super) resolved: bool,
+    /// A table for people or JSON for programs
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: OutputFormat,
+    #[command(flatten)]
+    pub(super) exporter: ExporterArgs,
+}
+
+/// The arguments of `deliveries`.
+#[derive(Debug, Args)]
+pub(super) struct DeliveriesArgs {
+    /// Only the notifications of this receiver
+    #[arg(long, value_name = "NAME")]
+    pub(super) receiver: Option<String>,
+    /// A table for people or JSON for programs
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: OutputFormat,
+    #[command(flatten)]
+    pub(super) exporter: ExporterArgs,
 }
 
 /// What to do about silences.
@@ -386,9 +475,12 @@ pub(super) struct CompletionsArgs {
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Tell the story once, check it, and end with a summary
+    /// Tells the story once without a pause, checks it, and ends with a summary
     #[arg(long)]
     pub(super) once: bool,
+    /// Does not wait for Enter between the acts, as if no terminal were there
+    #[arg(long)]
+    pub(super) no_wait: bool,
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! `check-config`: reads and checks the configuration and the files that it names, and prints what
-//! is in effect. Connects to nothing.
+//! is in effect. Connects to nothing, unless it is asked to try every login.
 
+use super::access;
 use super::args::{CheckConfigArgs, Global};
 use super::exit::Exit;
 use super::output::{complain, say};
+use super::summary::summary;
 use super::{check_web_syntax, load_config, load_web_config};
 use crate::config::Loaded;
 
@@ -20,6 +22,7 @@ pub(super) fn check_config(global: &Global, args: &CheckConfigArgs) -> Exit {
         load_web_config(global).map(|_| ())
     };
     match (loaded, files, web_config) {
+        (Ok(loaded), Ok(()), Ok(())) if args.connect => access::try_access(&loaded.settings),
         (Ok(loaded), Ok(()), Ok(())) => {
             print(&loaded);
             Exit::Ok
@@ -46,4 +49,5 @@ fn print(loaded: &Loaded) {
         say(&format!("# warning: {warning}"));
     }
     say(loaded.settings.to_yaml_redacted().trim_end());
+    say(&format!("# valid: {}", summary(&loaded.settings)));
 }

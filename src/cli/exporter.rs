@@ -1,11 +1,13 @@
-//! The running exporter that `check`, `healthcheck` and `silence` query: its address, and the
+//! The running exporter that `check`, `alerts`, `deliveries`, `healthcheck` and `silence` query: its address, and the
 //! credentials for it.
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
+
 use super::args::{ExporterArgs, Global};
 use crate::config::{Environment, ListenAddress, SecretSource};
-use crate::http_client::{ExporterAccess, HttpClient, HttpTimeouts, ServerTrust};
+use crate::http_client::{ExporterAccess, GetError, HttpClient, HttpTimeouts, ServerTrust};
 use crate::model::Secret;
 
 /// Why a query failed with status 401, and what the user has to do.
@@ -35,6 +37,19 @@ impl Exporter {
         let client = HttpClient::for_exporter_with(timeouts, &access)
             .map_err(|error| format!("The exporter at {url} cannot be asked: {error}."))?;
         Ok(Self { url, client })
+    }
+
+    /// The exporter's report at `path` of its API.
+    ///
+    /// # Errors
+    /// The end of a sentence: why there is none.
+    pub(super) async fn report<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
+        let url = format!("{}{path}", self.url);
+        match self.client.get_json(&url).await {
+            Ok(report) => Ok(report),
+            Err(GetError::Status(401)) => Err(LOGIN_REQUIRED.to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 
@@ -114,7 +129,7 @@ fn has_user(url: &str) -> bool {
 /// Where an exporter with this command line listens: the flag overrides the file. Without a file
 /// that can be read it is the default.
 fn listen_address(global: &Global) -> ListenAddress {
-    if let Some(flag) = &global.listen_address {
+    if let Some(flag) = global.listen_addresses.first() {
         return flag.clone();
     }
     let environment = Environment::from_os(std::env::vars_os());

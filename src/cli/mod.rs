@@ -2,31 +2,42 @@
 //! One file per command.
 
 mod active_active;
+mod access;
+mod alerts;
 mod args;
 mod check;
 mod check_config;
 mod columns;
+mod deliveries;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
+mod draft;
 mod exit;
 mod exporter;
 mod healthcheck;
+mod help;
+mod init;
 mod logging;
+mod notified;
 mod output;
 mod packaging;
+mod place;
 mod rules;
 mod run;
 mod shard;
+mod server_args;
 mod silence;
 mod style;
+mod summary;
 mod test_notify;
+mod version;
+mod wrapped;
 
 use std::future::Future;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::config::{ConfigErrors, Environment, Loaded, Settings, load_web};
@@ -35,9 +46,13 @@ use args::{Cli, Command, Global};
 use exit::Exit;
 use output::complain;
 
+/// What to do where there is no configuration file.
+const WITHOUT_FILE: &str = "Name the file with --config.file, or write one: redis-cross-dc-exporter init \
+     --master HOST:PORT --replica HOST:PORT";
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    match Cli::try_parse() {
+    match help::parse() {
         Ok(cli) => dispatch(cli).into(),
         Err(error) => usage(&error).into(),
     }
@@ -49,6 +64,9 @@ fn dispatch(cli: Cli) -> Exit {
         Command::Run => run::run(&global),
         Command::Check(args) => check::check(&global, &args),
         Command::Doctor(args) => doctor::doctor(&global, &args),
+        Command::Init(args) => init::init(&global, &args),
+        Command::Alerts(args) => alerts::alerts(&global, &args),
+        Command::Deliveries(args) => deliveries::deliveries(&global, &args),
         Command::CheckConfig(args) => check_config::check_config(&global, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         Command::ActiveActive(args) => active_active::active_active(&global, &args),
@@ -67,12 +85,19 @@ fn dispatch(cli: Cli) -> Exit {
 fn usage(error: &clap::Error) -> Exit {
     // Fails only where the terminal is gone, and then there is nowhere to report it.
     let _ = error.print();
-    let is_check = std::env::args().any(|arg| arg == "check");
+    let is_check = is_check(std::env::args().skip(1));
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
         _ if is_check => Exit::Unknown,
         _ => Exit::Usage,
     }
+}
+
+/// Whether the command line is one of `check`: the first word that is a command.
+fn is_check(arguments: impl Iterator<Item = String>) -> bool {
+    let commands = help::command();
+    let mut words = arguments.filter(|word| commands.find_subcommand(word).is_some());
+    words.next().is_some_and(|word| word == "check")
 }
 
 /// The settings of the configuration file, overridden by flags. An error has been printed already.
@@ -91,10 +116,13 @@ fn load_config(global: &Global) -> Result<Loaded, Exit> {
             complain(&format!(
                 "The configuration {path} is not usable:\n{errors}"
             ));
+            if !global.config_file.exists() {
+                complain(WITHOUT_FILE);
+            }
             return Err(Exit::Usage);
         }
     };
-    if let Some(flag) = &global.listen_address {
+    if let Some(flag) = global.listen_addresses.first() {
         loaded.settings.listen_address = flag.clone();
     }
     loaded.settings.shard = global.shard;

@@ -3,13 +3,14 @@
 
 use std::io::Write;
 
+use clap::Arg;
 use clap::builder::StyledStr;
-use clap::{Arg, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
-use super::args::{Cli, CompletionsArgs};
+use super::args::CompletionsArgs;
 use super::exit::Exit;
+use super::help;
 
 /// The sections of the manual page that the command line's definition does not hold.
 const MORE: [(&str, &[(&str, &str)]); 4] = [
@@ -29,7 +30,10 @@ const MORE: [(&str, &[(&str, &str)]); 4] = [
     (
         "EXIT STATUS",
         &[
-            ("0", "All is well. Of check: every pair is."),
+            (
+                "0",
+                "All is well. Of check: every pair is. Of check-config --connect: every login has its rights.",
+            ),
             (
                 "1",
                 "It failed. Of check: a warning. Of healthcheck: the exporter is not ready.",
@@ -74,7 +78,7 @@ const MORE: [(&str, &[(&str, &str)]); 4] = [
 
 pub(super) fn completions(args: &CompletionsArgs) -> Exit {
     let mut script = Vec::new();
-    let mut command = Cli::command();
+    let mut command = help::command();
     let name = command.get_name().to_owned();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
     print(&script)
@@ -101,7 +105,7 @@ fn print(bytes: &[u8]) -> Exit {
 /// One page with every command, because the commands are few.
 fn page() -> std::io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    let man = Man::new(Cli::command());
+    let man = Man::new(help::command());
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
@@ -123,7 +127,7 @@ fn page() -> std::io::Result<Vec<u8>> {
 /// Each visible command with the options that only it has.
 fn commands(roff: &mut Roff) {
     roff.control("SH", ["COMMANDS"]);
-    let cli = Cli::command();
+    let cli = help::command();
     for command in cli.get_subcommands() {
         if command.is_hide_set() {
             continue;
@@ -167,7 +171,10 @@ fn entry(roff: &mut Roff, term: &[clap_mangen::roff::Inline], text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::args::Cli;
 
     #[test]
     fn the_manual_page_has_every_visible_command_and_option() {

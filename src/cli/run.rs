@@ -9,8 +9,8 @@ use super::logging::{self, Log};
 use super::output::complain;
 use super::{block_on, load_config, load_web_config};
 use crate::admin::AdminError;
-use crate::app::{App, Control, LoadSettings, StartError, WebOptions};
-use crate::config::{Environment, Loaded, NamedFiles};
+use crate::app::{App, Control, Listen, LoadSettings, StartError, WebOptions};
+use crate::config::{Environment, Loaded, NamedFiles, Settings};
 
 pub(super) fn run(global: &Global) -> Exit {
     let (loaded, config) = match (load_config(global), load_web_config(global)) {
@@ -19,7 +19,8 @@ pub(super) fn run(global: &Global) -> Exit {
     };
     let log = logging::start(global);
     let web = WebOptions {
-        listen: loaded.settings.listen_address.clone(),
+        listen: listen(global, &loaded.settings),
+        telemetry_path: global.telemetry_path.clone(),
         config,
         admin_api: global.enable_admin_api,
     };
@@ -32,6 +33,17 @@ pub(super) fn run(global: &Global) -> Exit {
             Exit::Failed
         }
         Err(exit) => exit,
+    }
+}
+
+/// What is listened on: the flags override the file.
+fn listen(global: &Global, settings: &Settings) -> Listen {
+    if global.systemd_socket {
+        Listen::PassedSockets
+    } else if global.listen_addresses.is_empty() {
+        Listen::Addresses(vec![settings.listen_address.clone()])
+    } else {
+        Listen::Addresses(global.listen_addresses.clone())
     }
 }
 
@@ -66,7 +78,7 @@ async fn serve(
 /// Loads the configuration again, for a reload; the flags override it again.
 fn reload_from(global: &Global) -> LoadSettings {
     let path = global.config_file.clone();
-    let flag = global.listen_address.clone();
+    let flag = global.listen_addresses.first().cloned();
     let shard = global.shard;
     Box::new(move || {
         let environment = Environment::from_os(std::env::vars_os());

@@ -13,7 +13,7 @@ use super::exporter::{Exporter, LOGIN_REQUIRED};
 use super::output::{complain, say};
 use crate::clock;
 use crate::config::parse_duration;
-use crate::http_client::{GetError, HttpResponse, HttpTimeouts};
+use crate::http_client::{HttpResponse, HttpTimeouts};
 use crate::report::{
     SilenceMade, SilenceReport, SilenceRequest, SilencesReport, utc_text, visible_line,
     visible_text,
@@ -86,12 +86,7 @@ fn list(global: &Global, args: &SilenceListArgs) -> Exit {
 
 /// The list as it is printed.
 async fn fetch(exporter: &Exporter, args: &SilenceListArgs) -> Result<String, String> {
-    let url = format!("{}/api/v1/silences", exporter.url);
-    let mut report: SilencesReport = match exporter.client.get_json(&url).await {
-        Ok(report) => report,
-        Err(GetError::Status(401)) => return Err(LOGIN_REQUIRED.to_owned()),
-        Err(error) => return Err(error.to_string()),
-    };
+    let mut report: SilencesReport = exporter.report("/api/v1/silences").await?;
     if !args.expired {
         report.silences.retain(|silence| silence.state != "expired");
     }

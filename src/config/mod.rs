@@ -27,6 +27,7 @@ mod settings;
 mod signing;
 mod small_file;
 mod table;
+mod telemetry_path;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use secret::SecretError;
 pub use settings::*;
 pub use signing::signing_key;
 pub use small_file::{MAX_PEM_BYTES, SmallFileError, read_small_file};
+pub use telemetry_path::TelemetryPath;
 pub use web::{
     ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, load_web,
     parse_web,

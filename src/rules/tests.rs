@@ -1,8 +1,10 @@
 //! The file in alerts/ is what the program prints; and overrides become rules of their own.
 
+use std::path::Path;
+
 use super::*;
-use crate::config::LevelThreshold;
 use crate::config::testing::settings_of;
+use crate::config::{Environment, LevelThreshold, load};
 use crate::model::Span;
 
 /// What the links of the file in alerts/ begin with.
@@ -20,9 +22,24 @@ fn the_file_in_alerts_is_up_to_date() {
         env!("CARGO_MANIFEST_DIR"),
         "/alerts/redis-cross-dc-exporter.rules.yml"
     );
-    let made = printed(&settings_of(&[]));
+    check_file(path, &printed(&settings_of(&[])));
+}
+
+#[test]
+fn the_rules_of_the_compose_file_are_those_about_the_exporter() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/compose");
+    let config = Path::new(folder).join("exporter.yml");
+    let loaded = load(&config, &Environment::default());
+    let settings = loaded.unwrap_or_else(|errors| panic!("{errors}")).settings;
+    let links = Links::new(&settings, None);
+    let made = rule_file(&settings, &links, &[Group::Exporter], Format::Rules);
+    check_file(&format!("{folder}/exporter.rules.yml"), &made);
+}
+
+/// Compares a file with what it has to be; `make docs-update` writes it.
+fn check_file(path: &str, made: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, &made).unwrap();
+        std::fs::write(path, made).unwrap();
     }
     assert_eq!(
         std::fs::read_to_string(path).unwrap_or_default(),

@@ -14,6 +14,12 @@ pub enum WebError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// A socket that was passed cannot be used.
+    #[error("a socket that was passed to the program cannot be used: {0}")]
+    Socket(#[source] io::Error),
+    /// There is nothing to listen on.
+    #[error("there is no address to listen on; set --web.listen-address")]
+    NoAddress,
 }
 
 fn bind_sentence(error: &io::Error) -> String {

@@ -15,6 +15,7 @@ mod handshake;
 mod health;
 mod layers;
 mod limits;
+mod listeners;
 mod memory;
 mod not_found;
 mod page;

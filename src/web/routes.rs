@@ -1,13 +1,14 @@
 //! The routes of the server, and the handlers of those that only read.
 
 use std::convert::Infallible;
+use std::future;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{Redirect, Response};
 use axum::routing::{delete, get, post};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -30,17 +31,31 @@ use super::runbooks::{self, RunbookSubject, SubjectNow};
 use super::silences;
 use super::since::since;
 use super::state::WebState;
+use crate::config::TelemetryPath;
 use crate::monitor::FleetSnapshot;
 use crate::report::{AlertsReport, DeliveriesReport, HistoryReport, PairsReport};
 
+/// What the routes are made from.
+pub(super) struct RouterParts<'a> {
+    pub(super) state: WebState,
+    pub(super) connections: &'a ConnectionTable,
+    pub(super) limits: Limits,
+    pub(super) gate: AccessGate,
+    pub(super) policy: WritePolicy,
+    /// Where the metrics are.
+    pub(super) telemetry_path: TelemetryPath,
+}
+
 /// Every path of the server, behind its limits and its access gate.
-pub(super) fn router(
-    state: WebState,
-    connections: &ConnectionTable,
-    limits: Limits,
-    gate: AccessGate,
-    policy: WritePolicy,
-) -> Router {
+pub(super) fn router(parts: RouterParts<'_>) -> Router {
+    let RouterParts {
+        state,
+        connections,
+        limits,
+        gate,
+        policy,
+        telemetry_path,
+    } = parts;
     let memory = AnswerMemory::new(limits.answer_bytes, connections.clone(), limits.patience);
     let handler = HandlerState {
         renderer: Renderer::new(limits.renderers, memory),
@@ -51,13 +66,18 @@ pub(super) fn router(
     let replay = post(admin::replay).layer(write_access());
     let add_silence = post(silences::add).layer(write_access());
     let expire_silence = delete(admin::expire_silence).layer(write_access());
-    Router::new()
+    let mut router = Router::new().route(telemetry_path.as_str(), get(metrics));
+    if !telemetry_path.is_default() {
+        // Links lead there, and so may a scrape configuration of before.
+        let elsewhere = move || future::ready(Redirect::temporary(telemetry_path.as_str()));
+        router = router.route("/metrics", get(elsewhere));
+    }
+    router
         .route("/", get(landing_page))
         .route("/pairs/{name}", get(pair_page))
         .route("/style.css", get(stylesheet))
         .route("/script.js", get(script))
         .route("/icon.svg", get(icon))
-        .route("/metrics", get(metrics))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .route("/-/reload", post(admin::reload).layer(write_access()))

@@ -2,10 +2,10 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
@@ -15,9 +15,11 @@ use super::connection::{self, CloseSignals, HttpService};
 use super::connection_table::{ConnectionTable, NoSlot, Slot, TableLimits};
 use super::error::WebError;
 use super::limits::Limits;
+use super::listeners::Listeners;
 use super::refusal;
-use super::routes;
+use super::routes::{self, RouterParts};
 use super::state::WebState;
+use crate::config::TelemetryPath;
 
 /// The pause after a failed accept: the process is out of file descriptors, and only time gives
 /// some back.
@@ -27,24 +29,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// long before they are old enough to be evicted.
 const SLOT_RETRY: Duration = Duration::from_millis(10);
 
-/// Connections that the kernel keeps until they are accepted: as many as it allows by default
-/// (`net.core.somaxconn`). They wait there while nothing may be evicted yet; beyond it, a client
-/// tries again only after a second.
-const BACKLOG: u32 = 4096;
-
 /// The HTTP server, before it listens.
 #[derive(Debug, Default)]
 pub struct Server {
     limits: Limits,
     config: Option<WebConfig>,
     writes: WritePolicy,
+    /// `None` for the default one.
+    telemetry_path: Option<TelemetryPath>,
 }
 
 /// The HTTP server, listening. Clients wait until [`BoundServer::serve`] runs.
 #[derive(Debug)]
 pub struct BoundServer {
-    listener: TcpListener,
-    local_addr: SocketAddr,
+    listeners: Listeners,
     server: Server,
 }
 
@@ -72,6 +70,7 @@ impl Server {
             writes: WritePolicy {
                 local_clients: false,
             },
+            telemetry_path: None,
         }
     }
 
@@ -91,6 +90,13 @@ impl Server {
         self
     }
 
+    /// Serves the metrics at `path`.
+    #[must_use]
+    pub fn with_telemetry_path(mut self, path: TelemetryPath) -> Self {
+        self.telemetry_path = Some(path);
+        self
+    }
+
     /// The service of every connection, and the web configuration that it follows.
     pub(super) fn into_parts(self, state: WebState, connections: &ConnectionTable) -> ServerParts {
         let active = match &self.config {
@@ -98,7 +104,14 @@ impl Server {
             None => watch::Sender::default().subscribe(),
         };
         let gate = AccessGate::new(active.clone());
-        let app = routes::router(state, connections, self.limits, gate, self.writes);
+        let app = routes::router(RouterParts {
+            state,
+            connections,
+            limits: self.limits,
+            gate,
+            policy: self.writes,
+            telemetry_path: self.telemetry_path.unwrap_or_default(),
+        });
         ServerParts {
             service: HttpService {
                 app,
@@ -114,52 +127,61 @@ impl Server {
     /// # Errors
     /// [`WebError::Bind`] when the address cannot be listened on.
     pub fn bind(self, addr: SocketAddr) -> Result<BoundServer, WebError> {
-        let failed = |source| WebError::Bind { addr, source };
-        let listener = listen(addr, self.limits.send_buffer).map_err(failed)?;
-        let local_addr = listener.local_addr().map_err(failed)?;
+        self.bind_all(&[addr])
+    }
+
+    /// Listens on all of these addresses.
+    ///
+    /// # Errors
+    /// As [`Self::bind`]; [`WebError::NoAddress`] without an address.
+    pub fn bind_all(self, addrs: &[SocketAddr]) -> Result<BoundServer, WebError> {
+        let listeners = Listeners::bind(addrs, self.limits.send_buffer)?;
         Ok(BoundServer {
-            listener,
-            local_addr,
+            listeners,
+            server: self,
+        })
+    }
+
+    /// Accepts connections on sockets that listen already and do not block. Must be called within a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// [`WebError::Socket`] when one of them cannot be used; [`WebError::NoAddress`] without one.
+    pub fn on_sockets(self, sockets: Vec<TcpListener>) -> Result<BoundServer, WebError> {
+        Ok(BoundServer {
+            listeners: Listeners::passed(sockets)?,
             server: self,
         })
     }
 }
 
 impl BoundServer {
-    /// Where it listens.
+    /// Where it listens: the first address.
     pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.listeners.first_addr()
+    }
+
+    /// Where it listens: all addresses.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listeners.addrs()
     }
 
     /// Answers requests until `shutdown` is ready, then accepts no more, lets running requests end,
     /// and cuts what is left after the grace period.
     pub async fn serve(self, state: WebState, shutdown: impl Future<Output = ()>) -> Drained {
+        let mut listeners = self.listeners;
         let table = ConnectionTable::default();
         let parts = self.server.into_parts(state, &table);
         let limits = parts.service.limits;
         let mut connections = Connections::new(parts.service, table, parts.active);
         tokio::select! {
             () = shutdown => {}
-            () = accept_all(&self.listener, &mut connections) => {}
+            () = accept_all(&mut listeners, &mut connections) => {}
             () = follow(parts.config, limits.reread) => {}
         }
-        drop(self.listener);
+        drop(listeners);
         connections.drain(limits.grace).await
     }
-}
-
-/// Listens as `TcpListener::bind` does, with a bound on what the kernel buffers for each client that
-/// does not read.
-fn listen(addr: SocketAddr, send_buffer: u32) -> io::Result<TcpListener> {
-    let socket = if addr.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
-    socket.set_reuseaddr(true)?;
-    socket.set_send_buffer_size(send_buffer)?;
-    socket.bind(addr)?;
-    socket.listen(BACKLOG)
 }
 
 /// Follows the changes of the web configuration, if there is one. Never ends.
@@ -171,9 +193,9 @@ async fn follow(config: Option<WebConfig>, every: Duration) {
 }
 
 /// Accepts connections. Never ends.
-async fn accept_all(listener: &TcpListener, connections: &mut Connections) {
+async fn accept_all(listeners: &mut Listeners, connections: &mut Connections) {
     loop {
-        match listener.accept().await {
+        match listeners.accept().await {
             Ok((stream, peer)) => {
                 connections.serve(stream, peer.ip()).await;
                 // A connection must have its turn to read before so many others arrive that it is

@@ -58,6 +58,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("prometheus", &["metrics", "app"]),
     ("redb", &["store"]),
     ("crc32fast", &["store"]),
+    ("listenfd", &["app"]),
     ("rustix", &["clock", "client", "app", "lab"]),
 ];
 

@@ -1,4 +1,4 @@
-//! What packages and the people who make them rely on: the protocol with systemd, the list of
+//! What packages and the people who make them rely on: the protocol with systemd, what an image is built from, the list of
 //! dependencies, their licences.
 
 #![allow(
@@ -8,5 +8,6 @@
 )]
 
 mod dependencies;
+mod image;
 mod licences;
 mod systemd;

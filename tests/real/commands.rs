@@ -177,7 +177,7 @@ async fn help_and_version_succeed_and_unknown_arguments_fail() {
     ] {
         assert!(help.stdout.contains(command), "{command}: {}", help.stdout);
     }
-    let version = run(folder.path(), &["--version"]).await.ended_with(0);
+    let version = run(folder.path(), &["-V"]).await.ended_with(0);
     assert_eq!(
         version.stdout.trim(),
         concat!("redis-cross-dc-exporter ", env!("CARGO_PKG_VERSION"))

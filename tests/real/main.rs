@@ -30,6 +30,7 @@ mod durable;
 mod exporter;
 mod failover;
 mod findings;
+mod first_run;
 mod flapping;
 #[path = "../fleet/mod.rs"]
 mod fleet;

@@ -157,6 +157,7 @@ fn every_program_start_and_every_receiver_is_searched() {
             "demo.rs",
             "exporter.rs",
             "findings/f02_listen_address.rs",
+            "first_run.rs",
             "webconfig.rs"
         ],
         "{starts}"

@@ -1,17 +1,11 @@
 //! The lines below a pair's row: the reason for its state, since when, its alerts, and the receivers
 //! that were notified.
 
-use super::WIDTH;
 use super::layout::Layout;
 use super::seen::Seen;
+use crate::cli::notified::{clock_text, notified};
 use crate::replication::PairState;
-use crate::report::{
-    AlertReport, DeliveriesReport, DeliveryReport, ListedState, PairReport, lag_text, seconds_text,
-    utc_text, visible_text,
-};
-
-/// The indentation of a line below a row.
-const INDENT: &str = "    ";
+use crate::report::{AlertReport, ListedState, PairReport, lag_text, seconds_text, visible_text};
 
 /// The lines about `pair`; none where all is well.
 pub(super) fn details(pair: &PairReport, seen: &Seen, layout: Layout) -> Vec<String> {
@@ -80,101 +74,8 @@ fn alert_line(alert: &AlertReport, seen: &Seen) -> String {
     if alert.state == ListedState::Pending {
         return format!("{name} pending: {severity}, since {began}");
     }
-    let notified = notified(alert, seen);
+    let notified = notified(alert, seen.deliveries.as_ref(), seen.now());
     format!("{name} firing: {severity}, since {began}; {notified}")
-}
-
-fn notified(alert: &AlertReport, seen: &Seen) -> String {
-    if let Some(silence) = &alert.silenced_by {
-        return format!("silenced by {}", visible_text(silence));
-    }
-    if let Some(window) = &alert.maintenance {
-        return format!(
-            "silenced by the maintenance window {}",
-            visible_text(window)
-        );
-    }
-    if let Some(cause) = &alert.caused_by {
-        return format!("inhibited by {}", visible_text(&cause.alertname));
-    }
-    let Some(deliveries) = &seen.deliveries else {
-        return "who was notified is not known".to_owned();
-    };
-    let mut receivers = Vec::new();
-    for (name, at) in receivers_of(alert, deliveries) {
-        let at = clock_text(at, seen.now());
-        receivers.push(format!("{} {at}", visible_text(name)));
-    }
-    if receivers.is_empty() {
-        "nobody was notified yet".to_owned()
-    } else {
-        format!("notified: {}", receivers.join(", "))
-    }
-}
-
-/// The receivers that accepted a notification of the alert since it began, and when each did so
-/// first.
-fn receivers_of<'a>(alert: &AlertReport, deliveries: &'a DeliveriesReport) -> Vec<(&'a str, f64)> {
-    let mut first: Vec<(&str, f64)> = Vec::new();
-    for delivery in &deliveries.recent {
-        if !notifies_of(delivery, alert) {
-            continue;
-        }
-        let receiver = &delivery.subject.receiver;
-        let at = delivery.ended_timestamp;
-        match first.iter_mut().find(|(name, _)| *name == *receiver) {
-            Some((_, known)) => *known = known.min(at),
-            None => first.push((receiver, at)),
-        }
-    }
-    first.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(b.0)));
-    first
-}
-
-/// Whether the delivery was accepted since the alert began, for a group that the alert is in.
-fn notifies_of(delivery: &DeliveryReport, alert: &AlertReport) -> bool {
-    let subject = &delivery.subject;
-    let has_label = |(name, value): (&String, &String)| match name.as_str() {
-        "alertname" => *value == alert.alertname,
-        _ => alert.labels.get(name) == Some(value),
-    };
-    delivery.failure.is_none()
-        && subject.status == "firing"
-        && delivery.ended_timestamp >= alert.started_timestamp
-        && subject.group.iter().all(has_label)
-}
-
-/// The time of day in UTC, with the date where it is not that of `now`.
-fn clock_text(at: f64, now: f64) -> String {
-    let text = utc_text(at);
-    let today = utc_text(now);
-    match (text.split_once(' '), today.split_once(' ')) {
-        (Some((date, time)), Some((today, _))) if date == today => time.to_owned(),
-        _ => text,
-    }
-}
-
-/// The line below a row, broken between words where it is too wide; what follows is indented twice.
-pub(super) fn wrapped(line: &str) -> String {
-    let mut text = String::from(INDENT);
-    let mut width = INDENT.len();
-    let mut is_first_word = true;
-    for word in line.split(' ') {
-        let length = word.chars().count();
-        if is_first_word {
-            is_first_word = false;
-        } else if width + 1 + length > WIDTH {
-            text += &format!("\n{INDENT}{INDENT}");
-            width = 2 * INDENT.len();
-        } else {
-            text.push(' ');
-            width += 1;
-        }
-        text += word;
-        width += length;
-    }
-    text.push('\n');
-    text
 }
 
 #[cfg(test)]
@@ -184,7 +85,10 @@ mod tests {
     use crate::cli::check::source::Source;
     use crate::config::Severity;
     use crate::report::testing::{pair, report};
-    use crate::report::{AlertBrief, AlertsReport, InhibitorReport, SubjectReport, ValueUnit};
+    use crate::report::{
+        AlertBrief, AlertsReport, DeliveriesReport, DeliveryReport, InhibitorReport, SubjectReport,
+        ValueUnit,
+    };
 
     const LINK_DOWN: &str = "RedisCrossDcLinkDown";
 
@@ -312,11 +216,5 @@ mod tests {
     fn another_day_has_its_date() {
         assert_eq!(clock_text(BEGAN, NOW), "06:51:00 UTC");
         assert_eq!(clock_text(BEGAN, NOW + 86_400.0), "2025-11-29 06:51:00 UTC");
-    }
-
-    #[test]
-    fn a_line_breaks_between_words() {
-        let text = wrapped(&"word ".repeat(30));
-        assert!(text.lines().count() == 2 && text.lines().all(|line| line.len() <= WIDTH));
     }
 }

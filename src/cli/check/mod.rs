@@ -1,12 +1,15 @@
-//! `check`: the state of every pair on one screen, worst first, for an engineer in an incident.
+//! `check`: the state of every pair on one screen, worst first, for an engineer in an incident. It asks
+//! the running exporter, or else the servers; or servers of the command line, without any file.
 //! Exit codes are those of Nagios.
 
 mod details;
 mod layout;
+mod named;
 mod rows;
 mod seen;
 mod source;
 mod table;
+mod watch;
 
 use std::time::Duration;
 
@@ -19,13 +22,11 @@ use super::output::{complain, print_coloured, say};
 use super::{block_on, load_settings};
 use crate::app;
 use crate::clock;
+use crate::config::Settings;
 use crate::http_client::{GetError, HttpTimeouts};
 use crate::report::{Level, PairsReport};
 use seen::Seen;
 use source::Source;
-
-/// Width of the screen in columns; long names and addresses may exceed it.
-const WIDTH: usize = 100;
 
 /// A running exporter answers at once, also for a large fleet.
 const TIMEOUTS: HttpTimeouts = HttpTimeouts {
@@ -34,33 +35,57 @@ const TIMEOUTS: HttpTimeouts = HttpTimeouts {
 };
 
 pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
-    let exporter = match Exporter::new(global, &args.exporter, TIMEOUTS) {
-        Ok(exporter) => exporter,
-        Err(sentence) => {
-            complain(&sentence);
-            return Exit::Unknown;
-        }
-    };
-    let found = match block_on(ask_exporter(&exporter)) {
-        Ok(Ok(seen)) => Ok(seen),
-        Ok(Err(why)) => poll_servers(global, exporter.url, why),
-        Err(exit) => Err(exit),
-    };
+    if args.watch && args.output == OutputFormat::Json {
+        complain("--watch shows a table: run check --output json again and again instead.");
+        return Exit::Unknown;
+    }
     // A usage error is 3 here: 64 would be no Nagios code, and 2 would be critical.
-    let Ok(mut seen) = found else {
+    let Ok(seen) = look(global, args) else {
         return Exit::Unknown;
     };
-    if let Some(name) = &args.pair {
-        seen.retain_pair(name);
-        if seen.report.pairs.is_empty() {
-            complain(&format!(
-                "There is no pair called {name:?}. Run check without --pair to see all of them."
-            ));
-            return Exit::Unknown;
+    if !args.watch {
+        print(&seen, args.output);
+        return exit_code(&seen);
+    }
+    watch::show(&seen);
+    loop {
+        std::thread::sleep(Duration::from_secs(args.every));
+        match look(global, args) {
+            Ok(seen) => watch::show(&seen),
+            Err(_) => return Exit::Unknown,
         }
     }
-    print(&seen, args.output);
-    exit_code(&seen)
+}
+
+/// What there is to see now. An error has been printed already.
+fn look(global: &Global, args: &CheckArgs) -> Result<Seen, Exit> {
+    let mut seen = if args.servers.is_empty() {
+        // Made for each look: its connections end with the runtime, and a password may have changed.
+        let exporter = Exporter::new(global, &args.exporter, TIMEOUTS);
+        let exporter = exporter.map_err(|sentence| refuse(&sentence))?;
+        match block_on(ask_exporter(&exporter))? {
+            Ok(seen) => seen,
+            Err(why) => poll_servers(global, exporter.url, why)?,
+        }
+    } else {
+        let settings = named::settings(args).map_err(|sentence| refuse(&sentence))?;
+        poll(&settings, Source::Named)?
+    };
+    let Some(name) = &args.pair else {
+        return Ok(seen);
+    };
+    seen.retain_pair(name);
+    if seen.report.pairs.is_empty() {
+        return Err(refuse(&format!(
+            "There is no pair called {name:?}. Run check without --pair to see all of them."
+        )));
+    }
+    Ok(seen)
+}
+
+fn refuse(sentence: &str) -> Exit {
+    complain(sentence);
+    Exit::Unknown
 }
 
 /// Queries the running exporter. This client may have no access to its alerts and deliveries; the
@@ -93,18 +118,21 @@ fn poll_servers(global: &Global, url: String, why: String) -> Result<Seen, Exit>
             return Err(exit);
         }
     };
-    let snapshot = match block_on(app::probe_once(&settings))? {
+    poll(&settings, Source::Servers { url, why })
+}
+
+/// Polls every server of `settings`, for an answer from this source.
+fn poll(settings: &Settings, source: Source) -> Result<Seen, Exit> {
+    let snapshot = match block_on(app::probe_once(settings))? {
         Ok(snapshot) => snapshot,
         Err(error) => {
-            complain(&format!(
-                "No exporter answers at {url} ({why}), and polling failed: {error}"
-            ));
+            complain(&format!("Polling the servers failed: {error}"));
             return Err(Exit::Unknown);
         }
     };
     Ok(Seen {
         report: PairsReport::new(&snapshot, clock::now()),
-        source: Source::Servers { url, why },
+        source,
         alerts: None,
         deliveries: None,
     })

@@ -1,11 +1,11 @@
 //! The table of pairs, one line each, within the width of a terminal where possible.
 
-use super::WIDTH;
-use super::details::{details, wrapped};
+use super::details::details;
 use super::layout::Layout;
 use super::seen::Seen;
 use crate::cli::columns::{pad, widths};
 use crate::cli::style;
+use crate::cli::wrapped::{WIDTH, wrapped};
 use crate::report::{Level, PairReport, bytes_text, lag_text, seconds_text, visible_text};
 
 /// The columns, from the widest layout to the narrowest.

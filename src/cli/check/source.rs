@@ -20,13 +20,15 @@ pub(super) enum Source {
         /// Why none was found there, as the end of a sentence.
         why: String,
     },
+    /// The servers of the command line, without a configuration file.
+    Named,
 }
 
 impl Source {
     /// The level of `pair`. A single poll of the servers has no history: without an upper bound of
     /// the lag the level is unknown.
     pub(super) fn level(&self, pair: &PairReport) -> Level {
-        let is_poll = matches!(self, Self::Servers { .. });
+        let is_poll = matches!(self, Self::Servers { .. } | Self::Named);
         if is_poll && pair.lag_upper_seconds.is_none() {
             return pair.level().max(Level::Unknown);
         }
@@ -61,5 +63,7 @@ mod tests {
         let json = serde_json::to_value(servers()).unwrap();
         assert_eq!(json["asked"], "servers");
         assert_eq!(json["why"], "nobody listens");
+        let named = serde_json::to_value(Source::Named).unwrap();
+        assert_eq!(named["asked"], "named");
     }
 }

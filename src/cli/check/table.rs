@@ -83,6 +83,12 @@ fn headline(report: &PairsReport, source: &Source) -> String {
                  Polled the servers directly: {counts}; alerts, silences and history are not known.\n"
             )
         }
+        Source::Named => {
+            format!(
+                "{counts}; polled the servers directly, no exporter was asked: alerts, silences and history \
+                 are not known\n"
+            )
+        }
     }
 }
 

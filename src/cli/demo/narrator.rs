@@ -73,7 +73,11 @@ fn describe(received: &Received) -> String {
         return format!("PagerDuty {action} {about}");
     }
     let status = text(&body, "/status");
-    format!("webhook   {status} {}", text(&body, "/groupKey"))
+    let alerts = body.pointer("/alerts").and_then(Value::as_array);
+    let count = alerts.map_or(0, Vec::len);
+    let noun = if count == 1 { "alert" } else { "alerts" };
+    let name = text(&body, "/groupLabels/alertname");
+    format!("webhook   {status} {name}: {count} {noun}")
 }
 
 /// The text at a JSON pointer; empty where there is none.

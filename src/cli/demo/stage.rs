@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::narrator::Narrator;
-use crate::app::{App, Control, LoadSettings, WebOptions};
-use crate::config::{Environment, Format, Settings};
+use crate::app::{App, Control, Listen, LoadSettings, WebOptions};
+use crate::config::{Environment, Format, Settings, TelemetryPath};
 use crate::http_client::{HttpClient, HttpTimeouts};
 use crate::lab::{
     LabError, Receiver, RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad,
@@ -106,7 +106,7 @@ impl Stage {
     /// Starts everything and waits until all replicas are in sync.
     pub(super) async fn set(
         narrator: &Narrator,
-        port: u16,
+        listen: SocketAddr,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         narrator.act("starting five redis-servers in three datacenters, 40 ms apart each way");
         let fleet = Fleet::start().await?;
@@ -114,7 +114,7 @@ impl Stage {
         let receiver = Receiver::start(Vec::new()).await?;
         let folder = tempfile::tempdir()?;
         let yaml = configuration(&fleet, &receiver);
-        let app = bind(yaml, folder.path(), port).await?;
+        let app = bind(yaml, folder.path(), listen)?;
         let url = format!("http://{}", app.local_addr());
         narrator.act(&format!(
             "starting the exporter: {url}/  {url}/metrics  {url}/api/v1/pairs"
@@ -198,20 +198,30 @@ async fn replica_of(master: &WanProxy) -> Result<RedisServer, LabError> {
         .await
 }
 
-/// The wanted port, or any free one when it is taken.
-async fn listen_address(port: u16) -> SocketAddr {
+/// Where the exporter will listen: the wanted port, or any free one when it is taken.
+pub(super) async fn listen_address(port: u16) -> SocketAddr {
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    match TcpListener::bind(wanted).await {
-        Ok(_) => wanted,
-        Err(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    for address in [wanted, free] {
+        if let Ok(listener) = TcpListener::bind(address).await
+            && let Ok(bound) = listener.local_addr()
+        {
+            return bound;
+        }
     }
+    wanted
 }
 
-/// The exporter with this configuration, listening on `port` or on any free one.
-async fn bind(yaml: String, folder: &Path, port: u16) -> Result<App, Box<dyn std::error::Error>> {
+/// The exporter with this configuration, listening on `listen`.
+fn bind(
+    yaml: String,
+    folder: &Path,
+    listen: SocketAddr,
+) -> Result<App, Box<dyn std::error::Error>> {
     let settings = parse(&yaml, folder)?;
     let web = WebOptions {
-        listen: listen_address(port).await.into(),
+        listen: Listen::Addresses(vec![listen.into()]),
+        telemetry_path: TelemetryPath::default(),
         config: None,
         admin_api: false,
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::narrator::Narrator;
+use super::pause::Pause;
 use super::stage::Stage;
 use crate::lab::{Direction, Received};
 use crate::replication::PairState;
@@ -19,6 +20,9 @@ const PRINT_EVERY: u32 = 8;
 
 /// The most lag of a healthy link, in seconds, at 40 ms each way.
 const HEALTHY_LAG: f64 = 0.2;
+
+/// How long one act may take: several times what it takes on a slow machine.
+const ACT_LIMIT: Duration = Duration::from_mins(3);
 
 /// How long a notification may take to arrive.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
@@ -69,12 +73,24 @@ struct Story<'a> {
 }
 
 /// Plays all acts. The first expectation that is not met ends the story with an error.
-pub(super) async fn play(narrator: &Narrator, stage: &Stage) -> Result<(), String> {
+pub(super) async fn play(narrator: &Narrator, stage: &Stage, pause: &Pause) -> Result<(), String> {
     let story = Story { narrator, stage };
-    story.healthy().await?;
-    story.stalled().await?;
-    story.cut().await?;
+    in_time(story.healthy()).await?;
+    pause.before("act 2: the line from dc1 to dc2 stalls").await;
+    in_time(story.stalls()).await?;
+    pause.before("the line from dc1 to dc2 heals").await;
+    in_time(story.stall_heals()).await?;
+    pause.before("act 3: the line from dc2 to dc1 is cut").await;
+    in_time(story.is_cut()).await?;
+    pause.before("the line from dc2 to dc1 is repaired").await;
+    in_time(story.cut_heals()).await?;
     story.summary().await
+}
+
+/// An act within its time limit; pauses do not count.
+async fn in_time(act: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let played = tokio::time::timeout(ACT_LIMIT, act).await;
+    played.map_err(|_| format!("the act took longer than {} s", ACT_LIMIT.as_secs()))?
 }
 
 impl Story<'_> {
@@ -85,10 +101,11 @@ impl Story<'_> {
             let healthy = Expected::new(20, "streaming with next to no lag", is_healthy);
             self.wait_until(pair, healthy).await?;
         }
+        self.look("the page: three pairs, all ok, and what would be lost now (next to nothing)");
         Ok(())
     }
 
-    async fn stalled(&self) -> Result<(), String> {
+    async fn stalls(&self) -> Result<(), String> {
         self.narrator
             .act("act 2: the line from dc1 to dc2 stalls: packets vanish, no connection breaks");
         self.narrator.see(
@@ -109,41 +126,56 @@ impl Story<'_> {
         self.wait_for_request(before, "/v2/enqueue", "trigger")
             .await?;
         self.narrator.holds("critical paged PagerDuty");
+        self.look(
+            "the page: the alert on top, who was notified, orders to dc2 with its lag growing",
+        );
+        Ok(())
+    }
 
+    async fn stall_heals(&self) -> Result<(), String> {
         self.narrator.act("the line from dc1 to dc2 heals");
         let before = self.requests_so_far();
         let healed = self.stage.orders_to_dc2.heal().await;
         healed.map_err(|error| error.to_string())?;
         let caught_up = Expected::new(60, "caught up", is_healthy);
-        self.wait_until(pair, caught_up).await?;
+        self.wait_until(ORDERS_TO_DC2, caught_up).await?;
         self.wait_for_request(before, "/v2/enqueue", "resolve")
             .await?;
         self.narrator.holds("PagerDuty was notified of the end");
+        self.look("the page of orders: the charts of its lag and its states");
         Ok(())
     }
 
-    async fn cut(&self) -> Result<(), String> {
+    async fn is_cut(&self) -> Result<(), String> {
         self.narrator
             .act("act 3: the line from dc2 to dc1 is cut: every connection breaks");
-        let pair = SESSIONS_TO_DC1;
         let before = self.requests_so_far();
         self.stage.sessions_to_dc1.cut().await;
         let link_down = Expected::new(10, "link_down", |pair| pair.state == PairState::LinkDown);
-        self.wait_until(pair, link_down).await?;
+        self.wait_until(SESSIONS_TO_DC1, link_down).await?;
         self.wait_for_request(before, "/slack", "[WARNING] sessions dc2")
             .await?;
         self.narrator.holds("the alert reached Slack");
+        self.look("the page: sessions, and the runbook that its alert links to");
+        Ok(())
+    }
 
+    async fn cut_heals(&self) -> Result<(), String> {
         let before = self.requests_so_far();
         self.narrator.act("the line from dc2 to dc1 is repaired");
         let healed = self.stage.sessions_to_dc1.heal().await;
         healed.map_err(|error| error.to_string())?;
         let caught_up = Expected::new(60, "caught up", is_healthy);
-        self.wait_until(pair, caught_up).await?;
+        self.wait_until(SESSIONS_TO_DC1, caught_up).await?;
         self.wait_for_request(before, "/webhook", "\"status\":\"resolved\"")
             .await?;
         self.narrator.holds("the webhook was notified of the end");
         Ok(())
+    }
+
+    /// Says what is worth a look now.
+    fn look(&self, at: &str) {
+        self.narrator.see(&format!("look at {at}"));
     }
 
     async fn summary(&self) -> Result<(), String> {

@@ -453,11 +453,8 @@ fn variables_expand_in_every_text_and_may_be_numbers() {
 #[test]
 fn the_example_file_reads() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.example.yml");
-    let vars = [
-        ("SESSIONS_REDIS_PASSWORD", "s"),
-        ("PAYMENTS_WEBHOOK_URL", "https://hooks.example/payments"),
-    ];
-    let loaded = load(&path, &environment(&vars)).unwrap_or_else(|errors| panic!("{errors}"));
+    // As it is: a copy of it starts before anything was changed.
+    let loaded = load(&path, &Environment::default()).unwrap_or_else(|errors| panic!("{errors}"));
     let settings = loaded.settings;
     let defaults = good("");
     assert_eq!(settings.alerts, defaults.alerts);
@@ -469,15 +466,6 @@ fn the_example_file_reads() {
             settings.notify.receivers.len()
         ),
         (2, 1, 6)
-    );
-    let errors = load(&path, &Environment::default())
-        .unwrap_err()
-        .to_string();
-    let unset = "pairs[1].password: the environment variable SESSIONS_REDIS_PASSWORD is not set\n\
-                 notify.receivers[5].webhook.url: the environment variable PAYMENTS_WEBHOOK_URL is not set";
-    assert_eq!(
-        errors.lines().rev().collect::<Vec<_>>(),
-        unset.lines().collect::<Vec<_>>()
     );
 }
 

@@ -7,6 +7,7 @@ use super::{
     wait_until_it_knows,
 };
 use crate::certificates::Authority;
+use crate::command::{Outcome, folder_with, run};
 use crate::exporter::Exporter;
 
 #[tokio::test]
@@ -87,6 +88,13 @@ async fn the_documented_sentinel_user_is_enough_and_a_lesser_one_misses_only_wha
     wait_for_series(&exporter, QUORUM, sentinel.addr(), Some(1.0)).await;
     let log = sentinel.command(&["ACL", "LOG"]).await.unwrap();
     assert_eq!(log, Reply::Array(Vec::new()), "nothing was denied");
+    let tried = try_access(&configuration(&of("monitor")))
+        .await
+        .ended_with(0);
+    assert!(
+        tried.stdout.contains("logged in to all 3"),
+        "the servers that the Sentinel reports, too: {tried:?}"
+    );
 
     let exporter = Exporter::start(&configuration(&of("lesser"))).await;
     exporter
@@ -100,6 +108,20 @@ async fn the_documented_sentinel_user_is_enough_and_a_lesser_one_misses_only_wha
             .contains("failovers are seen by polling only")
     };
     eventually("the warning", LIMIT, told).await.unwrap();
+    let tried = try_access(&configuration(&of("lesser")))
+        .await
+        .ended_with(1);
+    let rules = "+sentinel|get-master-addr-by-name +sentinel|sentinels +sentinel|ckquorum +info \
+                 +subscribe resetchannels &+* &-*";
+    let what_to_do = format!("ACL SETUSER lesser {rules}");
+    assert!(tried.stdout.contains(&what_to_do), "{tried:?}");
+}
+
+/// What `check-config --connect` says of the configuration.
+async fn try_access(yaml: &str) -> Outcome {
+    let folder = folder_with(yaml);
+    let line = ["check-config", "--connect", "--config.file", "config.yml"];
+    run(folder.path(), &line).await
 }
 
 /// What docs/topologies.md gives the user at a Sentinel.
