@@ -2,8 +2,8 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
 //! invariants): [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`],
-//! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`] -
-//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`admin`] -
+//! [`replication`], [`http_client`], [`lost_writes`] - [`alert`], [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`] -
+//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`], [`capture`] - [`admin`] -
 //! [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
 
 #![cfg_attr(
@@ -14,6 +14,7 @@
 pub mod admin;
 pub mod alert;
 pub mod app;
+pub mod capture;
 pub mod chart;
 pub mod cli;
 pub mod client;
@@ -27,6 +28,7 @@ pub mod info;
 pub mod journal;
 #[cfg(feature = "demo")]
 pub mod lab;
+pub mod lost_writes;
 pub mod metrics;
 pub mod model;
 pub mod monitor;

@@ -5,6 +5,7 @@ mod audit;
 mod core;
 mod descriptors;
 mod log;
+mod lost_writes;
 mod probe;
 mod process;
 mod refresh;
@@ -30,6 +31,7 @@ use start::StartInfo;
 use systemd::Notifier;
 
 pub use audit::{AuditRequest, Progress, collect_facts};
+pub use lost_writes::{EntryTails, find_deposed};
 pub use probe::{ProbeError, probe_once};
 
 /// How long due notifications may take once the program drains.

@@ -14,9 +14,9 @@ pub(super) enum Exit {
     Critical,
     /// `check`: unknown. A usage error of `check` is this, too, because Nagios has no code above 3.
     Unknown,
-    /// `doctor`: warnings, nothing critical.
+    /// `doctor`: warnings, nothing critical; `lost-writes`: there are some.
     FoundWarnings,
-    /// `doctor`: something critical.
+    /// `doctor`: something critical; `lost-writes`: they cannot be had.
     FoundCritical,
     /// The command line or the configuration is wrong.
     Usage,

@@ -12,6 +12,7 @@ mod exit;
 mod exporter;
 mod healthcheck;
 mod logging;
+mod lost_writes;
 mod output;
 mod packaging;
 mod rules;
@@ -47,6 +48,7 @@ fn dispatch(cli: Cli) -> Exit {
         Command::Run => run::run(&global),
         Command::Check(args) => check::check(&global, &args),
         Command::Doctor(args) => doctor::doctor(&global, &args),
+        Command::LostWrites(args) => lost_writes::lost_writes(&global, &args),
         Command::CheckConfig(args) => check_config::check_config(&global, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         #[cfg(feature = "demo")]

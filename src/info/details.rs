@@ -45,6 +45,9 @@ pub struct ServerDetails {
     /// The names of the loaded modules; missing where the server does not send the section (before
     /// 6.0).
     pub modules: Field<BTreeSet<String>>,
+    /// `min_slaves_good_slaves`: the replicas that count for `min-replicas-to-write`; missing where
+    /// that is not set.
+    pub good_replicas: Field<u64>,
     /// `replica_announced` (6.2 and later): whether Sentinels are told of this replica.
     pub announced: Field<bool>,
 }
@@ -67,6 +70,7 @@ pub fn parse_details(text: &str) -> ServerDetails {
         changes_since_save: value::count(table.get("rdb_changes_since_last_save")),
         databases: keyspace::databases(&table, text),
         modules: modules(text),
+        good_replicas: value::count(table.get("min_slaves_good_slaves")),
         announced: value::flag(table.get("replica_announced")),
     }
 }

@@ -39,6 +39,7 @@ mod incidents;
 mod laboratory;
 mod lag;
 mod logline;
+mod lost_writes;
 mod metrics;
 mod planted;
 mod poll_boost;

@@ -9,6 +9,7 @@ mod matchers;
 mod notify;
 mod pairs;
 mod poll;
+mod recover;
 mod sentinels;
 mod servers;
 mod tls;
@@ -42,6 +43,8 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         state: state(&root, context),
         listen_address: web(&root).unwrap_or_default(),
         doctor: doctor::read(&root),
+        operator: recover::operator(&root),
+        recover: recover::read(&root, context),
     }
 }
 
