@@ -2,7 +2,7 @@
 //! and saves them before it becomes a replica. Sentinel leaves some ten seconds for that.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -13,7 +13,7 @@ use super::board::{Board, CaptureEnd, CaptureKey};
 use super::{CaptureOptions, CaptureTarget, Captured, capture, stored_files};
 use crate::clock;
 use crate::config::{Credentials, PollSettings, RecoverSettings, Settings};
-use crate::lost_writes::{CannotBeHad, CaptureStatus, LostWritesHeader};
+use crate::lost_writes::{CannotBeHad, CaptureState, CaptureStatus, LostWritesHeader};
 use crate::model::{Bytes, Span};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::replication::Relation;
@@ -188,7 +188,10 @@ impl Supervisor {
         let permits = Arc::clone(&self.permits);
         self.captures.spawn(async move {
             let _permit = permits.acquire().await;
-            let there = move |_: &LostWritesHeader, _: &Path| {
+            let begun = clock::now();
+            let first_saved = OnceLock::new();
+            let there = |_: &LostWritesHeader, _: &Path| {
+                first_saved.get_or_init(clock::now);
                 // A full queue has the same news in it.
                 let _ = saved.try_send(());
             };
@@ -196,7 +199,10 @@ impl Supervisor {
                 Ok(Captured::Nothing) => CaptureEnd::Nothing,
                 Ok(Captured::Tail(tail)) => {
                     log_saved(&target, &tail.header.summary(), tail.file.as_deref());
-                    CaptureEnd::Saved
+                    CaptureEnd::Saved {
+                        length: Bytes::new(tail.header.stream_bytes),
+                        took: first_saved.get().map_or(Span::ZERO, |at| *at - begun),
+                    }
                 }
                 Err(why) => {
                     log_failed(&target, &why);
@@ -232,9 +238,16 @@ impl Supervisor {
         }
     }
 
+    fn has_file(&self, status: &CaptureStatus) -> bool {
+        let mut files = self.files.iter();
+        files.any(|file| file.pair == status.pair && file.deposed == status.deposed)
+    }
+
     /// Sends what has changed. A queue that is full takes it the next time.
     fn report(&mut self) {
         let mut statuses = self.board.statuses(&clock::anchor());
+        // Its file is there already: more is read.
+        statuses.retain(|status| status.state != CaptureState::Running || !self.has_file(status));
         statuses.extend(self.files.iter().cloned());
         let event = CaptureEvent { statuses };
         if self.sent.as_ref() == Some(&event) {

@@ -15,10 +15,13 @@ const RETRY_LATER: Span = Span::from_secs(15);
 const QUICK_RETRIES: u32 = 10;
 
 /// The wait before what a server has written since is captured, too.
-const AGAIN_AFTER: Span = Span::from_secs(60);
+const AGAIN_AFTER: Span = Span::from_secs(2);
 
-/// The same, in times of how long the last capture took.
+/// The same, in times of how long it took to read everything.
 const AGAIN_FACTOR: f64 = 20.0;
+
+/// A divergence that was not seen for this long has ended.
+const ENDED_AFTER: Span = Span::from_secs(60);
 
 /// For how long the end of a capture without a file is shown after the divergence has ended.
 const SHOWN_FOR: Span = Span::from_secs(3600);
@@ -34,7 +37,12 @@ pub(super) struct CaptureKey {
 #[derive(Clone, Debug)]
 pub(super) enum CaptureEnd {
     /// Everything is in a file.
-    Saved,
+    Saved {
+        /// How many bytes of the stream.
+        length: Bytes,
+        /// How long it took to read them.
+        took: Span,
+    },
     /// There was nothing of a client.
     Nothing,
     /// It could not be had.
@@ -49,7 +57,7 @@ struct Attempts {
     state: CaptureState,
     detail: String,
     failed: u32,
-    /// What it had alone when the last attempt began.
+    /// What it had alone when the last attempt began, or what was captured.
     unshared: Bytes,
     changed_at: Timestamp,
     seen_at: Timestamp,
@@ -81,7 +89,7 @@ impl Board {
             return true;
         };
         // Diverged once more, after it had ended: another divergence.
-        let is_new = now - known.seen_at > AGAIN_AFTER && known.stage != Stage::Running;
+        let is_new = now - known.seen_at > ENDED_AFTER && known.stage != Stage::Running;
         known.seen_at = now;
         let is_due = match known.stage {
             Stage::Running | Stage::Over => false,
@@ -104,18 +112,18 @@ impl Board {
         let Some(known) = self.attempts.get_mut(key) else {
             return;
         };
-        let took = (now - known.changed_at).or_zero();
-        let again = Stage::Again(now + AGAIN_AFTER.max(took.mul_f64(AGAIN_FACTOR)));
         known.changed_at = now;
         known.detail.clear();
         match end {
-            CaptureEnd::Saved => {
-                known.stage = again;
+            CaptureEnd::Saved { length, took } => {
+                let wait = AGAIN_AFTER.max(took.mul_f64(AGAIN_FACTOR));
+                known.stage = Stage::Again(now + wait);
+                known.unshared = length;
                 known.state = CaptureState::Saved;
                 known.failed = 0;
             }
             CaptureEnd::Nothing => {
-                known.stage = again;
+                known.stage = Stage::Again(now + AGAIN_AFTER);
                 known.state = CaptureState::Nothing;
                 known.failed = 0;
             }
@@ -143,7 +151,7 @@ impl Board {
     pub(super) fn tidy(&mut self, now: Timestamp) {
         self.attempts.retain(|_, known| {
             let unseen = now - known.seen_at;
-            if known.state == CaptureState::Failed && unseen > AGAIN_AFTER {
+            if known.state == CaptureState::Failed && unseen > ENDED_AFTER {
                 known.state = CaptureState::Gone;
                 known.stage = Stage::Over;
                 known.detail = format!("it is no master any more; the last attempt: {}", known.detail);
@@ -205,6 +213,14 @@ mod tests {
     const SOME: Bytes = Bytes::new(100);
     const MORE: Bytes = Bytes::new(101);
 
+    /// All of [`SOME`] was captured, within this many seconds.
+    fn saved(took: i64) -> CaptureEnd {
+        CaptureEnd::Saved {
+            length: SOME,
+            took: Span::from_secs(took),
+        }
+    }
+
     fn shown(board: &Board) -> Vec<(CaptureState, String)> {
         let anchor = ClockAnchor {
             mono: at(0),
@@ -219,21 +235,23 @@ mod tests {
         let mut board = Board::default();
         assert!(board.see(&key(), SOME, at(0)));
         assert!(!board.see(&key(), MORE, at(1)), "it is running");
-        board.end(&key(), CaptureEnd::Saved, at(2));
-        assert!(!board.see(&key(), MORE, at(30)), "not at once");
-        assert!(!board.see(&key(), SOME, at(70)), "nothing more");
-        assert!(board.see(&key(), MORE, at(71)));
+        board.end(&key(), saved(0), at(2));
+        assert!(!board.see(&key(), MORE, at(3)), "not at once");
+        assert!(!board.see(&key(), SOME, at(50)), "nothing more");
+        assert!(board.see(&key(), MORE, at(51)));
     }
 
     #[test]
     fn a_capture_that_took_long_is_repeated_later() {
         let mut board = Board::default();
         board.see(&key(), SOME, at(0));
-        board.end(&key(), CaptureEnd::Nothing, at(10));
+        board.end(&key(), saved(10), at(10));
         for second in 11..=209 {
             assert!(!board.see(&key(), MORE, at(second)), "{second}");
         }
         assert!(board.see(&key(), MORE, at(210)));
+        board.end(&key(), CaptureEnd::Nothing, at(211));
+        assert_eq!(shown(&board)[0].0, CaptureState::Nothing);
     }
 
     #[test]

@@ -56,8 +56,8 @@ impl<S: AsyncRead + Unpin> Reading<S> {
     pub(super) async fn begin(stream: S, plan: ReadingPlan) -> Result<Self, CannotBeHad> {
         let mut stream = BufReader::with_capacity(PIECE, stream);
         let mut shared = Vec::new();
-        let reading = (&mut stream).take(plan.shared).read_to_end(&mut shared);
-        match timeout(IDLE, reading).await {
+        let mut beginning = (&mut stream).take(plan.shared);
+        match timeout(IDLE, beginning.read_to_end(&mut shared)).await {
             Ok(Ok(count)) if count as u64 == plan.shared => {}
             _ => {
                 return Err(CannotBeHad::Broken {

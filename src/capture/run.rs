@@ -53,7 +53,7 @@ impl Capture<'_> {
         let tail = self.ask_again(session).await?;
         let begun = clock::wall_now().as_secs_f64();
         let mut reading = self.open(&tail).await?;
-        let pending = self.create(&reading).await?;
+        let pending = self.create(reading.database).await?;
         let pending = reading.read_all(fence, session, pending).await?;
         let mut header = self.header(&tail, &reading, begun);
         let mut output = match pending {
@@ -127,14 +127,11 @@ impl Capture<'_> {
     }
 
     /// Begins the file with the SELECT that the stream need not have.
-    async fn create(
-        &self,
-        reading: &Reading<RawStream>,
-    ) -> Result<Option<PendingFile>, CannotBeHad> {
+    async fn create(&self, database: Option<u64>) -> Result<Option<PendingFile>, CannotBeHad> {
         let Some(folder) = &self.options.folder else {
             return Ok(None);
         };
-        let select = reading.database.map(select).unwrap_or_default();
+        let select = database.map(select).unwrap_or_default();
         let created = async {
             let file = PendingFile::create(folder, &self.name).await?;
             file.append(select).await
