@@ -40,7 +40,10 @@ impl EntryTails {
 
     /// How long a connection to a server, and an answer, may take.
     pub fn timeout(&self, settings: &Settings) -> Span {
-        let timeouts = self.servers.iter().map(|server| timeout(server, &settings.poll));
+        let timeouts = self
+            .servers
+            .iter()
+            .map(|server| timeout(server, &settings.poll));
         timeouts.max().unwrap_or(SHORTEST_TIMEOUT)
     }
 }

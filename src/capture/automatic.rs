@@ -134,7 +134,7 @@ struct Supervisor {
 impl Supervisor {
     /// Runs until the core is gone.
     async fn run(mut self) {
-        let (saved, mut saves) = mpsc::channel(AT_ONCE);
+        let (saved, mut new_files) = mpsc::channel(AT_ONCE);
         let mut rescan = tokio::time::interval(RESCAN_EVERY);
         let mut tick = tokio::time::interval(TICK);
         rescan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -147,7 +147,7 @@ impl Supervisor {
                 },
                 Some(ended) = self.captures.join_next() => self.ended(ended).await,
                 // A file is there, and more may follow.
-                Some(()) = saves.recv() => self.scan().await,
+                Some(()) = new_files.recv() => self.scan().await,
                 _ = rescan.tick() => self.scan().await,
                 _ = tick.tick() => self.board.tidy(clock::now()),
             }
@@ -216,7 +216,9 @@ impl Supervisor {
     async fn ended(&mut self, ended: Result<(CaptureKey, CaptureEnd), tokio::task::JoinError>) {
         match ended {
             Ok((key, end)) => self.board.end(&key, end, clock::now()),
-            Err(error) => warn!(%error, "a capture of lost writes ended; this is a bug: please report it"),
+            Err(error) => {
+                warn!(%error, "a capture of lost writes ended; this is a bug: please report it");
+            }
         }
         self.scan().await;
     }
@@ -229,12 +231,15 @@ impl Supervisor {
                 self.files.clear();
                 for file in files {
                     if file.header.done.is_none() {
-                        self.files.extend(CaptureStatus::from_file(&file.header, file.path));
+                        self.files
+                            .extend(CaptureStatus::from_file(&file.header, file.path));
                     }
                 }
             }
             // What was there is shown until it can be read again.
-            Err(error) => warn!(path = %folder.display(), %error, "the folder of lost writes cannot be read"),
+            Err(error) => {
+                warn!(path = %folder.display(), %error, "the folder of lost writes cannot be read");
+            }
         }
     }
 

@@ -85,7 +85,8 @@ impl Board {
     /// capture has to begin.
     pub(super) fn see(&mut self, key: &CaptureKey, unshared: Bytes, now: Timestamp) -> bool {
         let Some(known) = self.attempts.get_mut(key) else {
-            self.attempts.insert(key.clone(), Attempts::begun(unshared, now));
+            self.attempts
+                .insert(key.clone(), Attempts::begun(unshared, now));
             return true;
         };
         // Diverged once more, after it had ended: another divergence.
@@ -154,7 +155,10 @@ impl Board {
             if known.state == CaptureState::Failed && unseen > ENDED_AFTER {
                 known.state = CaptureState::Gone;
                 known.stage = Stage::Over;
-                known.detail = format!("it is no master any more; the last attempt: {}", known.detail);
+                known.detail = format!(
+                    "it is no master any more; the last attempt: {}",
+                    known.detail
+                );
             }
             known.stage == Stage::Running || unseen <= SHOWN_FOR
         });
@@ -227,7 +231,9 @@ mod tests {
             wall: WallTime::from_nanos(0),
         };
         let statuses = board.statuses(&anchor).into_iter();
-        statuses.map(|status| (status.state, status.detail)).collect()
+        statuses
+            .map(|status| (status.state, status.detail))
+            .collect()
     }
 
     #[test]

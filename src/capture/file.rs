@@ -31,7 +31,11 @@ impl FinishedFile {
     /// Its SHA-256 in hexadecimal digits.
     pub(super) fn sha256(&self) -> String {
         let digest = self.hash.clone().finish();
-        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut digits = String::new();
+        for byte in digest.as_ref() {
+            digits += &format!("{byte:02x}");
+        }
+        digits
     }
 }
 
@@ -44,7 +48,10 @@ impl PendingFile {
     }
 
     fn create_now(folder: PathBuf, name: String) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
         let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
         // What an earlier attempt of this process left, whose thread was still busy.
         match std::fs::remove_file(&temporary) {
@@ -190,10 +197,26 @@ mod tests {
     async fn a_continued_file_replaces_the_one_before_with_the_hash_of_both_parts() {
         let folder = tempfile::tempdir().unwrap();
         let begin = PendingFile::create(folder.path(), "x.aof").await.unwrap();
-        let begin = begin.append(b"ab".to_vec()).await.unwrap().finish().await.unwrap();
+        let begin = begin
+            .append(b"ab".to_vec())
+            .await
+            .unwrap()
+            .finish()
+            .await
+            .unwrap();
         let more = PendingFile::continuing(&begin).await.unwrap();
-        assert_eq!(std::fs::read(&begin.path).unwrap(), b"ab", "until it is whole");
-        let whole = more.append(b"c".to_vec()).await.unwrap().finish().await.unwrap();
+        assert_eq!(
+            std::fs::read(&begin.path).unwrap(),
+            b"ab",
+            "until it is whole"
+        );
+        let whole = more
+            .append(b"c".to_vec())
+            .await
+            .unwrap()
+            .finish()
+            .await
+            .unwrap();
         assert_eq!(std::fs::read(&whole.path).unwrap(), b"abc");
         assert_eq!(whole.bytes, 3);
         assert!(whole.sha256().starts_with("ba7816bf"));

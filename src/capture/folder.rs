@@ -91,7 +91,9 @@ fn stored(path: &Path) -> Option<StoredFile> {
 
 fn read_header(path: &Path) -> io::Result<LostWritesHeader> {
     let mut text = String::new();
-    File::open(path)?.take(MAX_HEADER_BYTES).read_to_string(&mut text)?;
+    File::open(path)?
+        .take(MAX_HEADER_BYTES)
+        .read_to_string(&mut text)?;
     Ok(serde_json::from_str(&text)?)
 }
 
@@ -151,8 +153,14 @@ mod tests {
             let addr = ServerAddr::parse(addr).unwrap();
             file_name(&PairName::new(pair), &addr, &tail)
         };
-        assert_eq!(name("orders", "10.1.0.1:6379"), "orders-10.1.0.1_6379-abababab-100.aof");
-        assert_eq!(name("../a b\n", "unix:///r.sock"), "_a_b_-unix____r.sock-abababab-100.aof");
+        assert_eq!(
+            name("orders", "10.1.0.1:6379"),
+            "orders-10.1.0.1_6379-abababab-100.aof"
+        );
+        assert_eq!(
+            name("../a b\n", "unix:///r.sock"),
+            "_a_b_-unix____r.sock-abababab-100.aof"
+        );
         assert!(name(&"x".repeat(5000), "h:1").len() < 255);
     }
 
@@ -162,7 +170,11 @@ mod tests {
         let missing = folder.path().join("missing");
         assert_eq!(stored_files(&missing).await.unwrap(), []);
         write_header(folder.path(), &header()).await.unwrap();
-        assert_eq!(stored_files(folder.path()).await.unwrap(), [], "without its file");
+        assert_eq!(
+            stored_files(folder.path()).await.unwrap(),
+            [],
+            "without its file"
+        );
         let file = folder.path().join("orders.aof");
         std::fs::write(&file, b"").unwrap();
         std::fs::write(folder.path().join("other.json"), b"{}").unwrap();

@@ -204,10 +204,14 @@ struct Sighting {
 /// Asks the deposed server a last time: what it has written since, and how long its backlog holds
 /// what was read.
 async fn note_growth(captured: &mut CapturedTail, session: &mut Session, since: Sighting) {
-    let Ok(facts) = session.info().await else { return };
+    let Ok(facts) = session.info().await else {
+        return;
+    };
     let info = &facts.observation.replication;
     let same_history = info.replid.get().map(ReplicationId::as_str);
-    let Some(offset) = info.master_offset.value() else { return };
+    let Some(offset) = info.master_offset.value() else {
+        return;
+    };
     if same_history != Some(captured.header.replication_id.as_str()) {
         return;
     }
@@ -236,12 +240,19 @@ async fn promoted_server(
     let server = &target.promoted;
     let asked = async { Session::open(server, timeout).await?.info().await };
     let facts = asked.await.map_err(|why| CannotBeHad::Broken {
-        why: format!("{}, the promoted server, is needed, too: {}", server.addr, why.cause()),
+        why: format!(
+            "{}, the promoted server, is needed, too: {}",
+            server.addr,
+            why.cause()
+        ),
     })?;
     match PromotedServer::new(&server.addr, &facts.observation) {
         Some(cut) => Ok(PromotedAnswer { cut, facts }),
         None => Err(CannotBeHad::Broken {
-            why: format!("{} is no promoted master any more: run this again", server.addr),
+            why: format!(
+                "{} is no promoted master any more: run this again",
+                server.addr
+            ),
         }),
     }
 }
@@ -250,7 +261,14 @@ async fn promoted_server(
 /// `from` when it is asked for it.
 fn room_for(info: &ReplicationInfo, from: ReplicationOffset, written: Bytes) -> bool {
     let holds = info.backlog.active.value() == Some(true)
-        && info.backlog.first_byte.value().is_some_and(|first| first <= from);
-    let needed = written.get().saturating_mul(ROOM_FACTOR).max(LEAST_ROOM.get());
+        && info
+            .backlog
+            .first_byte
+            .value()
+            .is_some_and(|first| first <= from);
+    let needed = written
+        .get()
+        .saturating_mul(ROOM_FACTOR)
+        .max(LEAST_ROOM.get());
     holds && room_before(info, from).is_some_and(|room| room.get() >= needed)
 }

@@ -45,7 +45,9 @@ async fn search(
 ) -> Result<ConflictsOfFile, String> {
     let server = &target.promoted;
     let addr = &server.addr;
-    let mut session = Session::open(server, limit).await.map_err(|why| why.cause())?;
+    let mut session = Session::open(server, limit)
+        .await
+        .map_err(|why| why.cause())?;
     let facts = session.info().await.map_err(|why| why.cause())?;
     let now = PromotedServer::new(addr, &facts.observation);
     let Some(now) = now.filter(|now| now.continues == promoted.continues) else {
@@ -55,7 +57,10 @@ async fn search(
     let Some(last) = info.master_offset.value() else {
         return Err(format!("{addr} does not show its offset"));
     };
-    let length = last.get().saturating_add(1).saturating_sub(now.first_own.get());
+    let length = last
+        .get()
+        .saturating_add(1)
+        .saturating_sub(now.first_own.get());
     if length == 0 {
         let nothing = ConflictSearch::new(keys, 0);
         return Ok(ConflictsOfFile::from_found(nothing.finish()));
@@ -72,7 +77,9 @@ async fn search(
         ));
     }
     if !room_for(info, now.first_own, Bytes::ZERO) {
-        return Err(format!("the backlog of {addr} no longer reaches back to its promotion"));
+        return Err(format!(
+            "the backlog of {addr} no longer reaches back to its promotion"
+        ));
     }
     let request = StreamRequest {
         server,
@@ -92,7 +99,9 @@ async fn search(
         };
         read += count as u64;
         let came = piece.get(..count).unwrap_or_default();
-        search.feed(came).map_err(|error| format!("{addr}: {error}"))?;
+        search
+            .feed(came)
+            .map_err(|error| format!("{addr}: {error}"))?;
     }
     Ok(ConflictsOfFile::from_found(search.finish()))
 }

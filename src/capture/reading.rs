@@ -136,13 +136,18 @@ impl<S: AsyncRead + Unpin> Reading<S> {
     }
 
     /// Replaces `before` with a file that also has what came since.
-    pub(super) async fn extend(&mut self, before: FinishedFile) -> Result<FinishedFile, CannotBeHad> {
+    pub(super) async fn extend(
+        &mut self,
+        before: FinishedFile,
+    ) -> Result<FinishedFile, CannotBeHad> {
         let extended = async {
             let file = PendingFile::continuing(&before).await?;
             let file = file.append(std::mem::take(&mut self.kept)).await?;
             file.finish().await
         };
-        extended.await.map_err(|error| not_written(&before.path, &error))
+        extended
+            .await
+            .map_err(|error| not_written(&before.path, &error))
     }
 
     /// Reads what comes next; notes `stopped` where nothing more comes.
@@ -171,7 +176,10 @@ impl<S: AsyncRead + Unpin> Reading<S> {
     }
 
     /// Writes what was collected.
-    pub(super) async fn write(&mut self, file: Option<PendingFile>) -> Result<Option<PendingFile>, CannotBeHad> {
+    pub(super) async fn write(
+        &mut self,
+        file: Option<PendingFile>,
+    ) -> Result<Option<PendingFile>, CannotBeHad> {
         let content = std::mem::take(&mut self.kept);
         let Some(file) = file else {
             return Ok(None);
@@ -226,10 +234,22 @@ mod tests {
     async fn what_was_read_before_the_end_is_kept() {
         let reading = read(&["SELECT 0"], &["SET a 1", "MULTI", "SET b 1"], 500).await;
         assert_eq!(reading.kept, stream(&["SET a 1"]));
-        assert_eq!(reading.stopped.as_deref(), Some("the server ended the connection"));
-        let reading = read(&["SELECT 0"], &[&format!("SET a {}", "x".repeat(1200)), "PING"], 1100).await;
+        assert_eq!(
+            reading.stopped.as_deref(),
+            Some("the server ended the connection")
+        );
+        let reading = read(
+            &["SELECT 0"],
+            &[&format!("SET a {}", "x".repeat(1200)), "PING"],
+            1100,
+        )
+        .await;
         assert_eq!(reading.kept, Vec::<u8>::new());
-        assert!(reading.stopped.is_some_and(|why| why.contains("longer than the limit")));
+        assert!(
+            reading
+                .stopped
+                .is_some_and(|why| why.contains("longer than the limit"))
+        );
     }
 
     #[tokio::test]
@@ -237,7 +257,11 @@ mod tests {
         let value = format!("SET a {}", "x".repeat(600));
         let tail = [value.as_str(), value.as_str()];
         let reading = read(&["SELECT 0"], &tail, stream(&tail).len() as u64).await;
-        assert!(reading.stopped.is_some_and(|why| why.contains("the limit of recover.max_bytes")));
+        assert!(
+            reading
+                .stopped
+                .is_some_and(|why| why.contains("the limit of recover.max_bytes"))
+        );
     }
 
     #[tokio::test]
@@ -263,12 +287,19 @@ mod tests {
         };
         let writing = tokio::spawn(async move {
             let command = stream(&["SET a 1"]);
-            while tokio::io::AsyncWriteExt::write_all(&mut near, &command).await.is_ok() {}
+            while tokio::io::AsyncWriteExt::write_all(&mut near, &command)
+                .await
+                .is_ok()
+            {}
         });
         let mut reading = Reading::begin(far, plan).await.unwrap();
         let until = Instant::now() + Duration::from_secs(60);
         reading.follow_at_most(500, until).await;
-        assert!((500..700).contains(&reading.kept.len()), "{}", reading.kept.len());
+        assert!(
+            (500..700).contains(&reading.kept.len()),
+            "{}",
+            reading.kept.len()
+        );
         assert!(reading.has_more() && reading.stopped.is_none());
         drop(reading);
         writing.await.unwrap();

@@ -148,7 +148,9 @@ impl StreamRequest<'_> {
 fn refused(command: &str, rule: &str, reason: PollError) -> CannotBeHad {
     let why = match reason {
         PollError::Denied => {
-            format!("{command} is not permitted on it: give the user the ACL rule {rule}, then run this again")
+            format!(
+                "{command} is not permitted on it: give the user the ACL rule {rule}, then run this again"
+            )
         }
         PollError::Protocol => format!(
             "it refuses {command}: a managed service may have disabled it, or it became a replica \

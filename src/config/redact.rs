@@ -13,9 +13,9 @@ use super::{
     AlertSettings, AlertmanagerSettings, CountRule, Credentials, DatacenterRule,
     DeadMansSwitchSettings, DoctorException, DoctorSettings, GroupReceiver, HeartbeatSettings,
     HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, NotifySettings,
-    PagerDutySettings, PairSettings, PeriodicReceiver, PollSettings, ReceiverKind, RecoverSettings,
-    ReceiverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings, Settings,
-    SlackBotSettings, SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
+    PagerDutySettings, PairSettings, PeriodicReceiver, PollSettings, ReceiverKind,
+    ReceiverSettings, RecoverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings,
+    Settings, SlackBotSettings, SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
 };
 
 impl Settings {
@@ -253,7 +253,10 @@ fn doctor(doctor: &DoctorSettings) -> Mapping {
 
 fn recover(recover: &RecoverSettings) -> Mapping {
     let mut map = Mapping::default();
-    map.put("capture", string(if recover.capture { "on" } else { "off" }));
+    map.put(
+        "capture",
+        string(if recover.capture { "on" } else { "off" }),
+    );
     map.put("dir", path(&recover.dir));
     map.put("max_bytes", bytes(recover.max_bytes));
     map

@@ -321,15 +321,28 @@ mod tests {
     fn what_is_no_command_is_refused_where_it_begins() {
         let good = resp(&["PING"]);
         for bad in [
-            "PING\r\n", "+OK\r\n", "*0\r\n", "*-1\r\n", "*1\r\n+a\r\n", "*1\r\n$-1\r\n",
-            "*1\r\n$1\r\nab\r\n", "*\r\n", "*1x", "*1\rx", "*99999999999999999999999999",
+            "PING\r\n",
+            "+OK\r\n",
+            "*0\r\n",
+            "*-1\r\n",
+            "*1\r\n+a\r\n",
+            "*1\r\n$-1\r\n",
+            "*1\r\n$1\r\nab\r\n",
+            "*\r\n",
+            "*1x",
+            "*1\rx",
+            "*99999999999999999999999999",
             "*1\r\n$99999999999999999999999999",
         ] {
             let stream = [good.as_slice(), bad.as_bytes()].concat();
             let expected = StreamError::NoCommand {
                 at: good.len() as u64,
             };
-            assert_eq!(commands(&stream, 3), (vec!["PING".to_owned()], Err(expected), 14), "{bad:?}");
+            assert_eq!(
+                commands(&stream, 3),
+                (vec!["PING".to_owned()], Err(expected), 14),
+                "{bad:?}"
+            );
         }
     }
 
@@ -349,7 +362,9 @@ mod tests {
         let stream = resp(&["se\x1bt", "k"]);
         let mut names = Vec::new();
         let mut parser = CommandParser::new(LIMIT);
-        parser.feed(&stream, |command| names.push(command.name())).unwrap();
+        parser
+            .feed(&stream, |command| names.push(command.name()))
+            .unwrap();
         assert_eq!(names, ["SE?T"]);
     }
 

@@ -174,7 +174,11 @@ impl LostWritesHeader {
         match self.conflicts.count {
             Some(0) => text += &format!(", none of them changed on {}", self.promoted.server),
             Some(count) => {
-                text += &format!(", {} also changed on {}", plural(count, "key"), self.promoted.server);
+                text += &format!(
+                    ", {} also changed on {}",
+                    plural(count, "key"),
+                    self.promoted.server
+                );
             }
             None => text += ", conflicts not known",
         }
@@ -224,7 +228,15 @@ mod tests {
         let text = serde_json::to_string(&header).unwrap();
         let read: LostWritesHeader = serde_json::from_str(&text).unwrap();
         assert_eq!(read, header);
-        assert_eq!((read.commands_total, read.keys, read.transactions, read.own_commands), (2, 2, 1, 1));
+        assert_eq!(
+            (
+                read.commands_total,
+                read.keys,
+                read.transactions,
+                read.own_commands
+            ),
+            (2, 2, 1, 1)
+        );
     }
 
     #[test]
@@ -232,12 +244,20 @@ mod tests {
         let mut header = header();
         header.commands_total = 1_603;
         header.keys = 512;
-        assert_eq!(header.summary(), "1,603 commands for 512 keys, conflicts not known");
+        assert_eq!(
+            header.summary(),
+            "1,603 commands for 512 keys, conflicts not known"
+        );
         header.conflicts.count = Some(3);
         header.is_complete = false;
-        let expected = "1,603 commands for 512 keys, 3 keys also changed on 127.0.0.2:6379, not complete";
+        let expected =
+            "1,603 commands for 512 keys, 3 keys also changed on 127.0.0.2:6379, not complete";
         assert_eq!(header.summary(), expected);
         header.conflicts.count = Some(0);
-        assert!(header.summary().contains("none of them changed on 127.0.0.2:6379"));
+        assert!(
+            header
+                .summary()
+                .contains("none of them changed on 127.0.0.2:6379")
+        );
     }
 }

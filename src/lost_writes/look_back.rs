@@ -25,15 +25,22 @@ pub fn database_at_end(shared: &[u8]) -> Option<u64> {
     let starts = shared.iter().enumerate().filter(|(_, byte)| **byte == b'*');
     for (start, _) in starts.take(MAX_TRIALS) {
         let rest = shared.get(start..)?;
-        if let Some(found) = selected(rest) {
-            return found;
+        if let Trial::Commands(database) = read_from(rest) {
+            return database;
         }
     }
     None
 }
 
-/// What the last SELECT of `stream` selects, if it is commands to its end.
-fn selected(stream: &[u8]) -> Option<Option<u64>> {
+/// What is read from a place at which a command may begin.
+enum Trial {
+    /// It is no sequence of commands.
+    Nothing,
+    /// It is one to its end, and its last SELECT selects this.
+    Commands(Option<u64>),
+}
+
+fn read_from(stream: &[u8]) -> Trial {
     let mut parser = CommandParser::new(stream.len());
     let mut database = None;
     // In pieces: most places are no beginning, which shows after a few bytes.
@@ -43,9 +50,15 @@ fn selected(stream: &[u8]) -> Option<Option<u64>> {
                 database = command.argument(1).and_then(database_number);
             }
         });
-        fed.ok()?;
+        if fed.is_err() {
+            return Trial::Nothing;
+        }
     }
-    parser.is_between_commands().then_some(database)
+    if parser.is_between_commands() {
+        Trial::Commands(database)
+    } else {
+        Trial::Nothing
+    }
 }
 
 /// The number of a database, as SELECT has it.

@@ -234,7 +234,8 @@ impl Part {
         if matches!(name, "SELECT" | "MULTI" | "EXEC") {
             return;
         }
-        let known = self.counts.commands.len() < MAX_NAMES || self.counts.commands.contains_key(name);
+        let known =
+            self.counts.commands.len() < MAX_NAMES || self.counts.commands.contains_key(name);
         let counted = if known { name } else { "OTHER" };
         *self.counts.commands.entry(counted.to_owned()).or_default() += 1;
         if let Some(database) = database {
@@ -339,7 +340,10 @@ mod tests {
         assert!(!begun.is_whole());
         let (ended, kept) = digest(Some(0), &whole);
         assert_eq!(kept, stream(&whole));
-        assert_eq!((ended.counts().total(), ended.counts().transactions), (2, 1));
+        assert_eq!(
+            (ended.counts().total(), ended.counts().transactions),
+            (2, 1)
+        );
         assert!(ended.is_whole());
     }
 
@@ -363,7 +367,9 @@ mod tests {
         let mut digest = TailDigest::new(Some(0), LIMIT);
         for number in 0..3000 {
             let mut kept = Vec::new();
-            digest.feed(&stream(&[&format!("C{number} k")]), &mut kept).unwrap();
+            digest
+                .feed(&stream(&[&format!("C{number} k")]), &mut kept)
+                .unwrap();
         }
         assert_eq!(digest.counts().commands.len(), MAX_NAMES + 1);
         assert_eq!(digest.counts().total(), 3000);

@@ -14,7 +14,9 @@ pub(crate) fn resp(words: &[&str]) -> Vec<u8> {
 
 /// The stream of these commands, their words separated by spaces.
 pub(crate) fn stream(commands: &[&str]) -> Vec<u8> {
-    let words = commands.iter().map(|line| line.split(' ').collect::<Vec<_>>());
+    let words = commands
+        .iter()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
     words.flat_map(|words| resp(&words)).collect()
 }
 

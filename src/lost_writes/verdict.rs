@@ -33,7 +33,12 @@ pub struct UnsharedTail {
 impl UnsharedTail {
     /// How many bytes it has.
     pub const fn length(&self) -> Bytes {
-        Bytes::new(self.last.get().saturating_add(1).saturating_sub(self.first.get()))
+        Bytes::new(
+            self.last
+                .get()
+                .saturating_add(1)
+                .saturating_sub(self.first.get()),
+        )
     }
 }
 
@@ -368,9 +373,10 @@ fn in_old_history(info: &ReplicationInfo, promoted: &PromotedServer) -> TailStat
     if !is_master(info) {
         return TailState::Unreadable(CannotBeHad::Demoted { length });
     }
-    let first_byte = match (info.backlog.active.value(), info.backlog.first_byte.value()) {
-        (Some(true), Some(first_byte)) => first_byte,
-        _ => return TailState::Unreadable(CannotBeHad::NoBacklog { length }),
+    let is_active = info.backlog.active.value() == Some(true);
+    let first_byte = info.backlog.first_byte.value();
+    let Some(first_byte) = first_byte.filter(|_| is_active) else {
+        return TailState::Unreadable(CannotBeHad::NoBacklog { length });
     };
     if first_byte > tail.first {
         let gone = first_byte.since(tail.first);
@@ -397,7 +403,11 @@ fn is_master(info: &ReplicationInfo) -> bool {
 pub fn room_before(info: &ReplicationInfo, from: ReplicationOffset) -> Option<Bytes> {
     let backlog = &info.backlog;
     let held = from.since(backlog.first_byte.value()?).get();
-    let free = backlog.size.value()?.get().saturating_sub(backlog.histlen.value()?.get());
+    let free = backlog
+        .size
+        .value()?
+        .get()
+        .saturating_sub(backlog.histlen.value()?.get());
     Some(Bytes::new(held.saturating_add(free)))
 }
 
@@ -529,7 +539,10 @@ mod tests {
         let new = || asked("new", Ok(master(NEW, 300, OLD, 100)));
         let replica = || asked("r", Ok(answer("role:slave\r\nmaster_link_status:down\r\n")));
         assert_eq!(deposed_servers(&[old(), replica()]), []);
-        assert_eq!(deposed_servers(&[asked("old", Err("silent")), replica()]), []);
+        assert_eq!(
+            deposed_servers(&[asked("old", Err("silent")), replica()]),
+            []
+        );
         let found = deposed_servers(&[old(), new()]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].addr, ServerAddr::new("old", 6379));
@@ -561,7 +574,10 @@ mod tests {
         let info = master(OLD, 250, NONE, -1).replication;
         let room = room_before(&info, ReplicationOffset::new(100));
         assert_eq!(room, Some(Bytes::new(50 + 1000 - 201)));
-        assert_eq!(room_before(&ReplicationInfo::default(), ReplicationOffset::new(1)), None);
+        assert_eq!(
+            room_before(&ReplicationInfo::default(), ReplicationOffset::new(1)),
+            None
+        );
     }
 
     #[test]
@@ -573,7 +589,10 @@ mod tests {
             CannotBeHad::Loading,
             CannotBeHad::Demoted { length },
             CannotBeHad::NoBacklog { length },
-            CannotBeHad::RunOver { gone: length, length },
+            CannotBeHad::RunOver {
+                gone: length,
+                length,
+            },
             CannotBeHad::BeingRunOver,
             CannotBeHad::Restarted { length },
             CannotBeHad::HistoryGone { uptime: None },
@@ -582,8 +601,14 @@ mod tests {
         for reason in reasons {
             let sentence = reason.to_string();
             let advice = ["run this again", "RDB copy", "compare its data set"];
-            assert!(advice.iter().any(|words| sentence.contains(words)), "{sentence}");
-            assert!(!sentence.ends_with('.') && !sentence.contains("  "), "{sentence}");
+            assert!(
+                advice.iter().any(|words| sentence.contains(words)),
+                "{sentence}"
+            );
+            assert!(
+                !sentence.ends_with('.') && !sentence.contains("  "),
+                "{sentence}"
+            );
         }
         assert_eq!(CannotBeHad::Refused { why: why() }.to_string(), why());
     }

@@ -10,7 +10,11 @@ use crate::lost_writes::CaptureStatus;
 pub(super) fn add(families: &mut Families, captures: &[CaptureStatus]) {
     let mut counts: BTreeMap<_, u64> = BTreeMap::new();
     for status in captures {
-        let key = (status.pair.to_string(), status.deposed.to_string(), status.state);
+        let key = (
+            status.pair.to_string(),
+            status.deposed.to_string(),
+            status.state,
+        );
         *counts.entry(key).or_default() += 1;
     }
     for ((pair, server, state), count) in counts {

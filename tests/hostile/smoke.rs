@@ -166,12 +166,16 @@ fn tails() -> Vec<Vec<u8>> {
         &["EVAL", "s", "1", "k"],
     ];
     let command = |words: &&[&str]| {
-        let arguments = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
+        let arguments = words
+            .iter()
+            .map(|word| format!("${}\r\n{word}\r\n", word.len()));
         format!("*{}\r\n{}", words.len(), arguments.collect::<String>())
     };
     let stream: String = words.iter().map(command).collect();
     let kinds = 0..4;
-    kinds.map(|kind| [&[kind, 6], stream.as_bytes()].concat()).collect()
+    kinds
+        .map(|kind| [&[kind, 6], stream.as_bytes()].concat())
+        .collect()
 }
 
 fn requests() -> Vec<Vec<u8>> {

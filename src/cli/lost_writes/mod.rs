@@ -63,7 +63,10 @@ fn done(file: &Path, comment: &str) -> Exit {
     };
     match block_on(mark_done(file, mark)) {
         Ok(Ok(stored)) => {
-            say(&format!("{} is marked as dealt with.", stored.path.display()));
+            say(&format!(
+                "{} is marked as dealt with.",
+                stored.path.display()
+            ));
             Exit::Ok
         }
         Ok(Err(error)) => {

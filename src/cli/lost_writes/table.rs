@@ -18,7 +18,9 @@ const NAMES: usize = 11;
 pub(super) fn table(report: &Report) -> String {
     let pair = visible_text(&report.pair);
     let mut text = match report.result {
-        Verdict::None => format!("{pair}: no server has writes of clients that its new master lacks.\n"),
+        Verdict::None => {
+            format!("{pair}: no server has writes of clients that its new master lacks.\n")
+        }
         Verdict::CannotBeHad if report.servers.is_empty() => {
             format!("{pair}: whether there are lost writes is not known: no server answers.\n")
         }
@@ -80,7 +82,9 @@ fn found(pair: &str, server: &ServerReport, writes: &LostWritesHeader) -> String
         let grown = Bytes::new(grown);
         text += &line(
             "still",
-            &format!("{name} has written {grown} more since. Keep clients away from it, then run this again"),
+            &format!(
+                "{name} has written {grown} more since. Keep clients away from it, then run this again"
+            ),
         );
     }
     text += &next(server, writes);
@@ -94,13 +98,23 @@ fn where_saved(server: &ServerReport, writes: &LostWritesHeader) -> String {
                 "the backlog holds them for about {} at the present rate",
                 seconds_text(seconds)
             ),
-            None => "they are gone when the server restarts, becomes a replica or frees its backlog".to_owned(),
+            None => {
+                "they are gone when the server restarts, becomes a replica or frees its backlog"
+                    .to_owned()
+            }
         };
         return line("not saved", &format!("run this without --summary: {held}"));
     };
     let size = bytes_text(Some(writes.file_bytes));
-    let before = if server.was_there { ", from before" } else { "" };
-    line("saved in", &format!("{} ({size}{before})", visible_line(file)))
+    let before = if server.was_there {
+        ", from before"
+    } else {
+        ""
+    };
+    line(
+        "saved in",
+        &format!("{} ({size}{before})", visible_line(file)),
+    )
 }
 
 /// The commonest commands: `SET 1203, DEL 400`.
@@ -108,7 +122,9 @@ fn commonest(commands: &BTreeMap<String, u64>) -> String {
     let mut ordered: Vec<_> = commands.iter().collect();
     ordered.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
     let listed = ordered.iter().take(LISTED);
-    let mut parts: Vec<_> = listed.map(|(name, count)| format!("{} {count}", visible_text(name))).collect();
+    let mut parts: Vec<_> = listed
+        .map(|(name, count)| format!("{} {count}", visible_text(name)))
+        .collect();
     if ordered.len() > LISTED {
         parts.push(format!("{} other kinds", ordered.len() - LISTED));
     }
@@ -117,9 +133,13 @@ fn commonest(commands: &BTreeMap<String, u64>) -> String {
 
 fn databases(writes: &LostWritesHeader) -> String {
     let counts = writes.databases.iter();
-    let mut parts: Vec<_> = counts.map(|(number, count)| format!("{number} ({count})")).collect();
+    let mut parts: Vec<_> = counts
+        .map(|(number, count)| format!("{number} ({count})"))
+        .collect();
     if writes.database.is_none() {
-        parts.push("the first commands: not known, choose it when you replay (redis-cli -n N)".to_owned());
+        parts.push(
+            "the first commands: not known, choose it when you replay (redis-cli -n N)".to_owned(),
+        );
     }
     parts.join(", ")
 }
@@ -133,7 +153,10 @@ fn conflicts(writes: &LostWritesHeader) -> String {
     };
     let mut text = match count {
         0 => format!("none: {promoted} has changed none of these keys since"),
-        _ => format!("{} were also changed on {promoted} since", plural(count, "key")),
+        _ => format!(
+            "{} were also changed on {promoted} since",
+            plural(count, "key")
+        ),
     };
     let listed = found.keys.iter().take(LISTED);
     let names: Vec<_> = listed
@@ -157,13 +180,21 @@ fn next(server: &ServerReport, writes: &LostWritesHeader) -> String {
         return String::new();
     };
     let promoted = match writes.promoted.server.rsplit_once(':') {
-        Some((host, port)) => format!("-h {} -p {port}", shell_quote(host.trim_matches(['[', ']']))),
+        Some((host, port)) => format!(
+            "-h {} -p {port}",
+            shell_quote(host.trim_matches(['[', ']']))
+        ),
         None => format!("-s {}", shell_quote(&writes.promoted.server)),
     };
     let file = shell_quote(file);
-    line("decide", "conflicts first: a replayed SET overwrites what is newer, a replayed INCR adds")
-        + &line("replay", &format!("redis-cli {promoted} --pipe < {file}"))
-        + &line("then", &format!("redis-cross-dc-exporter lost-writes --done {file}"))
+    line(
+        "decide",
+        "conflicts first: a replayed SET overwrites what is newer, a replayed INCR adds",
+    ) + &line("replay", &format!("redis-cli {promoted} --pipe < {file}"))
+        + &line(
+            "then",
+            &format!("redis-cross-dc-exporter lost-writes --done {file}"),
+        )
 }
 
 fn line(name: &str, text: &str) -> String {

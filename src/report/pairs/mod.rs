@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::alert_brief::{AlertBrief, OpenAlerts};
 use super::failovers::FailoversReport;
-use super::lost_writes::LostWritesReport;
 use super::last_known::LastKnownReport;
+use super::lost_writes::LostWritesReport;
 use super::numbers::{UnixClock, bytes, seconds};
 use super::sentinels::SentinelsReport;
 use super::servers::{ExporterReport, ServerReport};

@@ -37,7 +37,9 @@ async fn wait_for_capture(
 }
 
 fn is_saved(captures: &[LostWritesReport]) -> bool {
-    captures.iter().any(|capture| capture.state == CaptureState::Saved)
+    captures
+        .iter()
+        .any(|capture| capture.state == CaptureState::Saved)
 }
 
 /// A master in dc1, a replica in dc2 and three Sentinels.
@@ -55,7 +57,9 @@ impl Watched {
         replica.wait_until_in_sync(LIMIT).await.unwrap();
         let mut sentinels = Vec::new();
         for host in [DC1, DC1, DC2] {
-            let sentinel = server(host).sentinel().watches("mymaster", master.addr(), 2);
+            let sentinel = server(host)
+                .sentinel()
+                .watches("mymaster", master.addr(), 2);
             sentinels.push(sentinel.start().await.unwrap());
         }
         for sentinel in &sentinels {
@@ -69,7 +73,10 @@ impl Watched {
     }
 
     fn configuration(&self) -> String {
-        let addresses = self.sentinels.iter().map(|sentinel| format!("'{}'", sentinel.addr()));
+        let addresses = self
+            .sentinels
+            .iter()
+            .map(|sentinel| format!("'{}'", sentinel.addr()));
         format!(
             "{RECOVER}datacenters:\n  - {{name: dc1, match: [{DC1}], local: true}}\n  - {{name: dc2, match: [{DC2}]}}\n\
              poll: {{interval: 200ms, min_interval: 100ms, timeout: {{local: 1s, remote: 1s}}}}\n\
@@ -92,13 +99,23 @@ async fn the_running_exporter_captures_before_sentinel_demotes() {
     // Sentinel makes it a replica.
     site.master.stop().unwrap();
     let promoted = || async {
-        site.replica.info_field("replication", "role").await.unwrap().as_deref() == Some("master")
+        site.replica
+            .info_field("replication", "role")
+            .await
+            .unwrap()
+            .as_deref()
+            == Some("master")
     };
     eventually("a promotion", LIMIT, promoted).await.unwrap();
     site.master.cont().unwrap();
     wait_for_capture(&exporter, "the capture", is_saved).await;
     let demoted = || async {
-        site.master.info_field("replication", "role").await.unwrap().as_deref() == Some("slave")
+        site.master
+            .info_field("replication", "role")
+            .await
+            .unwrap()
+            .as_deref()
+            == Some("slave")
     };
     eventually("the demotion", LIMIT, demoted).await.unwrap();
     let acknowledged = writer.stop().await;
@@ -108,7 +125,9 @@ async fn the_running_exporter_captures_before_sentinel_demotes() {
         })
         .await;
     let captures = wait_for_capture(&exporter, "the conflicts", |captures| {
-        captures.iter().any(|capture| capture.reason.contains("none of them changed"))
+        captures
+            .iter()
+            .any(|capture| capture.reason.contains("none of them changed"))
     })
     .await;
     assert_eq!(captures.len(), 1, "{captures:?}");
@@ -118,28 +137,52 @@ async fn the_running_exporter_captures_before_sentinel_demotes() {
     let lost: std::collections::BTreeSet<u64> = acknowledged.difference(&on_new).copied().collect();
     assert!(lost.len() > 100, "{}", lost.len());
     let not_captured: Vec<_> = lost.difference(&captured).collect();
-    assert!(not_captured.is_empty(), "{not_captured:?} of {}", lost.len());
+    assert!(
+        not_captured.is_empty(),
+        "{not_captured:?} of {}",
+        lost.len()
+    );
     let in_flight: Vec<_> = captured.difference(&lost).collect();
     assert!(in_flight.len() <= 1, "{in_flight:?}");
 
     // Every surface names the file.
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
     let folder = exporter.config().parent().unwrap().to_owned();
-    let metric = Scrape::of(&exporter)
-        .await
-        .value("redis_cross_dc_lost_writes", &[("state", "saved"), ("pair", "orders")]);
+    let metric = Scrape::of(&exporter).await.value(
+        "redis_cross_dc_lost_writes",
+        &[("state", "saved"), ("pair", "orders")],
+    );
     assert_eq!(metric, Some(1.0));
     assert!(exporter.get("/").await.contains(&name));
     let url = exporter.url();
-    let checked = run(&folder, &["check", "--config.file", "config.yml", "--exporter.url", url]).await;
+    let checked = run(
+        &folder,
+        &[
+            "check",
+            "--config.file",
+            "config.yml",
+            "--exporter.url",
+            url,
+        ],
+    )
+    .await;
     assert!(checked.stdout.contains(&name), "{checked:?}");
-    assert!(exporter.log().contains("the writes that only the deposed master has are saved"));
+    assert!(
+        exporter
+            .log()
+            .contains("the writes that only the deposed master has are saved")
+    );
     // Sentinels remember no reader.
     for sentinel in &site.sentinels {
-        let listed = sentinel.command(&["SENTINEL", "REPLICAS", "mymaster"]).await.unwrap();
+        let listed = sentinel
+            .command(&["SENTINEL", "REPLICAS", "mymaster"])
+            .await
+            .unwrap();
         let text = format!("{listed:?}");
         assert!(!text.contains(":0\""), "{text}");
-        let redis_cross_dc_exporter::lab::Reply::Array(replicas) = listed else { panic!("{text}") };
+        let redis_cross_dc_exporter::lab::Reply::Array(replicas) = listed else {
+            panic!("{text}")
+        };
         assert_eq!(replicas.len(), 1, "{text}");
     }
     replay(&site.replica, &file).await;
@@ -162,10 +205,14 @@ async fn a_divergence_is_captured_once_and_shown_over_restarts_until_it_is_marke
     let file = captures[0].file.clone().unwrap();
     let alert = || async {
         let alerts = exporter.alerts().await.alerts;
-        let mut texts = alerts.into_iter().filter(|alert| alert.alertname == "RedisCrossDcDiverged");
+        let mut texts = alerts
+            .into_iter()
+            .filter(|alert| alert.alertname == "RedisCrossDcDiverged");
         texts.any(|alert| alert.summary.contains(&file))
     };
-    eventually("the alert to name the file", LIMIT, alert).await.unwrap();
+    eventually("the alert to name the file", LIMIT, alert)
+        .await
+        .unwrap();
     drop(exporter);
 
     let written = std::fs::metadata(&file).unwrap().modified().unwrap();
@@ -175,7 +222,10 @@ async fn a_divergence_is_captured_once_and_shown_over_restarts_until_it_is_marke
     let done = run(folder.path(), &["lost-writes", "--done", &file]).await;
     done.ended_with(0);
     wait_for_capture(&exporter, "nothing to do", <[LostWritesReport]>::is_empty).await;
-    assert_eq!(std::fs::metadata(&file).unwrap().modified().unwrap(), written);
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().modified().unwrap(),
+        written
+    );
 }
 
 #[tokio::test]
@@ -197,16 +247,25 @@ async fn what_cannot_be_captured_is_said_and_nothing_is_captured_where_it_is_off
     servers.promote().await;
     send(&servers.old, &lines).await;
     let captures = wait_for_capture(&on, "the reason", |captures| {
-        captures.iter().any(|capture| capture.state == CaptureState::Gone)
+        captures
+            .iter()
+            .any(|capture| capture.state == CaptureState::Gone)
     })
     .await;
-    assert!(captures[0].reason.contains("its backlog no longer holds the beginning"), "{captures:?}");
+    assert!(
+        captures[0]
+            .reason
+            .contains("its backlog no longer holds the beginning"),
+        "{captures:?}"
+    );
     let gone = Scrape::of(&on)
         .await
         .value("redis_cross_dc_lost_writes", &[("state", "gone")]);
     assert_eq!(gone, Some(1.0));
-    off.wait_for("orders", "two masters", LIMIT, |pair| pair.diverged_bytes.is_some())
-        .await;
+    off.wait_for("orders", "two masters", LIMIT, |pair| {
+        pair.diverged_bytes.is_some()
+    })
+    .await;
     assert_eq!(off.pairs().await.lost_writes, []);
     for exporter in [&on, &off] {
         assert!(!exporter.config().parent().unwrap().join("lost").exists());

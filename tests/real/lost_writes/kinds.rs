@@ -15,7 +15,12 @@ const WRITES: [&[&str]; 14] = [
     &["INCRBY", "counter", "7"],
     &["RPUSH", "list", "a", "b", "c"],
     &["EXEC"],
-    &["EVAL", "redis.call('SET', KEYS[1], 'x'); return redis.call('APPEND', KEYS[1], 'y')", "1", "scripted"],
+    &[
+        "EVAL",
+        "redis.call('SET', KEYS[1], 'x'); return redis.call('APPEND', KEYS[1], 'y')",
+        "1",
+        "scripted",
+    ],
     &["SADD", "set", "a", "b", "c", "d"],
     &["SPOP", "set", "2"],
     &["XADD", "stream", "*", "field", "value"],
@@ -68,9 +73,15 @@ async fn every_kind_of_command_is_replayed_to_the_same_data_in_its_database() {
     let header = found.header();
     assert_eq!(header.database, Some(5), "found before the cut");
     assert_eq!(header.databases.get(&5), Some(&1));
-    assert!(header.transactions >= 1 && header.unknown_keys.is_empty(), "{header:#?}");
+    assert!(
+        header.transactions >= 1 && header.unknown_keys.is_empty(),
+        "{header:#?}"
+    );
     for sent in ["EVAL", "SPOP"] {
-        assert!(!header.commands.contains_key(sent), "effects, not commands: {header:#?}");
+        assert!(
+            !header.commands.contains_key(sent),
+            "effects, not commands: {header:#?}"
+        );
     }
     let file = found.file();
     let captured = commands(&file).await;
@@ -93,7 +104,12 @@ async fn a_stream_without_a_select_in_reach_begins_in_an_unknown_database() {
         connection.command(&["SET", &key, &filler]).await.unwrap();
     }
     let applied = || async {
-        let keys = servers.new.info_field("keyspace", "db3").await.ok().flatten();
+        let keys = servers
+            .new
+            .info_field("keyspace", "db3")
+            .await
+            .ok()
+            .flatten();
         match keys {
             Some(keys) if keys.starts_with("keys=8,") => Ok(()),
             other => Err(format!("{other:?}")),
@@ -106,7 +122,10 @@ async fn a_stream_without_a_select_in_reach_begins_in_an_unknown_database() {
     connection.command(&["SET", "a", "1"]).await.unwrap();
     let found = Run::with(&servers.configuration(), &[]).await;
     let header = found.header();
-    assert_eq!((header.database, header.commands_total, header.keys), (None, 1, 0));
+    assert_eq!(
+        (header.database, header.commands_total, header.keys),
+        (None, 1, 0)
+    );
     assert_eq!(header.conflicts.count, None, "{:?}", header.conflicts);
     assert_eq!(commands(&found.file()).await[0], ["SET", "a", "1"]);
 }
@@ -124,7 +143,10 @@ async fn only_so_much_is_read_and_no_command_is_cut() {
     let yaml = format!("recover: {{max_bytes: 1MiB}}\n{}", servers.configuration());
     let found = Run::with(&yaml, &[]).await;
     let header = found.header();
-    assert!(!header.is_complete && header.commands_total < 30, "{header:#?}");
+    assert!(
+        !header.is_complete && header.commands_total < 30,
+        "{header:#?}"
+    );
     assert!(header.missing.unwrap().contains("recover.max_bytes"));
     let captured = super::ids(&commands(&found.file()).await);
     assert_eq!(captured.len() as u64, header.commands_total);

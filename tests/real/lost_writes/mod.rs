@@ -10,7 +10,9 @@ mod rights;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use redis_cross_dc_exporter::lab::{Connection, RedisServer, RedisServerBuilder, Reply, read_reply};
+use redis_cross_dc_exporter::lab::{
+    Connection, RedisServer, RedisServerBuilder, Reply, read_reply,
+};
 use redis_cross_dc_exporter::lost_writes::LostWritesHeader;
 use serde_json::Value;
 
@@ -114,7 +116,13 @@ impl Run {
 
 /// Runs `lost-writes` as JSON in `folder`.
 pub(crate) async fn lost_writes(folder: &Path, more: &[&str]) -> Outcome {
-    let args = ["lost-writes", "--config.file", "config.yml", "--pair", "orders"];
+    let args = [
+        "lost-writes",
+        "--config.file",
+        "config.yml",
+        "--pair",
+        "orders",
+    ];
     let output = ["--output", "json"];
     run(folder, &[&args[..], &output, more].concat()).await
 }
@@ -135,7 +143,11 @@ pub(crate) fn report(outcome: &Outcome) -> Value {
 }
 
 pub(crate) fn header(report: &Value) -> LostWritesHeader {
-    assert_eq!(report["servers"].as_array().map(Vec::len), Some(1), "{report:#}");
+    assert_eq!(
+        report["servers"].as_array().map(Vec::len),
+        Some(1),
+        "{report:#}"
+    );
     serde_json::from_value(report["servers"][0]["writes"].clone()).unwrap()
 }
 
@@ -145,7 +157,9 @@ pub(crate) async fn commands(file: &Path) -> Vec<Vec<String>> {
     let mut rest = bytes.as_slice();
     let mut commands = Vec::new();
     while let Some(reply) = read_reply(&mut rest).await.unwrap() {
-        let Reply::Array(words) = reply else { panic!("{reply:?}") };
+        let Reply::Array(words) = reply else {
+            panic!("{reply:?}")
+        };
         commands.push(words.iter().map(|word| word.text().unwrap()).collect());
     }
     commands
@@ -154,7 +168,9 @@ pub(crate) async fn commands(file: &Path) -> Vec<Vec<String>> {
 /// The numbers of the writer's keys among the words of these commands.
 pub(crate) fn ids(commands: &[Vec<String>]) -> BTreeSet<u64> {
     let words = commands.iter().flatten();
-    words.filter_map(|word| word.strip_prefix("id:")?.parse().ok()).collect()
+    words
+        .filter_map(|word| word.strip_prefix("id:")?.parse().ok())
+        .collect()
 }
 
 /// The numbers of the writer's keys that a server has.
@@ -230,10 +246,15 @@ pub(crate) async fn replay(server: &RedisServer, file: &Path) {
     command
         .args(["-h", server.addr().host().unwrap(), "-p", &port, "--pipe"])
         .stdin(input);
-    let ended = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
+    let ended = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap();
     let output = ended.unwrap_or_else(|error| {
         panic!("redis-cli cannot be run ({error}): apt-get install redis-tools")
     });
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("errors: 0"), "{output:?}");
+    assert!(
+        output.status.success() && text.contains("errors: 0"),
+        "{output:?}"
+    );
 }

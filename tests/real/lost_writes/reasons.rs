@@ -16,7 +16,10 @@ async fn expect_reason(yaml: &str, reason: &str, words: &str) -> Value {
     assert_eq!(server["reason"], reason, "{report:#}");
     let detail = server["detail"].as_str().unwrap_or_default();
     assert!(detail.contains(words), "{detail}");
-    assert!(!found.folder.path().join("data").exists(), "nothing is saved");
+    assert!(
+        !found.folder.path().join("data").exists(),
+        "nothing is saved"
+    );
     report
 }
 
@@ -43,7 +46,10 @@ async fn a_silent_master_keeps_its_writes_until_it_answers() {
     let mut servers = diverged().await;
     servers.old.stop().unwrap();
     let report = expect_reason(&servers.configuration(), "silent", "gave no answer in time").await;
-    assert_eq!(report["servers"][0]["server"], servers.old.addr().to_string());
+    assert_eq!(
+        report["servers"][0]["server"],
+        servers.old.addr().to_string()
+    );
     servers.old.cont().unwrap();
     let found = Run::with(&servers.configuration(), &[]).await;
     assert_eq!(found.header().commands_total, 1);
@@ -59,7 +65,12 @@ async fn a_silent_master_keeps_its_writes_until_it_answers() {
 async fn a_restart_ends_it() {
     let mut servers = diverged().await;
     servers.old.restart().await.unwrap();
-    expect_reason(&servers.configuration(), "history_gone", "was restarted, or freed its backlog").await;
+    expect_reason(
+        &servers.configuration(),
+        "history_gone",
+        "was restarted, or freed its backlog",
+    )
+    .await;
 
     let mut servers = diverged().await;
     send(&servers.old, &["SAVE"]).await;
@@ -75,10 +86,19 @@ async fn a_restart_ends_it() {
 #[tokio::test]
 async fn a_freed_backlog_ends_it() {
     let servers = diverged().await;
-    let before = servers.old.info_field("replication", "master_replid").await.unwrap();
+    let before = servers
+        .old
+        .info_field("replication", "master_replid")
+        .await
+        .unwrap();
     send(&servers.old, &["CONFIG SET repl-backlog-ttl 1"]).await;
     let freed = || async {
-        servers.old.info_field("replication", "master_replid").await.unwrap() != before
+        servers
+            .old
+            .info_field("replication", "master_replid")
+            .await
+            .unwrap()
+            != before
     };
     eventually("the backlog's end", LIMIT, freed).await.unwrap();
     expect_reason(&servers.configuration(), "history_gone", "repl-backlog-ttl").await;
@@ -93,8 +113,17 @@ async fn a_backlog_that_was_run_over_is_never_asked() {
         send(&servers.old, &[&format!("SET k {value}")]).await;
     }
     let syncs = full_syncs(&servers.old).await;
-    expect_reason(&servers.configuration(), "run_over", "no longer holds the beginning").await;
-    assert_eq!(full_syncs(&servers.old).await, syncs, "no full sync, no fork");
+    expect_reason(
+        &servers.configuration(),
+        "run_over",
+        "no longer holds the beginning",
+    )
+    .await;
+    assert_eq!(
+        full_syncs(&servers.old).await,
+        syncs,
+        "no full sync, no fork"
+    );
 }
 
 #[tokio::test]
@@ -103,7 +132,12 @@ async fn a_demoted_master_has_them_until_its_full_sync_and_again_as_a_master() {
     let away = nobody();
     let (host, port) = away.tcp().unwrap();
     send(&servers.old, &[&format!("REPLICAOF {host} {port}")]).await;
-    expect_reason(&servers.configuration(), "demoted", "REPLICAOF NO ONE on it").await;
+    expect_reason(
+        &servers.configuration(),
+        "demoted",
+        "REPLICAOF NO ONE on it",
+    )
+    .await;
     send(&servers.old, &["REPLICAOF NO ONE", "SET more 1"]).await;
     let found = Run::with(&servers.configuration(), &[]).await;
     assert_eq!(found.header().commands_total, 2, "{:?}", found.outcome);
@@ -111,13 +145,19 @@ async fn a_demoted_master_has_them_until_its_full_sync_and_again_as_a_master() {
     let (host, port) = servers.new.addr().tcp().unwrap();
     send(&servers.old, &[&format!("REPLICAOF {host} {port}")]).await;
     servers.old.wait_until_in_sync(LIMIT).await.unwrap();
-    assert_eq!(Run::with(&servers.configuration(), &[]).await.report()["result"], "none");
+    assert_eq!(
+        Run::with(&servers.configuration(), &[]).await.report()["result"],
+        "none"
+    );
 }
 
 #[tokio::test]
 async fn a_file_that_cannot_be_written_says_why() {
     let servers = diverged().await;
-    let yaml = format!("recover: {{dir: /proc/nowhere}}\n{}", servers.configuration());
+    let yaml = format!(
+        "recover: {{dir: /proc/nowhere}}\n{}",
+        servers.configuration()
+    );
     expect_reason(&yaml, "not_written", "/proc/nowhere").await;
 }
 
@@ -140,5 +180,8 @@ async fn conflicts_are_not_known_when_the_promoted_server_has_written_too_much()
     }
     let found = Run::with(&servers.configuration(), &["--summary"]).await;
     let why = found.header().conflicts.why.unwrap();
-    assert!(why.contains("no longer reaches back to its promotion"), "{why}");
+    assert!(
+        why.contains("no longer reaches back to its promotion"),
+        "{why}"
+    );
 }
