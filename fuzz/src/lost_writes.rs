@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
     let at_once = read(stream, stream.len().max(1), limit, database);
     let pieces = read(stream, usize::from(cut % 32) + 1, limit, database);
     assert_eq!(pieces, at_once, "in pieces of {}", cut % 32 + 1);
-    assert!(at_once.whole_bytes as usize <= stream.len());
+    assert!(at_once.whole_bytes <= stream.len() as u64);
     assert!(at_once.kept.len() <= stream.len());
 
     let mut parser = CommandParser::new(limit);

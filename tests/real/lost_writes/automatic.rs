@@ -132,17 +132,17 @@ async fn the_running_exporter_captures_before_sentinel_demotes() {
     .await;
     assert_eq!(captures.len(), 1, "{captures:?}");
     let file = std::path::PathBuf::from(captures[0].file.clone().unwrap());
-    let captured = ids(&commands(&file).await);
+    let in_file = ids(&commands(&file).await);
     let on_new = ids_on(&site.replica).await;
     let lost: std::collections::BTreeSet<u64> = acknowledged.difference(&on_new).copied().collect();
     assert!(lost.len() > 100, "{}", lost.len());
-    let not_captured: Vec<_> = lost.difference(&captured).collect();
+    let not_captured: Vec<_> = lost.difference(&in_file).collect();
     assert!(
         not_captured.is_empty(),
         "{not_captured:?} of {}",
         lost.len()
     );
-    let in_flight: Vec<_> = captured.difference(&lost).collect();
+    let in_flight: Vec<_> = in_file.difference(&lost).collect();
     assert!(in_flight.len() <= 1, "{in_flight:?}");
 
     // Every surface names the file.

@@ -55,7 +55,10 @@ async fn what_was_acknowledged_and_lost_is_what_is_captured_and_replaying_it_lea
     let bytes = std::fs::read(&file).unwrap();
     assert_eq!(header.file_bytes, bytes.len() as u64);
     let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
-    let digits = digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let digits = digest
+        .as_ref()
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     assert_eq!(header.sha256, digits);
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);

@@ -133,15 +133,15 @@ async fn a_reader_lets_no_write_through_a_fence() {
         send(old, &["CONFIG SET min-replicas-to-write 1"]).await;
         let refused = || async { old.command(&["SET", "x", "1"]).await.is_err() };
         eventually("the fence", LIMIT, refused).await.unwrap();
-        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let (ending, stopped) = tokio::sync::watch::channel(false);
         let writer = hammer(old, stopped).await;
-        let mut last = None;
+        let mut newest = None;
         for _ in 0..10 {
-            last = Some(Run::with(&yaml, &[]).await);
+            newest = Some(Run::with(&yaml, &[]).await);
         }
-        stop.send_replace(true);
+        ending.send_replace(true);
         assert_eq!(writer.await.unwrap(), 0, "nothing gets through");
-        let report = last.unwrap().report();
+        let report = newest.unwrap().report();
         if may_read {
             assert_eq!(
                 report["servers"][0]["writes"]["commands_total"], 1,
