@@ -174,7 +174,9 @@ mod tests {
         let folder = folder.path().join("made");
         let file = PendingFile::create(&folder, "x.aof").await.unwrap();
         let file = file.append(b"abc".to_vec()).await.unwrap();
-        assert!(names(&folder).iter().all(|name| name.ends_with(".tmp")));
+        let is_temporary =
+            |name: &String| Path::new(name).extension() == Some(std::ffi::OsStr::new("tmp"));
+        assert!(names(&folder).iter().all(is_temporary));
         let finished = file.finish().await.unwrap();
         assert_eq!(names(&folder), ["x.aof"]);
         assert_eq!(
