@@ -2,8 +2,8 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
 //! invariants): [`model`], [`template`], [`active_active`] - [`clock`], [`config`], [`info`], [`multi_site`] - [`topology`],
-//! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`] -
-//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`admin`] -
+//! [`replication`], [`http_client`], [`lost_writes`] - [`alert`], [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`] -
+//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`], [`capture`] - [`admin`] -
 //! [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
 
 #![cfg_attr(
@@ -19,6 +19,7 @@ pub mod admin;
 pub mod alert;
 #[cfg(feature = "exporter")]
 pub mod app;
+pub mod capture;
 #[cfg(feature = "exporter")]
 pub mod chart;
 #[cfg(feature = "exporter")]
@@ -43,6 +44,7 @@ pub mod info;
 pub mod journal;
 #[cfg(feature = "demo")]
 pub mod lab;
+pub mod lost_writes;
 #[cfg(feature = "exporter")]
 pub mod metrics;
 #[cfg(feature = "exporter")]

@@ -10,4 +10,5 @@ pub mod framing;
 pub mod http;
 pub mod info;
 pub mod info_to_metrics;
+pub mod lost_writes;
 pub mod web_config;

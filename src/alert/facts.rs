@@ -190,6 +190,10 @@ pub struct DivergedFacts {
     pub only_master: Option<Bytes>,
     /// Bytes that only the replica has.
     pub only_replica: Option<Bytes>,
+    /// What has become of the writes that only a deposed master has, as a sentence without its end,
+    /// where the exporter captures them.
+    #[serde(default)]
+    pub capture: Option<String>,
 }
 
 impl<T> Default for Bounds<T> {

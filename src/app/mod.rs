@@ -6,6 +6,7 @@ mod audit;
 mod core;
 mod descriptors;
 mod log;
+mod lost_writes;
 mod probe;
 mod process;
 mod refresh;
@@ -33,6 +34,7 @@ use systemd::Notifier;
 
 pub use access::{Access, MissingRule, ServerAccess, try_access};
 pub use audit::{AuditRequest, Progress, collect_facts};
+pub use lost_writes::{EntryTails, find_deposed};
 pub use probe::{ProbeError, probe_once};
 pub use systemd_socket::SocketError;
 

@@ -11,6 +11,7 @@ use super::core::{Core, Events};
 use super::systemd::{Notifier, Watchdog};
 use super::watched::Watched;
 use super::{LoadSettings, StartError, log, message_context, refresh};
+use crate::capture::{AutomaticCapture, CAPTURE_QUEUE};
 use crate::clock;
 use crate::config::{ListenAddress, NotifySettings, Settings};
 use crate::delivery::DeliveryEvent;
@@ -81,11 +82,15 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let (discovered, discoveries) = mpsc::channel(DISCOVERY_QUEUE);
     let discovery = Discovery::start(&watched.settings, discovered);
 
+    let (capture_events, captures) = mpsc::channel(CAPTURE_QUEUE);
+    let capture = AutomaticCapture::start(&watched.settings, snapshots.clone(), capture_events);
+
     let watchdog = Watchdog::from_environment(info.notifier.clone());
     let mut core = Core {
         monitor,
         poller,
         discovery,
+        capture,
         dispatcher: delivery.dispatcher,
         periodic_senders: delivery.periodic_senders,
         watched,
@@ -102,6 +107,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         events: Events {
             polls,
             discoveries,
+            captures,
             deliveries: delivery.events,
         },
         snapshots,

@@ -122,6 +122,9 @@ pub(super) enum Command {
     /// Writes a configuration with comments for the servers that are given, checks it, and names the
     /// next command; asks nothing and overwrites nothing
     Init(InitArgs),
+    /// Saves the writes that only a deposed master has, as a file that can be replayed; exit code 0
+    /// none, 10 found, 20 they cannot be had
+    LostWrites(LostWritesArgs),
     /// Checks the configuration and the files of secrets and certificates that it names, and prints
     /// what is in effect, secrets hidden; asks no server unless --connect is given
     CheckConfig(CheckConfigArgs),
@@ -319,6 +322,39 @@ pub(super) struct SyncArgs {
 pub(super) enum Missing {
     Copy,
     Report,
+}
+
+/// The arguments of `lost-writes`.
+#[derive(Debug, Args)]
+pub(super) struct LostWritesArgs {
+    /// The pair
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "done",
+        conflicts_with = "done"
+    )]
+    pub(super) pair: Option<String>,
+    /// The folder of the file, made if it is missing; the default is `recover.dir` of the
+    /// configuration file
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["summary", "done"])]
+    pub(super) save: Option<PathBuf>,
+    /// Reads the writes and says what they are; saves nothing
+    #[arg(long, conflicts_with = "done")]
+    pub(super) summary: bool,
+    /// Also reads a server with min-replicas-to-write that cannot be fenced: writes may get through
+    /// while it is read
+    #[arg(long, conflicts_with = "done")]
+    pub(super) unfenced: bool,
+    /// Marks a file as dealt with: it is no longer shown by the exporter
+    #[arg(long, value_name = "FILE")]
+    pub(super) done: Option<PathBuf>,
+    /// What was done about it
+    #[arg(long, value_name = "TEXT", requires = "done", default_value = "")]
+    pub(super) comment: String,
+    /// A table for people or JSON for programs
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: OutputFormat,
 }
 
 /// The arguments of `check-config`.

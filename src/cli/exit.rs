@@ -14,11 +14,11 @@ pub(super) enum Exit {
     Critical,
     /// `check`: unknown. A usage error of `check` is this, too, because Nagios has no code above 3.
     Unknown,
-    /// `doctor`: warnings, nothing critical.
+    /// `doctor`: warnings, nothing critical; `lost-writes`: there are some.
     FoundWarnings,
     /// `active-active`: the sites differ, or not every key is known to agree.
     NotConverged,
-    /// `doctor`: something critical.
+    /// `doctor`: something critical; `lost-writes`: they cannot be had.
     FoundCritical,
     /// The command line or the configuration is wrong.
     Usage,

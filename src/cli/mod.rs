@@ -20,6 +20,7 @@ mod help;
 mod init;
 mod logging;
 mod notified;
+mod lost_writes;
 mod output;
 mod packaging;
 mod place;
@@ -67,6 +68,7 @@ fn dispatch(cli: Cli) -> Exit {
         Command::Init(args) => init::init(&global, &args),
         Command::Alerts(args) => alerts::alerts(&global, &args),
         Command::Deliveries(args) => deliveries::deliveries(&global, &args),
+        Command::LostWrites(args) => lost_writes::lost_writes(&global, &args),
         Command::CheckConfig(args) => check_config::check_config(&global, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         Command::ActiveActive(args) => active_active::active_active(&global, &args),

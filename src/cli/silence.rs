@@ -191,7 +191,7 @@ fn matchers(given: &[String]) -> Result<BTreeMap<String, String>, String> {
 }
 
 /// The first of these that is set: the flag, $USER, $LOGNAME; else the host's name.
-fn author(flag: Option<&str>) -> String {
+pub(super) fn author(flag: Option<&str>) -> String {
     if let Some(author) = flag
         && !author.is_empty()
     {

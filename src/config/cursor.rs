@@ -181,6 +181,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The text of the value, if it is one; nothing is refused.
+    pub(super) fn word(&self) -> Option<&'a str> {
+        Some(&self.raw_text()?.value)
+    }
+
     pub(super) fn text(&self) -> Option<&'a str> {
         match self.node {
             Node::Text(text) => Some(&text.value),

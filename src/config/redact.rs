@@ -8,13 +8,13 @@ use yaml_rust2::Yaml;
 use super::inherited::TlsKeys;
 use super::sections::day_name;
 use super::version;
-use super::yaml::{Mapping, bytes, count, list, off, span, string, strings};
+use super::yaml::{Mapping, bytes, count, list, off, path, span, string, strings};
 use super::{
     ActiveActiveSettings, AlertSettings, AlertmanagerSettings, CountRule, Credentials,
     DatacenterRule, DeadMansSwitchSettings, DoctorException, DoctorSettings, GroupReceiver,
     HeartbeatSettings, HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector,
     NotifySettings, PagerDutySettings, PairSettings, PeriodicReceiver, PollSettings, ReceiverKind,
-    ReceiverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings, Settings,
+    ReceiverSettings, RecoverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings, Settings,
     SlackBotSettings, SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
 };
 
@@ -42,6 +42,10 @@ impl Settings {
         web.put("listen_address", string(&self.listen_address.to_string()));
         root.put("web", web);
         root.put("doctor", doctor(&self.doctor));
+        let mut operator = Mapping::default();
+        put_login(&mut operator, &self.operator);
+        root.put("operator", operator);
+        root.put("recover", recover(&self.recover));
         root.into_text()
     }
 
@@ -258,6 +262,17 @@ fn doctor(doctor: &DoctorSettings) -> Mapping {
     let mut map = Mapping::default();
     map.put("survive", span(doctor.survive));
     map.put("ignore", list(&doctor.ignore, exception));
+    map
+}
+
+fn recover(recover: &RecoverSettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put(
+        "capture",
+        string(if recover.capture { "on" } else { "off" }),
+    );
+    map.put("dir", path(&recover.dir));
+    map.put("max_bytes", bytes(recover.max_bytes));
     map
 }
 

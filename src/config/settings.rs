@@ -37,6 +37,11 @@ pub struct Settings {
     pub doctor: DoctorSettings,
     /// Which share of the fleet this exporter watches; `None` for all of it. Only a flag sets it.
     pub shard: Option<FleetShard>,
+    /// How commands of disaster recovery log in to the servers of pairs; without a password, with
+    /// each server's own credentials.
+    pub operator: Credentials,
+    /// Whether and where lost writes are saved.
+    pub recover: RecoverSettings,
 }
 
 /// A datacenter and the hosts that are in it.
@@ -464,6 +469,17 @@ pub struct DoctorException {
     pub reason: String,
     /// The last day (UTC) on which it is; `None` for no end.
     pub until: Option<jiff::civil::Date>,
+}
+
+/// The writes that only a deposed master has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoverSettings {
+    /// Whether the exporter saves them by itself.
+    pub capture: bool,
+    /// The folder of the files.
+    pub dir: PathBuf,
+    /// The most that is read of one server.
+    pub max_bytes: Bytes,
 }
 
 /// Where state is persisted.

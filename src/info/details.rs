@@ -45,6 +45,9 @@ pub struct ServerDetails {
     /// The names of the loaded modules; missing where the server does not send the section (before
     /// 6.0).
     pub modules: Field<BTreeSet<String>>,
+    /// `min_slaves_good_slaves`: the replicas that count for `min-replicas-to-write`; missing where
+    /// that is not set.
+    pub good_replicas: Field<u64>,
     /// `replica_announced` (6.2 and later): whether Sentinels are told of this replica.
     pub announced: Field<bool>,
 }
@@ -67,6 +70,7 @@ pub fn parse_details(text: &str) -> ServerDetails {
         changes_since_save: value::count(table.get("rdb_changes_since_last_save")),
         databases: keyspace::databases(&table, text),
         modules: modules(text),
+        good_replicas: value::count(table.get("min_slaves_good_slaves")),
         announced: value::flag(table.get("replica_announced")),
     }
 }
@@ -133,7 +137,7 @@ mod tests {
             maxmemory_policy:noeviction\r\n\
             # Persistence\r\nrdb_changes_since_last_save:3\r\nrdb_last_save_time:1796003598\r\n\
             rdb_last_bgsave_status:err\r\naof_last_write_status:ok\r\n\
-            # Replication\r\nrole:slave\r\nreplica_announced:1\r\n\
+            # Replication\r\nrole:slave\r\nmin_slaves_good_slaves:2\r\nreplica_announced:1\r\n\
             # Modules\r\nmodule:name=ReJSON,ver=20607,api=1\r\nmodule:name=bf,ver=1\r\n\
             # Keyspace\r\ndb0:keys=7,expires=0,avg_ttl=0\r\ndb9:keys=1,expires=0,avg_ttl=0\r\n";
         let details = parse_details(text);
@@ -152,6 +156,7 @@ mod tests {
             changes_since_save: Field::Value(3),
             databases: Field::Value(BTreeMap::from([(0, 7), (9, 1)])),
             modules: Field::Value(BTreeSet::from(["ReJSON".to_owned(), "bf".to_owned()])),
+            good_replicas: Field::Value(2),
             announced: Field::Value(true),
         };
         assert_eq!(details, expected);

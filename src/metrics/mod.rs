@@ -6,6 +6,7 @@
 pub mod catalogue;
 mod exporter;
 mod families;
+mod lost_writes;
 mod pairs;
 mod servers;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
         exporter::add_receiver(&mut families, receiver, anchor, now);
     }
     exporter::add_exporter(&mut families, snapshot);
+    lost_writes::add(&mut families, &snapshot.captures);
     families.into_proto()
 }
 

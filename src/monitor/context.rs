@@ -9,6 +9,7 @@ use crate::alert::{
     AlertContext, AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts,
     Inhibitor, MAX_SERVICES, ServedPair, ServiceRole, Worst, WriteLoss,
 };
+use crate::lost_writes::CaptureStatus;
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::{
     Assessment, Diverged, HistoryLoss, LagBytes, LagInterval, LastKnown, MasterHistory, PairState,
@@ -210,7 +211,22 @@ fn diverged(observed: &ObservedPair<'_>) -> Option<DivergedFacts> {
         two_masters: matches!(observed.seen.reason, StateReason::TwoMasters { .. }),
         only_master: diverged.and_then(Diverged::master),
         only_replica: diverged.map(Diverged::replica),
+        capture: capture_of(observed),
     })
+}
+
+/// The newest news of a capture of one of the pair's servers, as a sentence without its end.
+fn capture_of(observed: &ObservedPair<'_>) -> Option<String> {
+    let key = &observed.pair.key;
+    let mut newest: Option<&CaptureStatus> = None;
+    for status in observed.captures {
+        let is_of_pair = status.pair == key.name
+            && (status.deposed == key.replica || status.deposed == observed.pair.master);
+        if is_of_pair && newest.is_none_or(|known| status.timestamp >= known.timestamp) {
+            newest = Some(status);
+        }
+    }
+    newest.map(CaptureStatus::to_string)
 }
 
 /// The context of an alert about a server that does not answer.

@@ -49,6 +49,7 @@ use crate::alert::{NewSilence, SilenceError, SilenceId, Silences};
 use crate::config::Settings;
 use crate::delivery::{Deliveries, DeliveryEvent};
 use crate::journal::Journal;
+use crate::lost_writes::CaptureStatus;
 use crate::model::{ClockAnchor, FleetShard, Span, Timestamp};
 use crate::replication::{SavedState, ToSave};
 use crate::topology::{SourceHealth, Topology};
@@ -79,6 +80,8 @@ pub struct Monitor {
     overload: Overload,
     deliveries: Arc<Deliveries>,
     journal: Journal,
+    /// The captures of lost writes, and the files that wait for a person.
+    captures: Arc<[CaptureStatus]>,
     /// Both clocks when they were last read.
     anchor: ClockAnchor,
     next_evaluation: Timestamp,
@@ -106,6 +109,7 @@ impl Monitor {
             overload: Overload::default(),
             deliveries: Arc::default(),
             journal: Journal::new(anchor.wall),
+            captures: Arc::default(),
             anchor,
             next_evaluation: now,
             next_distribution: now,
@@ -239,6 +243,11 @@ impl Monitor {
         self.receivers.handle(event, now);
     }
 
+    /// Replaces what is known of captures of lost writes.
+    pub fn note_captures(&mut self, statuses: Vec<CaptureStatus>) {
+        self.captures = statuses.into();
+    }
+
     /// Sets what is shown of deliveries.
     pub fn set_deliveries(&mut self, deliveries: Deliveries) {
         self.deliveries = Arc::new(deliveries);
@@ -276,6 +285,7 @@ impl Monitor {
             load: self.overload.load(),
             journal: self.journal.clone(),
             shard: self.shard,
+            captures: Arc::clone(&self.captures),
             reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sources.all_queried(),
         }

@@ -15,6 +15,7 @@ use crate::chart::PairChart;
 use crate::config::LevelRule;
 use crate::delivery::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::journal::Journal;
+use crate::lost_writes::CaptureStatus;
 use crate::model::{
     Bytes, ClockAnchor, Datacenter, FleetShard, HeartbeatError, Histogram, PollError, Span,
     Timestamp, WallTime, closed_set,
@@ -68,6 +69,8 @@ pub struct FleetSnapshot {
     pub journal: Journal,
     /// Which share of the fleet this exporter watches; `None` for all of it.
     pub shard: Option<FleetShard>,
+    /// The captures of lost writes, and the files that wait for a person.
+    pub captures: Arc<[CaptureStatus]>,
     /// How the configuration was last loaded.
     pub reload: ReloadStatus,
     /// Whether every server was polled once, with whatever result.

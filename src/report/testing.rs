@@ -214,6 +214,7 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         servers: Vec::new(),
         sentinels: Vec::new(),
         failovers: Vec::new(),
+        lost_writes: Vec::new(),
         exporter,
     }
 }

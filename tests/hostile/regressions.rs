@@ -4,7 +4,7 @@
 use std::fs::{read, read_dir};
 use std::path::{Path, PathBuf};
 
-use crate::entries::{config, framing, http, info, info_to_metrics, web_config};
+use crate::entries::{config, framing, http, info, info_to_metrics, lost_writes, web_config};
 
 /// The inputs that are kept for `target`.
 fn inputs(target: &str) -> Vec<PathBuf> {
@@ -51,6 +51,11 @@ fn web_configurations() {
 #[test]
 fn streams() {
     replay("framing", framing::run);
+}
+
+#[test]
+fn tails() {
+    replay("lost_writes", lost_writes::run);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::entries::{config, framing, http, info, info_to_metrics, web_config};
+use crate::entries::{config, framing, http, info, info_to_metrics, lost_writes, web_config};
 
 /// One change to a seed.
 #[derive(Clone, Debug)]
@@ -153,6 +153,31 @@ fn streams() -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Tails of deposed masters, behind the bytes that choose the limit and the cuts.
+fn tails() -> Vec<Vec<u8>> {
+    let words: [&[&str]; 8] = [
+        &["SELECT", "5"],
+        &["SET", "k", "v"],
+        &["MULTI"],
+        &["DEL", "a", "b"],
+        &["EXEC"],
+        &["PING"],
+        &["PUBLISH", "__sentinel__:hello", "x"],
+        &["EVAL", "s", "1", "k"],
+    ];
+    let command = |words: &&[&str]| {
+        let arguments = words
+            .iter()
+            .map(|word| format!("${}\r\n{word}\r\n", word.len()));
+        format!("*{}\r\n{}", words.len(), arguments.collect::<String>())
+    };
+    let stream: String = words.iter().map(command).collect();
+    let kinds = 0..4;
+    kinds
+        .map(|kind| [&[kind, 6], stream.as_bytes()].concat())
+        .collect()
+}
+
 fn requests() -> Vec<Vec<u8>> {
     let texts = [
         "GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n",
@@ -185,6 +210,9 @@ fn the_seeds_themselves_hold() {
     for request in &requests() {
         http::run(request);
     }
+    for tail in &tails() {
+        lost_writes::run(tail);
+    }
 }
 
 proptest! {
@@ -216,6 +244,11 @@ proptest! {
     }
 
     #[test]
+    fn any_tail(tail in changed(tails())) {
+        lost_writes::run(&tail);
+    }
+
+    #[test]
     fn any_request(request in changed(requests())) {
         http::run(&request);
     }
@@ -224,6 +257,7 @@ proptest! {
     fn any_bytes(bytes in vec(any::<u8>(), 0..300)) {
         info::run(&bytes);
         info_to_metrics::run(&bytes);
+        lost_writes::run(&bytes);
         config::run(&bytes);
         web_config::run(&bytes);
         framing::run(&bytes);

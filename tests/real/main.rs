@@ -41,6 +41,7 @@ mod incidents;
 mod laboratory;
 mod lag;
 mod logline;
+mod lost_writes;
 mod metrics;
 mod planted;
 mod poll_boost;

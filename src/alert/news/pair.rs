@@ -225,9 +225,10 @@ pub(super) fn diverged(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         let line = Sentence::words(format!("{pair}: two masters"));
         let line = lasting(line, news.since, clock);
         let alone = alone(facts, &news);
-        return line.and(format!(
+        let line = line.and(format!(
             ": {alone}. Whichever becomes the other's replica loses what only it has."
         ));
+        return line.and(capture(facts));
     }
     let replica = &facts.replica;
     let dc = news.target_dc;
@@ -240,6 +241,17 @@ pub(super) fn diverged(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     line.and(format!(
         ": {writes} that only it has are lost when it resyncs."
     ))
+}
+
+/// What has become of the writes that would be lost; nothing where nobody captures them.
+fn capture(facts: &DivergedFacts) -> String {
+    let Some(capture) = &facts.capture else {
+        return String::new();
+    };
+    let mut letters = capture.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let sentence: String = first.into_iter().chain(letters).collect();
+    format!(" {sentence}.")
 }
 
 /// What each of two masters has that the other lacks.
@@ -398,7 +410,8 @@ pub(super) fn no_longer_diverged(
         }
     };
     let lost = end.lost(alert.context.history_lost);
-    line.and(format!("; {} is the master: {lost}.", end.winner))
+    let line = line.and(format!("; {} is the master: {lost}.", end.winner));
+    line.and(capture(facts))
 }
 
 /// The end of two histories: the server whose history stays, and the one that gave up its own.

@@ -13,6 +13,7 @@ use super::systemd::{Notifier, Watchdog};
 use super::watched::{Watched, WatchedChange};
 use super::{LoadSettings, log};
 use crate::admin::AdminRequest;
+use crate::capture::{AutomaticCapture, CaptureEvent};
 use crate::clock;
 use crate::config::{ConfigErrors, ListenAddress};
 use crate::delivery::DeliveryEvent;
@@ -49,6 +50,7 @@ pub(super) struct Inputs {
 pub(super) struct Events {
     pub(super) polls: mpsc::Receiver<PollEvent>,
     pub(super) discoveries: mpsc::Receiver<DiscoveryEvent>,
+    pub(super) captures: mpsc::Receiver<CaptureEvent>,
     /// Results of periodic senders; the dispatcher returns its own.
     pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
 }
@@ -58,6 +60,7 @@ pub(super) struct Core {
     pub(super) monitor: Monitor,
     pub(super) poller: Poller,
     pub(super) discovery: Discovery,
+    pub(super) capture: AutomaticCapture,
     pub(super) dispatcher: Dispatcher,
     pub(super) periodic_senders: PeriodicSenders,
     pub(super) watched: Watched,
@@ -126,6 +129,10 @@ impl Core {
                     schedule.dirty = true;
                     self.monitor.observe_running(clock::now());
                     self.handle_discovery(event);
+                }
+                Some(CaptureEvent { statuses }) = events.captures.recv() => {
+                    schedule.dirty = true;
+                    self.monitor.note_captures(statuses);
                 }
                 Some(event) = events.deliveries.recv() => {
                     schedule.dirty = true;
@@ -340,6 +347,7 @@ impl Core {
         log::listen_address(&self.listen, settings);
         self.poller.reload(topology, settings.poll);
         self.discovery.reload(settings);
+        self.capture.reload(settings);
         self.monitor
             .reconfigure(settings, topology, clock::anchor());
         self.dispatcher.reload(&settings.notify);

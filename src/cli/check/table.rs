@@ -22,6 +22,7 @@ pub(super) fn table(seen: &Seen) -> String {
         + "\n"
         + &rows(seen)
         + &recent_failovers(report)
+        + &lost_writes(report)
         + &silent_servers(&report.servers)
         + &sentinels_in_trouble(&report.sentinels)
 }
@@ -62,6 +63,19 @@ fn recent_failovers(report: &PairsReport) -> String {
         let pair = visible_text(&entry.pair);
         let reason = visible_text(&last.reason);
         text += &format!("Failover of {pair} {} ago: {reason}\n", seconds_text(ago));
+    }
+    after_blank_line(text)
+}
+
+/// Writes that only a deposed master has, or had, until a person has dealt with them.
+fn lost_writes(report: &PairsReport) -> String {
+    let mut text = String::new();
+    for entry in &report.lost_writes {
+        if entry.is_open() {
+            let pair = visible_text(&entry.pair);
+            let reason = visible_text(&entry.reason);
+            text += &format!("Lost writes of {pair}: {reason}\n");
+        }
     }
     after_blank_line(text)
 }

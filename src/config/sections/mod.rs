@@ -10,6 +10,7 @@ mod matchers;
 mod notify;
 mod pairs;
 mod poll;
+mod recover;
 mod sentinels;
 mod servers;
 mod tls;
@@ -45,6 +46,8 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         listen_address: web(&root).unwrap_or_default(),
         doctor: doctor::read(&root),
         shard: None,
+        operator: recover::operator(&root),
+        recover: recover::read(&root, context),
     }
 }
 

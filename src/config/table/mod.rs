@@ -97,6 +97,10 @@ keys! {
         key Key::section("web", &WEB);
         /// the audit for disaster recovery, [doctor](doctor.md)
         key Key::section("doctor", &DOCTOR);
+        /// how commands of disaster recovery log in to the servers of pairs
+        key Key::section("operator", &OPERATOR);
+        /// the writes that only a deposed master has, [lost writes](lost-writes.md)
+        key Key::section("recover", &RECOVER);
     }
     later "clusters"
 }
@@ -449,6 +453,30 @@ keys! {
         key Key::list("ignore", &DOCTOR_EXCEPTION).default("empty").range("at most 1000");
     }
     later "every"
+}
+
+keys! {
+    OPERATOR {
+        /// the ACL user; without it, and without a password, each server's own login is used
+        key Key::name("username").default("each server's own").range("needs a password");
+        /// the password
+        key Key::secret("password", any_secret).default("each server's own");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("each server's own");
+    }
+}
+
+keys! {
+    RECOVER {
+        /// whether the exporter saves the writes that only a deposed master has by itself, as soon
+        /// as it sees them: within the ten seconds that Sentinel leaves. Needs the rights of
+        /// [lost writes](lost-writes.md#the-rights-that-it-needs)
+        key Key::scalar("capture", "`on` or `off`").default("`off`");
+        /// the folder of the files, made if it is missing, for this program's user alone
+        key Key::scalar("dir", "path").default("`./data/lost-writes`");
+        /// the most that is read of one server
+        key Key::scalar("max_bytes", "size").default("`1GiB`").range("`1MiB` to `1TiB`");
+    }
 }
 
 keys! {

@@ -16,6 +16,7 @@ use crate::alert::{
     RestoredAlert, Silences, TargetKind, Transition,
 };
 use crate::config::{AlertSettings, Settings};
+use crate::lost_writes::CaptureStatus;
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
 use crate::replication::{Assessment, MasterHistory, Pause};
 use crate::topology::{Pair, Topology};
@@ -56,6 +57,8 @@ pub(super) struct ObservedPair<'a> {
     pub(super) history: Option<&'a MasterHistory>,
     /// Whether its master came back without its replication history, and that has not ended.
     pub(super) has_lost_history: bool,
+    /// The captures of lost writes of every pair.
+    pub(super) captures: &'a [CaptureStatus],
 }
 
 /// Since when a pair is in the conditions that its rules time.

@@ -55,7 +55,7 @@ pub fn advice_for(rule: Rule) -> &'static str {
         }
         Rule::Diverged => {
             "Find out which of the two clients write to, and stop writes to the other. What only the one of them has that becomes \
-             the replica is lost when it follows the other: the state says how much that is. Copy it first if it is worth something."
+             the replica is lost when it follows the other: the state says how much that is. Save it first: redis-cross-dc-exporter lost-writes."
         }
         Rule::HistoryLost => {
             "If the replica still has the data, keep it: run REPLICAOF NO ONE on the replica now, before its full sync is \

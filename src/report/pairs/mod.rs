@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::alert_brief::{AlertBrief, OpenAlerts};
 use super::failovers::FailoversReport;
 use super::last_known::LastKnownReport;
+use super::lost_writes::LostWritesReport;
 use super::numbers::{UnixClock, bytes, seconds};
 use super::sentinels::SentinelsReport;
 use super::servers::{ExporterReport, ServerReport};
@@ -34,6 +35,10 @@ pub struct PairsReport {
     /// The failovers so far, by the entries' names. Absent from reports of older exporters.
     #[serde(default)]
     pub failovers: Vec<FailoversReport>,
+    /// The captures of lost writes, and the files that wait for a person. Absent from reports of
+    /// older exporters.
+    #[serde(default)]
+    pub lost_writes: Vec<LostWritesReport>,
     /// The exporter that made the report, and when.
     pub exporter: ExporterReport,
 }
@@ -133,6 +138,7 @@ impl PairsReport {
             servers,
             sentinels: SentinelsReport::new(fleet),
             failovers: FailoversReport::new(fleet),
+            lost_writes: LostWritesReport::all(fleet),
             exporter: ExporterReport::new(fleet, now),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::rows::Moment;
 use crate::alert::{AlertState, Rule};
+use crate::lost_writes::CaptureState;
 use crate::model::{Span, Timestamp};
 use crate::monitor::FleetSnapshot;
 use crate::replication::Gap;
@@ -37,7 +38,28 @@ pub(super) fn notices(
         refused(fleet),
         share(fleet),
     ];
-    all.into_iter().flatten().collect()
+    let mut notices: Vec<Notice> = all.into_iter().flatten().collect();
+    notices.extend(lost_writes(fleet));
+    notices
+}
+
+/// Writes that only a deposed master has, or had: each is shown until a person has dealt with it.
+fn lost_writes(fleet: &FleetSnapshot) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    for status in &*fleet.captures {
+        let what_to_do = match status.state {
+            CaptureState::Nothing => continue,
+            CaptureState::Running => "",
+            CaptureState::Saved => {
+                " Look at it and replay it or not, then mark it: redis-cross-dc-exporter lost-writes --done FILE."
+            }
+            CaptureState::Failed => " It is tried again as long as that server is a master.",
+            CaptureState::Gone => " See the runbook of RedisCrossDcDiverged.",
+        };
+        let text = format!("{}: {status}.{what_to_do}", status.pair);
+        notices.push(Notice::new(Level::Warning, text));
+    }
+    notices
 }
 
 /// The monitor publishes nothing any more; only the web server still answers.
@@ -136,6 +158,7 @@ fn refused(fleet: &FleetSnapshot) -> Option<Notice> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lost_writes::CaptureStatus;
     use crate::report::testing::{Scene, fleet, fleet_after_pause};
 
     fn texts(fleet: &FleetSnapshot, now: Timestamp) -> Vec<String> {
@@ -186,6 +209,32 @@ mod tests {
         assert!(
             texts[0].starts_with("The exporter has been overloaded since ")
                 && texts[0].contains("it polls every 2.300 s instead of every 1.000 s"),
+            "{texts:?}"
+        );
+    }
+
+    #[test]
+    fn lost_writes_are_a_banner_until_a_person_has_dealt_with_them() {
+        let (mut fleet, now) = fleet(Scene::Streaming);
+        let status = |state: CaptureState, file: Option<&str>| CaptureStatus {
+            pair: crate::model::PairName::new("orders"),
+            deposed: crate::model::ServerAddr::new("old", 6379),
+            state,
+            file: file.map(std::path::PathBuf::from),
+            detail: "3 commands".to_owned(),
+            timestamp: 0.0,
+        };
+        fleet.captures = [
+            status(CaptureState::Nothing, None),
+            status(CaptureState::Saved, Some("/d/x.aof")),
+        ]
+        .into();
+        let texts = texts(&fleet, now);
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        assert!(
+            texts[0].starts_with(
+                "orders: the writes that only old:6379 had are saved in /d/x.aof: 3 commands. Look at it"
+            ),
             "{texts:?}"
         );
     }

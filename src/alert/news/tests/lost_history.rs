@@ -80,6 +80,7 @@ fn no_sentence_about_the_pair_claims_that_nothing_is_lost() {
             two_masters: false,
             only_master: Some(Bytes::ZERO),
             only_replica: Some(Bytes::ZERO),
+            capture: None,
         })),
         ..context(PairState::Streaming)
     };

@@ -303,6 +303,7 @@ fn two_masters() -> AlertContext {
             two_masters: true,
             only_master: Some(Bytes::new(2048)),
             only_replica: Some(Bytes::new(7)),
+            capture: None,
         })),
         ..AlertContext::default()
     }
@@ -317,6 +318,14 @@ fn two_masters_are_named_and_so_is_the_one_that_loses() {
          alone, 127.2.0.10:17101 (dc2) has 7 B. Whichever becomes the other's replica loses what \
          only it has."
     );
+    let mut captured = two_masters();
+    if let Some(Details::Diverged(facts)) = &mut captured.details {
+        facts.capture = Some("the writes that only m had are saved in /d/x.aof: 3 commands".into());
+    }
+    let captured = alert(Rule::Diverged, &PAIR, captured);
+    let end = " The writes that only m had are saved in /d/x.aof: 3 commands.";
+    assert!(sentence_of(&captured).ends_with(end));
+    assert!(sentence_of(&as_resolved(captured, ResolveReason::Cleared)).ends_with(end));
     let ended = as_resolved(firing.clone(), ResolveReason::Cleared);
     assert_eq!(
         sentence_of(&ended),
