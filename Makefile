@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test deny fuzz benches bench bench-update bench-history generations crash incidents lab lab-update screenshots clean
+.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test deny fuzz benches bench bench-update bench-history generations crash drill incidents lab lab-update screenshots clean
 
 demo: ## shows the product at work; Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -65,6 +65,10 @@ incidents: ## eight incidents on real servers: all output beside the true course
 crash: ## 500 kills at random moments; CRASH_KILLS=500 CRASH_SEED=7 for another number or the same moments; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- crash::many_kills_lose_nothing_and_leave_nothing_open --exact --ignored --nocapture
+
+drill: ## 100 random switch-overs, two thirds of them killed and resumed or rolled back; DRILLS=100 DRILL_SEED=7; part of no other target
+	@.ci/install-tools redis-server=redis-server
+	@$(CARGO) test --locked --quiet --test real -- operation::drill::many_random_drills_end_consistent --exact --ignored --nocapture
 
 lab: ## how close the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=14 LAB_DUMP=folder; part of no other target
 	@.ci/install-tools redis-server=redis-server

@@ -2,7 +2,8 @@
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
 //! invariants): [`model`], [`template`] - [`clock`], [`config`], [`info`] - [`topology`],
-//! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`] -
+//! [`replication`], [`http_client`] - [`alert`], [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`],
+//! [`operation`] -
 //! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`] - [`admin`] -
 //! [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
 
@@ -31,6 +32,7 @@ pub mod metrics;
 pub mod model;
 pub mod monitor;
 pub mod notify;
+pub mod operation;
 pub mod poll;
 pub mod replication;
 pub mod report;

@@ -5,6 +5,7 @@ mod audit;
 mod core;
 mod descriptors;
 mod log;
+pub mod operation;
 mod probe;
 mod process;
 mod refresh;

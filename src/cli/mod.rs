@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod exporter;
+mod failover;
 mod healthcheck;
 mod logging;
 mod output;
@@ -47,6 +48,8 @@ fn dispatch(cli: Cli) -> Exit {
         Command::Run => run::run(&global),
         Command::Check(args) => check::check(&global, &args),
         Command::Doctor(args) => doctor::doctor(&global, &args),
+        Command::Failover(args) => failover::failover(&global, &args),
+        Command::Failback(args) => failover::failback(&global, &args),
         Command::CheckConfig(args) => check_config::check_config(&global, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         #[cfg(feature = "demo")]

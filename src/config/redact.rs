@@ -41,6 +41,12 @@ impl Settings {
         web.put("listen_address", string(&self.listen_address.to_string()));
         root.put("web", web);
         root.put("doctor", doctor(&self.doctor));
+        if let Some(credentials) = &self.operator {
+            let mut operator = Mapping::default();
+            put_login(&mut operator, credentials);
+            root.put("operator", operator);
+        }
+        root.put("observers", strings(&self.observers));
         root.into_text()
     }
 

@@ -33,6 +33,10 @@ pub struct Settings {
     pub listen_address: ListenAddress,
     /// What `doctor` asks for, and what it leaves out.
     pub doctor: DoctorSettings,
+    /// How `failover` and `failback` log in to Redis servers; `None` for the login that polls use.
+    pub operator: Option<Credentials>,
+    /// URLs of exporters elsewhere, whose view of a dead master counts.
+    pub observers: Vec<String>,
 }
 
 /// A datacenter and the hosts that are in it.

@@ -24,7 +24,7 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "config", "info"],
     &["topology", "replication", "http_client"],
     &["alert", "chart", "client", "doctor"],
-    &["delivery", "journal"],
+    &["delivery", "journal", "operation"],
     &["monitor", "store"],
     &["report"],
     &["metrics", "poll", "notify", "discovery"],
@@ -57,7 +57,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     ("prometheus", &["metrics", "app"]),
     ("redb", &["store"]),
-    ("crc32fast", &["store"]),
+    ("crc32fast", &["operation", "store"]),
     ("rustix", &["clock", "client", "app", "lab"]),
 ];
 
@@ -74,6 +74,7 @@ const PURE_ROOMS: &[&str] = &[
     "doctor",
     "journal",
     "monitor",
+    "operation",
     "report",
     "metrics",
     "rules",

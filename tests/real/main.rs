@@ -40,6 +40,7 @@ mod laboratory;
 mod lag;
 mod logline;
 mod metrics;
+mod operation;
 mod planted;
 mod poll_boost;
 mod prometheus;

@@ -7,6 +7,7 @@ mod heartbeat;
 mod maintenance;
 mod matchers;
 mod notify;
+mod operator;
 mod pairs;
 mod poll;
 mod sentinels;
@@ -42,6 +43,8 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         state: state(&root, context),
         listen_address: web(&root).unwrap_or_default(),
         doctor: doctor::read(&root),
+        operator: operator::read(&root),
+        observers: operator::observers(&root),
     }
 }
 

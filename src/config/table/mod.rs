@@ -94,6 +94,13 @@ keys! {
         key Key::section("web", &WEB);
         /// the audit for disaster recovery, [doctor](doctor.md)
         key Key::section("doctor", &DOCTOR);
+        /// how the commands that change something log in to Redis servers
+        /// ([disaster-recovery.md](disaster-recovery.md#the-operators-user))
+        key Key::section("operator", &OPERATOR);
+        /// exporters in other places: what they see of a dead master counts as evidence
+        key Key::collection("observers", "list of text")
+            .default("empty")
+            .range("at most 16 URLs, such as `http://exporter.dc2:10121`");
     }
     later "clusters", "active_active"
 }
@@ -431,5 +438,16 @@ keys! {
         key Key::text("reason").required().range("1 to 400 characters");
         /// the last day on which it is accepted (UTC); afterwards the finding counts again
         key Key::text("until").default("no end").range("a date, such as `2027-01-31`");
+    }
+}
+
+keys! {
+    OPERATOR {
+        /// the ACL user of `failover` and `failback`, on every server of a pair
+        key Key::name("username").default("none").range("needs a password");
+        /// the password; without it, these commands log in as polls do
+        key Key::secret("password", any_secret).default("none");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("none");
     }
 }
