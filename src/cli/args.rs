@@ -201,6 +201,7 @@ pub(super) enum DoctorFormat {
 }
 
 /// The arguments of `failover`.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["pair", "resume", "rollback", "status"])))]
 pub(super) struct FailoverArgs {
@@ -270,6 +271,7 @@ pub(super) struct FailbackArgs {
 }
 
 /// What operations have in common.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(Debug, Args)]
 pub(super) struct ActionArgs {
     /// Does it; without this flag nothing is changed

@@ -3,14 +3,11 @@
 use super::ending::Outcome;
 use super::goal::Goal;
 use super::order::Order;
-use super::run::{Act, PATIENCE, Run, give, look};
+use super::run::{Act, Run, give, look};
 use super::settle;
 use super::view::World;
 use crate::info::Role;
-use crate::model::{Span, Timestamp};
-
-/// Between two looks at a server that does not answer.
-const RETRY: Span = Span::from_millis(200);
+use crate::model::Timestamp;
 
 pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
     match (run.goal, world.target.role()) {
@@ -26,7 +23,11 @@ pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
 
 /// The target is promoted, unless the old master turns out to live.
 fn promote(run: &mut Run, world: &World) -> Act {
-    let is_fenced = run.intent.overridden.iter().any(|said| said.starts_with("master-alive"));
+    let is_fenced = run
+        .intent
+        .overridden
+        .iter()
+        .any(|said| said.starts_with("master-alive"));
     if world.old.is_master() && !is_fenced {
         let old = &world.old.addr;
         run.turn_back(format!("{old} answers: it is alive (master-alive)"));
@@ -37,7 +38,9 @@ fn promote(run: &mut Run, world: &World) -> Act {
     };
     if *planned != target.replid || !run.intent.target.is_same_run(target) {
         let addr = &world.target.addr;
-        run.turn_back(format!("{addr} was restarted, or has another history than planned"));
+        run.turn_back(format!(
+            "{addr} was restarted, or has another history than planned"
+        ));
         return look();
     }
     if target.is_being_replaced() {
@@ -57,7 +60,10 @@ fn promoted(run: &mut Run, world: &World, now: Timestamp) -> Act {
         return look();
     };
     if target.replid2.is_none() || target.replid2 != run.intent.target.replid {
-        let todo = format!("{} is a master of another history: check it", world.target.addr);
+        let todo = format!(
+            "{} is a master of another history: check it",
+            world.target.addr
+        );
         return run.incomplete(world, "it does not continue the history of the plan", todo);
     }
     if run.proofs.opened_at.is_none() {
@@ -86,11 +92,15 @@ fn add_obligations(run: &mut Run, world: &World) {
 fn cannot_go_back(run: &mut Run, world: &World) -> Act {
     let pair = run.intent.pair.clone();
     let todo = format!("to bring the old datacenter back: failback --pair {pair}");
-    run.incomplete(world, "a promotion cannot be undone without losing its writes", todo)
+    run.incomplete(
+        world,
+        "a promotion cannot be undone without losing its writes",
+        todo,
+    )
 }
 
 fn silent(run: &mut Run, world: &World, now: Timestamp) -> Act {
-    if let Some(act) = run.wait(now, RETRY, PATIENCE) {
+    if let Some(act) = run.ask_again(now) {
         return act;
     }
     let target = run.intent.target.addr.clone();
@@ -98,6 +108,11 @@ fn silent(run: &mut Run, world: &World, now: Timestamp) -> Act {
         run.turn_back(format!("{target} does not answer"));
         return Act::End(run.end(Outcome::AsBefore, "no order was given"));
     }
-    let todo = format!("whether {target} is a master is not known: run failover --resume when it answers");
-    run.incomplete(world, "the target was told to become the master and does not answer", todo)
+    let todo =
+        format!("whether {target} is a master is not known: run failover --resume when it answers");
+    run.incomplete(
+        world,
+        "the target was told to become the master and does not answer",
+        todo,
+    )
 }

@@ -48,17 +48,27 @@ impl Witness {
         let earlier = first.said()?;
         let now = second.said()?;
         let link = now.upstream.as_ref()?;
-        let received = earlier.upstream.as_ref().map(|link| (link.last_io, link.applied));
+        let received = earlier
+            .upstream
+            .as_ref()
+            .map(|link| (link.last_io, link.applied));
         let has_moved = earlier.applied() < now.applied();
         let (verdict, what) = if !link.is_up {
             (Verdict::Dead, "its link to the master is down".to_owned())
         } else if has_moved {
             let bytes = now.applied() - earlier.applied();
-            (Verdict::Alive, format!("{bytes} bytes of the master's stream arrived just now"))
+            (
+                Verdict::Alive,
+                format!("{bytes} bytes of the master's stream arrived just now"),
+            )
         } else {
             let idle = received.and_then(|(idle, _)| idle);
-            let idle = idle.map_or_else(String::new, |idle| format!(", and nothing came for {idle}"));
-            (Verdict::Unclear, format!("its link is open{idle}: that proves nothing"))
+            let idle =
+                idle.map_or_else(String::new, |idle| format!(", and nothing came for {idle}"));
+            (
+                Verdict::Unclear,
+                format!("its link is open{idle}: that proves nothing"),
+            )
         };
         Some(Self { who, what, verdict })
     }
@@ -79,7 +89,8 @@ impl DeathEvidence {
 
     /// All of them in one line.
     pub fn line(&self) -> String {
-        let each = |witness: &Witness| format!("{}: {} ({})", witness.who, witness.verdict, witness.what);
+        let each =
+            |witness: &Witness| format!("{}: {} ({})", witness.who, witness.verdict, witness.what);
         let lines: Vec<_> = self.witnesses.iter().map(each).collect();
         lines.join("; ")
     }

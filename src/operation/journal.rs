@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::ending::Ending;
+use super::goal::Goal;
 use super::intent::Intent;
 use super::order::Order;
-use super::goal::Goal;
 
 const HEAD: &str = "{\"crc\":\"";
 const MIDDLE: &str = "\",\"entry\":";

@@ -57,14 +57,18 @@ impl Loss {
         let safe = time(self.safe_until);
         let heard = time(self.last_heard);
         let silent = time(self.silent_from);
-        let mut all = vec![format!("every write before {safe} is on the target (last common write)")];
+        let mut all = vec![format!(
+            "every write before {safe} is on the target (last common write)"
+        )];
         let upper = self.upper();
         all.push(format!(
             "if the master died before {silent}, the writes of at most {upper} are lost"
         ));
         if let Some(bytes) = self.bytes {
             let bytes = Bytes::new(bytes);
-            all.push(format!("the target lacked at most {bytes} when the master last answered ({heard})"));
+            all.push(format!(
+                "the target lacked at most {bytes} when the master last answered ({heard})"
+            ));
         }
         all.push(format!(
             "if the master lives and clients reach it, what they write from {heard} on will be lost \

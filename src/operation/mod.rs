@@ -30,6 +30,10 @@ mod settle;
 mod situation;
 mod switch_over;
 #[cfg(test)]
+#[allow(
+    clippy::semicolon_if_nothing_returned,
+    reason = "tables of closures with one assignment"
+)]
 mod tests;
 mod unshared;
 mod view;

@@ -15,6 +15,9 @@ impl Run {
             let sentence = format!("{masters}; it did not settle after {MAX_ORDERS} orders");
             return Act::End(self.end(Outcome::Incomplete, sentence));
         }
+        if world.old.said.is_ok() && world.target.said.is_ok() {
+            self.proofs.silent_since = None;
+        }
         match self.intent.kind {
             OperationKind::SwitchOver => switch_over::next(self, world, now),
             OperationKind::Disaster => disaster::next(self, world, now),

@@ -157,7 +157,9 @@ impl OrderError {
         match self {
             Self::Refused(words) => format!("the server refused: {words}"),
             Self::NotKept(words) => format!("CONFIG REWRITE failed: {words}"),
-            Self::Unknown(why) => format!("no answer, so it is not known whether it was done: {why}"),
+            Self::Unknown(why) => {
+                format!("no answer, so it is not known whether it was done: {why}")
+            }
         }
     }
 }

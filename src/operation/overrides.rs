@@ -14,6 +14,7 @@ pub enum Discard {
 }
 
 /// The flags.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `--accept-unknown-loss`.

@@ -50,26 +50,35 @@ impl Plan {
 
 fn switch_over(intent: &Intent) -> Vec<String> {
     let (old, target) = (&intent.old.addr, &intent.target.addr);
-    let mut steps = vec![format!("wait until {target} is close, at most {}", intent.limits.drain)];
+    let mut steps = vec![format!(
+        "wait until {target} is close, at most {}",
+        intent.limits.drain
+    )];
     if intent.can_pause {
         steps.push(format!(
             "{old}: CLIENT PAUSE 2000 WRITE, renewed while needed, {} at most: writes wait",
             intent.limits.max_pause
         ));
-        steps.push(format!("prove that both are at one offset; {target}: CLIENT PAUSE 2000 WRITE"));
+        steps.push(format!(
+            "prove that both are at one offset; {target}: CLIENT PAUSE 2000 WRITE"
+        ));
     }
     steps.push(format!(
         "{old}: MULTI / CLIENT UNPAUSE / REPLICAOF {target} / CONFIG REWRITE / EXEC: it is a replica, \
          and nobody is master"
     ));
-    steps.push(format!("{target}: REPLICAOF NO ONE, once it has everything"));
+    steps.push(format!(
+        "{target}: REPLICAOF NO ONE, once it has everything"
+    ));
     if !intent.limits.open_at_once {
         steps.push(format!(
             "prove that {old} follows by a partial resync, {} at most; otherwise everything goes back",
             intent.limits.verify
         ));
     }
-    steps.push(format!("{target}: CLIENT UNPAUSE: it takes writes. This is the point of no return"));
+    steps.push(format!(
+        "{target}: CLIENT UNPAUSE: it takes writes. This is the point of no return"
+    ));
     steps.extend(followers(intent));
     steps
 }
@@ -100,7 +109,10 @@ fn followers(intent: &Intent) -> Vec<String> {
     let target = &intent.target.addr;
     let mut steps = vec![format!("{target}: CONFIG REWRITE")];
     for follower in &intent.followers {
-        steps.push(format!("{}: REPLICAOF {target} / CONFIG REWRITE", follower.addr));
+        steps.push(format!(
+            "{}: REPLICAOF {target} / CONFIG REWRITE",
+            follower.addr
+        ));
     }
     steps
 }

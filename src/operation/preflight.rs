@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::DeathEvidence;
+use super::evidence::{DeathEvidence, Witness};
 use super::intent::OperationKind;
 use super::loss::Loss;
-use super::overrides::Overrides;
+use super::overrides::{Discard, Overrides};
 use super::refusal::{Refusal, RefusalName};
 use super::unshared::Unshared;
 use super::view::{Said, ServerView};
@@ -172,7 +172,10 @@ impl Preflight<'_> {
 
     /// Whether writes can be paused on both.
     fn fence(&self, old: &Said, target: &Said) -> Option<Refusal> {
-        let is_too_old = |said: &Said| said.version_numbers().is_none_or(|v| v < PAUSES_WRITES_SINCE);
+        let is_too_old = |said: &Said| {
+            said.version_numbers()
+                .is_none_or(|v| v < PAUSES_WRITES_SINCE)
+        };
         if !is_too_old(old) && !is_too_old(target) {
             return None;
         }
@@ -264,7 +267,10 @@ impl Preflight<'_> {
         if self.old.is_master() {
             return Refusal::new(
                 RefusalName::SecondMaster,
-                format!("{} and {} are both masters", self.old.addr, self.target.addr),
+                format!(
+                    "{} and {} are both masters",
+                    self.old.addr, self.target.addr
+                ),
                 "each may have writes that the other lacks",
                 "failback --pair NAME says what only the old one has, and brings it back",
             );
@@ -281,7 +287,7 @@ impl Preflight<'_> {
         let mut found = Vec::new();
         let heard: Vec<_> = self.evidence.alive();
         if !heard.is_empty() {
-            let who = |witness: &&super::Witness| format!("{} ({})", witness.who, witness.what);
+            let who = |witness: &&Witness| format!("{} ({})", witness.who, witness.what);
             let line: Vec<_> = heard.iter().map(who).collect();
             let refusal = Refusal::new(
                 RefusalName::MasterAlive,
@@ -293,7 +299,10 @@ impl Preflight<'_> {
         } else if !self.evidence.is_proof() {
             let refusal = Refusal::new(
                 RefusalName::NoProof,
-                format!("fewer than two vantage points see it dead: {}", self.evidence.line()),
+                format!(
+                    "fewer than two vantage points see it dead: {}",
+                    self.evidence.line()
+                ),
                 "it may live, and only this machine cannot reach it",
                 "name exporters of other places as observers, or ask somebody there",
             );
@@ -320,7 +329,11 @@ impl Preflight<'_> {
         let bytes = applied - target.applied();
         let refusal = Refusal::new(
             RefusalName::AnotherIsAhead,
-            format!("{} has {bytes} bytes more than {}", other.name(), self.target.addr),
+            format!(
+                "{} has {bytes} bytes more than {}",
+                other.name(),
+                self.target.addr
+            ),
             "writes that one replica has would be lost",
             &format!(
                 "fail over to {0} first (--to {0}), then switch over to {1}: that loses nothing that \
@@ -369,7 +382,11 @@ impl Preflight<'_> {
 
     fn rejoin(&self) -> Vec<Refusal> {
         let (Some(old), Some(master)) = (self.old.said(), self.target.said()) else {
-            let silent = if self.old.said.is_err() { self.old } else { self.target };
+            let silent = if self.old.said.is_err() {
+                self.old
+            } else {
+                self.target
+            };
             let why = silent.said.as_ref().err().cloned().unwrap_or_default();
             return vec![Refusal::new(
                 RefusalName::TargetSilent,
@@ -387,7 +404,7 @@ impl Preflight<'_> {
             )];
         }
         let unshared = Unshared::between(old, master);
-        let allowed = self.overrides.discard.map(super::Discard::bytes);
+        let allowed = self.overrides.discard.map(Discard::bytes);
         if unshared.may_be_overwritten(allowed) {
             return Vec::new();
         }
@@ -419,7 +436,11 @@ impl Preflight<'_> {
             let mut remedy = fix.commands.join("; ");
             for part in [fix.lines.join("; "), fix.note.clone()] {
                 if !part.is_empty() {
-                    remedy = if remedy.is_empty() { part } else { format!("{remedy}; {part}") };
+                    remedy = if remedy.is_empty() {
+                        part
+                    } else {
+                        format!("{remedy}; {part}")
+                    };
                 }
             }
             let refusal = Refusal::new(
@@ -480,7 +501,10 @@ fn sentinel_managed(name: &str, target: &ServerView) -> Refusal {
 fn sentinel_would_undo(count: usize, old: &ServerView) -> Refusal {
     let refusal = Refusal::new(
         RefusalName::SentinelWouldUndo,
-        format!("{count} connections to {} are from Sentinels that the configuration does not name", old.addr),
+        format!(
+            "{count} connections to {} are from Sentinels that the configuration does not name",
+            old.addr
+        ),
         "they undo the promotion, and a second failover may follow",
         "name them in `sentinels`, or stop them",
     );
@@ -488,7 +512,8 @@ fn sentinel_would_undo(count: usize, old: &ServerView) -> Refusal {
 }
 
 fn version_skew(old: &Said, target: &Said) -> Option<Refusal> {
-    let (Some(old_version), Some(new_version)) = (old.version_numbers(), target.version_numbers()) else {
+    let (Some(old_version), Some(new_version)) = (old.version_numbers(), target.version_numbers())
+    else {
         return None;
     };
     if new_version >= old_version {
@@ -496,7 +521,10 @@ fn version_skew(old: &Said, target: &Said) -> Option<Refusal> {
     }
     let refusal = Refusal::new(
         RefusalName::VersionSkew,
-        format!("the target runs {}, the master {}", target.version, old.version),
+        format!(
+            "the target runs {}, the master {}",
+            target.version, old.version
+        ),
         "the old master may not be able to follow an older one, and clients lose commands",
         "upgrade the target first",
     );
@@ -516,8 +544,14 @@ pub fn choose_target<'a>(
     if let Some(wanted) = wanted {
         let found = replicas.iter().find(|replica| replica.addr == *wanted);
         return found.ok_or_else(|| {
-            let names: Vec<_> = replicas.iter().map(|replica| replica.addr.to_string()).collect();
-            format!("--to: {wanted} is no replica of this pair; it has {}", names.join(", "))
+            let names: Vec<_> = replicas
+                .iter()
+                .map(|replica| replica.addr.to_string())
+                .collect();
+            format!(
+                "--to: {wanted} is no replica of this pair; it has {}",
+                names.join(", ")
+            )
         });
     }
     if let [only] = replicas {

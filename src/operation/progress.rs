@@ -12,7 +12,8 @@ impl Run {
     /// A line about the sync of a returning server; `None` where there is none, or where one was
     /// shown a moment ago.
     pub fn progress_line(&mut self, world: &World, now: Timestamp) -> Option<String> {
-        if self.intent.kind != OperationKind::Rejoin || !world.old.follows(&self.intent.target.addr) {
+        if self.intent.kind != OperationKind::Rejoin || !world.old.follows(&self.intent.target.addr)
+        {
             return None;
         }
         if world.old.is_linked() {

@@ -4,18 +4,15 @@
 use super::ending::Outcome;
 use super::goal::Goal;
 use super::order::Order;
-use super::run::{Act, PATIENCE, Run, can_keep, give, look};
+use super::run::{Act, Run, can_keep, give, look};
 use super::situation::Situation;
 use super::unshared::Unshared;
 use super::view::World;
 use crate::info::Role;
-use crate::model::{Span, Timestamp};
+use crate::model::{Bytes, Span, Timestamp};
 
 /// Between two looks at the progress of its sync.
 const PROGRESS: Span = Span::from_millis(500);
-
-/// Between two looks at a server that does not answer.
-const RETRY: Span = Span::from_millis(200);
 
 /// A sync that makes no progress for this long is given up.
 const STUCK: Span = Span::from_secs(600);
@@ -38,7 +35,7 @@ pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
             Act::End(run.end(Outcome::AsBefore, "the returning server was not changed"))
         }
         _ => {
-            if let Some(act) = run.wait(now, RETRY, PATIENCE) {
+            if let Some(act) = run.ask_again(now) {
                 return act;
             }
             let todo = "run failover --resume when both servers answer".to_owned();
@@ -72,7 +69,9 @@ fn rejoin(run: &mut Run, world: &World, now: Timestamp) -> Act {
     let unshared = Unshared::between(old, master);
     if !unshared.may_be_overwritten(run.intent.discard) {
         let sentence = unshared.sentence();
-        run.turn_back(format!("{sentence}, and that was not what was allowed (unsaved-writes)"));
+        run.turn_back(format!(
+            "{sentence}, and that was not what was allowed (unsaved-writes)"
+        ));
         return look();
     }
     give(Order::Demote {
@@ -100,12 +99,17 @@ fn wait_for_sync(run: &mut Run, world: &World, now: Timestamp) -> Act {
             return Act::End(run.end(outcome, world.masters()));
         }
     }
-    let read = link.and_then(|link| link.sync_read).map_or(0, |read| read.get());
-    let position = read.saturating_add(old.applied()).saturating_add(u64::from(old.loading));
+    let read = link.and_then(|link| link.sync_read).map_or(0, Bytes::get);
+    let position = read
+        .saturating_add(old.applied())
+        .saturating_add(u64::from(old.loading));
     match run.proofs.progress {
         Some((last, since)) if last == position => {
             if now - since > STUCK {
-                let todo = format!("the sync of {} made no progress for {STUCK}", world.old.addr);
+                let todo = format!(
+                    "the sync of {} made no progress for {STUCK}",
+                    world.old.addr
+                );
                 return run.incomplete(world, "the returning server is not in sync", todo);
             }
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::ending::{Ending, Outcome};
 use super::intent::{Intent, OperationKind};
 use super::journal::{Entry, Record};
+use super::unshared::UNKNOWN_BYTES;
 
 /// The report of one operation, over all of its runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -144,7 +145,9 @@ impl OperationReport {
         text += &format!("* writes waited: {}\n", seconds_or_dash(self.pause_seconds));
         text += &format!("* RTO: {}\n", seconds_or_dash(self.rto_seconds));
         text += &format!("* RPO: {}\n", self.rpo);
-        let syncs = self.full_syncs.map_or("-".to_owned(), |count| count.to_string());
+        let syncs = self
+            .full_syncs
+            .map_or("-".to_owned(), |count| count.to_string());
         text += &format!("* full syncs caused: {syncs}\n");
         for record in &self.overridden {
             text += &format!("* overridden: {record}\n");
@@ -175,7 +178,9 @@ fn rpo(intent: &Intent, ending: Option<&Ending>) -> String {
         (None, OperationKind::Disaster) => "not known: no exporter certified it".to_owned(),
         (None, OperationKind::Rejoin) => match intent.discard {
             None => "nothing".to_owned(),
-            Some(super::UNKNOWN_BYTES) => "what only the returning server had, not known how much".to_owned(),
+            Some(UNKNOWN_BYTES) => {
+                "what only the returning server had, not known how much".to_owned()
+            }
             Some(bytes) => format!("{bytes} bytes that only the returning server had"),
         },
         (None, OperationKind::SwitchOver) if is_done => {

@@ -20,6 +20,9 @@ const RENEW_AFTER: Span = Span::from_millis(500);
 /// How long a server that does not answer is asked again before the operation ends without it.
 pub(super) const PATIENCE: Span = Span::from_secs(10);
 
+/// Between two looks at a server that does not answer, or at a link that is not up.
+pub(super) const RETRY: Span = Span::from_millis(200);
+
 /// The most orders of one run: more are a circle.
 pub(super) const MAX_ORDERS: u32 = 100;
 
@@ -90,7 +93,6 @@ pub(super) struct Proofs {
     pub(super) promoted_at: Option<Timestamp>,
     /// When the target began to take writes.
     pub(super) opened_at: Option<Timestamp>,
-    pub(super) linked_at: Option<Timestamp>,
     /// Servers that were told once and are not told again.
     pub(super) told: BTreeSet<(ServerAddr, &'static str)>,
     /// What failed, for somebody to look after.
@@ -99,7 +101,9 @@ pub(super) struct Proofs {
     pub(super) obligations: Vec<String>,
     /// Full syncs that the new master gave since its promotion.
     pub(super) full_syncs_given: Option<u64>,
-    /// Since when a server has been silent, or something has been waited for.
+    /// Since when a server has been silent.
+    pub(super) silent_since: Option<Timestamp>,
+    /// Since when a link has been waited for.
     pub(super) waiting_since: Option<Timestamp>,
     /// The last progress of a sync that is waited for.
     pub(super) progress: Option<(u64, Timestamp)>,
@@ -379,6 +383,18 @@ impl Run {
         }
         Some(Act::Look {
             after,
+            everyone: false,
+        })
+    }
+
+    /// Asks a silent server again; `None` once that has been done for long enough.
+    pub(super) fn ask_again(&mut self, now: Timestamp) -> Option<Act> {
+        let since = *self.proofs.silent_since.get_or_insert(now);
+        if now - since > PATIENCE {
+            return None;
+        }
+        Some(Act::Look {
+            after: RETRY,
             everyone: false,
         })
     }

@@ -1,8 +1,8 @@
 //! What follows once the new master is open: its role is kept, and the replicas follow.
 
 use super::ending::Outcome;
-use super::order::Order;
 use super::intent::OperationKind;
+use super::order::Order;
 use super::run::{Act, Run, can_keep, look};
 use super::view::World;
 use crate::model::{ServerAddr, Span, Timestamp};
@@ -18,7 +18,12 @@ pub(super) fn settle(run: &mut Run, world: &World, now: Timestamp) -> Act {
     };
     let addr = run.intent.target.addr.clone();
     if can_keep(target)
-        && let Some(act) = run.once("keep", Order::Keep { server: addr.clone() })
+        && let Some(act) = run.once(
+            "keep",
+            Order::Keep {
+                server: addr.clone(),
+            },
+        )
     {
         run.proofs.waiting_since = Some(now);
         return act;
@@ -64,7 +69,7 @@ pub(super) fn settle(run: &mut Run, world: &World, now: Timestamp) -> Act {
 }
 
 /// The servers that have to follow the new master and whose link is not up.
-fn missing_links(run: &mut Run, world: &World) -> Vec<ServerAddr> {
+fn missing_links(run: &Run, world: &World) -> Vec<ServerAddr> {
     let target = run.intent.target.addr.clone();
     let mut missing = Vec::new();
     let is_planned = run.intent.kind == OperationKind::SwitchOver;

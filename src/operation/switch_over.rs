@@ -3,7 +3,7 @@
 use super::ending::Outcome;
 use super::goal::Goal;
 use super::order::Order;
-use super::run::{Act, PATIENCE, Run, can_keep, give, look};
+use super::run::{Act, PATIENCE, RETRY, Run, can_keep, give, look};
 use super::settle;
 use super::situation::Situation;
 use super::view::{Said, World};
@@ -25,9 +25,6 @@ const DEMOTIONS: u32 = 2;
 
 /// How long the target may take to apply what was on its way to it when the old master was demoted.
 const LAST_BYTES: Span = Span::from_secs(1);
-
-/// Between two looks at a server that does not answer.
-const RETRY: Span = Span::from_millis(200);
 
 pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
     let situation = Situation::of(world, &run.intent);
@@ -75,7 +72,9 @@ fn before(run: &mut Run, world: &World, now: Timestamp) -> Act {
     let paused_for = run.proofs.fenced_at.map_or(Span::ZERO, |at| now - at);
     if paused_for > run.intent.limits.max_pause {
         let limit = run.intent.limits.max_pause;
-        run.turn_back(format!("the target was not level within {limit} (--max-pause)"));
+        run.turn_back(format!(
+            "the target was not level within {limit} (--max-pause)"
+        ));
         return look();
     }
     if fence.is_old(now) {
@@ -92,7 +91,11 @@ fn before(run: &mut Run, world: &World, now: Timestamp) -> Act {
         return Run::pause_writes(&run.intent.target.addr, None);
     }
     Act::Look {
-        after: if world.old_again.is_some() { SOON } else { Span::ZERO },
+        after: if world.old_again.is_some() {
+            SOON
+        } else {
+            Span::ZERO
+        },
         everyone: false,
     }
 }
@@ -119,18 +122,27 @@ fn demote(run: &Run, old: &Said) -> Act {
 
 /// `None` once the target has been close for long enough; until then what to do.
 fn drained(run: &mut Run, old: &Said, target: &Said, now: Timestamp) -> Option<Act> {
-    let reached = run.proofs.last_end.is_some_and(|end| target.applied() >= end);
+    let reached = run
+        .proofs
+        .last_end
+        .is_some_and(|end| target.applied() >= end);
     let is_linked = target.upstream.as_ref().is_some_and(|link| link.is_up);
     let is_close = reached && is_linked && old.replid == target.replid && !target.loading;
     run.proofs.last_end = Some(old.offset);
-    run.proofs.close_polls = if is_close { run.proofs.close_polls + 1 } else { 0 };
+    run.proofs.close_polls = if is_close {
+        run.proofs.close_polls + 1
+    } else {
+        0
+    };
     if run.proofs.close_polls >= CLOSE_POLLS {
         run.proofs.close_polls = 0;
         return None;
     }
     let limit = run.intent.limits.drain;
     if now - run.began > limit {
-        run.turn_back(format!("the target did not come close within {limit} (--drain)"));
+        run.turn_back(format!(
+            "the target did not come close within {limit} (--drain)"
+        ));
         return Some(look());
     }
     Some(Act::Look {
@@ -147,7 +159,11 @@ fn nobody(run: &mut Run, world: &World, now: Timestamp) -> Act {
     if is_level(run, old, target) {
         return promote(run, target, now);
     }
-    let since = run.proofs.demoted.as_ref().map_or(run.began, |demoted| demoted.at);
+    let since = run
+        .proofs
+        .demoted
+        .as_ref()
+        .map_or(run.began, |demoted| demoted.at);
     if now - since > LAST_BYTES {
         return restore_old(run, world);
     }
@@ -209,7 +225,9 @@ fn after(run: &mut Run, world: &World, now: Timestamp) -> Act {
         return settle::settle(run, world, now);
     }
     let addr = run.intent.target.addr.clone();
-    let open = Order::Unpause { server: addr.clone() };
+    let open = Order::Unpause {
+        server: addr.clone(),
+    };
     let Some(promoted_at) = run.proofs.promoted_at else {
         // An earlier run promoted it, and its pause has ended or ends by itself.
         return give(open);
@@ -220,7 +238,10 @@ fn after(run: &mut Run, world: &World, now: Timestamp) -> Act {
         return look();
     };
     if is_linked(old, target) {
-        let given = run.proofs.full_syncs.map(|before| target.full_syncs.saturating_sub(before));
+        let given = run
+            .proofs
+            .full_syncs
+            .map(|before| target.full_syncs.saturating_sub(before));
         run.proofs.full_syncs_given = given;
         run.tell(match given {
             Some(0) => "the old master follows it by a partial resync".to_owned(),
@@ -338,19 +359,25 @@ fn old_silent(run: &mut Run, world: &World, now: Timestamp) -> Act {
         // It is a replica, and the target has all that it ever had.
         return promote(run, target, now);
     }
-    if let Some(act) = run.wait(now, RETRY, PATIENCE) {
+    if let Some(act) = run.ask_again(now) {
         return act;
     }
     let old = run.intent.old.addr.clone();
     if run.proofs.demotions == 0 && !run.proofs.is_resumed {
-        run.turn_back(format!("{old} stopped answering before anything was changed"));
+        run.turn_back(format!(
+            "{old} stopped answering before anything was changed"
+        ));
         return Act::End(run.end(Outcome::AsBefore, world.masters()));
     }
     let todo = format!(
         "{old} does not answer: if it comes back, run failover --resume; if it is lost, failover \
          --disaster"
     );
-    run.incomplete(world, "the old master does not answer, and its role is not known", todo)
+    run.incomplete(
+        world,
+        "the old master does not answer, and its role is not known",
+        todo,
+    )
 }
 
 /// The target is the master, and the old one does not answer.
@@ -360,12 +387,13 @@ fn after_without_old(run: &mut Run, world: &World, now: Timestamp) -> Act {
             server: run.intent.target.addr.clone(),
         });
     }
-    if let Some(act) = run.wait(now, RETRY, PATIENCE) {
+    if let Some(act) = run.ask_again(now) {
         return act;
     }
     let old = run.intent.old.addr.clone();
     let pair = run.intent.pair.clone();
-    let todo = format!("{old} does not answer: when it is back, check it, or run failback --pair {pair}");
+    let todo =
+        format!("{old} does not answer: when it is back, check it, or run failback --pair {pair}");
     run.incomplete(world, "the old master does not answer", todo)
 }
 
@@ -388,14 +416,16 @@ fn target_silent(run: &mut Run, world: &World, now: Timestamp, old: Role) -> Act
                 return act;
             }
         }
-        run.add_open(format!("{target} does not answer: there is no replica to fail over to"));
+        run.add_open(format!(
+            "{target} does not answer: there is no replica to fail over to"
+        ));
         return Act::End(run.end(Outcome::AsBefore, world.masters()));
     }
     if !run.proofs.promote_sent {
         run.turn_back(format!("{target} stopped answering before it was promoted"));
         return restore_old(run, world);
     }
-    if let Some(act) = run.wait(now, RETRY, PATIENCE) {
+    if let Some(act) = run.ask_again(now) {
         return act;
     }
     let todo = format!(
@@ -403,11 +433,15 @@ fn target_silent(run: &mut Run, world: &World, now: Timestamp, old: Role) -> Act
          when {target} answers",
         run.intent.old.addr
     );
-    run.incomplete(world, "the target was told to become the master and does not answer", todo)
+    run.incomplete(
+        world,
+        "the target was told to become the master and does not answer",
+        todo,
+    )
 }
 
 fn both_silent(run: &mut Run, world: &World, now: Timestamp) -> Act {
-    if let Some(act) = run.wait(now, RETRY, PATIENCE) {
+    if let Some(act) = run.ask_again(now) {
         return act;
     }
     let todo = "neither server answers this machine: run failover --resume when they do".to_owned();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::info::{Engine, Field, Observation, Role, ServerDetails, ServerMode};
-use crate::model::{Bytes, Datacenter, ReplicationId, ServerAddr, Span};
+use crate::model::{Bytes, Datacenter, ReplicationId, ReplicationOffset, ServerAddr, Span};
 
 /// One server and its last answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,23 +145,31 @@ impl Said {
                 syncing: upstream.sync_in_progress == Field::Value(true),
                 sync_read: upstream.sync_read.value(),
                 sync_total: upstream.sync_total.value(),
-                applied: upstream.applied_offset.value().map_or(0, |at| at.get()),
+                applied: upstream
+                    .applied_offset
+                    .value()
+                    .map_or(0, ReplicationOffset::get),
                 last_io: upstream.last_io.value(),
             }),
             _ => None,
         };
         let backlog = &replication.backlog;
         let is_backlog_active = backlog.active == Field::Value(true);
-        let first_byte = backlog.first_byte.value().map(|at| at.get());
+        let first_byte = backlog.first_byte.value().map(ReplicationOffset::get);
         Ok(Self {
             engine: observation.server.engine,
             is_cluster: observation.server.mode == Field::Value(ServerMode::Cluster),
             version: required(&details.redis_version, "redis_version")?.clone(),
-            run_id: required(&observation.server.run_id, "run_id")?.as_str().to_owned(),
+            run_id: required(&observation.server.run_id, "run_id")?
+                .as_str()
+                .to_owned(),
             role,
             replid: required(&replication.replid, "master_replid")?.clone(),
             replid2: replication.replid2.get().cloned(),
-            second_offset: replication.second_offset.value().map(|at| at.get()),
+            second_offset: replication
+                .second_offset
+                .value()
+                .map(ReplicationOffset::get),
             offset,
             backlog_from: first_byte.filter(|_| is_backlog_active),
             loading: observation.persistence.is_loading(),
@@ -228,7 +236,10 @@ impl World {
         match &names[..] {
             [] => "no server that answers is a master".to_owned(),
             [one] => format!("{one} is the master"),
-            several => format!("{} are masters, each with writes of its own", several.join(" and ")),
+            several => format!(
+                "{} are masters, each with writes of its own",
+                several.join(" and ")
+            ),
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::clock;
 use crate::config::Settings;
 use crate::model::Span;
 use crate::operation::{
-    self, Act, Ending, Entry, Goal, Intent, Measured, OperationReport, Order, OrderResult, Outcome,
-    Record, World,
+    self, Act, Ending, Entry, Goal, Intent, Measured, OperationReport, Order, OrderError,
+    OrderResult, Outcome, Record, World,
 };
 use crate::topology::Topology;
 
@@ -35,7 +35,11 @@ pub struct Run {
 }
 
 /// Carries a prepared operation out.
-pub async fn execute(prepared: Prepared, folder: &OperationsFolder, narrator: &mut dyn Narrator) -> Run {
+pub async fn execute(
+    prepared: Prepared,
+    folder: &OperationsFolder,
+    narrator: &mut dyn Narrator,
+) -> Run {
     let Prepared {
         intent,
         plan,
@@ -87,9 +91,13 @@ pub async fn resume(
         Ok(lock) => lock,
         Err(sentence) => return Ok(refused(sentence)),
     };
-    let mut journal = folder.reopen(operation).map_err(|error| no_journal(folder, &error))?;
+    let mut journal = operation
+        .reopen()
+        .map_err(|error| no_journal(folder, &error))?;
     let resumed = entry(Record::Resumed { goal });
-    journal.append(resumed, true).map_err(|error| no_journal(folder, &error))?;
+    journal
+        .append(resumed, true)
+        .map_err(|error| no_journal(folder, &error))?;
     narrator.line(&format!("operation {} goes {goal}", intent.id));
     let run = operation::Run::resume(intent, goal, &operation.entries, clock::now());
     let mut executor = Executor {
@@ -116,7 +124,10 @@ fn hands(settings: &Settings, intent: &Intent) -> Result<Hands, String> {
     let hand = |addr: &crate::model::ServerAddr| {
         let server = servers.iter().find(|server| server.addr == *addr);
         let server = server.ok_or_else(|| {
-            format!("{addr} of operation {} is not in the pair {} any more", intent.id, intent.pair)
+            format!(
+                "{addr} of operation {} is not in the pair {} any more",
+                intent.id, intent.pair
+            )
         })?;
         let server = Topology::server(server, &settings.datacenters);
         let timeout = timeout(&server, &settings);
@@ -140,7 +151,9 @@ async fn lock(
     intent: &Intent,
     hands: &mut Hands,
 ) -> Result<PairLock, String> {
-    let lock = folder.lock(&intent.pair).map_err(|error| no_journal(folder, &error))?;
+    let lock = folder
+        .lock(&intent.pair)
+        .map_err(|error| no_journal(folder, &error))?;
     let Some(lock) = lock else {
         return Err(format!(
             "operation-in-progress: another process of this machine works on {}: failover --status",
@@ -183,6 +196,14 @@ fn no_journal(folder: &OperationsFolder, error: &io::Error) -> String {
         "the journal cannot be kept in {path}: {error}; an operation without one cannot be resumed, so \
          none is begun (state.path in the configuration)"
     )
+}
+
+/// A journal that cannot be written ends the run: what it would do could not be resumed. Pauses end by
+/// themselves.
+fn without_journal(error: &io::Error) -> Ending {
+    let sentence = format!("the journal cannot be written any more ({error})");
+    let todo = "make room for it, then failover --resume or --rollback".to_owned();
+    Ending::new(Outcome::Incomplete, sentence).with_open(vec![todo])
 }
 
 fn entry(record: Record) -> Entry {
@@ -233,11 +254,14 @@ impl Executor<'_> {
                 order: order.clone(),
             });
             if let Err(error) = self.journal.append(line, true) {
-                return Err(self.without_journal(&error));
+                return Err(without_journal(&error));
             }
         }
         let Some(result) = self.hands.perform(order).await else {
-            let sentence = format!("{} is no server of this operation; please report it", order.server());
+            let sentence = format!(
+                "{} is no server of this operation; please report it",
+                order.server()
+            );
             return Err(Ending::new(Outcome::Incomplete, sentence));
         };
         self.run.note(order, &result);
@@ -247,20 +271,16 @@ impl Executor<'_> {
         Ok(result)
     }
 
-    /// A journal that cannot be written ends the run: what it would do could not be resumed. Pauses
-    /// end by themselves.
-    fn without_journal(&mut self, error: &io::Error) -> Ending {
-        let sentence = format!("the journal cannot be written any more ({error})");
-        let todo = "make room for it, then failover --resume or --rollback".to_owned();
-        Ending::new(Outcome::Incomplete, sentence).with_open(vec![todo])
-    }
-
     fn record(&mut self, order: &Order, result: &OrderResult) {
-        let failure = result.reply.as_ref().err().map(|error| error.sentence());
+        let failure = result.reply.as_ref().err().map(OrderError::sentence);
         let seconds = (result.received - result.sent).as_secs_f64();
         let what = match &failure {
             None => order.sentence(),
-            Some(why) => format!("{}: {}: {why}", order.server(), order.commands().join(" / ")),
+            Some(why) => format!(
+                "{}: {}: {why}",
+                order.server(),
+                order.commands().join(" / ")
+            ),
         };
         self.narrator.line(&what);
         let line = entry(Record::Did {
@@ -270,7 +290,8 @@ impl Executor<'_> {
         });
         // The order is out; what matters is that its line was on the disk before.
         if let Err(error) = self.journal.append(line, false) {
-            self.narrator.line(&format!("the journal cannot be written: {error}"));
+            self.narrator
+                .line(&format!("the journal cannot be written: {error}"));
         }
     }
 
@@ -278,7 +299,8 @@ impl Executor<'_> {
         for what in self.run.take_news() {
             self.narrator.line(&what);
             if let Err(error) = self.journal.append(entry(Record::Proved { what }), false) {
-                self.narrator.line(&format!("the journal cannot be written: {error}"));
+                self.narrator
+                    .line(&format!("the journal cannot be written: {error}"));
             }
         }
     }
@@ -295,14 +317,16 @@ impl Executor<'_> {
             ending: ending.clone(),
         });
         if let Err(error) = self.journal.append(line, true) {
-            self.narrator.line(&format!("the journal cannot be written: {error}"));
+            self.narrator
+                .line(&format!("the journal cannot be written: {error}"));
         }
         let measured = self.measured();
         let report = OperationReport::new(self.run.intent(), &self.journal.entries, measured);
         let report_path = match self.journal.report(&report) {
             Ok(path) => Some(path),
             Err(error) => {
-                self.narrator.line(&format!("the report cannot be written: {error}"));
+                self.narrator
+                    .line(&format!("the report cannot be written: {error}"));
                 None
             }
         };
@@ -317,7 +341,9 @@ impl Executor<'_> {
         let pause = self.run.pause().map(Span::as_secs_f64);
         let anchor = clock::anchor();
         let opened = self.run.opened_at().map(|at| anchor.wall(at).as_secs_f64());
-        let since_last_answer = opened.zip(self.last_answer).map(|(opened, last)| opened - last);
+        let since_last_answer = opened
+            .zip(self.last_answer)
+            .map(|(opened, last)| opened - last);
         Measured {
             pause,
             rto: since_last_answer.or(pause),

@@ -76,7 +76,11 @@ impl OperationsFolder {
         fs::create_dir_all(&self.path)?;
         let name = format!("{:016x}.lock", stable_hash([pair]));
         let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).write(true).open(self.path.join(name))?;
+        let file = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.path.join(name))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(PairLock { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -89,7 +93,10 @@ impl OperationsFolder {
         let folder = self.path.join(id);
         fs::create_dir_all(&folder)?;
         let mut options = OpenOptions::new();
-        let file = options.create_new(true).append(true).open(folder.join(JOURNAL))?;
+        let file = options
+            .create_new(true)
+            .append(true)
+            .open(folder.join(JOURNAL))?;
         let mut journal = JournalFile {
             file,
             entries: Vec::new(),
@@ -102,25 +109,6 @@ impl OperationsFolder {
         Ok(journal)
     }
 
-    /// Opens the journal of `operation` for further lines. A torn last line is cut off.
-    pub(super) fn reopen(&self, operation: &StoredOperation) -> io::Result<JournalFile> {
-        let path = operation.path.join(JOURNAL);
-        let mut whole = String::new();
-        for entry in &operation.entries {
-            whole += &encode(entry).map_err(io::Error::other)?;
-        }
-        let file = OpenOptions::new().append(true).open(&path)?;
-        let length = u64::try_from(whole.len()).map_err(io::Error::other)?;
-        if file.metadata()?.len() > length {
-            file.set_len(length)?;
-        }
-        Ok(JournalFile {
-            file,
-            entries: operation.entries.clone(),
-            folder: operation.path.clone(),
-        })
-    }
-
     /// The operation called `id`.
     ///
     /// # Errors
@@ -128,17 +116,23 @@ impl OperationsFolder {
     pub fn read(&self, id: &str) -> Result<StoredOperation, String> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if id.is_empty() || !id.chars().all(is_plain) {
-            return Err(format!("{id:?} is no operation's name: failover --status lists them"));
+            return Err(format!(
+                "{id:?} is no operation's name: failover --status lists them"
+            ));
         }
         let path = self.path.join(id);
         let journal = path.join(JOURNAL);
         let shown = journal.display();
         let size = fs::metadata(&journal).map(|meta| meta.len());
-        let size = size.map_err(|error| format!("there is no operation {id} ({shown}: {error})"))?;
+        let size =
+            size.map_err(|error| format!("there is no operation {id} ({shown}: {error})"))?;
         if size > MAX_JOURNAL {
-            return Err(format!("{shown} is larger than 16 MiB: it is no journal of an operation"));
+            return Err(format!(
+                "{shown} is larger than 16 MiB: it is no journal of an operation"
+            ));
         }
-        let text = fs::read(&journal).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+        let text =
+            fs::read(&journal).map_err(|error| format!("{shown} cannot be read: {error}"))?;
         let text = String::from_utf8_lossy(&text);
         let (intent, entries) = decode(&text).map_err(|error| format!("{shown}: {error}"))?;
         Ok(StoredOperation {
@@ -159,7 +153,8 @@ impl OperationsFolder {
                 continue;
             };
             // One without a whole line was killed before it could do anything.
-            let begun = fs::read(entry.path().join(JOURNAL)).is_ok_and(|text| text.contains(&b'\n'));
+            let begun =
+                fs::read(entry.path().join(JOURNAL)).is_ok_and(|text| text.contains(&b'\n'));
             if begun {
                 ids.push(id);
             }
@@ -184,10 +179,12 @@ impl OperationsFolder {
     /// A sentence for the user.
     pub fn newest_unfinished(&self) -> Result<StoredOperation, String> {
         let (operations, _) = self.list();
-        let mut unfinished = operations.into_iter().filter(|operation| !operation.is_finished());
-        unfinished.next().ok_or_else(|| {
-            format!("no operation in {} is unfinished", self.path.display())
-        })
+        let mut unfinished = operations
+            .into_iter()
+            .filter(|operation| !operation.is_finished());
+        unfinished
+            .next()
+            .ok_or_else(|| format!("no operation in {} is unfinished", self.path.display()))
     }
 }
 
@@ -209,10 +206,30 @@ impl StoredOperation {
         self.entries.last().map_or(0.0, |entry| entry.at)
     }
 
+    /// Opens its journal for further lines. A torn last line is cut off.
+    pub(super) fn reopen(&self) -> io::Result<JournalFile> {
+        let path = self.path.join(JOURNAL);
+        let mut whole = String::new();
+        for entry in &self.entries {
+            whole += &encode(entry).map_err(io::Error::other)?;
+        }
+        let file = OpenOptions::new().append(true).open(&path)?;
+        let length = u64::try_from(whole.len()).map_err(io::Error::other)?;
+        if file.metadata()?.len() > length {
+            file.set_len(length)?;
+        }
+        Ok(JournalFile {
+            file,
+            entries: self.entries.clone(),
+            folder: self.path.clone(),
+        })
+    }
+
     /// Whether there is nothing left to resume.
     pub fn is_finished(&self) -> bool {
         use crate::operation::Outcome;
-        self.ending().is_some_and(|ending| ending.outcome != Outcome::Incomplete)
+        self.ending()
+            .is_some_and(|ending| ending.outcome != Outcome::Incomplete)
     }
 }
 
@@ -268,7 +285,12 @@ mod tests {
         assert!(unreadable[0].contains("does not begin"), "{unreadable:?}");
         let large = File::create(folder.path().join("damaged").join(JOURNAL)).unwrap();
         large.set_len(MAX_JOURNAL + 1).unwrap();
-        assert!(folder.read("damaged").unwrap_err().contains("larger than 16 MiB"));
+        assert!(
+            folder
+                .read("damaged")
+                .unwrap_err()
+                .contains("larger than 16 MiB")
+        );
     }
 
     #[test]
@@ -286,6 +308,9 @@ mod tests {
     fn names_sort_by_time() {
         let earlier = OperationsFolder::new_id(WallTime::from_nanos(1_796_000_000_000_000_000));
         let later = OperationsFolder::new_id(WallTime::from_nanos(1_796_000_001_000_000_000));
-        assert!(earlier < later && earlier.starts_with("20261"), "{earlier} {later}");
+        assert!(
+            earlier < later && earlier.starts_with("20261"),
+            "{earlier} {later}"
+        );
     }
 }

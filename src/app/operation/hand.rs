@@ -65,7 +65,8 @@ impl Hand {
         let within = self.within.to_duration();
         let connected = self.connect().await;
         let mut connection = connected.map_err(|failure| failure.sentence("the server"))?;
-        let multi = connection.request_all(&[command(&["MULTI"])], ReplyShape::Scalar, MAX_REPLY);
+        let opening = [command(&["MULTI"])];
+        let multi = connection.request_all(&opening, ReplyShape::Scalar, MAX_REPLY);
         let begun = match tokio::time::timeout(within, multi).await {
             Ok(Ok(replies)) => replies.into_iter().next(),
             Ok(Err(reason)) => return Err(connection.explain(reason).sentence("the server")),
@@ -119,7 +120,10 @@ impl Hand {
                 replies.truncate(orders);
                 (judge(order, replies), info.and_then(Result::ok))
             }
-            Err(failure) => (Err(OrderError::Unknown(failure.sentence("the server"))), None),
+            Err(failure) => (
+                Err(OrderError::Unknown(failure.sentence("the server"))),
+                None,
+            ),
         };
         if reply.is_err() {
             // A MULTI may be open: nothing more may go into it.
@@ -169,8 +173,8 @@ impl Hand {
     /// Connects, and gives the connection the operation's name.
     async fn connect(&mut self) -> Result<Connection, PollFailure> {
         let mut connection = Connection::connect(&self.server, self.within).await?;
-        let name = command(&["CLIENT", "SETNAME", &self.name]);
-        let request = connection.request_all(&[name], ReplyShape::Scalar, MAX_REPLY);
+        let name = [command(&["CLIENT", "SETNAME", &self.name])];
+        let request = connection.request_all(&name, ReplyShape::Scalar, MAX_REPLY);
         match tokio::time::timeout(self.within.to_duration(), request).await {
             Ok(Ok(replies)) => {
                 self.nameless = replies.into_iter().find_map(refusal);
@@ -241,7 +245,9 @@ fn not_kept(refusal: Option<String>) -> Result<(), OrderError> {
 /// fail inside of it.
 fn judge_transaction(mut replies: Vec<Value>) -> Result<(), OrderError> {
     let Some(executed) = replies.pop() else {
-        return Err(OrderError::Unknown("the server gave no answer to EXEC".to_owned()));
+        return Err(OrderError::Unknown(
+            "the server gave no answer to EXEC".to_owned(),
+        ));
     };
     if let Some(words) = replies.into_iter().find_map(refusal) {
         return Err(OrderError::Refused(words));

@@ -24,7 +24,9 @@ pub(super) struct Clients {
 /// # Errors
 /// Why there is no list, in the server's words.
 pub(super) async fn clients(hand: &mut Hand, own: &str) -> Result<Clients, String> {
-    let replies = hand.request(&[command(&["CLIENT", "LIST"])], MAX_LIST).await;
+    let replies = hand
+        .request(&[command(&["CLIENT", "LIST"])], MAX_LIST)
+        .await;
     let replies = replies.map_err(|failure| failure.sentence("the server"))?;
     let text = match replies.into_iter().next() {
         Some(Value::BulkString(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),

@@ -14,8 +14,8 @@ use crate::config::{PairSettings, ServerSettings, Settings};
 use crate::doctor::{self, AuditOptions, Finding};
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 use crate::operation::{
-    Assessment, DeathEvidence, Intent, Limits, Loss, OperationKind, Outcome, Overrides, Party, Plan,
-    Preflight, Refusal, RefusalName, ServerView, TOO_SOON, choose_target, fingerprint,
+    Assessment, DeathEvidence, Intent, Limits, Loss, OperationKind, Outcome, Overrides, Party,
+    Plan, Preflight, Refusal, RefusalName, ServerView, TOO_SOON, choose_target, fingerprint,
 };
 use crate::topology::Topology;
 
@@ -113,7 +113,9 @@ pub async fn prepare(
     } else {
         DeathEvidence::default()
     };
-    scene.prepare(folder, request, kind, &old, &target, witnesses).await
+    scene
+        .prepare(folder, request, kind, &old, &target, witnesses)
+        .await
 }
 
 /// The return of the configured master: what has to be done before it can take over again. `None`
@@ -160,26 +162,27 @@ impl Scene {
     /// Finds the entry and asks its servers.
     async fn ask(settings: &Settings, pair: &PairName) -> Result<Self, PrepareError> {
         let settings = as_operator(settings);
-        let configured = settings.pairs.iter().find(|entry| entry.name == *pair).cloned();
+        let configured = settings
+            .pairs
+            .iter()
+            .find(|entry| entry.name == *pair)
+            .cloned();
         let mut sentinel_name = None;
-        let entry = match configured {
-            Some(entry) => entry,
-            None => {
-                let discovered = probe::discover(&settings).await;
-                let found = discovered.entries().into_iter().find(|entry| entry.name == *pair);
-                let names = settings.sentinels.iter().filter_map(|group| group.master_of(pair));
-                sentinel_name = names.map(str::to_owned).next();
-                found.ok_or_else(|| {
-                    PrepareError::Usage(format!(
-                        "There is no pair called {:?}. Run check to see all of them.",
-                        pair.as_str()
-                    ))
-                })?
-            }
+        let entry = if let Some(entry) = configured {
+            entry
+        } else {
+            let names = settings
+                .sentinels
+                .iter()
+                .filter_map(|group| group.master_of(pair));
+            sentinel_name = names.map(str::to_owned).next();
+            discovered_entry(&settings, pair).await?
         };
         let id = OperationsFolder::new_id(clock::wall_now());
         let name = format!("{NAME_HEAD}{id}");
-        let servers: Vec<&ServerSettings> = std::iter::once(&entry.master).chain(&entry.replicas).collect();
+        let servers: Vec<&ServerSettings> = std::iter::once(&entry.master)
+            .chain(&entry.replicas)
+            .collect();
         let mut hands = Vec::with_capacity(servers.len());
         let mut views = Vec::with_capacity(servers.len());
         for server in servers {
@@ -239,7 +242,9 @@ impl Scene {
 
     fn view(&self, addr: &ServerAddr) -> Result<ServerView, PrepareError> {
         let found = self.views.iter().find(|view| view.addr == *addr);
-        found.cloned().ok_or_else(|| PrepareError::Usage(format!("{addr} is not in the pair")))
+        found
+            .cloned()
+            .ok_or_else(|| PrepareError::Usage(format!("{addr} is not in the pair")))
     }
 
     async fn prepare(
@@ -255,7 +260,8 @@ impl Scene {
         let target = self.view(target)?;
         let mut others = self.all_but(&old.addr);
         others.retain(|view| view.addr != target.addr);
-        let exporter = vantage::knowledge(&request.exporters, &request.pair, &old.addr, &target.addr);
+        let exporter =
+            vantage::knowledge(&request.exporters, &request.pair, &old.addr, &target.addr);
         let loss = match kind {
             OperationKind::Disaster => exporter.and_then(Loss::new),
             _ => None,
@@ -290,10 +296,18 @@ impl Scene {
             overrides: &request.overrides,
         };
         let mut assessment = preflight.assess();
+        assessment
+            .notes
+            .extend(left_alone(kind, &others, &followers));
         let servers: Vec<_> = [&old, &target].into_iter().chain(&others).collect();
         let fingerprint = fingerprint(kind, request.pair.as_str(), &servers);
-        assessment.refusals.extend(plan_changed(request.plan.as_deref(), &fingerprint));
-        let discard = request.overrides.discard.filter(|_| kind == OperationKind::Rejoin);
+        assessment
+            .refusals
+            .extend(plan_changed(request.plan.as_deref(), &fingerprint));
+        let discard = request
+            .overrides
+            .discard
+            .filter(|_| kind == OperationKind::Rejoin);
         let stated = loss.map(|loss| loss.sentences(time_text).join("; "));
         let intent = Intent {
             id: self.id.clone(),
@@ -329,7 +343,10 @@ impl Scene {
     ) -> list::Clients {
         let mut found = list::Clients::default();
         for view in views.iter().filter(|view| view.said.is_ok()) {
-            let hand = self.hands.iter_mut().find(|hand| hand.server().addr == view.addr);
+            let hand = self
+                .hands
+                .iter_mut()
+                .find(|hand| hand.server().addr == view.addr);
             let Some(hand) = hand else { continue };
             match list::clients(hand, &self.id).await {
                 Ok(clients) => {
@@ -390,8 +407,26 @@ impl Scene {
     }
 }
 
+/// The entry that Sentinels report under this name.
+async fn discovered_entry(
+    settings: &Settings,
+    pair: &PairName,
+) -> Result<PairSettings, PrepareError> {
+    let discovered = probe::discover(settings).await;
+    let mut entries = discovered.entries().into_iter();
+    let found = entries.find(|entry| entry.name == *pair);
+    found.ok_or_else(|| {
+        let name = pair.as_str();
+        PrepareError::Usage(format!(
+            "There is no pair called {name:?}. Run check to see all of them."
+        ))
+    })
+}
+
 fn pauses_writes(view: &ServerView) -> bool {
-    let version = view.said().and_then(crate::operation::Said::version_numbers);
+    let version = view
+        .said()
+        .and_then(crate::operation::Said::version_numbers);
     version.is_some_and(|version| version >= PAUSES_WRITES_SINCE)
 }
 
@@ -427,7 +462,11 @@ fn followers(
 }
 
 /// The latest failover of the pair, for a disaster: two in a short time need a decision.
-fn recent(folder: &OperationsFolder, pair: &PairName, kind: OperationKind) -> Option<(String, Span)> {
+fn recent(
+    folder: &OperationsFolder,
+    pair: &PairName,
+    kind: OperationKind,
+) -> Option<(String, Span)> {
     if kind != OperationKind::Disaster {
         return None;
     }
@@ -456,4 +495,27 @@ fn plan_changed(agreed: Option<&str>, now: &str) -> Option<Refusal> {
         "something else would be done than what was agreed to",
         "read the new plan, and give its fingerprint",
     ))
+}
+
+/// A sentence about each replica that is not pointed to the new master although a disaster took its
+/// own.
+fn left_alone(kind: OperationKind, others: &[ServerView], followers: &[Party]) -> Vec<String> {
+    if kind != OperationKind::Disaster {
+        return Vec::new();
+    }
+    let mut sentences = Vec::new();
+    for other in others {
+        if followers.iter().any(|follower| follower.addr == other.addr) {
+            continue;
+        }
+        let why = match &other.said {
+            Ok(_) => "has another history",
+            Err(_) => "does not answer",
+        };
+        sentences.push(format!(
+            "{} {why}, so it is left as it is: point it to the new master by hand (REPLICAOF)",
+            other.addr
+        ));
+    }
+    sentences
 }

@@ -43,7 +43,12 @@ pub(super) fn evidence(
 
 fn this_machine(hand: Option<&Hand>, view: &ServerView) -> Witness {
     let failure = hand.and_then(Hand::failure);
-    let answers = |reason| matches!(reason, PollError::Loading | PollError::Busy | PollError::MaxClients);
+    let answers = |reason| {
+        matches!(
+            reason,
+            PollError::Loading | PollError::Busy | PollError::MaxClients
+        )
+    };
     let (verdict, what) = match (&view.said, failure) {
         (Ok(_), _) => (Verdict::Alive, "it answers".to_owned()),
         (Err(why), Some(failure)) if failure.proves_life() || answers(failure.reason) => {
@@ -78,17 +83,26 @@ fn judge(report: &PairsReport, server: &ServerReport) -> (Verdict, String) {
     let exporter = &report.exporter;
     let is_stuck = exporter.stuck_seconds.is_some();
     let Some(last) = server.last_answer_timestamp else {
-        return (Verdict::Unclear, "it has never had an answer from it".to_owned());
+        return (
+            Verdict::Unclear,
+            "it has never had an answer from it".to_owned(),
+        );
     };
     let age = exporter.now_timestamp - last;
     match server.up {
         _ if is_stuck => (Verdict::Unclear, "it is stuck".to_owned()),
         Some(true) if age < FRESH => (Verdict::Alive, format!("it had an answer {age:.1} s ago")),
         Some(false) => {
-            let reason = server.reason.clone().unwrap_or_else(|| "no answer".to_owned());
+            let reason = server
+                .reason
+                .clone()
+                .unwrap_or_else(|| "no answer".to_owned());
             (Verdict::Dead, format!("no answer for {age:.1} s: {reason}"))
         }
-        _ => (Verdict::Unclear, format!("its last answer is {age:.1} s old")),
+        _ => (
+            Verdict::Unclear,
+            format!("its last answer is {age:.1} s old"),
+        ),
     }
 }
 
@@ -100,7 +114,9 @@ pub(super) fn knowledge(
     target: &ServerAddr,
 ) -> Option<ExporterKnows> {
     for exporter in exporters {
-        let Ok(report) = &exporter.report else { continue };
+        let Ok(report) = &exporter.report else {
+            continue;
+        };
         let target = target.to_string();
         let fits = |known: &&crate::report::PairReport| {
             known.pair == pair.as_str() && known.replica == target
@@ -108,7 +124,9 @@ pub(super) fn knowledge(
         let Some(known) = report.pairs.iter().find(fits) else {
             continue;
         };
-        let Some(last) = &known.last_known else { continue };
+        let Some(last) = &known.last_known else {
+            continue;
+        };
         return Some(ExporterKnows {
             certified_at: last.timestamp,
             upper_seconds: last.lag_upper_seconds,

@@ -50,7 +50,9 @@ impl Hands {
     }
 
     fn hand(&mut self, addr: &ServerAddr) -> Option<&mut Hand> {
-        let all = [&mut self.old, &mut self.target].into_iter().chain(&mut self.others);
+        let all = [&mut self.old, &mut self.target]
+            .into_iter()
+            .chain(&mut self.others);
         let mut fitting = all.filter(|hand| hand.server().addr == *addr);
         fitting.next()
     }
@@ -61,7 +63,9 @@ impl Hands {
 pub(super) fn update(world: &mut World, order: &Order, result: &OrderResult) {
     world.old_again = None;
     let addr = order.server();
-    let servers = [&mut world.old, &mut world.target].into_iter().chain(&mut world.others);
+    let servers = [&mut world.old, &mut world.target]
+        .into_iter()
+        .chain(&mut world.others);
     for view in servers {
         if view.addr != *addr {
             continue;

@@ -118,7 +118,15 @@ async fn bring_back(
     // The plan that was agreed to was that of the rejoin.
     request.plan = request.plan.filter(|_| !args.action.execute);
     request.to = returning;
-    plan_and_do(settings, folder, exporter, request, &args.action).await
+    // Boxed: two operations in one future are large.
+    Box::pin(plan_and_do(
+        settings,
+        folder,
+        exporter,
+        request,
+        &args.action,
+    ))
+    .await
 }
 
 /// Prints the assessment and the plan, and carries it out where that is asked for.
@@ -127,7 +135,11 @@ async fn decide(prepared: Prepared, folder: &OperationsFolder, action: &ActionAr
     if is_refused || !action.execute {
         let outcome = if is_refused { "refused" } else { "safe" };
         print_plan(&prepared, outcome, action.output);
-        return if is_refused { Exit::Refused } else { Exit::PlanIsSafe };
+        return if is_refused {
+            Exit::Refused
+        } else {
+            Exit::PlanIsSafe
+        };
     }
     let mut lines = Lines::new(action.output);
     if action.output == OutputFormat::Table {
@@ -158,7 +170,10 @@ fn go_on(
         Err(sentence) => return usage(&sentence),
     };
     if stored.is_finished() {
-        let sentence = format!("operation {} is finished: failover --status shows it", stored.intent.id);
+        let sentence = format!(
+            "operation {} is finished: failover --status shows it",
+            stored.intent.id
+        );
         return usage(&sentence);
     }
     let mut lines = Lines::new(output);

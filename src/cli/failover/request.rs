@@ -100,7 +100,9 @@ fn common(pair: &str, action: &ActionArgs) -> Result<OperationRequest, String> {
 fn duration(flag: &str, text: &str, longest: Span) -> Result<Span, String> {
     let span = parse_duration(text).map_err(|error| format!("{flag}: {text:?} {error}"))?;
     if span < Span::ZERO || span > longest {
-        return Err(format!("{flag}: {text:?} is out of range; allowed: up to {longest}"));
+        return Err(format!(
+            "{flag}: {text:?} is out of range; allowed: up to {longest}"
+        ));
     }
     Ok(span)
 }

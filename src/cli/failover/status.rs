@@ -69,7 +69,9 @@ fn show(operation: &StoredOperation, output: OutputFormat) -> Exit {
 /// that, what the journal holds.
 fn stored_report(operation: &StoredOperation) -> OperationReport {
     let written = std::fs::read_to_string(operation.path.join("report.json"));
-    let written = written.ok().and_then(|text| serde_json::from_str::<OperationReport>(&text).ok());
+    let written = written
+        .ok()
+        .and_then(|text| serde_json::from_str::<OperationReport>(&text).ok());
     let measured = written.map_or_else(Measured::default, |report| Measured {
         pause: report.pause_seconds,
         rto: report.rto_seconds,
@@ -81,14 +83,23 @@ fn stored_report(operation: &StoredOperation) -> OperationReport {
 fn line(operation: &StoredOperation) -> Line {
     let intent = &operation.intent;
     let (outcome, open, sentence) = match operation.ending() {
-        Some(ending) => (ending.outcome.label(), ending.open.clone(), ending.sentence.clone()),
+        Some(ending) => (
+            ending.outcome.label(),
+            ending.open.clone(),
+            ending.sentence.clone(),
+        ),
         None => (
             "interrupted",
-            vec![format!("failover --resume {0} or --rollback {0}", intent.id)],
+            vec![format!(
+                "failover --resume {0} or --rollback {0}",
+                intent.id
+            )],
             "its last run did not end".to_owned(),
         ),
     };
-    let is_incomplete = operation.ending().is_some_and(|end| end.outcome == Outcome::Incomplete);
+    let is_incomplete = operation
+        .ending()
+        .is_some_and(|end| end.outcome == Outcome::Incomplete);
     let open = if is_incomplete && open.is_empty() {
         vec![format!("failover --resume {}", intent.id)]
     } else {
@@ -113,7 +124,9 @@ fn print_line(line: &Line) {
         open,
         sentence,
     } = line;
-    say(&visible_line(&format!("{id}  {pair}  {kind}  {outcome}: {sentence}")));
+    say(&visible_line(&format!(
+        "{id}  {pair}  {kind}  {outcome}: {sentence}"
+    )));
     for todo in open {
         say(&visible_line(&format!("    open: {todo}")));
     }

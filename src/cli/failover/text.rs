@@ -11,7 +11,9 @@ pub(super) fn heading(intent: &Intent) -> String {
     let target = intent.target.name();
     let pair = &intent.pair;
     match intent.kind {
-        OperationKind::SwitchOver => format!("{pair}: planned switch-over from {old} to {target}\n"),
+        OperationKind::SwitchOver => {
+            format!("{pair}: planned switch-over from {old} to {target}\n")
+        }
         OperationKind::Disaster => format!("{pair}: failover from the lost {old} to {target}\n"),
         OperationKind::Rejoin => format!("{pair}: {old} returns as a replica of {target}\n"),
     }
@@ -56,7 +58,11 @@ pub(super) fn plan(prepared: &Prepared) -> String {
 }
 
 fn refusal_text(refusal: &Refusal) -> String {
-    let mut text = wrapped(0, "", &format!("refused: {}: {}", refusal.name, refusal.evidence));
+    let mut text = wrapped(
+        0,
+        "",
+        &format!("refused: {}: {}", refusal.name, refusal.evidence),
+    );
     text += &wrapped(2, "so: ", &refusal.consequence);
     text += &wrapped(2, "do: ", &refusal.remedy);
     if let Some(flag) = &refusal.flag {
@@ -82,7 +88,9 @@ pub(super) fn figures(report: &OperationReport) -> String {
         Some(seconds) => format!("{seconds:.3} s"),
         None => "-".to_owned(),
     };
-    let syncs = report.full_syncs.map_or("-".to_owned(), |count| count.to_string());
+    let syncs = report
+        .full_syncs
+        .map_or("-".to_owned(), |count| count.to_string());
     format!(
         "writes waited {}, RTO {}, full syncs caused {syncs}, lost: {}",
         time(report.pause_seconds),

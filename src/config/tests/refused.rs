@@ -632,7 +632,10 @@ fn an_operator_needs_a_password_and_observers_have_a_limit() {
         let one = "'http://exporter.dc2:10121/'";
         format!("observers: [{}]", vec![one; count].join(", "))
     };
-    assert_eq!(good(&observers(16)).observers[0], "http://exporter.dc2:10121");
+    assert_eq!(
+        good(&observers(16)).observers[0],
+        "http://exporter.dc2:10121"
+    );
     bad(
         &observers(17),
         "observers: has 17 exporters; allowed: at most 16",

@@ -25,15 +25,22 @@ fn entries() -> Vec<Entry> {
             what: "a \"quoted\" proof\nwith a line".to_owned(),
         },
         Record::Ended {
-            ending: Ending::new(Outcome::Incomplete, "it stopped").with_open(vec!["look".to_owned()]),
+            ending: Ending::new(Outcome::Incomplete, "it stopped")
+                .with_open(vec!["look".to_owned()]),
         },
     ];
-    let entry = |record| Entry { at: 1_796_000_000.5, record };
+    let entry = |record| Entry {
+        at: 1_796_000_000.5,
+        record,
+    };
     records.into_iter().map(entry).collect()
 }
 
 fn text() -> String {
-    entries().iter().map(|entry| encode(entry).unwrap()).collect()
+    entries()
+        .iter()
+        .map(|entry| encode(entry).unwrap())
+        .collect()
 }
 
 #[test]
@@ -63,11 +70,17 @@ fn a_damaged_line_is_never_believed() {
     for at in second..third - 1 {
         let mut bytes = text.clone().into_bytes();
         bytes[at] ^= 1;
-        let Ok(damaged) = String::from_utf8(bytes) else { continue };
+        let Ok(damaged) = String::from_utf8(bytes) else {
+            continue;
+        };
         if damaged[second..third - 1].contains('\n') {
             continue;
         }
-        assert_eq!(decode(&damaged), Err(JournalError::Damaged { line: 2 }), "{at}");
+        assert_eq!(
+            decode(&damaged),
+            Err(JournalError::Damaged { line: 2 }),
+            "{at}"
+        );
     }
     assert_eq!(decode(""), Err(JournalError::NoIntent));
     assert_eq!(decode(&text[second..]), Err(JournalError::NoIntent));
@@ -86,7 +99,10 @@ fn the_report_has_every_step_and_how_it_ended() {
     assert_eq!(report.steps.len(), 2);
     let text = report.markdown(|at| format!("<{at}>"));
     assert!(text.contains("writes waited: 0.012 s"), "{text}");
-    assert!(text.contains("10.0.0.1:1: CLIENT PAUSE 2000 WRITE"), "{text}");
+    assert!(
+        text.contains("10.0.0.1:1: CLIENT PAUSE 2000 WRITE"),
+        "{text}"
+    );
     let interrupted = OperationReport::new(
         &intent(OperationKind::SwitchOver),
         &entries[..3],
@@ -120,7 +136,13 @@ fn orders_are_shown_as_they_are_sent() {
     };
     assert_eq!(
         demote.commands(),
-        ["MULTI", "CLIENT UNPAUSE", "REPLICAOF 10.0.0.1 2", "CONFIG REWRITE", "EXEC"]
+        [
+            "MULTI",
+            "CLIENT UNPAUSE",
+            "REPLICAOF 10.0.0.1 2",
+            "CONFIG REWRITE",
+            "EXEC"
+        ]
     );
     let promote = Order::Promote { server: addr(2) };
     assert_eq!(promote.commands(), ["REPLICAOF NO ONE"]);

@@ -100,10 +100,26 @@ fn the_situation_follows_from_the_roles() {
         (replica(1, 2), replica(2, 1), Situation::Nobody),
         (replica(1, 2), master(2), Situation::After),
         (master(1), master(2), Situation::TwoMasters),
-        (silent(master(1)), replica(2, 1), Situation::OldSilent(Role::Replica)),
-        (silent(master(1)), master(2), Situation::OldSilent(Role::Master)),
-        (master(1), silent(master(2)), Situation::TargetSilent(Role::Master)),
-        (replica(1, 2), silent(master(2)), Situation::TargetSilent(Role::Replica)),
+        (
+            silent(master(1)),
+            replica(2, 1),
+            Situation::OldSilent(Role::Replica),
+        ),
+        (
+            silent(master(1)),
+            master(2),
+            Situation::OldSilent(Role::Master),
+        ),
+        (
+            master(1),
+            silent(master(2)),
+            Situation::TargetSilent(Role::Master),
+        ),
+        (
+            replica(1, 2),
+            silent(master(2)),
+            Situation::TargetSilent(Role::Replica),
+        ),
         (silent(master(1)), silent(master(2)), Situation::BothSilent),
         (master(1), replica(2, 9), Situation::Elsewhere),
         (replica(1, 9), replica(2, 1), Situation::Elsewhere),
@@ -125,10 +141,39 @@ fn equality_needs_a_master_that_did_not_move_and_a_target_that_has_all() {
     assert_eq!(level.equal_offsets().unwrap().offset, 1000);
     let spoil: [fn(&mut World); 5] = [
         |world| world.old_again = None,
-        |world| world.old_again.as_mut().unwrap().said.as_mut().unwrap().offset += 14,
-        |world| world.target.said.as_mut().unwrap().upstream.as_mut().unwrap().applied -= 1,
+        |world| {
+            world
+                .old_again
+                .as_mut()
+                .unwrap()
+                .said
+                .as_mut()
+                .unwrap()
+                .offset += 14
+        },
+        |world| {
+            world
+                .target
+                .said
+                .as_mut()
+                .unwrap()
+                .upstream
+                .as_mut()
+                .unwrap()
+                .applied -= 1
+        },
         |world| world.target.said.as_mut().unwrap().replid = history('b'),
-        |world| world.target.said.as_mut().unwrap().upstream.as_mut().unwrap().is_up = false,
+        |world| {
+            world
+                .target
+                .said
+                .as_mut()
+                .unwrap()
+                .upstream
+                .as_mut()
+                .unwrap()
+                .is_up = false
+        },
     ];
     for spoil in spoil {
         let mut world = level.clone();
@@ -155,7 +200,11 @@ fn what_only_a_returning_master_has_is_measured_or_unknown() {
     old.backlog_from = Some(902);
     assert_eq!(Unshared::between(&old, &promoted), tail(100, false));
     old.keys = Some(0);
-    assert_eq!(Unshared::between(&old, &promoted), tail(100, false), "deletions are writes, too");
+    assert_eq!(
+        Unshared::between(&old, &promoted),
+        tail(100, false),
+        "deletions are writes, too"
+    );
     old.offset = 900;
     assert_eq!(Unshared::between(&old, &promoted), Unshared::Nothing);
     old.replid = history('c');
@@ -189,8 +238,14 @@ fn the_loss_is_what_was_certified_and_the_rest_is_said() {
     assert_eq!(loss.upper(), Span::from_secs(3));
     let sentences = loss.sentences(|at| format!("<{at}>"));
     assert!(sentences[0].contains("before <98.5>"), "{sentences:?}");
-    assert!(sentences.iter().any(|said| said.contains("2.0 KiB")), "{sentences:?}");
-    assert!(sentences.last().unwrap().contains("no tool can see"), "{sentences:?}");
+    assert!(
+        sentences.iter().any(|said| said.contains("2.0 KiB")),
+        "{sentences:?}"
+    );
+    assert!(
+        sentences.last().unwrap().contains("no tool can see"),
+        "{sentences:?}"
+    );
     let silent = ExporterKnows {
         master_last_answer: None,
         ..knows
@@ -200,6 +255,7 @@ fn the_loss_is_what_was_certified_and_the_rest_is_said() {
 
 #[test]
 fn two_have_to_see_that_a_master_is_dead_and_nobody_may_hear_it() {
+    use Verdict::{Alive, Dead, Unclear};
     let witness = |verdict| Witness {
         who: "somebody".to_owned(),
         what: "something".to_owned(),
@@ -209,7 +265,6 @@ fn two_have_to_see_that_a_master_is_dead_and_nobody_may_hear_it() {
         let witnesses = verdicts.iter().copied().map(witness).collect();
         DeathEvidence { witnesses }.is_proof()
     };
-    use Verdict::{Alive, Dead, Unclear};
     assert!(proof(&[Dead, Dead]));
     assert!(proof(&[Dead, Unclear, Dead]));
     for not_enough in [&[][..], &[Dead], &[Dead, Unclear], &[Dead, Dead, Alive]] {
@@ -223,11 +278,22 @@ fn a_replica_testifies_by_its_link_and_by_what_arrives() {
     let mut down = first.clone();
     down.said.as_mut().unwrap().upstream.as_mut().unwrap().is_up = false;
     let mut moved = first.clone();
-    moved.said.as_mut().unwrap().upstream.as_mut().unwrap().applied += 14;
+    moved
+        .said
+        .as_mut()
+        .unwrap()
+        .upstream
+        .as_mut()
+        .unwrap()
+        .applied += 14;
     let verdict = |later: &ServerView| Witness::replica(&first, later).unwrap().verdict;
     assert_eq!(verdict(&down), Verdict::Dead);
     assert_eq!(verdict(&moved), Verdict::Alive);
-    assert_eq!(verdict(&first), Verdict::Unclear, "a link that is up proves nothing");
+    assert_eq!(
+        verdict(&first),
+        Verdict::Unclear,
+        "a link that is up proves nothing"
+    );
     assert_eq!(Witness::replica(&first, &master(2)), None);
 }
 
@@ -237,12 +303,30 @@ fn the_target_is_named_or_obvious() {
     let one = [replica(2, 1)];
     assert_eq!(choose_target(kind, &one, None).unwrap().addr, addr(2));
     let mut two = [replica(2, 1), replica(3, 1)];
-    assert!(choose_target(kind, &two, None).unwrap_err().contains("--to"));
-    assert_eq!(choose_target(kind, &two, Some(&addr(3))).unwrap().addr, addr(3));
+    assert!(
+        choose_target(kind, &two, None)
+            .unwrap_err()
+            .contains("--to")
+    );
+    assert_eq!(
+        choose_target(kind, &two, Some(&addr(3))).unwrap().addr,
+        addr(3)
+    );
     assert!(choose_target(kind, &two, Some(&addr(9))).is_err());
-    two[1].said.as_mut().unwrap().upstream.as_mut().unwrap().applied = 1001;
+    two[1]
+        .said
+        .as_mut()
+        .unwrap()
+        .upstream
+        .as_mut()
+        .unwrap()
+        .applied = 1001;
     let disaster = OperationKind::Disaster;
-    assert_eq!(choose_target(disaster, &two, None).unwrap().addr, addr(3), "the most advanced");
+    assert_eq!(
+        choose_target(disaster, &two, None).unwrap().addr,
+        addr(3),
+        "the most advanced"
+    );
     two[1].said = Err("no answer".to_owned());
     assert_eq!(choose_target(disaster, &two, None).unwrap().addr, addr(2));
 }
@@ -259,5 +343,12 @@ fn another_run_role_or_target_makes_another_plan() {
     restarted.said.as_mut().unwrap().run_id = "another".to_owned();
     assert_ne!(plan(&[&restarted, &replica(2, 1)]), before);
     assert_ne!(plan(&[&master(1), &replica(3, 1)]), before);
-    assert_ne!(fingerprint(OperationKind::Disaster, "orders", &[&master(1), &replica(2, 1)]), before);
+    assert_ne!(
+        fingerprint(
+            OperationKind::Disaster,
+            "orders",
+            &[&master(1), &replica(2, 1)]
+        ),
+        before
+    );
 }

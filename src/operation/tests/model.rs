@@ -108,7 +108,9 @@ impl Model {
         let master = upstream.view.said.as_ref().unwrap();
         let continues = master.replid == said.replid
             || (master.replid2.as_ref() == Some(&said.replid)
-                && master.second_offset.is_some_and(|second| link.applied < second));
+                && master
+                    .second_offset
+                    .is_some_and(|second| link.applied < second));
         if is_closed || !upstream.answers || is_slow {
             link.is_up = link.is_up && !is_closed;
             return;

@@ -128,17 +128,38 @@ fn trap(severity: FindingSeverity) -> Finding {
 }
 
 /// A refusal: its name, the scene, what brings it about, and the override (none where it stands).
-type Case = (RefusalName, fn() -> Scene, fn(&mut Scene), Option<fn(&mut Overrides)>);
+type Case = (
+    RefusalName,
+    fn() -> Scene,
+    fn(&mut Scene),
+    Option<fn(&mut Overrides)>,
+);
 
+#[allow(clippy::enum_glob_use)] // a table of all of them
 fn cases() -> Vec<Case> {
     use RefusalName::*;
     let planned = Scene::planned as fn() -> Scene;
     let disaster = Scene::disaster as fn() -> Scene;
     let rejoin = Scene::rejoin as fn() -> Scene;
     vec![
-        (ClusterMode, planned, |s| said(&mut s.old).is_cluster = true, None),
-        (UnsupportedEngine, planned, |s| said(&mut s.target).engine = Engine::KeyDb, None),
-        (OperationInProgress, planned, |s| s.operations.push("x".to_owned()), None),
+        (
+            ClusterMode,
+            planned,
+            |s| said(&mut s.old).is_cluster = true,
+            None,
+        ),
+        (
+            UnsupportedEngine,
+            planned,
+            |s| said(&mut s.target).engine = Engine::KeyDb,
+            None,
+        ),
+        (
+            OperationInProgress,
+            planned,
+            |s| s.operations.push("x".to_owned()),
+            None,
+        ),
         (MasterSilent, planned, |s| silent(&mut s.old), None),
         (TargetSilent, planned, |s| silent(&mut s.target), None),
         (TargetSilent, disaster, |s| silent(&mut s.target), None),
@@ -147,7 +168,12 @@ fn cases() -> Vec<Case> {
         (NotAReplica, disaster, |s| s.target = master(2), None),
         (SecondMaster, planned, |s| s.target = master(2), None),
         (SecondMaster, planned, |s| s.others.push(master(3)), None),
-        (NotOfThisHistory, planned, |s| said(&mut s.target).replid = history('f'), None),
+        (
+            NotOfThisHistory,
+            planned,
+            |s| said(&mut s.target).replid = history('f'),
+            None,
+        ),
         (
             NeverSynced,
             disaster,
@@ -157,13 +183,43 @@ fn cases() -> Vec<Case> {
             },
             None,
         ),
-        (Syncing, planned, |s| link(&mut s.target).syncing = true, None),
-        (Loading, planned, |s| said(&mut s.target).loading = true, None),
+        (
+            Syncing,
+            planned,
+            |s| link(&mut s.target).syncing = true,
+            None,
+        ),
+        (
+            Loading,
+            planned,
+            |s| said(&mut s.target).loading = true,
+            None,
+        ),
         (Loading, rejoin, |s| said(&mut s.old).loading = true, None),
-        (LinkDown, planned, |s| link(&mut s.target).is_up = false, None),
-        (UnknownLag, disaster, |s| s.loss = None, Some(|o| o.unknown_loss = true)),
-        (MaxLoss, disaster, |s| s.loss.as_mut().unwrap().safe_until = 60.0, None),
-        (MaxLossBytes, disaster, |s| s.loss.as_mut().unwrap().bytes = Some(30_000_001), None),
+        (
+            LinkDown,
+            planned,
+            |s| link(&mut s.target).is_up = false,
+            None,
+        ),
+        (
+            UnknownLag,
+            disaster,
+            |s| s.loss = None,
+            Some(|o| o.unknown_loss = true),
+        ),
+        (
+            MaxLoss,
+            disaster,
+            |s| s.loss.as_mut().unwrap().safe_until = 60.0,
+            None,
+        ),
+        (
+            MaxLossBytes,
+            disaster,
+            |s| s.loss.as_mut().unwrap().bytes = Some(30_000_001),
+            None,
+        ),
         (
             AnotherIsAhead,
             disaster,
@@ -186,8 +242,18 @@ fn cases() -> Vec<Case> {
             |s| s.evidence.witnesses[1].verdict = Verdict::Unclear,
             Some(|o| o.single_view = true),
         ),
-        (SentinelManaged, planned, |s| s.sentinel = Some("mymaster"), None),
-        (SentinelWouldUndo, planned, |s| s.sentinels_seen = 3, Some(|o| o.sentinels_stopped = true)),
+        (
+            SentinelManaged,
+            planned,
+            |s| s.sentinel = Some("mymaster"),
+            None,
+        ),
+        (
+            SentinelWouldUndo,
+            planned,
+            |s| s.sentinels_seen = 3,
+            Some(|o| o.sentinels_stopped = true),
+        ),
         (
             FenceUnavailable,
             planned,
@@ -200,7 +266,13 @@ fn cases() -> Vec<Case> {
         (
             RightsMissing,
             planned,
-            |s| s.rights.push((master(1).addr, "REPLICAOF NO ONE".to_owned(), "NOPERM".to_owned())),
+            |s| {
+                s.rights.push((
+                    master(1).addr,
+                    "REPLICAOF NO ONE".to_owned(),
+                    "NOPERM".to_owned(),
+                ))
+            },
             None,
         ),
         (
@@ -209,7 +281,12 @@ fn cases() -> Vec<Case> {
             |s| s.findings.push(trap(FindingSeverity::Critical)),
             Some(|o| o.traps.push(DoctorCheck::A1)),
         ),
-        (UnsavedWrites, rejoin, |_| {}, Some(|o| o.discard = Some(Discard::Bytes(100)))),
+        (
+            UnsavedWrites,
+            rejoin,
+            |_| {},
+            Some(|o| o.discard = Some(Discard::Bytes(100))),
+        ),
         (
             UnsavedWrites,
             rejoin,
@@ -258,7 +335,10 @@ fn each_refusal_has_its_name_its_reasons_and_its_own_override() {
         let allowed = scene.assess(&overrides);
         assert_eq!(allowed.refusals, [], "{name}");
         if name != RefusalName::UnsavedWrites {
-            assert!(allowed.overridden[0].starts_with(name.label()), "{allowed:#?}");
+            assert!(
+                allowed.overridden[0].starts_with(name.label()),
+                "{allowed:#?}"
+            );
         }
     }
 }
@@ -301,7 +381,11 @@ fn a_wrong_number_of_bytes_discards_nothing() {
             ..Overrides::default()
         };
         let found = scene.assess(&overrides);
-        assert_eq!(found.refusals[0].name, RefusalName::UnsavedWrites, "{wrong:?}");
+        assert_eq!(
+            found.refusals[0].name,
+            RefusalName::UnsavedWrites,
+            "{wrong:?}"
+        );
         assert_eq!(found.refusals[0].flag.as_deref(), Some("--discard 100"));
     }
 }

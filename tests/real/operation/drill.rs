@@ -1,4 +1,5 @@
-//! The long form: many random drills, each with its seed. `make drill`; DRILLS=100 DRILL_SEED=7.
+//! The long form: many random drills, each with its seed. `make drill`, with
+//! `DRILLS=100 DRILL_SEED=7`.
 
 use super::killed::{LINES, kill_and_recover};
 use super::watcher::Watcher;
@@ -6,7 +7,10 @@ use super::writer::Writer;
 use super::{Duo, ids};
 
 fn variable(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 #[tokio::test]
@@ -25,7 +29,11 @@ async fn many_random_drills_end_consistent() {
     let mut master = 0;
     for drill in 0..drills {
         // A third of them is left alone; the others are killed, at each line in either way.
-        let line = if chance.u8(..3) == 0 { usize::MAX } else { chance.usize(1..=LINES) };
+        let line = if chance.u8(..3) == 0 {
+            usize::MAX
+        } else {
+            chance.usize(1..=LINES)
+        };
         let back = chance.bool();
         println!("drill {drill}: line {line}, back {back}");
         master = kill_and_recover(&duo, line, back).await;
@@ -40,17 +48,19 @@ async fn many_random_drills_end_consistent() {
     let samples = watcher.never_two().await;
     written.check_against(&ids(&duo.servers[master]).await);
     pauses.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let index = (pauses.len() as f64 * share) as usize;
-        pauses.get(index.min(pauses.len().saturating_sub(1))).copied().unwrap_or_default() * 1000.0
+    // The percentile, in milliseconds.
+    let at = |percent: usize| {
+        let last = pauses.len().saturating_sub(1);
+        let pause = pauses.get(last * percent / 100).copied();
+        pause.unwrap_or_default() * 1000.0
     };
     println!(
         "{} acknowledged writes, 0 lost, 0 twice; {samples} samples, never two masters; pause of {} \
          switch-overs: median {:.1} ms, 90 % {:.1} ms, longest {:.1} ms",
         written.acked.len(),
         pauses.len(),
-        at(0.5),
-        at(0.9),
-        at(1.0)
+        at(50),
+        at(90),
+        at(100)
     );
 }

@@ -31,8 +31,8 @@ fn lines(folder: &Path, known: Option<&Path>) -> usize {
     if known == Some(&*newest) {
         return 0;
     }
-    let text = std::fs::read(newest.join("journal.jsonl")).unwrap_or_default();
-    text.iter().filter(|byte| **byte == b'\n').count()
+    let text = std::fs::read_to_string(newest.join("journal.jsonl")).unwrap_or_default();
+    text.matches('\n').count()
 }
 
 /// Runs `failover --execute`, and kills it as soon as its journal has `line` lines.
@@ -40,7 +40,13 @@ pub(crate) fn kill_at(folder: &Path, line: usize) -> End {
     let known = newest_operation(folder);
     let url = no_exporter();
     let mut child = Command::new(program())
-        .args(["failover", "--config.file", "config.yml", "--exporter.url", &url])
+        .args([
+            "failover",
+            "--config.file",
+            "config.yml",
+            "--exporter.url",
+            &url,
+        ])
         .args(["--pair", "orders", "--execute"])
         .envs(planted::ENVIRONMENT)
         .current_dir(folder)
@@ -78,16 +84,30 @@ pub(crate) const LINES: usize = 16;
 pub(crate) async fn kill_and_recover(duo: &Duo, line: usize, back: bool) -> usize {
     let before = usize::from(replication(&duo.servers[1], "role").await == "master");
     let folder = duo.folder.path().to_owned();
-    let end = tokio::task::spawn_blocking(move || kill_at(&folder, line)).await.unwrap();
+    let end = tokio::task::spawn_blocking(move || kill_at(&folder, line))
+        .await
+        .unwrap();
     let after = 1 - before;
     let expected = match end {
         End::ByItself(code) => {
             assert_eq!(code, Some(0), "line {line}");
             after
         }
-        End::Killed(_) => recover(duo, back, before, &format!("{end:?}, line {line}, back {back}")).await,
+        End::Killed(_) => {
+            recover(
+                duo,
+                back,
+                before,
+                &format!("{end:?}, line {line}, back {back}"),
+            )
+            .await
+        }
     };
-    assert_eq!(replication(&duo.servers[expected], "role").await, "master", "line {line}");
+    assert_eq!(
+        replication(&duo.servers[expected], "role").await,
+        "master",
+        "line {line}"
+    );
     super::until_follows(&duo.servers[1 - expected], &duo.servers[expected]).await;
     expected
 }
@@ -100,16 +120,25 @@ async fn recover(duo: &Duo, back: bool, before: usize, context: &str) -> usize {
     match outcome.code {
         // It had written its last line before it was killed.
         Some(64) => {
-            assert!(outcome.stderr.contains("is unfinished"), "{context}: {outcome:#?}");
+            assert!(
+                outcome.stderr.contains("is unfinished"),
+                "{context}: {outcome:#?}"
+            );
             after
         }
         Some(0) => after,
         Some(1) => {
-            assert!(back && last.contains("as before"), "{context}: {outcome:#?}");
+            assert!(
+                back && last.contains("as before"),
+                "{context}: {outcome:#?}"
+            );
             before
         }
         Some(30) => {
-            assert!(back && last.contains("switch back"), "{context}: {outcome:#?}");
+            assert!(
+                back && last.contains("switch back"),
+                "{context}: {outcome:#?}"
+            );
             // What cannot be rolled back is finished.
             let resumed = failover_without_pair(duo.folder.path(), &["--resume"]).await;
             resumed.ended_with(0);

@@ -40,7 +40,10 @@ impl Duo {
         Self::start_with(server(), server()).await
     }
 
-    pub(crate) async fn start_with(master: RedisServerBuilder, replica: RedisServerBuilder) -> Self {
+    pub(crate) async fn start_with(
+        master: RedisServerBuilder,
+        replica: RedisServerBuilder,
+    ) -> Self {
         let master = master.start().await.unwrap();
         let replica = replica.replicaof(master.addr()).start().await.unwrap();
         replica.wait_until_in_sync(LIMIT).await.unwrap();

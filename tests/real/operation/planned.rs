@@ -21,7 +21,10 @@ async fn a_switch_over_loses_and_doubles_nothing_and_can_be_done_back() {
     assert_eq!(plan["outcome"], "safe");
     let fingerprint = plan["plan"]["fingerprint"].as_str().unwrap();
     let full_before = counter(&duo.servers[1], "sync_full").await;
-    let done = duo.failover(&["--execute", "--plan", fingerprint]).await.ended_with(0);
+    let done = duo
+        .failover(&["--execute", "--plan", fingerprint])
+        .await
+        .ended_with(0);
     let expected = format!("Done: {} (dc2) is the master. Nothing is open.", addrs[1]);
     assert_eq!(last_line(&done), expected, "{done:#?}");
     writer.after(200).await;
@@ -34,7 +37,10 @@ async fn a_switch_over_loses_and_doubles_nothing_and_can_be_done_back() {
     until_follows(&duo.servers[0], &duo.servers[1]).await;
     // And back, by the name of the configured master.
     let back = duo.failover(&["--execute"]).await.ended_with(0);
-    assert!(last_line(&back).starts_with(&format!("Done: {} (dc1)", addrs[0])), "{back:#?}");
+    assert!(
+        last_line(&back).starts_with(&format!("Done: {} (dc1)", addrs[0])),
+        "{back:#?}"
+    );
     writer.after(200).await;
     let written = writer.stop().await;
     watcher.never_two().await;
@@ -58,8 +64,10 @@ async fn replicas_beside_the_target_follow_it_and_those_beside_the_old_master_st
             replica
         }
     };
-    let (near, target, beside) = tokio::join!(start("127.0.0.1"), start("127.0.0.2"), start("127.0.0.3"));
-    let replica = |server: &RedisServer, dc: &str| format!("{{address: '{}', dc: {dc}}}", server.addr());
+    let (near, target, beside) =
+        tokio::join!(start("127.0.0.1"), start("127.0.0.2"), start("127.0.0.3"));
+    let replica =
+        |server: &RedisServer, dc: &str| format!("{{address: '{}', dc: {dc}}}", server.addr());
     let entry = format!(
         "{{name: orders, master: {}, replicas: [{}, {}, {}]}}",
         replica(&master, "dc1"),
@@ -71,12 +79,18 @@ async fn replicas_beside_the_target_follow_it_and_those_beside_the_old_master_st
     let unnamed = failover(folder.path(), &[]).await.ended_with(64);
     assert!(unnamed.stderr.contains("say with --to"), "{unnamed:#?}");
     let to = target.addr().to_string();
-    let done = failover(folder.path(), &["--to", &to, "--execute"]).await.ended_with(0);
+    let done = failover(folder.path(), &["--to", &to, "--execute"])
+        .await
+        .ended_with(0);
     assert!(last_line(&done).ends_with("Nothing is open."), "{done:#?}");
     until_follows(&beside, &target).await;
     until_follows(&master, &target).await;
     until_follows(&near, &master).await;
-    assert_eq!(counter(&target, "sync_full").await, 0, "everybody was served partially");
+    assert_eq!(
+        counter(&target, "sync_full").await,
+        0,
+        "everybody was served partially"
+    );
 }
 
 #[tokio::test]
@@ -92,7 +106,10 @@ async fn an_old_master_that_cannot_follow_is_restored_and_nothing_is_lost() {
     let args = ["--execute", "--verify", "700ms"];
     let failed = duo.failover(&args).await.ended_with(1);
     let line = last_line(&failed);
-    assert!(line.starts_with("Failed, and everything is as before: "), "{failed:#?}");
+    assert!(
+        line.starts_with("Failed, and everything is as before: "),
+        "{failed:#?}"
+    );
     assert!(line.contains("could not follow"), "{failed:#?}");
     writer.after(100).await;
     let written = writer.stop().await;
@@ -120,7 +137,10 @@ async fn of_two_at_the_same_instant_at_most_one_acts() {
             failover(duo.folder.path(), &args),
             failover(second.path(), &args)
         );
-        let done = [&one, &other].iter().filter(|outcome| outcome.code == Some(0)).count();
+        let done = [&one, &other]
+            .iter()
+            .filter(|outcome| outcome.code == Some(0))
+            .count();
         assert!(done <= 1, "{one:#?} {other:#?}");
         for outcome in [&one, &other] {
             assert!(matches!(outcome.code, Some(0 | 20)), "{one:#?} {other:#?}");

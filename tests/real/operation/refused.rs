@@ -11,9 +11,16 @@ async fn refuses(duo: &Duo, name: &str) {
         let outcome = duo.failover(more).await.ended_with(20);
         let expected = format!("refused: {name}: ");
         assert!(outcome.stdout.contains(&expected), "{name}: {outcome:#?}");
-        assert!(last_line(&outcome).ends_with("Nothing was done."), "{outcome:#?}");
+        assert!(
+            last_line(&outcome).ends_with("Nothing was done."),
+            "{outcome:#?}"
+        );
     }
-    assert_ne!(replication(&duo.servers[1], "role").await, "master", "{name}");
+    assert_ne!(
+        replication(&duo.servers[1], "role").await,
+        "master",
+        "{name}"
+    );
 }
 
 #[tokio::test]
@@ -21,7 +28,10 @@ async fn what_should_refuse_refuses_and_nothing_is_done() {
     let mut duo = Duo::start().await;
     let stale = ["--execute", "--plan", "0123456789abcdef"];
     let changed = duo.failover(&stale).await.ended_with(20);
-    assert!(changed.stdout.contains("refused: plan-changed: "), "{changed:#?}");
+    assert!(
+        changed.stdout.contains("refused: plan-changed: "),
+        "{changed:#?}"
+    );
     // A controller on another machine.
     let mut other = Connection::open(duo.addr(0), None).await.unwrap();
     let name = ["CLIENT", "SETNAME", "redis-cross-dc/failover/other"];
@@ -33,27 +43,51 @@ async fn what_should_refuse_refuses_and_nothing_is_done() {
     refuses(&duo, "sentinel-would-undo").await;
     drop(other);
     let set = |name: &'static str, value: &'static str| ["CONFIG", "SET", name, value];
-    duo.servers[1].command(&set("min-replicas-to-write", "1")).await.unwrap();
+    duo.servers[1]
+        .command(&set("min-replicas-to-write", "1"))
+        .await
+        .unwrap();
     refuses(&duo, "promotion-trap").await;
     let accepted = duo.failover(&["--accept", "A1"]).await.ended_with(10);
-    assert!(accepted.stdout.contains("overridden: promotion-trap: A1"), "{accepted:#?}");
-    duo.servers[1].command(&set("min-replicas-to-write", "0")).await.unwrap();
+    assert!(
+        accepted.stdout.contains("overridden: promotion-trap: A1"),
+        "{accepted:#?}"
+    );
+    duo.servers[1]
+        .command(&set("min-replicas-to-write", "0"))
+        .await
+        .unwrap();
     // A link that is down, and a replica that is gone.
-    duo.servers[1].command(&["REPLICAOF", "127.0.0.1", "1"]).await.unwrap();
+    duo.servers[1]
+        .command(&["REPLICAOF", "127.0.0.1", "1"])
+        .await
+        .unwrap();
     refuses(&duo, "link-down").await;
     duo.servers[1].kill();
     let gone = duo.failover(&["--execute"]).await.ended_with(20);
-    assert!(gone.stdout.contains("refused: target-silent: "), "{gone:#?}");
+    assert!(
+        gone.stdout.contains("refused: target-silent: "),
+        "{gone:#?}"
+    );
     assert_eq!(replication(&duo.servers[0], "role").await, "master");
-    assert!(!duo.folder.path().join("data/operations").exists(), "nothing was begun");
+    assert!(
+        !duo.folder.path().join("data/operations").exists(),
+        "nothing was begun"
+    );
 }
 
 #[tokio::test]
 async fn two_masters_and_a_cluster_are_refused() {
     let duo = Duo::start().await;
-    duo.servers[1].command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    duo.servers[1]
+        .command(&["REPLICAOF", "NO", "ONE"])
+        .await
+        .unwrap();
     let both = duo.failover(&["--execute"]).await.ended_with(20);
-    assert!(both.stdout.contains("refused: second-master: "), "{both:#?}");
+    assert!(
+        both.stdout.contains("refused: second-master: "),
+        "{both:#?}"
+    );
     let node = || RedisServer::builder().config("cluster-enabled yes");
     let nodes = [node().start().await.unwrap(), node().start().await.unwrap()];
     let yaml = crate::command::configuration(&[crate::stage::entry(
@@ -63,7 +97,10 @@ async fn two_masters_and_a_cluster_are_refused() {
     )]);
     let folder = crate::command::folder_with(&yaml);
     let cluster = super::failover(folder.path(), &[]).await.ended_with(20);
-    assert!(cluster.stdout.contains("refused: cluster-mode: "), "{cluster:#?}");
+    assert!(
+        cluster.stdout.contains("refused: cluster-mode: "),
+        "{cluster:#?}"
+    );
 }
 
 #[tokio::test]
@@ -88,9 +125,13 @@ async fn what_is_not_understood_is_a_usage_error() {
         (&["--status", "../x"], "no operation's name"),
         (&[], "required"),
     ] {
-        let outcome = failover_without_pair(duo.folder.path(), more).await.ended_with(64);
+        let outcome = failover_without_pair(duo.folder.path(), more)
+            .await
+            .ended_with(64);
         assert!(outcome.stderr.contains(expected), "{more:?}: {outcome:#?}");
     }
-    let none = failover_without_pair(duo.folder.path(), &["--status"]).await.ended_with(0);
+    let none = failover_without_pair(duo.folder.path(), &["--status"])
+        .await
+        .ended_with(0);
     assert!(none.stdout.contains("No operations"), "{none:#?}");
 }

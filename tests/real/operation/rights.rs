@@ -10,10 +10,17 @@ use crate::planted;
 /// The rules in the documentation: those that an operation needs, and those of the audit.
 fn documented() -> (Vec<&'static str>, Vec<&'static str>) {
     let text = include_str!("../../../docs/disaster-recovery.md");
-    let (_, rest) = text.split_once("ACL SETUSER operator on >PASSWORD ").expect("the rules");
+    let (_, rest) = text
+        .split_once("ACL SETUSER operator on >PASSWORD ")
+        .expect("the rules");
     let operation = rest.lines().next().expect("a line").split(' ').collect();
-    let (_, rest) = rest.split_once("ACL SETUSER operator ").expect("the rules of the audit");
-    (operation, rest.lines().next().expect("a line").split(' ').collect())
+    let (_, rest) = rest
+        .split_once("ACL SETUSER operator ")
+        .expect("the rules of the audit");
+    (
+        operation,
+        rest.lines().next().expect("a line").split(' ').collect(),
+    )
 }
 
 /// A pair with the user `operator`, and a monitor's user that may do next to nothing.
@@ -54,7 +61,10 @@ async fn the_documented_rights_are_enough() {
     for server in &duo.servers {
         assert_eq!(denials(server).await, 0);
         let mut operator = server.connect().await.unwrap();
-        operator.command(&["AUTH", "operator", planted::REDIS]).await.unwrap();
+        operator
+            .command(&["AUTH", "operator", planted::REDIS])
+            .await
+            .unwrap();
         let write = operator.command(&["SET", "key", "value"]).await;
         assert!(write.is_err(), "it can write no key");
     }
@@ -63,14 +73,22 @@ async fn the_documented_rights_are_enough() {
 #[tokio::test]
 async fn without_one_of_the_rights_nothing_is_changed() {
     let (operation, audit) = documented();
-    let needed: Vec<&str> = operation.iter().copied().filter(|right| right.starts_with('+')).collect();
+    let needed: Vec<&str> = operation
+        .iter()
+        .copied()
+        .filter(|right| right.starts_with('+'))
+        .collect();
     // Without the audit's rights it works, and says what was not looked at.
     let (duo, folder) = pair_with(&operation).await;
     failover(folder.path(), &["--execute"]).await.ended_with(0);
     assert_eq!(replication(&duo.servers[1], "role").await, "master");
     assert!(!audit.is_empty());
     for missing in needed {
-        let kept: Vec<&str> = operation.iter().copied().filter(|right| *right != missing).collect();
+        let kept: Vec<&str> = operation
+            .iter()
+            .copied()
+            .filter(|right| *right != missing)
+            .collect();
         let (duo, folder) = pair_with(&kept).await;
         let outcome = failover(folder.path(), &["--execute"]).await;
         let role = replication(&duo.servers[0], "role").await;

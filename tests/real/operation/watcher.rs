@@ -64,11 +64,9 @@ async fn is_master(connection: &mut Option<Connection>, server: &ServerAddr) -> 
         *connection = Connection::open(server, None).await.ok();
     }
     let role = connection.as_mut()?.command(&["ROLE"]).await;
-    match role {
-        Ok(Reply::Array(items)) => Some(items.first()?.text()? == "master"),
-        _ => {
-            *connection = None;
-            None
-        }
+    if let Ok(Reply::Array(items)) = role {
+        return Some(items.first()?.text()? == "master");
     }
+    *connection = None;
+    None
 }

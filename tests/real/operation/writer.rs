@@ -78,7 +78,10 @@ async fn write(servers: Vec<ServerAddr>, stop: Arc<AtomicBool>, count: Arc<Atomi
         let Some(open) = connection.as_mut() else {
             let server = &servers[place % servers.len()];
             place += 1;
-            connection = Connection::open(server, None).await.ok().map(|open| open.within(PATIENCE));
+            connection = Connection::open(server, None)
+                .await
+                .ok()
+                .map(|open| open.within(PATIENCE));
             tokio::time::sleep(Duration::from_millis(1)).await;
             continue;
         };
@@ -87,7 +90,9 @@ async fn write(servers: Vec<ServerAddr>, stop: Arc<AtomicBool>, count: Arc<Atomi
         let command = vec!["RPUSH", LIST, text.as_str()];
         match open.commands(&[command]).await.as_deref() {
             Ok([Reply::Integer(_)]) => {
-                written.acked.push((number, clock::wall_now().as_secs_f64()));
+                written
+                    .acked
+                    .push((number, clock::wall_now().as_secs_f64()));
                 written.longest = written.longest.max(clock::now() - sent);
                 count.fetch_add(1, Ordering::Relaxed);
                 number += 1;
@@ -114,13 +119,20 @@ impl Written {
         once.dedup();
         assert_eq!(sorted.len(), once.len(), "numbers that were written twice");
         let lost = self.lost_from(found);
-        assert!(lost.is_empty(), "{} acknowledged writes are lost: {lost:?}", lost.len());
+        assert!(
+            lost.is_empty(),
+            "{} acknowledged writes are lost: {lost:?}",
+            lost.len()
+        );
     }
 
     /// The acknowledged numbers that are not in `found`, with their times.
     pub(crate) fn lost_from(&self, found: &[u64]) -> Vec<(u64, f64)> {
         let found: std::collections::BTreeSet<_> = found.iter().copied().collect();
-        let lost = self.acked.iter().filter(|(number, _)| !found.contains(number));
+        let lost = self
+            .acked
+            .iter()
+            .filter(|(number, _)| !found.contains(number));
         lost.copied().collect()
     }
 }
