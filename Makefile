@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash incidents soak lab lab-update screenshots clean
+.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill incidents soak lab lab-update screenshots clean
 
 demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -69,6 +69,10 @@ crash: ## 500 kills at random moments; CRASH_KILLS=500 CRASH_SEED=7 for another 
 soak: ## an hour of cuts, kills, failovers, reloads and deaf receivers: memory, tasks and open files stay as they were; SOAK_MINUTES=60 SOAK_SEED=7; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- soak::churn_leaves_nothing_behind --exact --ignored --nocapture
+
+drill: ## 100 random switch-overs, two thirds of them killed and resumed or rolled back; DRILLS=100 DRILL_SEED=7; part of no other target
+	@.ci/install-tools redis-server=redis-server
+	@$(CARGO) test --locked --quiet --test real -- operation::drill::many_random_drills_end_consistent --exact --ignored --nocapture
 
 lab: ## how close the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=14 LAB_DUMP=folder; part of no other target
 	@.ci/install-tools redis-server=redis-server

@@ -1,10 +1,11 @@
 //! The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
 //!
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
-//! invariants): [`model`], [`template`], [`active_active`] - [`clock`], [`config`], [`info`], [`multi_site`] - [`topology`],
-//! [`replication`], [`http_client`], [`lost_writes`] - [`alert`], [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`] -
-//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`], [`capture`] - [`admin`] -
-//! [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
+//! invariants): [`model`], [`template`], [`active_active`] - [`clock`], [`config`], [`info`],
+//! [`multi_site`] - [`topology`], [`replication`], [`http_client`], [`lost_writes`] - [`alert`],
+//! [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`], [`operation`] - [`monitor`],
+//! [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`], [`capture`] -
+//! [`admin`] - [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
 
 #![cfg_attr(
     test,
@@ -19,6 +20,7 @@ pub mod admin;
 pub mod alert;
 #[cfg(feature = "exporter")]
 pub mod app;
+#[cfg(feature = "exporter")]
 pub mod capture;
 #[cfg(feature = "exporter")]
 pub mod chart;
@@ -44,6 +46,7 @@ pub mod info;
 pub mod journal;
 #[cfg(feature = "demo")]
 pub mod lab;
+#[cfg(feature = "exporter")]
 pub mod lost_writes;
 #[cfg(feature = "exporter")]
 pub mod metrics;
@@ -55,6 +58,8 @@ pub mod monitor;
 pub mod multi_site;
 #[cfg(feature = "exporter")]
 pub mod notify;
+#[cfg(feature = "exporter")]
+pub mod operation;
 #[cfg(feature = "exporter")]
 pub mod poll;
 #[cfg(feature = "exporter")]

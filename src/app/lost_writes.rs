@@ -54,8 +54,8 @@ pub async fn find_deposed(settings: &Settings, pair: &PairName) -> Option<EntryT
     let mut servers = Vec::new();
     for server in std::iter::once(&entry.master).chain(&entry.replicas) {
         let mut server = Topology::server(server, &settings.datacenters);
-        if settings.operator.password.is_some() {
-            server.credentials = settings.operator.clone();
+        if let Some(operator) = &settings.operator {
+            server.credentials = operator.clone();
         }
         servers.push(Arc::new(server));
     }

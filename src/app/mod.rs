@@ -7,6 +7,7 @@ mod core;
 mod descriptors;
 mod log;
 mod lost_writes;
+pub mod operation;
 mod probe;
 mod process;
 mod refresh;

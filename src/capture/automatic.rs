@@ -49,7 +49,7 @@ pub struct CaptureEvent {
 #[derive(Clone, Debug, PartialEq)]
 struct CaptureSettings {
     recover: RecoverSettings,
-    operator: Credentials,
+    operator: Option<Credentials>,
     poll: PollSettings,
 }
 
@@ -184,7 +184,10 @@ impl Supervisor {
         saved: mpsc::Sender<()>,
     ) {
         let options = settings.options(target);
-        let target = target.with_login(&settings.operator);
+        let target = match &settings.operator {
+            Some(operator) => target.with_login(operator),
+            None => target.clone(),
+        };
         let permits = Arc::clone(&self.permits);
         self.captures.spawn(async move {
             let _permit = permits.acquire().await;

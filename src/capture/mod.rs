@@ -59,9 +59,6 @@ impl CaptureTarget {
     #[must_use]
     pub fn with_login(&self, operator: &Credentials) -> Self {
         let with_login = |server: &Arc<Server>| {
-            if operator.password.is_none() {
-                return Arc::clone(server);
-            }
             let mut server = Server::clone(server);
             server.credentials = operator.clone();
             Arc::new(server)

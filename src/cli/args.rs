@@ -125,6 +125,13 @@ pub(super) enum Command {
     /// Saves the writes that only a deposed master has, as a file that can be replayed; exit code 0
     /// none, 10 found, 20 they cannot be had
     LostWrites(LostWritesArgs),
+    /// Makes a replica the master: without --execute it prints the assessment and the plan. Exit code
+    /// 0 done, 10 the plan is safe and nothing was done, 20 refused, 1 failed and everything is as
+    /// before, 30 incomplete (the last line says who is master and what is open)
+    Failover(Box<FailoverArgs>),
+    /// Brings the configured master back after a failover: it rejoins as a replica, then takes over;
+    /// exit codes as of failover
+    Failback(Box<FailbackArgs>),
     /// Checks the configuration and the files of secrets and certificates that it names, and prints
     /// what is in effect, secrets hidden; asks no server unless --connect is given
     CheckConfig(CheckConfigArgs),
@@ -353,6 +360,118 @@ pub(super) struct LostWritesArgs {
     #[arg(long, value_name = "TEXT", requires = "done", default_value = "")]
     pub(super) comment: String,
     /// A table for people or JSON for programs
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: OutputFormat,
+}
+
+/// The arguments of `failover`.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["pair", "resume", "rollback", "status"])))]
+pub(super) struct FailoverArgs {
+    #[command(flatten)]
+    pub(super) exporter: ExporterArgs,
+    /// The pair
+    #[arg(long, value_name = "NAME")]
+    pub(super) pair: Option<String>,
+    /// The replica that becomes the master; not needed where the pair has only one, and in a
+    /// disaster the one that has most
+    #[arg(long, value_name = "HOST:PORT", requires = "pair")]
+    pub(super) to: Option<String>,
+    /// The master is lost: promotes a replica without it
+    #[arg(long, requires = "pair")]
+    pub(super) disaster: bool,
+    /// Goes on with an operation that was interrupted or is incomplete; without ID the newest
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
+    pub(super) resume: Option<String>,
+    /// Takes an operation back that was interrupted before the new master was open
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
+    pub(super) rollback: Option<String>,
+    /// Shows an operation, or all of them, and what is open; exit code 30 where something is
+    #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
+    pub(super) status: Option<String>,
+    /// The most time whose writes may be lost in a disaster
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(super) max_loss: String,
+    /// The most bytes of the stream that may be lost in a disaster
+    #[arg(long, value_name = "BYTES", default_value_t = 30_000_000)]
+    pub(super) max_loss_bytes: u64,
+    #[command(flatten)]
+    pub(super) action: ActionArgs,
+    /// Accepts that nobody knows how much is lost (unknown-lag)
+    #[arg(long)]
+    pub(super) accept_unknown_loss: bool,
+    /// Accepts that fewer than two vantage points see the master dead (no-proof)
+    #[arg(long)]
+    pub(super) accept_single_view: bool,
+    /// Promotes a replica although another one has more (another-is-ahead)
+    #[arg(long)]
+    pub(super) accept_behind: bool,
+    /// Fails over again within an hour (too-soon)
+    #[arg(long)]
+    pub(super) again: bool,
+    /// Says how the old master was fenced, although it is alive (master-alive); it is recorded
+    #[arg(long, value_name = "HOW", requires = "disaster")]
+    pub(super) old_master_is_fenced: Option<String>,
+}
+
+/// The arguments of `failback`.
+#[derive(Debug, Args)]
+pub(super) struct FailbackArgs {
+    #[command(flatten)]
+    pub(super) exporter: ExporterArgs,
+    /// The pair
+    #[arg(long, value_name = "NAME")]
+    pub(super) pair: String,
+    /// Stops once the returning server is a replica that is in sync
+    #[arg(long)]
+    pub(super) only_rejoin: bool,
+    /// Gives up what only the returning server has: exactly this many bytes, or `unknown` where that
+    /// cannot be known (unsaved-writes)
+    #[arg(long, value_name = "BYTES")]
+    pub(super) discard: Option<String>,
+    #[command(flatten)]
+    pub(super) action: ActionArgs,
+}
+
+/// What operations have in common.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
+#[derive(Debug, Args)]
+pub(super) struct ActionArgs {
+    /// Does it; without this flag nothing is changed
+    #[arg(long)]
+    pub(super) execute: bool,
+    /// The fingerprint of the plan that was read: refused if the servers have changed since
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(super) plan: Option<String>,
+    /// The longest time for which writes may wait before the switch-over is given up
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    pub(super) max_pause: String,
+    /// How long the replica may take to come close before writes are paused
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub(super) drain: String,
+    /// How long the old master may take to follow the new one before that takes writes; then
+    /// everything goes back
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    pub(super) verify: String,
+    /// Lets the new master take writes before the old one follows it: a shorter pause over a slow
+    /// link, and no way back
+    #[arg(long)]
+    pub(super) open_at_once: bool,
+    /// Accepts a promotion trap that doctor found on the replica, such as A1 (promotion-trap);
+    /// repeatable
+    #[arg(long, value_name = "CHECK")]
+    pub(super) accept: Vec<String>,
+    /// Accepts a replica of an older version (version-skew)
+    #[arg(long)]
+    pub(super) accept_version: bool,
+    /// Switches over although writes cannot be paused (fence-unavailable)
+    #[arg(long)]
+    pub(super) unfenced: bool,
+    /// States that the Sentinels that watch the master are stopped (sentinel-would-undo)
+    #[arg(long)]
+    pub(super) sentinels_are_stopped: bool,
+    /// Text for people or JSON for programs
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) output: OutputFormat,
 }

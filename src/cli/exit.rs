@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// All is well.
     Ok,
-    /// The command failed; `healthcheck`: the exporter is not ready; `check`: a warning; `doctor`:
+    /// The command failed, and an operation left everything as before; `healthcheck`: the exporter is not ready; `check`: a warning; `doctor`:
     /// nothing was found, but not everything was checked.
     Failed,
     /// `check`: critical.
@@ -20,6 +20,12 @@ pub(super) enum Exit {
     NotConverged,
     /// `doctor`: something critical; `lost-writes`: they cannot be had.
     FoundCritical,
+    /// An operation: the plan is safe, and nothing was done.
+    PlanIsSafe,
+    /// An operation was refused.
+    Refused,
+    /// An operation is incomplete: things are not as before, and something is open.
+    Incomplete,
     /// The command line or the configuration is wrong.
     Usage,
 }
@@ -31,8 +37,9 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Critical => 2,
             Exit::Unknown => 3,
-            Exit::FoundWarnings | Exit::NotConverged => 10,
-            Exit::FoundCritical => 20,
+            Exit::FoundWarnings | Exit::NotConverged | Exit::PlanIsSafe => 10,
+            Exit::FoundCritical | Exit::Refused => 20,
+            Exit::Incomplete => 30,
             Exit::Usage => 64,
         })
     }

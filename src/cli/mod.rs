@@ -15,6 +15,7 @@ mod doctor;
 mod draft;
 mod exit;
 mod exporter;
+mod failover;
 mod healthcheck;
 mod help;
 mod init;
@@ -69,6 +70,8 @@ fn dispatch(cli: Cli) -> Exit {
         Command::Alerts(args) => alerts::alerts(&global, &args),
         Command::Deliveries(args) => deliveries::deliveries(&global, &args),
         Command::LostWrites(args) => lost_writes::lost_writes(&global, &args),
+        Command::Failover(args) => failover::failover(&global, &args),
+        Command::Failback(args) => failover::failback(&global, &args),
         Command::CheckConfig(args) => check_config::check_config(&global, &args),
         Command::Healthcheck(args) => healthcheck::healthcheck(&global, &args),
         Command::ActiveActive(args) => active_active::active_active(&global, &args),

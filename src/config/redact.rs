@@ -42,9 +42,12 @@ impl Settings {
         web.put("listen_address", string(&self.listen_address.to_string()));
         root.put("web", web);
         root.put("doctor", doctor(&self.doctor));
-        let mut operator = Mapping::default();
-        put_login(&mut operator, &self.operator);
-        root.put("operator", operator);
+        if let Some(credentials) = &self.operator {
+            let mut operator = Mapping::default();
+            put_login(&mut operator, credentials);
+            root.put("operator", operator);
+        }
+        root.put("observers", strings(&self.observers));
         root.put("recover", recover(&self.recover));
         root.into_text()
     }

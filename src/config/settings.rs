@@ -37,11 +37,12 @@ pub struct Settings {
     pub doctor: DoctorSettings,
     /// Which share of the fleet this exporter watches; `None` for all of it. Only a flag sets it.
     pub shard: Option<FleetShard>,
-    /// How commands of disaster recovery log in to the servers of pairs; without a password, with
-    /// each server's own credentials.
-    pub operator: Credentials,
     /// Whether and where lost writes are saved.
     pub recover: RecoverSettings,
+    /// How `failover` and `failback` log in to Redis servers; `None` for the login that polls use.
+    pub operator: Option<Credentials>,
+    /// URLs of exporters elsewhere, whose view of a dead master counts.
+    pub observers: Vec<String>,
 }
 
 /// A datacenter and the hosts that are in it.

@@ -43,6 +43,7 @@ mod lag;
 mod logline;
 mod lost_writes;
 mod metrics;
+mod operation;
 mod planted;
 mod poll_boost;
 mod prometheus;

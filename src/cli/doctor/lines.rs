@@ -7,7 +7,7 @@ const WIDTH: usize = 100;
 
 /// `text` in lines of at most [`WIDTH`] columns, the first behind `head` and the others below its
 /// text. Control characters are escaped: much of it comes from servers.
-pub(super) fn wrapped(indent: usize, head: &str, text: &str) -> String {
+pub(in crate::cli) fn wrapped(indent: usize, head: &str, text: &str) -> String {
     let text = visible_line(text);
     let below = indent + head.chars().count();
     let mut lines = String::new();

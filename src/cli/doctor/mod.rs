@@ -16,6 +16,7 @@ use crate::clock;
 use crate::config::{Settings, parse_duration};
 use crate::doctor::{AuditOptions, AuditSummary, DoctorReport, EntryAudit, audit};
 use crate::model::{PairName, Span};
+pub(super) use lines::wrapped;
 
 /// The interruptions that can be asked for; the configuration has the same range.
 const SURVIVE: (Span, Span) = (Span::from_secs(1), Span::from_secs(30 * 24 * 3600));

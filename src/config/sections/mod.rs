@@ -8,6 +8,7 @@ mod heartbeat;
 mod maintenance;
 mod matchers;
 mod notify;
+mod operator;
 mod pairs;
 mod poll;
 mod recover;
@@ -46,8 +47,9 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         listen_address: web(&root).unwrap_or_default(),
         doctor: doctor::read(&root),
         shard: None,
-        operator: recover::operator(&root),
         recover: recover::read(&root, context),
+        operator: operator::read(&root),
+        observers: operator::observers(&root),
     }
 }
 

@@ -43,6 +43,14 @@ impl ConnectionKeys {
         }
     }
 
+    /// The login alone, with nothing from outside.
+    pub(super) fn login_of(section: &Section<'_>) -> Self {
+        Self {
+            credentials: CredentialKeys::read(section, &CredentialKeys::default()),
+            tls: TlsKeys::default(),
+        }
+    }
+
     /// The same without a login.
     pub(super) fn without_login(&self) -> Self {
         Self {

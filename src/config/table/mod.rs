@@ -97,10 +97,15 @@ keys! {
         key Key::section("web", &WEB);
         /// the audit for disaster recovery, [doctor](doctor.md)
         key Key::section("doctor", &DOCTOR);
-        /// how commands of disaster recovery log in to the servers of pairs
-        key Key::section("operator", &OPERATOR);
         /// the writes that only a deposed master has, [lost writes](lost-writes.md)
         key Key::section("recover", &RECOVER);
+        /// how the commands that change something log in to Redis servers
+        /// ([disaster-recovery.md](disaster-recovery.md#the-operators-user))
+        key Key::section("operator", &OPERATOR);
+        /// exporters in other places: what they see of a dead master counts as evidence
+        key Key::collection("observers", "list of text")
+            .default("empty")
+            .range("at most 16 URLs, such as `http://exporter.dc2:10121`");
     }
     later "clusters"
 }
@@ -456,17 +461,6 @@ keys! {
 }
 
 keys! {
-    OPERATOR {
-        /// the ACL user; without it, and without a password, each server's own login is used
-        key Key::name("username").default("each server's own").range("needs a password");
-        /// the password
-        key Key::secret("password", any_secret).default("each server's own");
-        /// a file that holds the password
-        key Key::secret_file("password_file").default("each server's own");
-    }
-}
-
-keys! {
     RECOVER {
         /// whether the exporter saves the writes that only a deposed master has by itself, as soon
         /// as it sees them: within the ten seconds that Sentinel leaves. Needs the rights of
@@ -493,5 +487,17 @@ keys! {
         key Key::text("reason").required().range("1 to 400 characters");
         /// the last day on which it is accepted (UTC); afterwards the finding counts again
         key Key::text("until").default("no end").range("a date, such as `2027-01-31`");
+    }
+}
+
+keys! {
+    OPERATOR {
+        /// the ACL user of `failover`, `failback` and `lost-writes`, and of the exporter where it saves
+        /// [lost writes](lost-writes.md) by itself, on every server of a pair
+        key Key::name("username").default("none").range("needs a password");
+        /// the password; without it, these commands log in as polls do
+        key Key::secret("password", any_secret).default("none");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("none");
     }
 }

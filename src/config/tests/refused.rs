@@ -651,3 +651,24 @@ fn exceptions_of_doctor_have_limits() {
     good(&exceptions(1, &"x".repeat(400)));
     assert!(read(&format!("{PAIR}\n{}", exceptions(1, &"x".repeat(401)))).is_err());
 }
+
+#[test]
+fn an_operator_needs_a_password_and_observers_have_a_limit() {
+    let operator = good("operator: {username: operator, password_file: p}").operator;
+    assert_eq!(operator.unwrap().username.as_deref(), Some("operator"));
+    assert_eq!(good("operator: {}").operator, None);
+    assert_eq!(good("").operator, None);
+    assert!(read(&format!("{PAIR}\noperator: {{username: operator}}")).is_err());
+    let observers = |count: usize| {
+        let one = "'http://exporter.dc2:10121/'";
+        format!("observers: [{}]", vec![one; count].join(", "))
+    };
+    assert_eq!(
+        good(&observers(16)).observers[0],
+        "http://exporter.dc2:10121"
+    );
+    bad(
+        &observers(17),
+        "observers: has 17 exporters; allowed: at most 16",
+    );
+}

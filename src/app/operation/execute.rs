@@ -1,0 +1,353 @@
+//! Carries an operation out: asks what is next, writes it down, does it, and hands the answer in.
+
+use std::io;
+
+use super::folder::{JournalFile, OperationsFolder, PairLock, StoredOperation};
+use super::hand::Hand;
+use super::list::{self, NAME_HEAD};
+use super::operator::{as_operator, timeout};
+use super::prepare::Prepared;
+use super::world::{Hands, update};
+use crate::clock;
+use crate::config::Settings;
+use crate::model::Span;
+use crate::operation::{
+    self, Act, Ending, Entry, Goal, Intent, Measured, OperationReport, Order, OrderError,
+    OrderResult, Outcome, Record, World,
+};
+use crate::topology::Topology;
+
+/// Shows a person what happens, one line a step.
+pub trait Narrator: Send {
+    /// A step is complete, or something is waited for.
+    fn line(&mut self, text: &str);
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Run {
+    /// How, and what is open.
+    pub ending: Ending,
+    /// The report; `None` where nothing was begun.
+    pub report: Option<OperationReport>,
+    /// Where the report for people is.
+    pub report_path: Option<std::path::PathBuf>,
+}
+
+/// Carries a prepared operation out.
+pub async fn execute(
+    prepared: Prepared,
+    folder: &OperationsFolder,
+    narrator: &mut dyn Narrator,
+) -> Run {
+    let Prepared {
+        intent,
+        plan,
+        mut hands,
+        last_answer,
+        ..
+    } = prepared;
+    let lock = match lock(folder, &intent, &mut hands).await {
+        Ok(lock) => lock,
+        Err(sentence) => return refused(sentence),
+    };
+    let first = entry(Record::Began {
+        intent: Box::new(intent.clone()),
+    });
+    let journal = match folder.begin(&intent.id, first) {
+        Ok(journal) => journal,
+        Err(error) => return refused(no_journal(folder, &error)),
+    };
+    if let Err(error) = journal.plan(&plan) {
+        return refused(no_journal(folder, &error));
+    }
+    narrator.line(&format!("operation {} began", intent.id));
+    let run = operation::Run::new(intent, clock::now());
+    let mut executor = Executor {
+        run,
+        hands,
+        journal,
+        narrator,
+        last_answer,
+        _lock: lock,
+    };
+    executor.carry_out().await
+}
+
+/// Goes on with an operation that has not ended, or takes it back.
+///
+/// # Errors
+/// A sentence for the user, where it cannot be gone on with.
+pub async fn resume(
+    settings: &Settings,
+    folder: &OperationsFolder,
+    operation: &StoredOperation,
+    goal: Goal,
+    narrator: &mut dyn Narrator,
+) -> Result<Run, String> {
+    let intent = operation.intent.clone();
+    let mut hands = hands(settings, &intent)?;
+    let lock = match lock(folder, &intent, &mut hands).await {
+        Ok(lock) => lock,
+        Err(sentence) => return Ok(refused(sentence)),
+    };
+    let mut journal = operation
+        .reopen()
+        .map_err(|error| no_journal(folder, &error))?;
+    let resumed = entry(Record::Resumed { goal });
+    journal
+        .append(resumed, true)
+        .map_err(|error| no_journal(folder, &error))?;
+    narrator.line(&format!("operation {} goes {goal}", intent.id));
+    let run = operation::Run::resume(intent, goal, &operation.entries, clock::now());
+    let mut executor = Executor {
+        run,
+        hands,
+        journal,
+        narrator,
+        last_answer: None,
+        _lock: lock,
+    };
+    Ok(executor.carry_out().await)
+}
+
+/// The connections for an operation that was begun before, from the configuration of today.
+fn hands(settings: &Settings, intent: &Intent) -> Result<Hands, String> {
+    let settings = as_operator(settings);
+    let mut servers = Vec::new();
+    for pair in &settings.pairs {
+        if pair.name.as_str() == intent.pair {
+            servers.extend(std::iter::once(&pair.master).chain(&pair.replicas));
+        }
+    }
+    let name = format!("{NAME_HEAD}{}", intent.id);
+    let hand = |addr: &crate::model::ServerAddr| {
+        let server = servers.iter().find(|server| server.addr == *addr);
+        let server = server.ok_or_else(|| {
+            format!(
+                "{addr} of operation {} is not in the pair {} any more",
+                intent.id, intent.pair
+            )
+        })?;
+        let server = Topology::server(server, &settings.datacenters);
+        let timeout = timeout(&server, &settings);
+        Ok::<_, String>(Hand::new(server, timeout, &name))
+    };
+    let mut others = Vec::new();
+    for follower in &intent.followers {
+        others.push(hand(&follower.addr)?);
+    }
+    Ok(Hands {
+        old: hand(&intent.old.addr)?,
+        target: hand(&intent.target.addr)?,
+        others,
+    })
+}
+
+/// Locks the pair on this machine, and looks for controllers on others: each names its connections
+/// before it lists those of the servers, so of two at least one sees the other.
+async fn lock(
+    folder: &OperationsFolder,
+    intent: &Intent,
+    hands: &mut Hands,
+) -> Result<PairLock, String> {
+    let lock = folder
+        .lock(&intent.pair)
+        .map_err(|error| no_journal(folder, &error))?;
+    let Some(lock) = lock else {
+        return Err(format!(
+            "operation-in-progress: another process of this machine works on {}: failover --status",
+            intent.pair
+        ));
+    };
+    for hand in [&mut hands.old, &mut hands.target] {
+        // Named by being opened; a silent server cannot list anything.
+        hand.view().await;
+    }
+    for hand in [&mut hands.old, &mut hands.target] {
+        if hand.failure().is_some() {
+            continue;
+        }
+        let addr = hand.server().addr.clone();
+        let clients = list::clients(hand, &intent.id).await;
+        let clients = clients.map_err(|words| {
+            format!("rights-missing: {addr} does not permit CLIENT LIST, which shows other controllers: {words}")
+        })?;
+        if let Some(other) = clients.operations.first() {
+            return Err(format!(
+                "operation-in-progress: {addr} has a connection of operation {other}"
+            ));
+        }
+    }
+    Ok(lock)
+}
+
+fn refused(sentence: String) -> Run {
+    Run {
+        ending: Ending::new(Outcome::Refused, sentence),
+        report: None,
+        report_path: None,
+    }
+}
+
+fn no_journal(folder: &OperationsFolder, error: &io::Error) -> String {
+    let path = folder.path().display();
+    format!(
+        "the journal cannot be kept in {path}: {error}; an operation without one cannot be resumed, so \
+         none is begun (state.path in the configuration)"
+    )
+}
+
+/// A journal that cannot be written ends the run: what it would do could not be resumed. Pauses end by
+/// themselves.
+fn without_journal(error: &io::Error) -> Ending {
+    let sentence = format!("the journal cannot be written any more ({error})");
+    let todo = "make room for it, then failover --resume or --rollback".to_owned();
+    Ending::new(Outcome::Incomplete, sentence).with_open(vec![todo])
+}
+
+fn entry(record: Record) -> Entry {
+    Entry {
+        at: clock::wall_now().as_secs_f64(),
+        record,
+    }
+}
+
+/// One run.
+struct Executor<'a> {
+    run: operation::Run,
+    hands: Hands,
+    journal: JournalFile,
+    narrator: &'a mut dyn Narrator,
+    /// When the old master last answered anybody, in Unix seconds.
+    last_answer: Option<f64>,
+    _lock: PairLock,
+}
+
+impl Executor<'_> {
+    async fn carry_out(&mut self) -> Run {
+        let mut world = self.hands.look(None, true).await;
+        loop {
+            let act = self.run.next(&world, clock::now());
+            self.tell_news();
+            match act {
+                Act::Look { after, everyone } => {
+                    if after > Span::ZERO {
+                        tokio::time::sleep(after.to_duration()).await;
+                    }
+                    world = self.hands.look(Some(&world), everyone).await;
+                }
+                Act::Do { order, renewal } => match self.give(&order, renewal).await {
+                    Ok(result) => update(&mut world, &order, &result),
+                    Err(ending) => return self.finish(ending),
+                },
+                Act::End(ending) => return self.finish(ending),
+            }
+            self.follow_world(&world);
+        }
+    }
+
+    /// Writes the order down, gives it, and notes what came of it.
+    async fn give(&mut self, order: &Order, renewal: bool) -> Result<OrderResult, Ending> {
+        if !renewal {
+            let line = entry(Record::Will {
+                order: order.clone(),
+            });
+            if let Err(error) = self.journal.append(line, true) {
+                return Err(without_journal(&error));
+            }
+        }
+        let Some(result) = self.hands.perform(order).await else {
+            let sentence = format!(
+                "{} is no server of this operation; please report it",
+                order.server()
+            );
+            return Err(Ending::new(Outcome::Incomplete, sentence));
+        };
+        self.run.note(order, &result);
+        if !renewal {
+            self.record(order, &result);
+        }
+        Ok(result)
+    }
+
+    fn record(&mut self, order: &Order, result: &OrderResult) {
+        let failure = result.reply.as_ref().err().map(OrderError::sentence);
+        let seconds = (result.received - result.sent).as_secs_f64();
+        let what = match &failure {
+            None => order.sentence(),
+            Some(why) => format!(
+                "{}: {}: {why}",
+                order.server(),
+                order.commands().join(" / ")
+            ),
+        };
+        self.narrator.line(&what);
+        let line = entry(Record::Did {
+            order: order.clone(),
+            seconds,
+            failure,
+        });
+        // The order is out; what matters is that its line was on the disk before.
+        if let Err(error) = self.journal.append(line, false) {
+            self.narrator
+                .line(&format!("the journal cannot be written: {error}"));
+        }
+    }
+
+    fn tell_news(&mut self) {
+        for what in self.run.take_news() {
+            self.narrator.line(&what);
+            if let Err(error) = self.journal.append(entry(Record::Proved { what }), false) {
+                self.narrator
+                    .line(&format!("the journal cannot be written: {error}"));
+            }
+        }
+    }
+
+    /// Shows the progress of a full sync, which may take long.
+    fn follow_world(&mut self, world: &World) {
+        if let Some(line) = self.run.progress_line(world, clock::now()) {
+            self.narrator.line(&line);
+        }
+    }
+
+    fn finish(&mut self, ending: Ending) -> Run {
+        let line = entry(Record::Ended {
+            ending: ending.clone(),
+        });
+        if let Err(error) = self.journal.append(line, true) {
+            self.narrator
+                .line(&format!("the journal cannot be written: {error}"));
+        }
+        let measured = self.measured();
+        let report = OperationReport::new(self.run.intent(), &self.journal.entries, measured);
+        let report_path = match self.journal.report(&report) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                self.narrator
+                    .line(&format!("the report cannot be written: {error}"));
+                None
+            }
+        };
+        Run {
+            ending,
+            report: Some(report),
+            report_path,
+        }
+    }
+
+    fn measured(&self) -> Measured {
+        let pause = self.run.pause().map(Span::as_secs_f64);
+        let anchor = clock::anchor();
+        let opened = self.run.opened_at().map(|at| anchor.wall(at).as_secs_f64());
+        let since_last_answer = opened
+            .zip(self.last_answer)
+            .map(|(opened, last)| opened - last);
+        Measured {
+            pause,
+            rto: since_last_answer.or(pause),
+            full_syncs: self.run.full_syncs_given(),
+        }
+    }
+}

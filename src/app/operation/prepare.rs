@@ -1,0 +1,521 @@
+//! The assessment and the plan: asks everybody, changes nothing.
+
+use super::folder::OperationsFolder;
+use super::hand::Hand;
+use super::list::{self, NAME_HEAD};
+use super::operator::{as_operator, timeout};
+use super::rights;
+use super::time_text::time_text;
+use super::vantage::{self, ExporterView};
+use super::world::Hands;
+use crate::app::{audit, probe};
+use crate::clock;
+use crate::config::{PairSettings, ServerSettings, Settings};
+use crate::doctor::{self, AuditOptions, Finding};
+use crate::model::{Bytes, PairName, ServerAddr, Span};
+use crate::operation::{
+    Assessment, DeathEvidence, Intent, Limits, Loss, OperationKind, Outcome, Overrides, Party,
+    Plan, Preflight, Refusal, RefusalName, ServerView, TOO_SOON, choose_target, fingerprint,
+};
+use crate::topology::Topology;
+
+/// How long doctor measures the writes of the master: traps do not depend on it.
+const MEASURE: Span = Span::from_secs(1);
+
+/// Between the two questions that show whether a master's stream still arrives.
+const SECOND_LOOK: Span = Span::from_secs(1);
+
+/// The first version that pauses writes alone.
+const PAUSES_WRITES_SINCE: (u32, u32) = (6, 2);
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct OperationRequest {
+    /// The pair.
+    pub pair: PairName,
+    /// The replica that becomes the master; `None` where there is only one.
+    pub to: Option<ServerAddr>,
+    /// Whether the master is lost.
+    pub disaster: bool,
+    /// How long and how much.
+    pub limits: Limits,
+    /// The most time that may be lost.
+    pub max_loss: Span,
+    /// The most bytes that may be lost.
+    pub max_loss_bytes: Bytes,
+    /// What was decided beforehand.
+    pub overrides: Overrides,
+    /// The fingerprint of the plan that was agreed to.
+    pub plan: Option<String>,
+    /// What exporters say; the local one first.
+    pub exporters: Vec<ExporterView>,
+}
+
+/// Why there is no assessment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    /// The request does not fit the configuration.
+    #[error("{0}")]
+    Usage(String),
+}
+
+/// An operation that can be carried out, or the reasons why not.
+pub struct Prepared {
+    /// What it is meant to do.
+    pub intent: Intent,
+    /// The steps.
+    pub plan: Plan,
+    /// Refusals, overrides and notes.
+    pub assessment: Assessment,
+    /// Whether the master is dead; for a disaster.
+    pub evidence: DeathEvidence,
+    /// What would be lost; for a disaster.
+    pub loss: Option<Loss>,
+    /// When the old master last answered an exporter, in Unix seconds.
+    pub last_answer: Option<f64>,
+    pub(super) hands: Hands,
+}
+
+/// Everything about one entry.
+struct Scene {
+    settings: Settings,
+    entry: PairSettings,
+    /// What its Sentinels call the master.
+    sentinel_name: Option<String>,
+    id: String,
+    hands: Vec<Hand>,
+    views: Vec<ServerView>,
+}
+
+/// A failover: its assessment and its plan.
+///
+/// # Errors
+/// [`PrepareError`] where the request does not fit the configuration.
+pub async fn prepare(
+    settings: &Settings,
+    folder: &OperationsFolder,
+    request: &OperationRequest,
+) -> Result<Prepared, PrepareError> {
+    let mut scene = Scene::ask(settings, &request.pair).await?;
+    let kind = if request.disaster {
+        OperationKind::Disaster
+    } else {
+        OperationKind::SwitchOver
+    };
+    let old = scene.master(request.disaster);
+    let replicas = scene.all_but(&old);
+    let chosen = choose_target(kind, &replicas, request.to.as_ref());
+    let target = chosen.map_err(PrepareError::Usage)?.addr.clone();
+    let witnesses = if request.disaster {
+        let second = scene.ask_again().await;
+        let hand = scene.hands.iter().find(|hand| hand.server().addr == old);
+        vantage::evidence(hand, &old, &scene.views, &second, &request.exporters)
+    } else {
+        DeathEvidence::default()
+    };
+    scene
+        .prepare(folder, request, kind, &old, &target, witnesses)
+        .await
+}
+
+/// The return of the configured master: what has to be done before it can take over again. `None`
+/// where it follows the present master already.
+///
+/// # Errors
+/// [`PrepareError`] where there is nothing to bring back.
+pub async fn prepare_return(
+    settings: &Settings,
+    folder: &OperationsFolder,
+    request: &OperationRequest,
+) -> Result<Option<Prepared>, PrepareError> {
+    let scene = Scene::ask(settings, &request.pair).await?;
+    let returning = scene.entry.master.addr.clone();
+    let others = scene.all_but(&returning);
+    let masters: Vec<_> = others.iter().filter(|view| view.is_master()).collect();
+    let master = match &masters[..] {
+        [one] => one.addr.clone(),
+        [] => {
+            return Err(PrepareError::Usage(format!(
+                "There is nothing to bring back: no other server of {} is a master. Run check to see who \
+                 follows whom.",
+                request.pair
+            )));
+        }
+        _ => {
+            return Err(PrepareError::Usage(format!(
+                "Several servers of {} are masters beside {returning}: bring them back one by one by hand.",
+                request.pair
+            )));
+        }
+    };
+    let view = scene.views.iter().find(|view| view.addr == returning);
+    if view.is_some_and(|view| view.follows(&master)) {
+        return Ok(None);
+    }
+    let evidence = DeathEvidence::default();
+    let kind = OperationKind::Rejoin;
+    let prepared = scene.prepare(folder, request, kind, &returning, &master, evidence);
+    prepared.await.map(Some)
+}
+
+impl Scene {
+    /// Finds the entry and asks its servers.
+    async fn ask(settings: &Settings, pair: &PairName) -> Result<Self, PrepareError> {
+        let settings = as_operator(settings);
+        let configured = settings
+            .pairs
+            .iter()
+            .find(|entry| entry.name == *pair)
+            .cloned();
+        let mut sentinel_name = None;
+        let entry = if let Some(entry) = configured {
+            entry
+        } else {
+            let names = settings
+                .sentinels
+                .iter()
+                .filter_map(|group| group.master_of(pair));
+            sentinel_name = names.map(str::to_owned).next();
+            discovered_entry(&settings, pair).await?
+        };
+        let id = OperationsFolder::new_id(clock::wall_now());
+        let name = format!("{NAME_HEAD}{id}");
+        let servers: Vec<&ServerSettings> = std::iter::once(&entry.master)
+            .chain(&entry.replicas)
+            .collect();
+        let mut hands = Vec::with_capacity(servers.len());
+        let mut views = Vec::with_capacity(servers.len());
+        for server in servers {
+            let server = Topology::server(server, &settings.datacenters);
+            let timeout = timeout(&server, &settings);
+            let mut hand = Hand::new(server, timeout, &name);
+            views.push(hand.view().await);
+            hands.push(hand);
+        }
+        Ok(Self {
+            settings,
+            entry,
+            sentinel_name,
+            id,
+            hands,
+            views,
+        })
+    }
+
+    async fn ask_again(&mut self) -> Vec<ServerView> {
+        tokio::time::sleep(SECOND_LOOK.to_duration()).await;
+        let mut views = Vec::with_capacity(self.hands.len());
+        for hand in &mut self.hands {
+            views.push(hand.view().await);
+        }
+        views
+    }
+
+    /// The master: the only server that says so; of several the configured one. Where none does,
+    /// it is the silent one that the others follow, or else the configured one.
+    fn master(&self, is_disaster: bool) -> ServerAddr {
+        let configured = &self.entry.master.addr;
+        let masters: Vec<_> = self.views.iter().filter(|view| view.is_master()).collect();
+        match &masters[..] {
+            [one] => return one.addr.clone(),
+            [] => {}
+            _ => {
+                let is_configured = masters.iter().any(|view| view.addr == *configured);
+                let first = masters.first().filter(|_| !is_configured);
+                return first.map_or_else(|| configured.clone(), |view| view.addr.clone());
+            }
+        }
+        if is_disaster {
+            for silent in self.views.iter().filter(|view| view.said.is_err()) {
+                if self.views.iter().any(|view| view.follows(&silent.addr)) {
+                    return silent.addr.clone();
+                }
+            }
+        }
+        configured.clone()
+    }
+
+    fn all_but(&self, addr: &ServerAddr) -> Vec<ServerView> {
+        let others = self.views.iter().filter(|view| view.addr != *addr);
+        others.cloned().collect()
+    }
+
+    fn view(&self, addr: &ServerAddr) -> Result<ServerView, PrepareError> {
+        let found = self.views.iter().find(|view| view.addr == *addr);
+        found
+            .cloned()
+            .ok_or_else(|| PrepareError::Usage(format!("{addr} is not in the pair")))
+    }
+
+    async fn prepare(
+        mut self,
+        folder: &OperationsFolder,
+        request: &OperationRequest,
+        kind: OperationKind,
+        old: &ServerAddr,
+        target: &ServerAddr,
+        evidence: DeathEvidence,
+    ) -> Result<Prepared, PrepareError> {
+        let old = self.view(old)?;
+        let target = self.view(target)?;
+        let mut others = self.all_but(&old.addr);
+        others.retain(|view| view.addr != target.addr);
+        let exporter =
+            vantage::knowledge(&request.exporters, &request.pair, &old.addr, &target.addr);
+        let loss = match kind {
+            OperationKind::Disaster => exporter.and_then(Loss::new),
+            _ => None,
+        };
+        let followers = followers(kind, &old, &target, &others);
+        let can_pause = pauses_writes(&old) && pauses_writes(&target);
+        let mut missing = Vec::new();
+        let clients = self.clients(&[&old, &target], &mut missing).await;
+        for hand in &mut self.hands {
+            let addr = &hand.server().addr;
+            let is_party = *addr == old.addr || *addr == target.addr;
+            if is_party || followers.iter().any(|follower| follower.addr == *addr) {
+                missing.extend(rights::missing(hand, can_pause && is_party).await);
+            }
+        }
+        let findings = self.findings(kind, &request.pair).await;
+        let preflight = Preflight {
+            kind,
+            old: &old,
+            target: &target,
+            others: &others,
+            sentinel_name: self.sentinel_name.as_deref(),
+            sentinels_seen: clients.sentinels,
+            other_operations: &clients.operations,
+            findings: &findings,
+            missing_rights: &missing,
+            evidence: &evidence,
+            loss,
+            recent: recent(folder, &request.pair, kind),
+            max_loss: request.max_loss,
+            max_loss_bytes: request.max_loss_bytes,
+            overrides: &request.overrides,
+        };
+        let mut assessment = preflight.assess();
+        assessment
+            .notes
+            .extend(left_alone(kind, &others, &followers));
+        let servers: Vec<_> = [&old, &target].into_iter().chain(&others).collect();
+        let fingerprint = fingerprint(kind, request.pair.as_str(), &servers);
+        assessment
+            .refusals
+            .extend(plan_changed(request.plan.as_deref(), &fingerprint));
+        let discard = request
+            .overrides
+            .discard
+            .filter(|_| kind == OperationKind::Rejoin);
+        let stated = loss.map(|loss| loss.sentences(time_text).join("; "));
+        let intent = Intent {
+            id: self.id.clone(),
+            kind,
+            pair: request.pair.to_string(),
+            old: Party::of(&old),
+            target: Party::of(&target),
+            old_for_target: followed(&target).unwrap_or_else(|| old.addr.clone()),
+            followers,
+            limits: request.limits,
+            can_pause,
+            discard: discard.map(crate::operation::Discard::bytes),
+            fingerprint,
+            overridden: assessment.overridden.clone(),
+            stated_loss: stated,
+        };
+        Ok(Prepared {
+            plan: Plan::new(&intent),
+            hands: self.into_hands(&intent)?,
+            intent,
+            assessment,
+            evidence,
+            loss,
+            last_answer: exporter.and_then(|knows| knows.master_last_answer),
+        })
+    }
+
+    /// Who else is connected to the servers that answer.
+    async fn clients(
+        &mut self,
+        views: &[&ServerView],
+        missing: &mut Vec<rights::MissingRight>,
+    ) -> list::Clients {
+        let mut found = list::Clients::default();
+        for view in views.iter().filter(|view| view.said.is_ok()) {
+            let hand = self
+                .hands
+                .iter_mut()
+                .find(|hand| hand.server().addr == view.addr);
+            let Some(hand) = hand else { continue };
+            match list::clients(hand, &self.id).await {
+                Ok(clients) => {
+                    found.sentinels = found.sentinels.max(clients.sentinels);
+                    found.operations.extend(clients.operations);
+                }
+                Err(words) => missing.push((view.addr.clone(), "CLIENT LIST".to_owned(), words)),
+            }
+        }
+        found.operations.sort_unstable();
+        found.operations.dedup();
+        found
+    }
+
+    /// What doctor finds on the pair.
+    async fn findings(&self, kind: OperationKind, pair: &PairName) -> Vec<Finding> {
+        if kind == OperationKind::Rejoin {
+            return Vec::new();
+        }
+        let request = audit::AuditRequest {
+            pair: Some(pair.clone()),
+            measure: MEASURE,
+        };
+        let progress: audit::Progress = std::sync::Arc::new(|_, _| {});
+        let entries = audit::collect_facts(&self.settings, &request, progress).await;
+        let options = AuditOptions {
+            survive: self.settings.doctor.survive,
+            now: clock::wall_now(),
+        };
+        let exceptions = &self.settings.doctor.ignore;
+        let mut findings = Vec::new();
+        for entry in &entries {
+            findings.extend(doctor::audit(entry, exceptions, options).findings);
+        }
+        findings
+    }
+
+    fn into_hands(self, intent: &Intent) -> Result<Hands, PrepareError> {
+        let mut old = None;
+        let mut target = None;
+        let mut others = Vec::new();
+        for hand in self.hands {
+            let addr = &hand.server().addr;
+            if *addr == intent.old.addr {
+                old = Some(hand);
+            } else if *addr == intent.target.addr {
+                target = Some(hand);
+            } else {
+                others.push(hand);
+            }
+        }
+        let missing = || PrepareError::Usage("the pair has only one server".to_owned());
+        Ok(Hands {
+            old: old.ok_or_else(missing)?,
+            target: target.ok_or_else(missing)?,
+            others,
+        })
+    }
+}
+
+/// The entry that Sentinels report under this name.
+async fn discovered_entry(
+    settings: &Settings,
+    pair: &PairName,
+) -> Result<PairSettings, PrepareError> {
+    let discovered = probe::discover(settings).await;
+    let mut entries = discovered.entries().into_iter();
+    let found = entries.find(|entry| entry.name == *pair);
+    found.ok_or_else(|| {
+        let name = pair.as_str();
+        PrepareError::Usage(format!(
+            "There is no pair called {name:?}. Run check to see all of them."
+        ))
+    })
+}
+
+fn pauses_writes(view: &ServerView) -> bool {
+    let version = view
+        .said()
+        .and_then(crate::operation::Said::version_numbers);
+    version.is_some_and(|version| version >= PAUSES_WRITES_SINCE)
+}
+
+/// The address under which a replica follows its master.
+fn followed(view: &ServerView) -> Option<ServerAddr> {
+    view.said()?.upstream.as_ref()?.addr.clone()
+}
+
+/// Who is pointed to the new master: after a disaster every replica; in a planned switch-over those
+/// beside the target. Replicas in the old datacenter go on following the old master, so that one
+/// stream crosses the link.
+fn followers(
+    kind: OperationKind,
+    old: &ServerView,
+    target: &ServerView,
+    others: &[ServerView],
+) -> Vec<Party> {
+    let history = target.said().map(|said| &said.replid);
+    let mut found = Vec::new();
+    for other in others {
+        let is_of_history = other.said().map(|said| &said.replid) == history;
+        let is_beside = other.dc == target.dc;
+        let is_wanted = match kind {
+            OperationKind::Disaster => true,
+            OperationKind::SwitchOver => is_beside || old.dc == target.dc,
+            OperationKind::Rejoin => false,
+        };
+        if is_wanted && is_of_history && !other.is_master() {
+            found.push(Party::of(other));
+        }
+    }
+    found
+}
+
+/// The latest failover of the pair, for a disaster: two in a short time need a decision.
+fn recent(
+    folder: &OperationsFolder,
+    pair: &PairName,
+    kind: OperationKind,
+) -> Option<(String, Span)> {
+    if kind != OperationKind::Disaster {
+        return None;
+    }
+    let now = clock::wall_now().as_secs_f64();
+    let (operations, _) = folder.list();
+    for operation in operations {
+        let is_same = operation.intent.pair == pair.as_str();
+        let outcome = operation.ending().map(|ending| ending.outcome);
+        let has_changed = matches!(outcome, Some(Outcome::Done | Outcome::Incomplete));
+        let ago = Span::from_secs_f64(now - operation.last_at()).or_zero();
+        if is_same && has_changed && operation.intent.kind == kind && ago < TOO_SOON {
+            return Some((operation.intent.id.clone(), ago));
+        }
+    }
+    None
+}
+
+fn plan_changed(agreed: Option<&str>, now: &str) -> Option<Refusal> {
+    let agreed = agreed?;
+    if agreed == now {
+        return None;
+    }
+    Some(Refusal::new(
+        RefusalName::PlanChanged,
+        format!("the plan {agreed} was agreed to, and the servers make the plan {now} today"),
+        "something else would be done than what was agreed to",
+        "read the new plan, and give its fingerprint",
+    ))
+}
+
+/// A sentence about each replica that is not pointed to the new master although a disaster took its
+/// own.
+fn left_alone(kind: OperationKind, others: &[ServerView], followers: &[Party]) -> Vec<String> {
+    if kind != OperationKind::Disaster {
+        return Vec::new();
+    }
+    let mut sentences = Vec::new();
+    for other in others {
+        if followers.iter().any(|follower| follower.addr == other.addr) {
+            continue;
+        }
+        let why = match &other.said {
+            Ok(_) => "has another history",
+            Err(_) => "does not answer",
+        };
+        sentences.push(format!(
+            "{} {why}, so it is left as it is: point it to the new master by hand (REPLICAOF)",
+            other.addr
+        ));
+    }
+    sentences
+}

@@ -1,0 +1,137 @@
+//! What an operation is meant to do: written to its journal before anything is done.
+
+use serde::{Deserialize, Serialize};
+
+use super::view::{Said, ServerView};
+use crate::model::{ReplicationId, ServerAddr, Span, closed_set, serde_as_label};
+
+closed_set! {
+    /// What is done.
+    pub enum OperationKind {
+        /// A healthy master and one of its replicas change places.
+        SwitchOver => "switch-over",
+        /// A replica takes over from a master that is lost.
+        Disaster => "disaster",
+        /// A server that was a master becomes a replica of the one that took over.
+        Rejoin => "rejoin",
+    }
+}
+
+serde_as_label!(OperationKind);
+
+/// One server of an operation, as it was when the plan was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Party {
+    /// Where it listens, as the configuration has it: other servers follow it under this address.
+    #[serde(with = "addr_text")]
+    pub addr: ServerAddr,
+    /// Its datacenter.
+    pub dc: String,
+    /// The run of its process; `None` where it did not answer.
+    pub run_id: Option<String>,
+    /// Its history; `None` where it did not answer.
+    pub replid: Option<ReplicationId>,
+}
+
+/// How long and how much.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The longest time for which writes may wait before the old master is given up to.
+    pub max_pause: Span,
+    /// How long the target may take to come close before writes are paused.
+    pub drain: Span,
+    /// How long the old master may take to follow the new one before that is opened.
+    pub verify: Span,
+    /// How long everything may take to settle afterwards.
+    pub settle: Span,
+    /// Whether the new master takes writes as soon as it is promoted.
+    pub open_at_once: bool,
+}
+
+/// The intent of an operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The operation's name.
+    pub id: String,
+    /// What is done.
+    pub kind: OperationKind,
+    /// The pair.
+    pub pair: String,
+    /// The master that is replaced; of a rejoin the server that returns.
+    pub old: Party,
+    /// The server that becomes the master; of a rejoin the one that is.
+    pub target: Party,
+    /// The address under which the target followed the old master, which leads back to it.
+    #[serde(with = "addr_text")]
+    pub old_for_target: ServerAddr,
+    /// The replicas that follow the target afterwards.
+    pub followers: Vec<Party>,
+    /// How long and how much.
+    pub limits: Limits,
+    /// Whether writes can be paused (`CLIENT PAUSE ... WRITE`, Redis 6.2).
+    pub can_pause: bool,
+    /// Bytes of writes that only the returning server has and that may be lost; `None` for none.
+    pub discard: Option<u64>,
+    /// The fingerprint of the plan.
+    pub fingerprint: String,
+    /// Refusals that a person has overridden, each with what they said.
+    pub overridden: Vec<String>,
+    /// What would be lost, as it was stated in the plan; for a disaster only.
+    pub stated_loss: Option<String>,
+}
+
+impl Party {
+    /// The server as it is now.
+    pub fn of(view: &ServerView) -> Self {
+        let said = view.said();
+        Self {
+            addr: view.addr.clone(),
+            dc: view.dc.to_string(),
+            run_id: said.map(|said| said.run_id.clone()),
+            replid: said.map(|said| said.replid.clone()),
+        }
+    }
+
+    /// Whether `said` comes from the same run of the process.
+    pub fn is_same_run(&self, said: &Said) -> bool {
+        self.run_id.as_ref() == Some(&said.run_id)
+    }
+
+    /// Its address and datacenter, for people.
+    pub fn name(&self) -> String {
+        format!("{} ({})", self.addr, self.dc)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_pause: Span::from_secs(5),
+            drain: Span::from_secs(60),
+            verify: Span::from_secs(2),
+            settle: Span::from_secs(60),
+            open_at_once: false,
+        }
+    }
+}
+
+/// An address as its text.
+pub(super) mod addr_text {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::model::ServerAddr;
+
+    pub(in crate::operation) fn serialize<S: Serializer>(
+        addr: &ServerAddr,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(addr)
+    }
+
+    pub(in crate::operation) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<ServerAddr, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        ServerAddr::parse(&text).map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,56 @@
+//! Operations: a planned switch-over, a failover after a disaster, and the return of the old
+//! datacenter. What is *done*, as opposed to the failovers that the monitor *observes*.
+//!
+//! **Invariant:** pure. The executor (`app/operation`) asks the servers, hands the answers in as a
+//! [`World`], and asks [`Run::next`] what to do; every order goes through it, in the first run, after
+//! `--resume` and during a rollback alike. It judges by what the servers say now. The journal gives
+//! the intent and what was proved before, never the state.
+//!
+//! The order of a planned switch-over is what makes it safe: the old master is demoted first, and
+//! only then is the target promoted. So a controller that dies leaves one master or none, never two.
+
+mod disaster;
+mod ending;
+mod evidence;
+mod goal;
+mod intent;
+mod journal;
+mod loss;
+mod next;
+mod order;
+mod overrides;
+mod plan;
+mod preflight;
+mod progress;
+mod refusal;
+mod rejoin;
+mod report;
+mod run;
+mod settle;
+mod situation;
+mod switch_over;
+#[cfg(test)]
+#[allow(
+    clippy::semicolon_if_nothing_returned,
+    reason = "tables of closures with one assignment"
+)]
+mod tests;
+mod unshared;
+mod view;
+
+pub use ending::{Ending, Outcome};
+pub use evidence::{DeathEvidence, Verdict, Witness};
+pub use goal::Goal;
+pub use intent::{Intent, Limits, OperationKind, Party};
+pub use journal::{Entry, JournalError, Record, decode, encode};
+pub use loss::{ExporterKnows, Loss};
+pub use order::{Order, OrderError, OrderResult};
+pub use overrides::{Discard, Overrides};
+pub use plan::{Plan, fingerprint};
+pub use preflight::{Assessment, Preflight, TOO_SOON, choose_target};
+pub use refusal::{Refusal, RefusalName};
+pub use report::{Measured, OperationReport, StepReport};
+pub use run::{Act, Run};
+pub use situation::Situation;
+pub use unshared::{SavedWrites, UNKNOWN_BYTES, Unshared};
+pub use view::{EqualOffsets, Said, ServerView, UpstreamView, World};

@@ -1,0 +1,27 @@
+//! What comes next, by the kind of operation.
+
+use super::ending::Outcome;
+use super::intent::OperationKind;
+use super::run::{Act, MAX_ORDERS, Run};
+use super::view::World;
+use super::{disaster, rejoin, switch_over};
+use crate::model::Timestamp;
+
+impl Run {
+    /// What to do next, in this `world` at `now`.
+    pub fn next(&mut self, world: &World, now: Timestamp) -> Act {
+        if self.orders > MAX_ORDERS {
+            let masters = world.masters();
+            let sentence = format!("{masters}; it did not settle after {MAX_ORDERS} orders");
+            return Act::End(self.end(Outcome::Incomplete, sentence));
+        }
+        if world.old.said.is_ok() && world.target.said.is_ok() {
+            self.proofs.silent_since = None;
+        }
+        match self.intent.kind {
+            OperationKind::SwitchOver => switch_over::next(self, world, now),
+            OperationKind::Disaster => disaster::next(self, world, now),
+            OperationKind::Rejoin => rejoin::next(self, world, now),
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Every refusal by its name: what brings it about, and what overrides it.
+
+use super::super::*;
+use super::{history, master, replica};
+use crate::doctor::{Evidence, Finding, FindingSeverity, Fix};
+use crate::info::Engine;
+use crate::model::{Bytes, DoctorCheck, ServerAddr, Span};
+
+/// A scene in which nothing is refused, and what a case changes of it.
+struct Scene {
+    kind: OperationKind,
+    old: ServerView,
+    target: ServerView,
+    others: Vec<ServerView>,
+    sentinel: Option<&'static str>,
+    sentinels_seen: usize,
+    operations: Vec<String>,
+    findings: Vec<Finding>,
+    rights: Vec<(ServerAddr, String, String)>,
+    evidence: DeathEvidence,
+    loss: Option<Loss>,
+    recent: Option<(String, Span)>,
+}
+
+impl Scene {
+    fn planned() -> Self {
+        Self {
+            kind: OperationKind::SwitchOver,
+            old: master(1),
+            target: replica(2, 1),
+            others: Vec::new(),
+            sentinel: None,
+            sentinels_seen: 0,
+            operations: Vec::new(),
+            findings: Vec::new(),
+            rights: Vec::new(),
+            evidence: DeathEvidence::default(),
+            loss: None,
+            recent: None,
+        }
+    }
+
+    fn disaster() -> Self {
+        let mut old = master(1);
+        old.said = Err("it refused the connection".to_owned());
+        let witness = |who: &str| Witness {
+            who: who.to_owned(),
+            what: "no answer".to_owned(),
+            verdict: Verdict::Dead,
+        };
+        Self {
+            kind: OperationKind::Disaster,
+            old,
+            evidence: DeathEvidence {
+                witnesses: vec![witness("this machine"), witness("replica")],
+            },
+            loss: Some(Loss {
+                safe_until: 99.0,
+                last_heard: 100.0,
+                silent_from: 101.0,
+                bytes: Some(1000),
+            }),
+            ..Self::planned()
+        }
+    }
+
+    /// A returning master that has 100 bytes of its own.
+    fn rejoin() -> Self {
+        let mut target = master(2);
+        let said = target.said.as_mut().unwrap();
+        said.replid = history('b');
+        said.replid2 = Some(history('a'));
+        said.second_offset = Some(901);
+        Self {
+            kind: OperationKind::Rejoin,
+            target,
+            ..Self::planned()
+        }
+    }
+
+    fn assess(&self, overrides: &Overrides) -> Assessment {
+        let preflight = Preflight {
+            kind: self.kind,
+            old: &self.old,
+            target: &self.target,
+            others: &self.others,
+            sentinel_name: self.sentinel,
+            sentinels_seen: self.sentinels_seen,
+            other_operations: &self.operations,
+            findings: &self.findings,
+            missing_rights: &self.rights,
+            evidence: &self.evidence,
+            loss: self.loss,
+            recent: self.recent.clone(),
+            max_loss: Span::from_secs(30),
+            max_loss_bytes: Bytes::new(30_000_000),
+            overrides,
+        };
+        preflight.assess()
+    }
+}
+
+fn link(view: &mut ServerView) -> &mut UpstreamView {
+    view.said.as_mut().unwrap().upstream.as_mut().unwrap()
+}
+
+fn said(view: &mut ServerView) -> &mut Said {
+    view.said.as_mut().unwrap()
+}
+
+fn silent(view: &mut ServerView) {
+    view.said = Err("it refused the connection".to_owned());
+}
+
+fn trap(severity: FindingSeverity) -> Finding {
+    Finding {
+        check: DoctorCheck::A1,
+        severity,
+        server: replica(2, 1).addr.to_string(),
+        dc: "dc2".to_owned(),
+        what: "it refuses every write".to_owned(),
+        evidence: Evidence::new(String::new(), String::new(), String::new()),
+        consequence: "Nothing can be written.".to_owned(),
+        fix: Fix::by_hand(&replica(2, 1).addr, "give it a replica"),
+        source: String::new(),
+        exception_ended: None,
+    }
+}
+
+/// A refusal: its name, the scene, what brings it about, and the override (none where it stands).
+type Case = (
+    RefusalName,
+    fn() -> Scene,
+    fn(&mut Scene),
+    Option<fn(&mut Overrides)>,
+);
+
+#[allow(clippy::enum_glob_use)] // a table of all of them
+fn cases() -> Vec<Case> {
+    use RefusalName::*;
+    let planned = Scene::planned as fn() -> Scene;
+    let disaster = Scene::disaster as fn() -> Scene;
+    let rejoin = Scene::rejoin as fn() -> Scene;
+    vec![
+        (
+            ClusterMode,
+            planned,
+            |s| said(&mut s.old).is_cluster = true,
+            None,
+        ),
+        (
+            UnsupportedEngine,
+            planned,
+            |s| said(&mut s.target).engine = Engine::KeyDb,
+            None,
+        ),
+        (
+            OperationInProgress,
+            planned,
+            |s| s.operations.push("x".to_owned()),
+            None,
+        ),
+        (MasterSilent, planned, |s| silent(&mut s.old), None),
+        (TargetSilent, planned, |s| silent(&mut s.target), None),
+        (TargetSilent, disaster, |s| silent(&mut s.target), None),
+        (TargetSilent, rejoin, |s| silent(&mut s.old), None),
+        (NotAReplica, planned, |s| s.old = replica(1, 9), None),
+        (NotAReplica, disaster, |s| s.target = master(2), None),
+        (SecondMaster, planned, |s| s.target = master(2), None),
+        (SecondMaster, planned, |s| s.others.push(master(3)), None),
+        (
+            NotOfThisHistory,
+            planned,
+            |s| said(&mut s.target).replid = history('f'),
+            None,
+        ),
+        (
+            NeverSynced,
+            disaster,
+            |s| {
+                link(&mut s.target).applied = 1;
+                link(&mut s.target).is_up = false;
+            },
+            None,
+        ),
+        (
+            Syncing,
+            planned,
+            |s| link(&mut s.target).syncing = true,
+            None,
+        ),
+        (
+            Loading,
+            planned,
+            |s| said(&mut s.target).loading = true,
+            None,
+        ),
+        (Loading, rejoin, |s| said(&mut s.old).loading = true, None),
+        (
+            LinkDown,
+            planned,
+            |s| link(&mut s.target).is_up = false,
+            None,
+        ),
+        (
+            UnknownLag,
+            disaster,
+            |s| s.loss = None,
+            Some(|o| o.unknown_loss = true),
+        ),
+        (
+            MaxLoss,
+            disaster,
+            |s| s.loss.as_mut().unwrap().safe_until = 60.0,
+            None,
+        ),
+        (
+            MaxLossBytes,
+            disaster,
+            |s| s.loss.as_mut().unwrap().bytes = Some(30_000_001),
+            None,
+        ),
+        (
+            AnotherIsAhead,
+            disaster,
+            |s| {
+                let mut other = replica(3, 1);
+                link(&mut other).applied = 1001;
+                s.others.push(other);
+            },
+            Some(|o| o.behind = true),
+        ),
+        (
+            MasterAlive,
+            disaster,
+            |s| s.evidence.witnesses[1].verdict = Verdict::Alive,
+            Some(|o| o.old_master_fenced = Some("its power is off".to_owned())),
+        ),
+        (
+            NoProof,
+            disaster,
+            |s| s.evidence.witnesses[1].verdict = Verdict::Unclear,
+            Some(|o| o.single_view = true),
+        ),
+        (
+            SentinelManaged,
+            planned,
+            |s| s.sentinel = Some("mymaster"),
+            None,
+        ),
+        (
+            SentinelWouldUndo,
+            planned,
+            |s| s.sentinels_seen = 3,
+            Some(|o| o.sentinels_stopped = true),
+        ),
+        (
+            FenceUnavailable,
+            planned,
+            |s| {
+                said(&mut s.old).version = "6.0.16".to_owned();
+                said(&mut s.target).version = "6.0.16".to_owned();
+            },
+            Some(|o| o.unfenced = true),
+        ),
+        (
+            RightsMissing,
+            planned,
+            |s| {
+                s.rights.push((
+                    master(1).addr,
+                    "REPLICAOF NO ONE".to_owned(),
+                    "NOPERM".to_owned(),
+                ))
+            },
+            None,
+        ),
+        (
+            PromotionTrap,
+            planned,
+            |s| s.findings.push(trap(FindingSeverity::Critical)),
+            Some(|o| o.traps.push(DoctorCheck::A1)),
+        ),
+        (
+            UnsavedWrites,
+            rejoin,
+            |_| {},
+            Some(|o| o.discard = Some(Discard::Bytes(100))),
+        ),
+        (
+            UnsavedWrites,
+            rejoin,
+            |s| said(&mut s.old).replid = history('f'),
+            Some(|o| o.discard = Some(Discard::Unknown)),
+        ),
+        (
+            TooSoon,
+            disaster,
+            |s| s.recent = Some(("x".to_owned(), Span::from_secs(60))),
+            Some(|o| o.again = true),
+        ),
+        (
+            VersionSkew,
+            planned,
+            |s| said(&mut s.old).version = "7.2.0".to_owned(),
+            Some(|o| o.version = true),
+        ),
+    ]
+}
+
+#[test]
+fn nothing_is_refused_without_a_reason() {
+    for scene in [Scene::planned(), Scene::disaster()] {
+        assert_eq!(scene.assess(&Overrides::default()), Assessment::default());
+    }
+}
+
+#[test]
+fn each_refusal_has_its_name_its_reasons_and_its_own_override() {
+    for (name, scene, spoil, fix) in cases() {
+        let mut scene = scene();
+        spoil(&mut scene);
+        let found = scene.assess(&Overrides::default());
+        let [refusal] = &found.refusals[..] else {
+            panic!("{name}: {found:#?}")
+        };
+        assert_eq!(refusal.name, name);
+        for text in [&refusal.evidence, &refusal.consequence, &refusal.remedy] {
+            assert!(!text.is_empty() && !text.ends_with('.'), "{refusal:#?}");
+        }
+        let Some(fix) = fix else { continue };
+        assert!(refusal.flag.is_some(), "{refusal:#?}");
+        let mut overrides = Overrides::default();
+        fix(&mut overrides);
+        let allowed = scene.assess(&overrides);
+        assert_eq!(allowed.refusals, [], "{name}");
+        if name != RefusalName::UnsavedWrites {
+            assert!(
+                allowed.overridden[0].starts_with(name.label()),
+                "{allowed:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_name_has_a_case() {
+    let covered: Vec<_> = cases().iter().map(|case| case.0).collect();
+    for name in RefusalName::ALL {
+        // Made where the fingerprints are compared; a test on real servers has it.
+        if name != RefusalName::PlanChanged {
+            assert!(covered.contains(&name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_override_lifts_no_other_refusal() {
+    for (name, scene, spoil, _) in cases() {
+        for (other, _, _, fix) in cases() {
+            let Some(fix) = fix.filter(|_| other != name) else {
+                continue;
+            };
+            let mut scene = scene();
+            spoil(&mut scene);
+            let mut overrides = Overrides::default();
+            fix(&mut overrides);
+            let found = scene.assess(&overrides);
+            let is_refused = found.refusals.iter().any(|refusal| refusal.name == name);
+            assert!(is_refused, "{name} is lifted by the override of {other}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_number_of_bytes_discards_nothing() {
+    let scene = Scene::rejoin();
+    for wrong in [Discard::Bytes(99), Discard::Bytes(101), Discard::Unknown] {
+        let overrides = Overrides {
+            discard: Some(wrong),
+            ..Overrides::default()
+        };
+        let found = scene.assess(&overrides);
+        assert_eq!(
+            found.refusals[0].name,
+            RefusalName::UnsavedWrites,
+            "{wrong:?}"
+        );
+        assert_eq!(found.refusals[0].flag.as_deref(), Some("--discard 100"));
+    }
+}
+
+#[test]
+fn a_trap_that_is_no_more_than_a_warning_is_a_note() {
+    let mut scene = Scene::planned();
+    scene.findings.push(trap(FindingSeverity::Warning));
+    let found = scene.assess(&Overrides::default());
+    assert_eq!(found.refusals, []);
+    assert_eq!(found.notes, ["A1: it refuses every write"]);
+}

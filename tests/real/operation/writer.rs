@@ -1,0 +1,138 @@
+//! A client that writes numbers and knows exactly which of them were acknowledged, and when.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis_cross_dc_exporter::lab::{Connection, Reply};
+use redis_cross_dc_exporter::model::ServerAddr;
+use redis_cross_dc_exporter::{clock, model::Span};
+use tokio::task::JoinHandle;
+
+/// The list that holds the numbers.
+pub(crate) const LIST: &str = "ids";
+
+/// How long a write may take: longer than any pause.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a writer knows when it ends.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// The acknowledged numbers, each with the wall time (Unix seconds) of the acknowledgement.
+    pub(crate) acked: Vec<(u64, f64)>,
+    /// Numbers whose write was cut off: nobody knows whether they are there.
+    pub(crate) in_doubt: Vec<u64>,
+    /// The longest time that a write took that was acknowledged.
+    pub(crate) longest: Span,
+}
+
+/// A writer at work.
+pub(crate) struct Writer {
+    stop: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+    task: JoinHandle<Written>,
+}
+
+impl Writer {
+    /// Writes to whichever of `servers` is the master, one write after the other.
+    pub(crate) fn start(servers: Vec<ServerAddr>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let count = Arc::new(AtomicU64::new(0));
+        let task = tokio::spawn(write(servers, Arc::clone(&stop), Arc::clone(&count)));
+        Self { stop, count, task }
+    }
+
+    /// How many writes were acknowledged so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Waits for `more` acknowledged writes.
+    pub(crate) async fn after(&self, more: u64) {
+        let goal = self.count() + more;
+        let reached = || async {
+            if self.count() >= goal {
+                Ok(())
+            } else {
+                Err(format!("{} of {goal}", self.count()))
+            }
+        };
+        redis_cross_dc_exporter::lab::eventually("further writes", crate::stage::LIMIT, reached)
+            .await
+            .unwrap();
+    }
+
+    /// Ends after the write under way.
+    pub(crate) async fn stop(self) -> Written {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.await.unwrap()
+    }
+}
+
+async fn write(servers: Vec<ServerAddr>, stop: Arc<AtomicBool>, count: Arc<AtomicU64>) -> Written {
+    let mut written = Written::default();
+    let mut number = 0;
+    let mut place = 0;
+    let mut connection: Option<Connection> = None;
+    while !stop.load(Ordering::Relaxed) {
+        let Some(open) = connection.as_mut() else {
+            let server = &servers[place % servers.len()];
+            place += 1;
+            connection = Connection::open(server, None)
+                .await
+                .ok()
+                .map(|open| open.within(PATIENCE));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            continue;
+        };
+        let sent = clock::now();
+        let text = number.to_string();
+        let command = vec!["RPUSH", LIST, text.as_str()];
+        match open.commands(&[command]).await.as_deref() {
+            Ok([Reply::Integer(_)]) => {
+                written
+                    .acked
+                    .push((number, clock::wall_now().as_secs_f64()));
+                written.longest = written.longest.max(clock::now() - sent);
+                count.fetch_add(1, Ordering::Relaxed);
+                number += 1;
+            }
+            // READONLY and the like: certainly not carried out, so it is written again.
+            Ok(_) => connection = None,
+            Err(_) => {
+                written.in_doubt.push(number);
+                number += 1;
+                connection = None;
+            }
+        }
+        tokio::time::sleep(Duration::from_micros(500)).await;
+    }
+    written
+}
+
+impl Written {
+    /// Checks that every acknowledged number is in `found` once, and that nothing is there twice.
+    pub(crate) fn check_against(&self, found: &[u64]) {
+        let mut sorted = found.to_vec();
+        sorted.sort_unstable();
+        let mut once = sorted.clone();
+        once.dedup();
+        assert_eq!(sorted.len(), once.len(), "numbers that were written twice");
+        let lost = self.lost_from(found);
+        assert!(
+            lost.is_empty(),
+            "{} acknowledged writes are lost: {lost:?}",
+            lost.len()
+        );
+    }
+
+    /// The acknowledged numbers that are not in `found`, with their times.
+    pub(crate) fn lost_from(&self, found: &[u64]) -> Vec<(u64, f64)> {
+        let found: std::collections::BTreeSet<_> = found.iter().copied().collect();
+        let lost = self
+            .acked
+            .iter()
+            .filter(|(number, _)| !found.contains(number));
+        lost.copied().collect()
+    }
+}
