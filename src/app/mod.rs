@@ -29,7 +29,7 @@ use core::Inputs;
 use start::StartInfo;
 use systemd::Notifier;
 
-pub use audit::{AuditRequest, Progress, collect_facts};
+pub use audit::{AuditRequest, AuditStage, Progress, collect_facts};
 pub use probe::{ProbeError, probe_once};
 
 /// How long due notifications may take once the program drains.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::core::{Core, Events};
+use super::audit::AuditRuns;
 use super::systemd::{Notifier, Watchdog};
 use super::watched::Watched;
 use super::{LoadSettings, StartError, log, message_context, refresh};
@@ -82,6 +83,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let discovery = Discovery::start(&watched.settings, discovered);
 
     let watchdog = Watchdog::from_environment(info.notifier.clone());
+    let audits = AuditRuns::new(watched.settings.doctor.every, clock::now());
     let mut core = Core {
         monitor,
         poller,
@@ -89,6 +91,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         dispatcher: delivery.dispatcher,
         periodic_senders: delivery.periodic_senders,
         watched,
+        audits,
         store,
         publish,
         load: info.load,

@@ -140,7 +140,13 @@ impl Watched {
         diff
     }
 
-    fn entries(&self) -> Vec<PairSettings> {
+    /// How the discovery sources are now.
+    pub(super) fn source_health(&self) -> Vec<SourceHealth> {
+        self.discovered.health()
+    }
+
+    /// The entries of the configuration and of the discovery sources, in their configured roles.
+    pub(super) fn entries(&self) -> Vec<PairSettings> {
         let configured = self.settings.pairs.iter().cloned();
         configured.chain(self.discovered.entries()).collect()
     }

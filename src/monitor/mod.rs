@@ -10,6 +10,7 @@ mod alert_tests;
 mod alerting;
 mod awake;
 mod context;
+mod doctor;
 mod event;
 mod failover;
 mod faults;
@@ -35,6 +36,7 @@ mod sources;
 mod tick;
 
 pub use action::{Action, StateChange};
+pub use doctor::{DoctorSnapshot, FinishedAudit};
 pub use event::*;
 pub use failover::{EntryFailovers, Failover, FailoverLoss, Promotion};
 pub use faults::ReloadFailure;
@@ -54,6 +56,7 @@ use crate::replication::{SavedState, ToSave};
 use crate::topology::{SourceHealth, Topology};
 use alerting::Alerting;
 use awake::Awake;
+use doctor::Doctor;
 use fleet::Fleet;
 use overload::Overload;
 use receivers::Receivers;
@@ -78,6 +81,7 @@ pub struct Monitor {
     overload: Overload,
     deliveries: Arc<Deliveries>,
     journal: Journal,
+    doctor: Doctor,
     /// Both clocks when they were last read.
     anchor: ClockAnchor,
     next_evaluation: Timestamp,
@@ -104,6 +108,7 @@ impl Monitor {
             overload: Overload::default(),
             deliveries: Arc::default(),
             journal: Journal::new(anchor.wall),
+            doctor: Doctor::new(settings.doctor.every),
             anchor,
             next_evaluation: now,
             next_distribution: now,
@@ -131,6 +136,7 @@ impl Monitor {
         self.alerting
             .reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
         self.receivers.reconfigure(&settings.notify);
+        self.doctor.reconfigure(settings.doctor.every);
         self.reload = ReloadStatus {
             failure: None,
             last_success: anchor.wall,
@@ -273,6 +279,7 @@ impl Monitor {
             polls: self.polls,
             load: self.overload.load(),
             journal: self.journal.clone(),
+            doctor: self.doctor.snapshot(),
             reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sources.all_queried(),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::awake::pause_limit;
 use super::context;
+use super::doctor::DoctorSnapshot;
 use super::failover::EntryFailovers;
 use super::faults::ReloadFailure;
 use super::isolation::Isolation;
@@ -66,6 +67,8 @@ pub struct FleetSnapshot {
     pub load: Option<PollingLoad>,
     /// The most recent changes of states and alerts.
     pub journal: Journal,
+    /// The audits of `doctor`.
+    pub doctor: DoctorSnapshot,
     /// How the configuration was last loaded.
     pub reload: ReloadStatus,
     /// Whether every server was polled once, with whatever result.

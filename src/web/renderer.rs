@@ -51,6 +51,8 @@ pub(super) enum Resource {
     Deliveries,
     /// Every silence, as JSON.
     Silences,
+    /// The last audit, as JSON.
+    Doctor,
 }
 
 /// Renders resources, a few at once.
