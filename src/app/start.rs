@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::core::{Core, Events};
 use super::audit::AuditRuns;
+use super::core::{Core, Events};
 use super::systemd::{Notifier, Watchdog};
 use super::watched::Watched;
 use super::{LoadSettings, StartError, log, message_context, refresh};

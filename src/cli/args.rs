@@ -178,7 +178,7 @@ pub(super) struct DoctorArgs {
     pub(super) survive: Option<String>,
     /// How long the writes of each master are measured that a running exporter has no history of,
     /// from 1s to 1h; findings that rest on less than an hour say so
-    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    #[arg(long, value_name = "DURATION", default_value = "3s")]
     pub(super) measure: String,
     /// A directive of redis.conf, such as repl-compression: says which servers do not have it;
     /// repeatable

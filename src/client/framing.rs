@@ -466,6 +466,17 @@ mod tests {
     }
 
     #[test]
+    fn nested_answers_have_a_bounded_depth() {
+        let lists = |depth: usize| "*1\r\n".repeat(depth) + "+a\r\n";
+        let nested = |depth: usize, expected| {
+            let lists = lists(depth);
+            assert_eq!(count(ReplyShape::Nested, lists.as_bytes()), expected);
+        };
+        nested(MAX_NESTED_DEPTH, Ok(1));
+        nested(MAX_NESTED_DEPTH + 1, Err(PollError::Protocol));
+    }
+
+    #[test]
     fn a_message_is_one_array_or_push_of_three_scalars() {
         check_message("*3\r\n$7\r\nmessage\r\n$2\r\nch\r\n$1\r\n1\r\n", Ok(1));
         check_message(">3\r\n+message\r\n+ch\r\n:1\r\n", Ok(1));

@@ -137,7 +137,9 @@ pub(crate) fn report_of(name: &str) -> DoctorReport {
     entry.name = PairName::new(name);
     if let Ok(replica) = &mut entry.replicas[0].facts {
         let setting = Setting::Known("1".to_owned());
-        replica.settings.insert(Directive::MinReplicasToWrite, setting);
+        replica
+            .settings
+            .insert(Directive::MinReplicasToWrite, setting);
     }
     if let Ok(master) = &mut entry.master.facts {
         for setting in master.settings.values_mut() {

@@ -91,7 +91,10 @@ impl WriteHistory {
             scaled(peak.bytes, covering)
         };
         let minute = bound(self.minute);
-        self.longer.iter().map(|peak| bound(*peak)).fold(minute, Bytes::min)
+        self.longer
+            .iter()
+            .map(|peak| bound(*peak))
+            .fold(minute, Bytes::min)
     }
 
     /// For how long `size` certainly suffices at the busiest time.

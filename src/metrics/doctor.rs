@@ -20,7 +20,8 @@ pub(super) fn add_findings(families: &mut Families, snapshot: &FleetSnapshot) {
             continue;
         }
         let labels = vec![label("pair", &entry.pair)];
-        let counts = FindingSeverity::ALL.map(|severity| (severity.label(), count(entry, severity)));
+        let counts =
+            FindingSeverity::ALL.map(|severity| (severity.label(), count(entry, severity)));
         families.add_each(&c::DOCTOR_FINDINGS, &labels, "severity", counts);
         let open = entry.not_checked.iter().map(|gap| gap.checks.len());
         families.add(&c::DOCTOR_NOT_CHECKED, &labels, open.sum::<usize>());
@@ -30,5 +31,7 @@ pub(super) fn add_findings(families: &mut Families, snapshot: &FleetSnapshot) {
 
 fn count(entry: &EntryReport, severity: FindingSeverity) -> usize {
     let findings = entry.findings.iter();
-    findings.filter(|finding| finding.severity == severity).count()
+    findings
+        .filter(|finding| finding.severity == severity)
+        .count()
 }

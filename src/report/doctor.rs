@@ -70,7 +70,7 @@ impl DoctorStatusReport {
         let doctor = &fleet.doctor;
         let last = doctor.last.as_ref();
         Self {
-            every_seconds: doctor.every.map(|every| every.as_secs_f64()),
+            every_seconds: doctor.every.map(Span::as_secs_f64),
             running: doctor.running_since.is_some(),
             age_seconds: last.map(|last| (now - last.ended).or_zero().as_secs_f64()),
             reason: Self::reason(fleet),
@@ -93,7 +93,6 @@ impl DoctorStatusReport {
         }
     }
 }
-
 
 fn writes(fleet: &FleetSnapshot) -> Vec<MasterWritesReport> {
     let mut writes = Vec::with_capacity(fleet.doctor.writes.len());

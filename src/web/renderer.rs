@@ -200,6 +200,7 @@ impl Resource {
             | Self::Alerts
             | Self::Deliveries
             | Self::Silences
+            | Self::Doctor
             | Self::History(..)
             | Self::OpenApi => JSON,
         }

@@ -176,7 +176,13 @@ async fn deliveries(State(handler): State<HandlerState>, headers: HeaderMap) -> 
 }
 
 async fn doctor(State(handler): State<HandlerState>, headers: HeaderMap) -> Response {
-    json_report(&handler, Resource::Doctor, &headers, DoctorStatusReport::new).await
+    json_report(
+        &handler,
+        Resource::Doctor,
+        &headers,
+        DoctorStatusReport::new,
+    )
+    .await
 }
 
 async fn history(

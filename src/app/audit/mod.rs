@@ -6,8 +6,8 @@ mod progress;
 mod reply;
 mod rights;
 mod runs;
-mod server;
 mod sentinels;
+mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use crate::topology::SourceHealth;
 const AT_ONCE: usize = 4;
 
 /// The longest time of one audit; a thousand servers that do not answer take less.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+const LONGEST: Duration = Duration::from_mins(30);
 
 /// The time between the start, or a change of the interval, and the first audit: until then the
 /// polls have shown who is who, and a minute of writes is known.
@@ -149,7 +149,10 @@ mod tests {
         daily.reconfigure(Some(Span::from_secs(60)), at(500));
         assert!(!daily.is_due(at(559)) && daily.is_due(at(560)));
         daily.reconfigure(Some(Span::from_secs(60)), at(600));
-        assert!(daily.is_due(at(560)), "an unchanged interval starts nothing over");
+        assert!(
+            daily.is_due(at(560)),
+            "an unchanged interval starts nothing over"
+        );
         daily.reconfigure(None, at(700));
         assert_eq!(daily.next_wakeup(), None);
     }

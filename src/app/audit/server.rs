@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use super::reply::{command, config_get, gap, parameters, text, wall_time};
 use super::{AuditRequest, OPERATOR};
 use crate::client::{Command, Connection, MAX_REPLY, ReplyShape, Value};
+use crate::clock;
 use crate::doctor::{
     AclUsers, ClockReading, Directive, Gap, KnownCommands, ServerAudit, ServerFacts, Setting,
     WriteRate,
@@ -261,7 +262,10 @@ impl Question {
                 ));
             }
         };
-        tokio::time::sleep(measure.to_duration()).await;
+        // The other questions have taken a part of that time.
+        let passed = received.map_or(Span::ZERO, |received| clock::now() - received);
+        let left = (measure - passed).or_zero();
+        tokio::time::sleep(left.to_duration()).await;
         let permit = self.permits.acquire().await;
         let second = self.info(connection, &["replication"]).await;
         drop(permit);

@@ -28,7 +28,10 @@ pub(super) enum CheckScope {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(test),
-    allow(dead_code, reason = "some of it is read only by the test of the documentation")
+    allow(
+        dead_code,
+        reason = "some of it is read only by the test of the documentation"
+    )
 )]
 pub(super) struct CheckRow {
     /// What it is about.

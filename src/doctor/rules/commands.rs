@@ -38,9 +38,9 @@ fn differences(subject: &Subject<'_>) -> Verdict {
     let of_master = master.commands.clone()?;
     let own = subject.facts.commands.clone()?;
     let mut found = Vec::new();
-    let unknown_here = of_master.unknown_to(&own);
-    if !unknown_here.is_empty() {
-        let names = listed(&unknown_here);
+    let for_replica = of_master.unknown_to(&own);
+    if !for_replica.is_empty() {
+        let names = listed(&for_replica);
         found.push(problem(
             subject,
             FindingSeverity::Critical,
@@ -51,9 +51,9 @@ fn differences(subject: &Subject<'_>) -> Verdict {
             &names,
         ));
     }
-    let unknown_there = own.unknown_to(&of_master);
-    if !unknown_there.is_empty() {
-        let names = listed(&unknown_there);
+    let for_master = own.unknown_to(&of_master);
+    if !for_master.is_empty() {
+        let names = listed(&for_master);
         found.push(problem(
             subject,
             FindingSeverity::Warning,

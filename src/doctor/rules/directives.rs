@@ -58,11 +58,7 @@ fn problem(subject: &Subject<'_>, name: &str) -> Problem {
     Problem::new(
         FindingSeverity::Advice,
         format!("it does not have {name}: with such a line in its file it does not start"),
-        Evidence::new(
-            format!("no {name}"),
-            need,
-            subject.on_server("CONFIG GET"),
-        ),
+        Evidence::new(format!("no {name}"), need, subject.on_server("CONFIG GET")),
         Fix::by_hand(
             &subject.server.addr,
             "leave the line out of its file, or bring it to a version that has the directive first",

@@ -95,7 +95,12 @@ fn farthest(subject: &Subject<'_>, sentinel: &Watching<'_>) -> Option<RoundTripB
     let servers = std::iter::once(&subject.entry.master).chain(&subject.entry.replicas);
     let mut farthest: Option<RoundTripBounds> = None;
     for server in servers {
-        let Some(to_server) = server.facts.as_ref().ok().and_then(|facts| facts.round_trip) else {
+        let Some(to_server) = server
+            .facts
+            .as_ref()
+            .ok()
+            .and_then(|facts| facts.round_trip)
+        else {
             continue;
         };
         let bounds = RoundTripBounds::between(to_sentinel, to_server);

@@ -63,7 +63,11 @@ mod tests {
         let mut polls = Vec::new();
         let mut offset = 0;
         for second in 0..600 {
-            offset += if (200..210).contains(&second) { 1000 } else { 1 };
+            offset += if (200..210).contains(&second) {
+                1000
+            } else {
+                1
+            };
             polls.push((second, offset));
         }
         let history = table(&polls);
@@ -90,7 +94,9 @@ mod tests {
         for seed in 1_u64..50 {
             let mut state = seed;
             let mut random = || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
                 state >> 33
             };
             let mut polls = Vec::new();

@@ -53,16 +53,32 @@ async fn an_audit_on_demand_is_in_the_api_the_metrics_and_on_the_page() {
     let pair = Pair::start(reference(), trap).await;
     let exporter = Exporter::start_admin(&pair.configuration()).await;
     let before = status(&exporter).await;
-    assert_eq!((before.every_seconds, before.last, before.running), (None, None, false));
+    assert_eq!(
+        (before.every_seconds, before.last, before.running),
+        (None, None, false)
+    );
     let why = before.reason.unwrap();
     assert!(why.contains("doctor.every is not set"), "{why}");
-    assert!(!exporter.get("/metrics").await.contains("redis_cross_dc_doctor_findings{"));
-    assert!(!exporter.get("/pairs/orders").await.contains("id=\"doctor\""));
+    assert!(
+        !exporter
+            .get("/metrics")
+            .await
+            .contains("redis_cross_dc_doctor_findings{")
+    );
+    assert!(
+        !exporter
+            .get("/pairs/orders")
+            .await
+            .contains("id=\"doctor\"")
+    );
 
     assert_eq!(ask_for_an_audit(&exporter).await, "202");
     let status = wait_for_audit(&exporter, 0.0).await;
     let report = status.last.unwrap();
-    assert_eq!(found(&report), [(DoctorCheck::A1, super::FindingSeverity::Critical)]);
+    assert_eq!(
+        found(&report),
+        [(DoctorCheck::A1, super::FindingSeverity::Critical)]
+    );
     assert!(status.age_seconds.is_some_and(|age| age >= 0.0) && status.reason.is_none());
 
     let metrics = Scrape::of(&exporter).await;
@@ -77,7 +93,10 @@ async fn an_audit_on_demand_is_in_the_api_the_metrics_and_on_the_page() {
 
     let page = exporter.get("/pairs/orders").await;
     assert!(page.contains("id=\"doctor\""), "{page}");
-    assert!(page.contains("CONFIG SET min-replicas-to-write 0"), "{page}");
+    assert!(
+        page.contains("CONFIG SET min-replicas-to-write 0"),
+        "{page}"
+    );
     assert!(page.contains("1 critical"), "{page}");
 }
 
@@ -92,7 +111,11 @@ async fn nobody_without_write_access_begins_an_audit() {
 
 #[tokio::test]
 async fn the_exporter_audits_at_intervals_with_the_documented_rights_and_polls_on() {
-    let user = format!("monitor on >{} {}", planted::REDIS, super::rights::documented());
+    let user = format!(
+        "monitor on >{} {}",
+        planted::REDIS,
+        super::rights::documented()
+    );
     let pair = Pair::start(reference().user(&user), reference().user(&user)).await;
     for server in [&pair.master, &pair.replica] {
         server.command(&["ACL", "LOG", "RESET"]).await.unwrap();
@@ -102,7 +125,10 @@ async fn the_exporter_audits_at_intervals_with_the_documented_rights_and_polls_o
         value_bytes: 1000,
     };
     let _writer = SteadyWriter::start(pair.master.addr(), None, load);
-    let login = format!("redis: {{username: monitor, password: {}}}\n", planted::REDIS);
+    let login = format!(
+        "redis: {{username: monitor, password: {}}}\n",
+        planted::REDIS
+    );
     let yaml = format!("{login}doctor: {{every: 1m}}\n{}", pair.configuration());
     let exporter = Exporter::start(&yaml).await;
     assert_eq!(status(&exporter).await.every_seconds, Some(60.0));
@@ -132,7 +158,10 @@ async fn the_exporter_audits_at_intervals_with_the_documented_rights_and_polls_o
     let report = read(doctor_beside(exporter.url(), &yaml, &args).await);
     let rate = report.pairs[0].write_rate.as_ref().unwrap();
     assert!(rate.is_history, "{rate:?}");
-    assert!(rate.sentence.contains("less than an hour of history"), "{rate:?}");
+    assert!(
+        rate.sentence.contains("less than an hour of history"),
+        "{rate:?}"
+    );
     // The first audit waited for the first minute; the next one follows by itself.
     let second = wait_for_audit(&exporter, report.timestamp).await;
     assert!(second.last.unwrap().pairs[0].write_rate.is_some());

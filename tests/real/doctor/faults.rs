@@ -39,17 +39,47 @@ const fn fault(
 }
 
 const FAULTS: [Fault; 15] = [
-    fault("min-replicas-to-write 1", Side::Replica, DoctorCheck::A1, Critical),
+    fault(
+        "min-replicas-to-write 1",
+        Side::Replica,
+        DoctorCheck::A1,
+        Critical,
+    ),
     fault("maxmemory 1mb", Side::Replica, DoctorCheck::A2, Critical),
     fault("maxmemory 500mb", Side::Replica, DoctorCheck::A2, Warning),
-    fault("maxmemory-policy allkeys-lru", Side::Replica, DoctorCheck::A2, Warning),
+    fault(
+        "maxmemory-policy allkeys-lru",
+        Side::Replica,
+        DoctorCheck::A2,
+        Warning,
+    ),
     fault("databases 4", Side::Replica, DoctorCheck::A3, Warning),
-    fault("replica-read-only no", Side::Replica, DoctorCheck::A11, Critical),
-    fault("repl-backlog-ttl 3600", Side::Master, DoctorCheck::B2, Warning),
+    fault(
+        "replica-read-only no",
+        Side::Replica,
+        DoctorCheck::A11,
+        Critical,
+    ),
+    fault(
+        "repl-backlog-ttl 3600",
+        Side::Master,
+        DoctorCheck::B2,
+        Warning,
+    ),
     fault("repl-timeout 30", Side::Replica, DoctorCheck::B4, Warning),
     fault("repl-timeout 600", Side::Master, DoctorCheck::B4, Warning),
-    fault("repl-diskless-sync no", Side::Master, DoctorCheck::B5, Advice),
-    fault("repl-disable-tcp-nodelay yes", Side::Master, DoctorCheck::B6, Advice),
+    fault(
+        "repl-diskless-sync no",
+        Side::Master,
+        DoctorCheck::B5,
+        Advice,
+    ),
+    fault(
+        "repl-disable-tcp-nodelay yes",
+        Side::Master,
+        DoctorCheck::B6,
+        Advice,
+    ),
     fault("save \"\"", Side::Master, DoctorCheck::C1, Critical),
     fault("save \"\"", Side::Replica, DoctorCheck::C2, Warning),
     fault("appendonly yes", Side::Master, DoctorCheck::C3, Advice),
@@ -122,7 +152,10 @@ async fn a_line_that_harms_is_found_alone_and_its_repair_works() {
     let repaired = reports(&pairs).await;
     for (index, entry) in repaired.iter().enumerate() {
         let fault = &FAULTS[index];
-        let before = found[index].findings.iter().find(|f| f.check == fault.check);
+        let before = found[index]
+            .findings
+            .iter()
+            .find(|f| f.check == fault.check);
         let is_left = entry.findings.iter().any(|f| f.check == fault.check);
         let commands = &before.unwrap().fix.commands;
         assert_eq!(is_left, commands.is_empty(), "{}: {entry:#?}", fault.line);

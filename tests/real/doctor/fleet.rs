@@ -20,7 +20,9 @@ async fn a_hundred_pairs() {
         }
     }
     pairs.extend(starting.join_all().await);
-    let entries = pairs.iter().map(|(index, pair)| pair.entry_called(&format!("pair-{index}")));
+    let entries = pairs
+        .iter()
+        .map(|(index, pair)| pair.entry_called(&format!("pair-{index}")));
     let yaml = configuration(&entries.collect::<Vec<_>>());
     let began = Instant::now();
     let outcome = super::doctor(&yaml, &["--output", "json"]).await;

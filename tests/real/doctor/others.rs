@@ -35,7 +35,9 @@ async fn b3_a_buffer_that_a_full_sync_fills() {
     eventually("the writes", LIMIT, writes).await.unwrap();
     let report = pair.report().await;
     let is_raised = pair.master.info_field("server", "redis_version").await;
-    let is_raised = is_raised.unwrap().is_some_and(|version| !version.starts_with('6'));
+    let is_raised = is_raised
+        .unwrap()
+        .is_some_and(|version| !version.starts_with('6'));
     let own: Vec<_> = found(&report)
         .into_iter()
         .filter(|found| found.0 == DoctorCheck::B3)
@@ -68,7 +70,9 @@ async fn b4_a_line_that_is_too_slow_for_the_timeout() {
         delay: Duration::from_millis(300),
         ..WanConditions::default()
     };
-    let wan = WanProxy::start(None, pair.replica.addr(), slow).await.unwrap();
+    let wan = WanProxy::start(None, pair.replica.addr(), slow)
+        .await
+        .unwrap();
     let far = entry("orders", ("dc1", pair.master.addr()), ("dc2", wan.addr()));
     let report = report(&configuration(&[far])).await;
     expect_one(&report, DoctorCheck::B4, Warning, wan.addr());
@@ -82,7 +86,8 @@ async fn b7_a_directive_that_the_servers_do_not_have() {
         let report = read(doctor(&pair.configuration(), &args).await);
         let findings = report.pairs[0].findings.iter();
         let own = findings.filter(|finding| finding.check == DoctorCheck::B7);
-        own.map(|f| (f.severity, f.server.clone())).collect::<Vec<_>>()
+        own.map(|f| (f.severity, f.server.clone()))
+            .collect::<Vec<_>>()
     };
     let both = [
         (Advice, pair.master.addr().to_string()),
@@ -101,7 +106,11 @@ async fn b7_a_directive_that_the_servers_do_not_have() {
 async fn b8_a_machine_that_is_too_small_for_a_fork() {
     // Four megabytes; a server uses one, and two with some data.
     let machine = Machine::new(Some(1024));
-    let master = machine.run(reference().allow_debug()).start().await.unwrap();
+    let master = machine
+        .run(reference().allow_debug())
+        .start()
+        .await
+        .unwrap();
     let replica = reference().replicaof(master.addr()).start().await.unwrap();
     replica.wait_until_in_sync(LIMIT).await.unwrap();
     let pair = Pair { master, replica };
@@ -114,7 +123,10 @@ async fn b8_a_machine_that_is_too_small_for_a_fork() {
 #[tokio::test]
 async fn c4_an_append_only_file_without_times() {
     let pair = Pair::start(reference(), reference().config("appendonly yes")).await;
-    let has_times = pair.replica.command(&["CONFIG", "GET", "aof-timestamp-enabled"]).await;
+    let has_times = pair
+        .replica
+        .command(&["CONFIG", "GET", "aof-timestamp-enabled"])
+        .await;
     let is_known = !matches!(
         has_times.unwrap(),
         Reply::Array(words) if words.is_empty()
@@ -139,10 +151,15 @@ async fn f2_the_operator_needs_its_rights_on_both_sides() {
     let with = |rules: &str| reference().user(rules);
     let pair = Pair::start(with(rights), with(rights)).await;
     let version = pair.master.info_field("server", "redis_version").await;
-    let has_dryrun = version.unwrap().is_some_and(|version| !version.starts_with('6'));
+    let has_dryrun = version
+        .unwrap()
+        .is_some_and(|version| !version.starts_with('6'));
     if !has_dryrun {
         let report = pair.report().await;
-        assert!(super::open_checks(&report).contains(&DoctorCheck::F2), "{report:#?}");
+        assert!(
+            super::open_checks(&report).contains(&DoctorCheck::F2),
+            "{report:#?}"
+        );
         return;
     }
     assert_eq!(found(&pair.report().await), []);
@@ -170,7 +187,10 @@ async fn f2_the_operator_needs_its_rights_on_both_sides() {
 
 /// Asks `master` for a partial resync that it has to refuse, and leaves.
 async fn ask_for_another_history(master: &RedisServer) {
-    let before = master.info_field("stats", "sync_partial_err").await.unwrap();
+    let before = master
+        .info_field("stats", "sync_partial_err")
+        .await
+        .unwrap();
     let mut connection = master.connect().await.unwrap();
     let other = "0123456789012345678901234567890123456789";
     // What follows is a full sync, which nobody reads.
@@ -179,7 +199,11 @@ async fn ask_for_another_history(master: &RedisServer) {
     let counted = || async {
         let now = master.info_field("stats", "sync_partial_err").await;
         let now = now.map_err(|error| error.to_string())?;
-        if now == before { Err(format!("{now:?}")) } else { Ok(()) }
+        if now == before {
+            Err(format!("{now:?}"))
+        } else {
+            Ok(())
+        }
     };
     eventually("the refusal", LIMIT, counted).await.unwrap();
 }
@@ -189,18 +213,25 @@ async fn f3_partial_resyncs_that_are_refused_again_and_again() {
     let pair = Pair::start(reference(), reference()).await;
     ask_for_another_history(&pair.master).await;
     let alone = || async {
-        let count = pair.master.info_field("replication", "connected_slaves").await;
+        let count = pair
+            .master
+            .info_field("replication", "connected_slaves")
+            .await;
         match count.map_err(|error| error.to_string())?.as_deref() {
             Some("1") => Ok(()),
             other => Err(format!("{other:?}")),
         }
     };
-    eventually("the readers to be gone", LIMIT, alone).await.unwrap();
+    eventually("the readers to be gone", LIMIT, alone)
+        .await
+        .unwrap();
     assert_eq!(found(&pair.report().await), [], "once is no pattern");
     for _ in 0..2 {
         ask_for_another_history(&pair.master).await;
     }
-    eventually("the readers to be gone", LIMIT, alone).await.unwrap();
+    eventually("the readers to be gone", LIMIT, alone)
+        .await
+        .unwrap();
     let report = pair.report().await;
     expect_one(&report, DoctorCheck::F3, Warning, pair.master.addr());
 }

@@ -63,7 +63,13 @@ async fn a4_a_replica_whose_disk_failed_refuses_every_write() {
     // Its folder is gone, as after a disk was unmounted.
     std::fs::remove_dir_all(&place).unwrap();
     pair.replica.command(&["BGSAVE"]).await.unwrap();
-    wait_for(&pair.replica, "persistence", "rdb_last_bgsave_status", "err").await;
+    wait_for(
+        &pair.replica,
+        "persistence",
+        "rdb_last_bgsave_status",
+        "err",
+    )
+    .await;
     let report = pair.report().await;
     expect_one(&report, DoctorCheck::A4, Critical, pair.replica.addr());
     promote(&pair.replica).await;
@@ -88,7 +94,10 @@ async fn a5_a_master_without_masterauth_never_comes_back() {
     let mut master = open(pair.master.addr()).await;
     replica.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
     let port = pair.replica.addr().port().unwrap().to_string();
-    master.command(&["REPLICAOF", "127.0.0.1", &port]).await.unwrap();
+    master
+        .command(&["REPLICAOF", "127.0.0.1", &port])
+        .await
+        .unwrap();
     wait_for_log(&pair.master, "NOAUTH").await;
 }
 
@@ -157,7 +166,10 @@ async fn a13_a_renamed_command_is_skipped_by_the_replica() {
     let mut connection = pair.master.connect().await.unwrap();
     connection.command(&["SET", "key", "value"]).await.unwrap();
     connection.command(&["FLUSHALL"]).await.unwrap();
-    connection.command(&["SET", "other", "value"]).await.unwrap();
+    connection
+        .command(&["SET", "other", "value"])
+        .await
+        .unwrap();
     let has = || async {
         let size = pair.replica.command(&["DBSIZE"]).await;
         let size = size.map_err(|error| error.to_string())?;
@@ -220,7 +232,11 @@ async fn a12_and_c5_what_a_server_without_a_file_or_with_an_old_save_loses() {
     }
     machine.set_clock(0);
     replica.wait_until_in_sync(LIMIT).await.unwrap();
-    let yaml = configuration(&[entry("orders", ("dc1", master.addr()), ("dc2", replica.addr()))]);
+    let yaml = configuration(&[entry(
+        "orders",
+        ("dc1", master.addr()),
+        ("dc2", replica.addr()),
+    )]);
     let report = report(&yaml).await;
     expect_one(&report, DoctorCheck::C5, Warning, master.addr());
 }

@@ -21,7 +21,8 @@ pub(super) fn documented() -> &'static str {
 }
 
 /// A user of failovers that has its rights.
-const OPERATOR: &str = "operator on nopass -@all +info +client +replicaof +multi +exec +config +psync +replconf";
+const OPERATOR: &str =
+    "operator on nopass -@all +info +client +replicaof +multi +exec +config +psync +replconf";
 
 /// A reference pair on which the user `doctor` has `rules`, and what is reported with them.
 async fn report_with(rules: &str) -> (Pair, DoctorReport) {

@@ -135,7 +135,10 @@ async fn what_sentinels_could_not_do_is_found() {
     let expected = [(DoctorCheck::D2, Critical), (DoctorCheck::E1, Warning)];
     assert_eq!(checks, expected, "{report:#?}");
     // What it foretells: nobody is there to be promoted.
-    let failover = site.last().command(&["SENTINEL", "FAILOVER", "mymaster"]).await;
+    let failover = site
+        .last()
+        .command(&["SENTINEL", "FAILOVER", "mymaster"])
+        .await;
     let refusal = format!("{failover:?}");
     assert!(refusal.contains("NOGOODSLAVE"), "{refusal}");
 }
@@ -158,7 +161,11 @@ async fn scripts_and_names_that_differ_between_sentinels_are_found() {
     let site = Site::set("replica-priority 200", [DC1, DC1, DC2], &[script]).await;
     let last = site.last().addr().to_string();
     let report = site.report().await;
-    assert_eq!(found(&report), [(DoctorCheck::E6, Warning, last)], "{report:#?}");
+    assert_eq!(
+        found(&report),
+        [(DoctorCheck::E6, Warning, last)],
+        "{report:#?}"
+    );
 }
 
 #[tokio::test]
@@ -209,7 +216,10 @@ async fn a_reader_of_the_stream_stays_in_the_sentinels_memory() {
         drop(reply);
     });
     let remembers = || async {
-        let replicas = site.last().command(&["SENTINEL", "REPLICAS", "mymaster"]).await;
+        let replicas = site
+            .last()
+            .command(&["SENTINEL", "REPLICAS", "mymaster"])
+            .await;
         let replicas = format!("{:?}", replicas.map_err(|error| error.to_string())?);
         if replicas.contains(":0\"") {
             Ok(())
@@ -217,25 +227,37 @@ async fn a_reader_of_the_stream_stays_in_the_sentinels_memory() {
             Err(replicas)
         }
     };
-    eventually("a replica without a port", LIMIT, remembers).await.unwrap();
+    eventually("a replica without a port", LIMIT, remembers)
+        .await
+        .unwrap();
     reading.abort();
     let report = site.report().await;
     let e4 = |report: &DoctorReport| {
         let own = found(report);
-        own.iter().filter(|found| found.0 == DoctorCheck::E4).count()
+        own.iter()
+            .filter(|found| found.0 == DoctorCheck::E4)
+            .count()
     };
     assert!(e4(&report) > 0, "{report:#?}");
     // What it says to do takes it away, once the reader is gone.
     let gone = || async {
-        let count = site.master.info_field("replication", "connected_slaves").await;
+        let count = site
+            .master
+            .info_field("replication", "connected_slaves")
+            .await;
         match count.map_err(|error| error.to_string())?.as_deref() {
             Some("1") => Ok(()),
             other => Err(format!("{other:?}")),
         }
     };
-    eventually("the reader to be gone", LIMIT, gone).await.unwrap();
+    eventually("the reader to be gone", LIMIT, gone)
+        .await
+        .unwrap();
     for sentinel in &site.sentinels {
-        sentinel.command(&["SENTINEL", "RESET", "mymaster"]).await.unwrap();
+        sentinel
+            .command(&["SENTINEL", "RESET", "mymaster"])
+            .await
+            .unwrap();
     }
     for sentinel in &site.sentinels {
         wait_until_it_knows(sentinel, "mymaster", 1, 2).await;
@@ -272,21 +294,32 @@ async fn a_sentinel_that_cannot_log_in_is_found_on_either_server() {
         replica,
         sentinels,
     };
-    let credentials = format!("redis: {{username: doctor, password: {}}}\n", planted::REDIS);
+    let credentials = format!(
+        "redis: {{username: doctor, password: {}}}\n",
+        planted::REDIS
+    );
     let yaml = credentials + &site.configuration();
     let shut_out = ["ACL", "SETUSER", "default", "off"];
     let sees_down = async |sentinel: &RedisServer, what: &str| {
         let down = || async {
             let text = sentinel.command(&["SENTINEL", what, "mymaster"]).await;
             let text = format!("{:?}", text.map_err(|error| error.to_string())?);
-            if text.contains("s_down") { Ok(()) } else { Err(text) }
+            if text.contains("s_down") {
+                Ok(())
+            } else {
+                Err(text)
+            }
         };
-        eventually("a server that is down for it", LIMIT, down).await.unwrap();
+        eventually("a server that is down for it", LIMIT, down)
+            .await
+            .unwrap();
     };
     // The replica lets nobody in any more: seen from the master's datacenter it is not reached.
     let mut own = site.replica.connect().await.unwrap();
     own.command(&shut_out).await.unwrap();
-    own.command(&["CLIENT", "KILL", "TYPE", "normal"]).await.ok();
+    own.command(&["CLIENT", "KILL", "TYPE", "normal"])
+        .await
+        .ok();
     for sentinel in &site.sentinels {
         sees_down(sentinel, "REPLICAS").await;
     }
