@@ -26,13 +26,13 @@ async fn b3_a_buffer_that_a_full_sync_fills() {
         value_bytes: 100_000,
     };
     let writer = SteadyWriter::start(pair.master.addr(), None, load);
-    let writes = || async {
+    let has_begun = || async {
         match writer.written() {
             0..20 => Err(format!("{:?}", writer.last_error())),
             _ => Ok(()),
         }
     };
-    eventually("the writes", LIMIT, writes).await.unwrap();
+    eventually("the writes", LIMIT, has_begun).await.unwrap();
     let report = pair.report().await;
     let is_raised = pair.master.info_field("server", "redis_version").await;
     let is_raised = is_raised

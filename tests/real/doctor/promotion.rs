@@ -142,12 +142,9 @@ async fn a10_clients_that_move_are_refused() {
     let mut moved = Vec::new();
     let mut refusals = 0;
     for _ in 0..clients.len() {
-        let mut client = match pair.replica.connect().await {
-            Ok(client) => client,
-            Err(_) => {
-                refusals += 1;
-                continue;
-            }
+        let Ok(mut client) = pair.replica.connect().await else {
+            refusals += 1;
+            continue;
         };
         if client.command(&["SET", "key", "value"]).await.is_err() {
             refusals += 1;
