@@ -327,3 +327,34 @@ async fn a_sentinel_that_cannot_log_in_is_found_on_either_server() {
     let a8 = (DoctorCheck::A8, Critical, site.replica.addr().to_string());
     assert!(found(&report).contains(&a8), "{report:#?}");
 }
+
+#[tokio::test]
+async fn a_user_of_sentinels_that_may_not_fail_over_is_found_from_valkey_9_on() {
+    let site = Site::set("replica-priority 200", [DC1, DC1, DC2], &[]).await;
+    for server in [&site.master, &site.replica] {
+        let fewer = ["ACL", "SETUSER", "default", "-failover"];
+        server.command(&fewer).await.unwrap();
+    }
+    let valkey = site.master.info_field("server", "valkey_version").await;
+    let major = valkey.unwrap().and_then(|version| {
+        let (major, _) = version.split_once('.')?;
+        major.parse::<u32>().ok()
+    });
+    let report = site.report().await;
+    let e8 = found(&report);
+    let e8 = e8.iter().filter(|found| found.0 == DoctorCheck::E8);
+    let places: Vec<&str> = e8.map(|found| found.2.as_str()).collect();
+    let master = site.master.addr().to_string();
+    let replica = site.replica.addr().to_string();
+    if major.is_some_and(|major| major >= 9) {
+        assert_eq!(places, [master.as_str(), replica.as_str()], "{report:#?}");
+        for server in [&site.master, &site.replica] {
+            let repair = ["ACL", "SETUSER", "default", "+failover"];
+            server.command(&repair).await.unwrap();
+        }
+        assert_eq!(found(&site.report().await), []);
+    } else {
+        assert_eq!(places, Vec::<&str>::new(), "only Valkey 9 asks for it");
+        assert!(!super::open_checks(&report).contains(&DoctorCheck::E8));
+    }
+}
