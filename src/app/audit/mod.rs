@@ -34,8 +34,9 @@ const SHORTEST_TIMEOUT: Span = Span::from_secs(2);
 /// The user that failovers log in as.
 const OPERATOR: &str = "operator";
 
-/// What to ask.
-#[derive(Clone, Debug)]
+/// What to ask. The default asks every server, and measures and compares no writes: enough for the
+/// traps of a promotion.
+#[derive(Clone, Debug, Default)]
 pub struct AuditRequest {
     /// Only the entries of this name.
     pub pair: Option<PairName>,
@@ -51,7 +52,7 @@ pub struct AuditRequest {
 /// Asks all servers of `settings`, and those that Sentinels report. Changes nothing on them.
 pub async fn collect_facts(
     settings: &Settings,
-    request: AuditRequest,
+    request: &AuditRequest,
     progress: Progress,
 ) -> Vec<EntryAudit> {
     let reporters = settings.sentinels.iter().map(|entry| entry.sentinels.len());
@@ -68,7 +69,7 @@ pub async fn collect_facts(
         settings,
         entries: &entries,
         sources: &discovered.health(),
-        request,
+        request: Arc::new(request.clone()),
         at_once: AT_ONCE,
         progress,
     };
@@ -82,7 +83,7 @@ struct Collection<'a> {
     entries: &'a [PairSettings],
     /// The discovery sources that some of them come from.
     sources: &'a [SourceHealth],
-    request: AuditRequest,
+    request: Arc<AuditRequest>,
     /// Servers that are asked at the same time.
     at_once: usize,
     progress: Progress,
@@ -120,13 +121,12 @@ impl Collection<'_> {
         let topology = Topology::observed(self.entries, &settings.datacenters, &roles);
         let permits = Arc::new(Semaphore::new(self.at_once));
         let all = topology.servers.len();
-        let request = Arc::new(self.request.clone());
         let mut tasks = JoinSet::new();
         for server in topology.servers.into_values() {
             let question = server::Question {
                 timeout: timeout(&server, &settings.poll),
                 server,
-                request: Arc::clone(&request),
+                request: Arc::clone(&self.request),
                 has_sentinels: !settings.sentinels.is_empty(),
                 permits: Arc::clone(&permits),
             };

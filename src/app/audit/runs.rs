@@ -109,12 +109,10 @@ async fn run(plan: AuditPlan) -> Result<DoctorReport, String> {
         settings: &plan.settings,
         entries: &plan.entries,
         sources: &plan.sources,
-        request: AuditRequest {
-            pair: None,
-            measure: None,
-            directives: Vec::new(),
+        request: Arc::new(AuditRequest {
             histories: plan.histories,
-        },
+            ..AuditRequest::default()
+        }),
         at_once: AT_ONCE,
         progress: Arc::new(|_, _, _| {}),
     };

@@ -59,7 +59,7 @@ async fn collect(
     mut request: AuditRequest,
 ) -> Vec<EntryAudit> {
     request.histories = exporter::histories(global, &args.exporter).await;
-    app::collect_facts(settings, request, progress()).await
+    app::collect_facts(settings, &request, progress()).await
 }
 
 /// The arguments, checked.
