@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis_cross_dc_exporter::doctor::FindingSeverity::{Advice, Critical, Warning};
 use redis_cross_dc_exporter::doctor::{DoctorReport, FindingSeverity};
-use redis_cross_dc_exporter::lab::{RedisServer, RedisServerBuilder, eventually};
+use redis_cross_dc_exporter::lab::{RedisServer, RedisServerBuilder, Reply, eventually};
 use redis_cross_dc_exporter::model::{DoctorCheck, ServerAddr};
 
 use super::{REFERENCE, report};
@@ -83,6 +83,14 @@ impl Site {
 fn sentinel_of(host: &'static str, master: &ServerAddr) -> RedisServerBuilder {
     let builder = RedisServer::builder().host(host).sentinel();
     builder.watches("mymaster", master, 2)
+}
+
+/// All words of a reply, each with a space behind it.
+fn flat(reply: &Reply) -> String {
+    match reply {
+        Reply::Array(items) => items.iter().map(flat).collect(),
+        other => other.text().unwrap_or_default() + " ",
+    }
 }
 
 /// Every finding but the choice of a fence (D1), with its server.
@@ -220,8 +228,8 @@ async fn a_reader_of_the_stream_stays_in_the_sentinels_memory() {
             .last()
             .command(&["SENTINEL", "REPLICAS", "mymaster"])
             .await;
-        let replicas = format!("{:?}", replicas.map_err(|error| error.to_string())?);
-        if replicas.contains(":0\"") {
+        let replicas = flat(&replicas.map_err(|error| error.to_string())?);
+        if replicas.contains(":0 ") {
             Ok(())
         } else {
             Err(replicas)
@@ -266,7 +274,7 @@ async fn a_reader_of_the_stream_stays_in_the_sentinels_memory() {
 }
 
 #[tokio::test]
-async fn a_sentinel_that_cannot_log_in_is_found_on_either_server() {
+async fn sentinels_that_cannot_log_in_are_found_on_either_server() {
     let login = format!("doctor on >{} ~* &* +@all", planted::REDIS);
     // Replication and two of the Sentinels use a user of their own.
     let internal = "internal on nopass ~* &* +@all";
@@ -299,11 +307,10 @@ async fn a_sentinel_that_cannot_log_in_is_found_on_either_server() {
         planted::REDIS
     );
     let yaml = credentials + &site.configuration();
-    let shut_out = ["ACL", "SETUSER", "default", "off"];
     let sees_down = async |sentinel: &RedisServer, what: &str| {
         let down = || async {
             let text = sentinel.command(&["SENTINEL", what, "mymaster"]).await;
-            let text = format!("{:?}", text.map_err(|error| error.to_string())?);
+            let text = flat(&text.map_err(|error| error.to_string())?);
             if text.contains("s_down") {
                 Ok(())
             } else {
@@ -314,18 +321,33 @@ async fn a_sentinel_that_cannot_log_in_is_found_on_either_server() {
             .await
             .unwrap();
     };
+    let shut_out = async |server: &RedisServer| {
+        let mut own = server.connect().await.unwrap();
+        own.command(&["ACL", "SETUSER", "default", "off"])
+            .await
+            .unwrap();
+        let kill = ["CLIENT", "KILL", "TYPE", "normal"];
+        own.command(&kill).await.unwrap();
+    };
+    let ask = async || super::read(super::doctor(&yaml, &["--output", "json"]).await);
     // The replica lets nobody in any more: seen from the master's datacenter it is not reached.
-    let mut own = site.replica.connect().await.unwrap();
-    own.command(&shut_out).await.unwrap();
-    own.command(&["CLIENT", "KILL", "TYPE", "normal"])
-        .await
-        .ok();
+    shut_out(&site.replica).await;
     for sentinel in &site.sentinels {
         sees_down(sentinel, "REPLICAS").await;
     }
-    let report = super::read(super::doctor(&yaml, &["--output", "json"]).await);
+    let report = ask().await;
     let a8 = (DoctorCheck::A8, Critical, site.replica.addr().to_string());
     assert!(found(&report).contains(&a8), "{report:#?}");
+    // Nor does the master: for the Sentinels it is down, although it answers here.
+    shut_out(&site.master).await;
+    for sentinel in &site.sentinels {
+        sees_down(sentinel, "MASTER").await;
+    }
+    let report = ask().await;
+    for sentinel in &site.sentinels {
+        let e6 = (DoctorCheck::E6, Warning, sentinel.addr().to_string());
+        assert!(found(&report).contains(&e6), "{report:#?}");
+    }
 }
 
 #[tokio::test]
