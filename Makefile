@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill incidents soak lab lab-update screenshots clean
+.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak lab lab-update screenshots clean
 
 demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -92,6 +92,9 @@ docs:
 
 docs-update: ## rewrites what is generated from the code: docs/metrics.md, tables of docs/configuration.md and docs/doctor.md, a fuzz dictionary, the rules in alerts/
 	@UPDATE_DOCS=1 $(CARGO) test --locked --lib -- metrics::catalogue doctor::catalogue rules::tests config::tests::documents
+
+doctor-bench: ## how long doctor takes for a hundred pairs (200 servers on this machine); part of no other target
+	@$(CARGO) test --locked --quiet --test real -- doctor::fleet::a_hundred_pairs --exact --ignored --nocapture
 
 dashboards: ## the dashboards against Grafana's types and its code for frames
 	@echo "==> dashboards"

@@ -8,7 +8,12 @@ use redis_cross_dc_exporter::model::PollError;
 /// Room for a word, for some replies, what the program allows, and none but what memory gives.
 const LIMITS: [u64; 4] = [12, 300, MAX_REPLY.get(), u64::MAX];
 
-const SHAPES: [ReplyShape; 3] = [ReplyShape::Scalar, ReplyShape::Records, ReplyShape::Message];
+const SHAPES: [ReplyShape; 4] = [
+    ReplyShape::Scalar,
+    ReplyShape::Records,
+    ReplyShape::Nested,
+    ReplyShape::Message,
+];
 
 /// What the replies to one request may be.
 #[derive(Clone, Copy)]
@@ -146,6 +151,7 @@ fn max_depth(shape: ReplyShape) -> usize {
     match shape {
         ReplyShape::Scalar => 0,
         ReplyShape::Records => 2,
+        ReplyShape::Nested => 8,
         ReplyShape::Message => 1,
     }
 }

@@ -39,6 +39,8 @@ pub enum AdminCommand {
     AddSilence(NewSilence),
     /// End a silence now.
     ExpireSilence(SilenceId),
+    /// Begin an audit of every pair.
+    RunDoctor,
 }
 
 /// The result of a command that was carried out.
@@ -52,6 +54,8 @@ pub enum AdminReply {
     SilenceAdded(SilenceId),
     /// [`AdminCommand::ExpireSilence`]: the id of the ended silence.
     SilenceExpired(SilenceId),
+    /// [`AdminCommand::RunDoctor`]: it has begun.
+    DoctorBegan,
 }
 
 /// Why a command was not carried out, or is not known to be.
@@ -75,6 +79,9 @@ pub enum AdminError {
     /// The dead letter cannot be sent again.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// An audit is running already.
+    #[error("an audit is running already: its findings will be at /api/v1/doctor")]
+    DoctorRuns,
     /// The silence cannot be created or ended.
     #[error("nothing is silenced: {0}")]
     Silence(#[from] SilenceError),

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use crate::alert::{AlertChange, Notification, Transition};
 use crate::config::{ListenAddress, NotifySettings, Settings};
+use crate::doctor::DoctorReport;
 use crate::model::PairName;
 use crate::monitor::{Promotion, StateChange};
 use crate::notify;
@@ -66,6 +67,19 @@ pub(super) fn reloaded(report: &ReloadReport, settings: &Settings) {
         "the configuration was reloaded"
     );
     warnings(settings);
+}
+
+/// An audit of `doctor` has ended.
+pub(super) fn audited(outcome: &Result<DoctorReport, String>) {
+    match outcome {
+        Ok(report) => info!(
+            critical = report.summary.critical,
+            warnings = report.summary.warning,
+            not_checked = report.summary.not_checked,
+            "the audit for disaster recovery has ended"
+        ),
+        Err(error) => warn!(error, "the audit for disaster recovery has no report"),
+    }
 }
 
 /// `reporters` is how the source's kind calls its reporters.

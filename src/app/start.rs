@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::audit::AuditRuns;
 use super::core::{Core, Events};
 use super::systemd::{Notifier, Watchdog};
 use super::watched::Watched;
@@ -86,6 +87,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let capture = AutomaticCapture::start(&watched.settings, snapshots.clone(), capture_events);
 
     let watchdog = Watchdog::from_environment(info.notifier.clone());
+    let audits = AuditRuns::new(watched.settings.doctor.every, clock::now());
     let mut core = Core {
         monitor,
         poller,
@@ -94,6 +96,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         dispatcher: delivery.dispatcher,
         periodic_senders: delivery.periodic_senders,
         watched,
+        audits,
         store,
         publish,
         load: info.load,

@@ -110,10 +110,7 @@ impl Watched {
 
     /// How the discovery sources are now. A risk is logged when it is first seen.
     pub(super) fn sources(&mut self) -> Vec<SourceHealth> {
-        let mut sources = self.discovered.health();
-        if let Some(shard) = self.settings.shard {
-            sources.retain(|source| owns_source(source.pair(), shard));
-        }
+        let sources = self.source_health();
         let mut risks = BTreeSet::new();
         for source in &sources {
             let pair = source.pair();
@@ -145,8 +142,18 @@ impl Watched {
         diff
     }
 
-    /// Every entry of this exporter's share of the fleet: first the configured, then the discovered.
-    fn entries(&self) -> Vec<PairSettings> {
+    /// How the discovery sources of this exporter's share of the fleet are now.
+    pub(super) fn source_health(&self) -> Vec<SourceHealth> {
+        let mut sources = self.discovered.health();
+        if let Some(shard) = self.settings.shard {
+            sources.retain(|source| owns_source(source.pair(), shard));
+        }
+        sources
+    }
+
+    /// Every entry of this exporter's share of the fleet in its configured roles: first the
+    /// configuration's entries, then the discovered ones.
+    pub(super) fn entries(&self) -> Vec<PairSettings> {
         let mut discovered = self.discovered.entries();
         let mut entries = match self.settings.shard {
             Some(shard) => {

@@ -251,13 +251,19 @@ pub(super) struct DoctorArgs {
     /// sync, such as 10m; the default is `doctor.survive` of the configuration file
     #[arg(long, value_name = "DURATION")]
     pub(super) survive: Option<String>,
-    /// How long the writes of each master are measured, from 1s to 1h; findings that rest on less
-    /// than an hour say so
-    #[arg(long, value_name = "DURATION", default_value = "5s")]
+    /// How long the writes of each master are measured that a running exporter has no history of,
+    /// from 1s to 1h; findings that rest on less than an hour say so
+    #[arg(long, value_name = "DURATION", default_value = "3s")]
     pub(super) measure: String,
+    /// A directive of redis.conf, such as repl-compression: says which servers do not have it;
+    /// repeatable
+    #[arg(long = "directive", value_name = "NAME")]
+    pub(super) directives: Vec<String>,
     /// A table for people, JSON for programs or Markdown for tickets
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(super) output: DoctorFormat,
+    #[command(flatten)]
+    pub(super) exporter: ExporterArgs,
 }
 
 /// How `doctor` prints.

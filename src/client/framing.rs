@@ -14,6 +14,10 @@ const MAX_LINE: usize = 64 * 1024;
 /// How deeply the arrays and maps of [`ReplyShape::Records`] nest: records in a list.
 const MAX_DEPTH: usize = 2;
 
+/// The same for [`ReplyShape::Nested`]: a command has subcommands, which have key specifications,
+/// which have flags.
+const MAX_NESTED_DEPTH: usize = 8;
+
 /// Elements of all arrays and maps that answer one request: some 6,000 masters with 20 fields each.
 /// The parser makes room for what an array announces, at most 60 bytes an element, so this is
 /// 16 MiB at worst.
@@ -32,6 +36,8 @@ pub enum ReplyShape {
     Scalar,
     /// Also arrays and maps (RESP3) inside at most one other: a list of records.
     Records,
+    /// Also arrays and maps inside several others: the answer of COMMAND INFO.
+    Nested,
     /// Also an array (RESP2) or a push (RESP3) of scalars: a message of a subscribed channel.
     Message,
 }
@@ -41,6 +47,7 @@ impl ReplyShape {
         match self {
             Self::Scalar => 0,
             Self::Records => MAX_DEPTH,
+            Self::Nested => MAX_NESTED_DEPTH,
             Self::Message => 1,
         }
     }
@@ -48,7 +55,7 @@ impl ReplyShape {
     const fn max_elements(self) -> usize {
         match self {
             Self::Scalar => 0,
-            Self::Records => MAX_ELEMENTS,
+            Self::Records | Self::Nested => MAX_ELEMENTS,
             Self::Message => MAX_MESSAGE_ELEMENTS,
         }
     }
@@ -456,6 +463,17 @@ mod tests {
             Err(PollError::TooLarge),
         );
         check_records(&format!("*{MAX_ELEMENTS}\r\n"), Ok(0));
+    }
+
+    #[test]
+    fn nested_answers_have_a_bounded_depth() {
+        let lists = |depth: usize| "*1\r\n".repeat(depth) + "+a\r\n";
+        let nested = |depth: usize, expected| {
+            let lists = lists(depth);
+            assert_eq!(count(ReplyShape::Nested, lists.as_bytes()), expected);
+        };
+        nested(MAX_NESTED_DEPTH, Ok(1));
+        nested(MAX_NESTED_DEPTH + 1, Err(PollError::Protocol));
     }
 
     #[test]

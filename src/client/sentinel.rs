@@ -90,8 +90,11 @@ impl SentinelConnection {
             let servers = records.iter().map(SentinelRecord::remembered);
             Ok::<_, PollError>(servers.collect())
         };
+        let master = record(master)?;
         Ok(SentinelWatch {
-            settings: record(master)?.watch_settings(),
+            settings: master.watch_settings(),
+            master: master.remembered(),
+            scripts: master.scripts(),
             replicas: remembered(replicas)?,
             sentinels: remembered(sentinels)?,
         })
@@ -123,6 +126,11 @@ impl SentinelConnection {
         self.0
             .request_all(commands, ReplyShape::Records, REPLY)
             .await
+    }
+
+    /// How long the Sentinel took to answer the latest query.
+    pub fn round_trip(&self) -> Option<Span> {
+        self.0.watch().round_trip()
     }
 
     /// Whether the connection can take another query.

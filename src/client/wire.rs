@@ -23,7 +23,7 @@ use super::framing::{Framing, ReplyShape};
 use super::raw_stream::RawStream;
 use super::transport::Transport;
 use crate::clock;
-use crate::model::{PollError, Timestamp};
+use crate::model::{PollError, Span, Timestamp};
 
 /// Bytes that are read at once: a TLS record at its longest.
 const READ_SIZE: usize = 16 * 1024;
@@ -318,6 +318,13 @@ impl RequestWatch {
     /// When the latest byte of any reply was read.
     pub fn last_byte(&self) -> Option<Timestamp> {
         self.0.last_byte.get()
+    }
+
+    /// How long the latest request took to be answered; `None` while it is not.
+    pub fn round_trip(&self) -> Option<Span> {
+        let sent = self.sent()?;
+        let received = self.last_byte()?;
+        (received > sent).then(|| received - sent)
     }
 }
 

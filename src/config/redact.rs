@@ -264,6 +264,9 @@ fn maintenance(window: &MaintenanceWindow) -> Yaml {
 fn doctor(doctor: &DoctorSettings) -> Mapping {
     let mut map = Mapping::default();
     map.put("survive", span(doctor.survive));
+    if let Some(every) = doctor.every {
+        map.put("every", span(every));
+    }
     map.put("ignore", list(&doctor.ignore, exception));
     map
 }

@@ -455,6 +455,8 @@ pub struct DoctorSettings {
     /// The interruption between the datacenters that replication has to survive without a full
     /// sync.
     pub survive: Span,
+    /// How often the exporter makes the audit by itself; `None` is never.
+    pub every: Option<Span>,
     /// Findings that are known and accepted.
     pub ignore: Vec<DoctorException>,
 }

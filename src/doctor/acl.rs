@@ -37,6 +37,11 @@ impl AclUsers {
         Self(users)
     }
 
+    /// Whether there is a user of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Whether a client needs no login; `None` where there is no default user in the list.
     pub fn default_needs_no_password(&self) -> Option<bool> {
         self.0.get(DEFAULT_USER).map(|user| user.nopass)

@@ -5,22 +5,23 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::catalogue::row;
+use super::catalogue::{CheckScope, row};
 use super::facts::{Gap, ServerAudit};
 use super::finding::{Finding, IgnoredFinding, NotChecked, Problem};
-use super::report::{EntryReport, RateReport, ServerRef};
-use super::rules::{CheckScope, rule};
+use super::report::{DoctorReport, EntryReport, RateReport, ServerRef};
 use super::subject::{AuditOptions, EntryAudit, SentinelAudit, Subject};
 use crate::config::DoctorException;
 use crate::info::Role;
-use crate::model::DoctorCheck;
+use crate::model::{DoctorCheck, ServerAddr};
 
 /// The checks that ask each Sentinel.
-const SENTINEL_CHECKS: [DoctorCheck; 4] = [
+const SENTINEL_CHECKS: [DoctorCheck; 6] = [
     DoctorCheck::E2,
     DoctorCheck::E3,
     DoctorCheck::E4,
     DoctorCheck::E5,
+    DoctorCheck::E6,
+    DoctorCheck::E7,
 ];
 
 /// Makes every check of `entry`. What fits one of `exceptions` is listed apart.
@@ -29,18 +30,53 @@ pub fn audit(
     exceptions: &[DoctorException],
     options: AuditOptions,
 ) -> EntryReport {
-    let today = day_of(options);
-    let mut auditor = Auditor {
-        entry,
-        options,
-        exceptions: exceptions_for(entry, exceptions),
-        today,
-        findings: Vec::new(),
-        ignored: Vec::new(),
-        gaps: BTreeMap::new(),
-    };
+    let mut auditor = Auditor::new(entry, exceptions, options);
     auditor.run();
     auditor.into_report()
+}
+
+/// The report on `entries`. What fits one of `exceptions` is listed apart.
+pub fn audit_all(
+    entries: &[EntryAudit],
+    exceptions: &[DoctorException],
+    options: AuditOptions,
+) -> DoctorReport {
+    let mut reports = Vec::with_capacity(entries.len());
+    for entry in entries {
+        reports.push(audit(entry, exceptions, options));
+    }
+    let timestamp = options.now.as_secs_f64();
+    DoctorReport::new(reports, timestamp, options.survive.as_secs_f64())
+}
+
+/// What a promotion of one replica would run into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromotionTraps {
+    /// What was found, worst first.
+    pub findings: Vec<Finding>,
+    /// What was not checked, and why: it may be a trap as well.
+    pub not_checked: Vec<NotChecked>,
+    /// What the configuration accepts.
+    pub ignored: Vec<IgnoredFinding>,
+}
+
+/// Makes the checks of chapter A alone, for a promotion of the replica at `target`: what makes it
+/// useless in the second after that, whatever its link and its offset say. A failover asks this
+/// first. Nothing but a check that was not made comes of a `target` that is none of the replicas.
+pub fn promotion_traps(
+    entry: &EntryAudit,
+    target: &ServerAddr,
+    exceptions: &[DoctorException],
+    options: AuditOptions,
+) -> PromotionTraps {
+    let mut auditor = Auditor::new(entry, exceptions, options);
+    auditor.run_for_promotion(target);
+    let report = auditor.into_report();
+    PromotionTraps {
+        findings: report.findings,
+        not_checked: report.not_checked,
+        ignored: report.ignored,
+    }
 }
 
 /// The exceptions that are about `entry`.
@@ -77,6 +113,48 @@ struct Auditor<'a> {
 }
 
 impl<'a> Auditor<'a> {
+    fn new(
+        entry: &'a EntryAudit,
+        exceptions: &'a [DoctorException],
+        options: AuditOptions,
+    ) -> Self {
+        Self {
+            entry,
+            options,
+            exceptions: exceptions_for(entry, exceptions),
+            today: day_of(options),
+            findings: Vec::new(),
+            ignored: Vec::new(),
+            gaps: BTreeMap::new(),
+        }
+    }
+
+    /// Makes the checks of chapter A on the replica at `target`, and those of them that are about
+    /// any server also on the master, which becomes a replica.
+    fn run_for_promotion(&mut self, target: &ServerAddr) {
+        let entry = self.entry;
+        let Some(replica) = entry.replicas.iter().find(|server| server.addr == *target) else {
+            let why = format!("{target} is no replica of {}", entry.name);
+            let dc = entry.master.dc.to_string();
+            for check in DoctorCheck::ALL {
+                if check.is_promotion_trap() {
+                    self.add_gap_at(check, target.to_string(), dc.clone(), why.clone());
+                }
+            }
+            return;
+        };
+        for check in DoctorCheck::ALL {
+            if !check.is_promotion_trap() {
+                continue;
+            }
+            let scope = row(check).scope;
+            if scope == CheckScope::Each {
+                self.check(check, &entry.master, scope);
+            }
+            self.check(check, replica, scope);
+        }
+    }
+
     fn run(&mut self) {
         self.audit_server(&self.entry.master, true);
         for replica in &self.entry.replicas {
@@ -89,7 +167,7 @@ impl<'a> Auditor<'a> {
 
     fn audit_server(&mut self, server: &'a ServerAudit, is_master: bool) {
         for check in DoctorCheck::ALL {
-            let scope = rule(check).0;
+            let scope = row(check).scope;
             let fits = match scope {
                 CheckScope::Master => is_master,
                 CheckScope::Replica => !is_master,
@@ -123,7 +201,7 @@ impl<'a> Auditor<'a> {
             facts,
             options: self.options,
         };
-        match rule(check).1(&subject) {
+        match (row(check).rule)(&subject) {
             Ok(problems) => {
                 for problem in problems {
                     self.add_problem(check, server, problem);
@@ -234,7 +312,7 @@ impl<'a> Auditor<'a> {
             pair: self.entry.name.to_string(),
             master: ServerRef::new(master),
             replicas: self.entry.replicas.iter().map(ServerRef::new).collect(),
-            write_rate: rate.ok().map(RateReport::new),
+            write_rate: rate.ok().as_ref().map(RateReport::new),
             findings: self.findings,
             not_checked,
             ignored: self.ignored,
@@ -244,7 +322,12 @@ impl<'a> Auditor<'a> {
 
 /// Whether `check` has an object only where Sentinels watch the master.
 fn is_about_sentinels(check: DoctorCheck) -> bool {
-    let others = [DoctorCheck::D2, DoctorCheck::D3, DoctorCheck::E1];
+    let others = [
+        DoctorCheck::D2,
+        DoctorCheck::D3,
+        DoctorCheck::E1,
+        DoctorCheck::E8,
+    ];
     SENTINEL_CHECKS.contains(&check) || others.contains(&check)
 }
 

@@ -28,6 +28,8 @@ closed_set! {
         ProtectedMode => "protected-mode",
         /// How long a master without replicas keeps its backlog, in seconds; 0 is without end.
         ReplBacklogTtl => "repl-backlog-ttl",
+        /// Whether the stream to replicas is compressed.
+        ReplCompression => "repl-compression",
         /// Whether small packets are collected.
         ReplDisableTcpNodelay => "repl-disable-tcp-nodelay",
         /// How a replica loads a full sync.
@@ -77,9 +79,13 @@ impl Directive {
         }
     }
 
-    /// Whether a server of a version that has it may be built without it: TLS is optional.
+    /// Whether a server of a version that has it may lack it: TLS is optional, and compression came
+    /// with releases of Redis and Valkey whose numbers cannot be compared.
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::TlsPort | Self::TlsReplication)
+        matches!(
+            self,
+            Self::ReplCompression | Self::TlsPort | Self::TlsReplication
+        )
     }
 }
 

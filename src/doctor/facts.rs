@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::acl::AclUsers;
+use super::commands::KnownCommands;
 use super::directive::{Directive, NOT_SET, OutputBufferLimit, SET};
+use super::rights::{OperatorRights, SentinelUsers};
 use super::version::Version;
+use super::writes::WriteRate;
 use crate::info::{Field, Observation, Role, ServerDetails};
-use crate::model::{Bytes, Datacenter, ServerAddr, Span, Timestamp, WallTime};
+use crate::model::{Datacenter, ServerAddr, Span, Timestamp, WallTime};
 
 /// Why a check has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,41 +62,6 @@ pub struct ClockReading {
     pub received: Timestamp,
 }
 
-/// How many bytes a master writes to its stream, as measured within the audit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WriteRate {
-    /// Bytes a second.
-    pub per_second: f64,
-    /// How long it was measured.
-    pub over: Span,
-}
-
-/// The history that a measured rate should rest on; with less, every finding from it says so.
-const ENOUGH_HISTORY: Span = Span::from_secs(3600);
-
-impl WriteRate {
-    /// How much is written within `span` at this rate.
-    pub fn within(self, span: Span) -> Bytes {
-        let bytes = self.per_second * span.as_secs_f64();
-        // `as` saturates, and neither factor is negative.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let bytes = bytes.ceil() as u64;
-        Bytes::new(bytes)
-    }
-
-    /// The rate, and on how much history it rests.
-    pub fn sentence(self) -> String {
-        // As above.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let rate = Bytes::new(self.per_second.round() as u64);
-        let over = self.over;
-        if self.over < ENOUGH_HISTORY {
-            return format!("{rate}/s, measured over {over} only: less than an hour of history");
-        }
-        format!("{rate}/s, measured over {over}")
-    }
-}
-
 /// What was collected of one server. Holds no secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerFacts {
@@ -109,6 +77,16 @@ pub struct ServerFacts {
     pub clock: Result<ClockReading, Gap>,
     /// How fast it writes; only a master is measured.
     pub write_rate: Result<WriteRate, Gap>,
+    /// Which commands it knows.
+    pub commands: Result<KnownCommands, Gap>,
+    /// Which of the directives that somebody asks for it has. No value is kept.
+    pub asked_for: BTreeMap<String, Setting>,
+    /// What the user of failovers may do.
+    pub operator: Result<OperatorRights, Gap>,
+    /// What the users of Sentinels may do.
+    pub sentinel_users: Result<SentinelUsers, Gap>,
+    /// The shortest time in which it answered.
+    pub round_trip: Option<Span>,
     /// Whether this program logged in: without a login the server asks for no password.
     pub logged_in: bool,
 }
@@ -316,21 +294,5 @@ mod tests {
                 "CONFIG GET is not permitted: give the user +config|get"
             ))
         );
-    }
-
-    #[test]
-    fn a_rate_says_on_how_much_history_it_rests() {
-        let rate = WriteRate {
-            per_second: 2048.0,
-            over: Span::from_secs(5),
-        };
-        assert_eq!(rate.within(Span::from_secs(600)), Bytes::new(1_228_800));
-        assert_eq!(
-            rate.sentence(),
-            "2.0 KiB/s, measured over 5.000 s only: less than an hour of history"
-        );
-        let over = Span::from_secs(7200);
-        let rate = WriteRate { over, ..rate };
-        assert_eq!(rate.sentence(), "2.0 KiB/s, measured over 2h 00m");
     }
 }

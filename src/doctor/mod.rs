@@ -7,25 +7,33 @@
 //! whether they are set, of ACL users only their names and a fingerprint.
 //!
 //! A check is a variant of [`DoctorCheck`](crate::model::DoctorCheck), a row in `catalogue` (from
-//! which docs/doctor.md is made) and a rule in `rules`; the compiler asks for all three.
+//! which docs/doctor.md is made) and a rule in `rules`; the compiler asks for all three. Chapter A
+//! alone, for one replica, is [`promotion_traps`]: what a failover has to know first.
 
 mod acl;
 mod audit;
 mod catalogue;
+mod commands;
 mod directive;
 mod facts;
 mod finding;
 mod report;
+mod rights;
+mod round_trip;
 mod rules;
 mod subject;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod version;
+mod writes;
 
 pub use acl::AclUsers;
-pub use audit::audit;
+pub use audit::{PromotionTraps, audit, audit_all, promotion_traps};
+pub use commands::KnownCommands;
 pub use directive::Directive;
-pub use facts::{ClockReading, Gap, ServerAudit, ServerFacts, Setting, WriteRate};
+pub use facts::{ClockReading, Gap, ServerAudit, ServerFacts, Setting};
 pub use finding::{Evidence, Finding, FindingSeverity, Fix, IgnoredFinding, NotChecked};
 pub use report::{AuditSummary, DoctorReport, EntryReport, MissingCheck, RateReport, ServerRef};
+pub use rights::{FAILOVER_RIGHTS, OperatorRights, SentinelUsers};
 pub use subject::{AuditOptions, EntryAudit, SentinelAudit};
+pub use writes::{PEAK_WINDOWS, WriteHistory, WritePeak, WriteRate};

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::row;
-use super::facts::{ServerAudit, WriteRate};
+use super::facts::ServerAudit;
 use super::finding::{Finding, FindingSeverity, IgnoredFinding, NotChecked};
-use super::rules::NO_DRILLS;
+use super::rules::setup::NO_DRILLS;
+use super::writes::WriteRate;
 use crate::model::DoctorCheck;
 
 /// The audit of all entries.
@@ -78,10 +79,13 @@ pub struct ServerRef {
 /// How much a master writes, and on how much history that rests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RateReport {
-    /// Bytes a second.
+    /// Bytes a second; of a history in its busiest minute.
     pub bytes_per_second: f64,
-    /// How long that was measured.
+    /// How long that was measured, or how long the history is.
     pub measured_seconds: f64,
+    /// Whether it is the history of a running exporter.
+    #[serde(default)]
+    pub is_history: bool,
     /// The same as a sentence.
     pub sentence: String,
 }
@@ -96,16 +100,22 @@ impl ServerRef {
 }
 
 impl RateReport {
-    pub(super) fn new(rate: WriteRate) -> Self {
+    pub(super) fn new(rate: &WriteRate) -> Self {
         Self {
-            bytes_per_second: rate.per_second,
-            measured_seconds: rate.over.as_secs_f64(),
-            sentence: rate.sentence(),
+            bytes_per_second: rate.per_second(),
+            measured_seconds: rate.over().as_secs_f64(),
+            is_history: rate.is_history(),
+            sentence: rate.to_string(),
         }
     }
 }
 
 impl EntryReport {
+    /// How much was found in this entry.
+    pub fn summary(&self) -> AuditSummary {
+        AuditSummary::of(std::slice::from_ref(self))
+    }
+
     /// The worst finding.
     pub fn worst(&self) -> Option<FindingSeverity> {
         self.findings.iter().map(|finding| finding.severity).max()

@@ -18,6 +18,8 @@ pub struct EntryAudit {
     pub sentinels: Vec<SentinelAudit>,
     /// The risks of where these run, a sentence each; `None` where that is not known.
     pub placement_risks: Option<Vec<String>>,
+    /// The datacenter that this program runs in, where the configuration says so.
+    pub own_dc: Option<Datacenter>,
 }
 
 /// One Sentinel, and how it watches the entry's master.
@@ -31,6 +33,8 @@ pub struct SentinelAudit {
     pub master_name: String,
     /// What it said, or why it said nothing, as a sentence without a full stop.
     pub watch: Result<SentinelWatch, String>,
+    /// The shortest time in which it answered.
+    pub round_trip: Option<Span>,
 }
 
 /// What the audit is asked for.
@@ -57,6 +61,9 @@ pub(super) struct Subject<'a> {
 
 /// What a rule found; nothing where all is well.
 pub(super) type Verdict = Result<Vec<Problem>, Gap>;
+
+/// The rule of a check: what is wrong with one server of an entry.
+pub(super) type Rule = fn(&Subject<'_>) -> Verdict;
 
 impl EntryAudit {
     /// The entry in the roles that its servers report: where one of them alone is a master, it is

@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::acl::AclUsers;
+use super::audit::audit_all;
+use super::commands::KnownCommands;
 use super::directive::Directive;
-use super::facts::{ClockReading, ServerAudit, ServerFacts, Setting, WriteRate};
+use super::facts::{ClockReading, Gap, ServerAudit, ServerFacts, Setting};
+use super::report::DoctorReport;
+use super::rights::OperatorRights;
 use super::subject::{AuditOptions, EntryAudit};
+use super::writes::WriteRate;
 use crate::info::{parse, parse_details};
 use crate::model::{Datacenter, PairName, ServerAddr, Span, Timestamp, WallTime};
 
@@ -63,6 +68,7 @@ fn facts_of(role: &str) -> ServerFacts {
     for (directive, value) in SETTINGS {
         settings.insert(directive, Setting::known(directive, value.to_owned()));
     }
+    settings.insert(Directive::ReplCompression, Setting::Absent);
     for secret in [Directive::Masterauth, Directive::Requirepass] {
         settings.insert(secret, Setting::known(secret, "hunter2".to_owned()));
     }
@@ -76,10 +82,18 @@ fn facts_of(role: &str) -> ServerFacts {
             sent: Timestamp::from_nanos(1_000_000_000),
             received: Timestamp::from_nanos(1_010_000_000),
         }),
-        write_rate: Ok(WriteRate {
+        write_rate: Ok(WriteRate::Measured {
             per_second: 1024.0,
             over: Span::from_secs(5),
         }),
+        commands: Ok(KnownCommands::default()),
+        asked_for: BTreeMap::new(),
+        operator: Ok(OperatorRights {
+            user: "operator".to_owned(),
+            missing: None,
+        }),
+        sentinel_users: Err(Gap::NotApplicable),
+        round_trip: Some(Span::from_millis(1)),
         logged_in: true,
     }
 }
@@ -105,6 +119,7 @@ pub(super) fn entry() -> EntryAudit {
         replicas: vec![server("10.2.0.1", "dc2", facts())],
         sentinels: Vec::new(),
         placement_risks: None,
+        own_dc: Some(Datacenter::new("dc1")),
     }
 }
 
@@ -113,4 +128,23 @@ pub(super) fn options() -> AuditOptions {
         survive: Span::from_secs(600),
         now: NOW,
     }
+}
+
+/// The report on a pair of this name whose replica has `min-replicas-to-write 1`, and on whose master
+/// CONFIG GET is not permitted.
+pub(crate) fn report_of(name: &str) -> DoctorReport {
+    let mut entry = entry();
+    entry.name = PairName::new(name);
+    if let Ok(replica) = &mut entry.replicas[0].facts {
+        let setting = Setting::Known("1".to_owned());
+        replica
+            .settings
+            .insert(Directive::MinReplicasToWrite, setting);
+    }
+    if let Ok(master) = &mut entry.master.facts {
+        for setting in master.settings.values_mut() {
+            *setting = Setting::Denied;
+        }
+    }
+    audit_all(&[entry], &[], options())
 }

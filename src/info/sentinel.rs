@@ -88,8 +88,8 @@ pub struct WatchSettings {
     pub parallel_syncs: Option<u64>,
 }
 
-/// A replica or another Sentinel that a Sentinel remembers, whether it still exists or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A server or another Sentinel that a Sentinel remembers, whether it still exists or not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RememberedServer {
     /// Host and port as the Sentinel has them.
     pub name: String,
@@ -105,6 +105,10 @@ pub struct RememberedServer {
 pub struct SentinelWatch {
     /// How it watches it.
     pub settings: WatchSettings,
+    /// The master itself, as this Sentinel names and sees it.
+    pub master: RememberedServer,
+    /// The scripts that it calls, each with the name of its directive.
+    pub scripts: Vec<String>,
     /// Its replicas.
     pub replicas: Vec<RememberedServer>,
     /// The other Sentinels.
@@ -163,7 +167,20 @@ impl SentinelRecord {
         }
     }
 
-    /// The record as an entry of SENTINEL REPLICAS or SENTINELS, whatever is wrong with it.
+    /// The record as the answer of SENTINEL MASTER: the scripts, which it has only where there are
+    /// any.
+    pub fn scripts(&self) -> Vec<String> {
+        let mut scripts = Vec::new();
+        for name in ["client-reconfig-script", "notification-script"] {
+            if let Some(path) = self.text(name) {
+                scripts.push(format!("{name} {path}"));
+            }
+        }
+        scripts
+    }
+
+    /// The record as the answer of SENTINEL MASTER, or an entry of SENTINEL REPLICAS or SENTINELS,
+    /// whatever is wrong with it.
     pub fn remembered(&self) -> RememberedServer {
         let host = self.text("ip").unwrap_or("?");
         let port = self.text("port").unwrap_or("?");

@@ -94,6 +94,12 @@ catalogue! {
         "Bytes of the older of two histories that the other side does not have, while the pair is diverged and where that is known: what is lost when the server that was promoted stays the master.";
     DIVERGED_SIDE_BYTES = Gauge "redis_cross_dc_diverged_side_bytes" &["pair", "source_dc", "target_dc", "replica", "side"],
         "Bytes of history that only this side of the pair has (master or replica), while the pair is diverged and where that is known.";
+    DOCTOR_FINDINGS = Gauge "redis_cross_dc_doctor_findings" &["pair", "severity"],
+        "Findings of the exporter's last audit for disaster recovery, by severity (`critical`, `warning`, `advice`); absent until an audit has ended. docs/doctor.md";
+    DOCTOR_NOT_CHECKED = Gauge "redis_cross_dc_doctor_not_checked" &["pair"],
+        "Checks of that audit without a result: a server did not answer, or a right is missing. Not checked is not clean.";
+    DOCTOR_LAST_RUN = Gauge "redis_cross_dc_doctor_last_run_timestamp_seconds" &["pair"],
+        "Unix time at which that audit ended.";
     FAILOVERS = Counter "redis_cross_dc_failovers_total" &["pair"],
         "Times that another server became the master of the configuration's entry while the exporter watched.";
     FAILOVER_LOST_BYTES = Gauge "redis_cross_dc_failover_lost_bytes" &["pair"],

@@ -4,6 +4,7 @@
 //! series of a pair that is no longer watched are gone with it.
 
 pub mod catalogue;
+mod doctor;
 mod exporter;
 mod families;
 mod lost_writes;
@@ -31,6 +32,7 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
     for failovers in &snapshot.failovers {
         pairs::add_failovers(&mut families, failovers);
     }
+    doctor::add_findings(&mut families, snapshot);
     for server in &snapshot.servers {
         servers::add_server(&mut families, server, anchor);
     }

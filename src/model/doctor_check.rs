@@ -5,8 +5,7 @@ use super::{closed_set, serde_as_label};
 closed_set! {
     /// One check of an audit for disaster recovery. The letter is the chapter: A what makes a
     /// replica useless once it is promoted, B buffers and timeouts of replication, C persistence, D
-    /// how the pair is set up, E Sentinels, F practice and history. A number that is missing
-    /// belongs to a check that this version does not have.
+    /// how the pair is set up, E Sentinels, F practice and history.
     pub enum DoctorCheck {
         /// `min-replicas-to-write` of the replica.
         A1 => "A1",
@@ -22,6 +21,8 @@ closed_set! {
         A6 => "A6",
         /// What the replica listens on.
         A7 => "A7",
+        /// The way back to the replica.
+        A8 => "A8",
         /// Modules, program and version.
         A9 => "A9",
         /// `maxclients`.
@@ -30,6 +31,8 @@ closed_set! {
         A11 => "A11",
         /// The configuration file.
         A12 => "A12",
+        /// Renamed and disabled commands.
+        A13 => "A13",
         /// The clocks.
         A14 => "A14",
         /// `repl-backlog-size`.
@@ -44,6 +47,8 @@ closed_set! {
         B5 => "B5",
         /// `repl-disable-tcp-nodelay`.
         B6 => "B6",
+        /// Directives that somebody asks for.
+        B7 => "B7",
         /// Room for a fork.
         B8 => "B8",
         /// Persistence of the master.
@@ -76,11 +81,27 @@ closed_set! {
         E4 => "E4",
         /// `parallel-syncs`.
         E5 => "E5",
+        /// Passwords and scripts of Sentinels.
+        E6 => "E6",
+        /// The names that Sentinels use.
+        E7 => "E7",
+        /// Rights of the Sentinels' user.
+        E8 => "E8",
         /// The last drill.
         F1 => "F1",
+        /// Rights of the operator.
+        F2 => "F2",
         /// Full syncs that come again.
         F3 => "F3",
     }
 }
 
 serde_as_label!(DoctorCheck);
+
+impl DoctorCheck {
+    /// Whether it is of chapter A: what a promotion of the replica would run into. A failover makes
+    /// these checks first.
+    pub fn is_promotion_trap(self) -> bool {
+        self.label().starts_with('A')
+    }
+}

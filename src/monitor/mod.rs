@@ -10,6 +10,7 @@ mod alert_tests;
 mod alerting;
 mod awake;
 mod context;
+mod doctor;
 mod event;
 mod failover;
 mod faults;
@@ -35,6 +36,7 @@ mod sources;
 mod tick;
 
 pub use action::{Action, StateChange};
+pub use doctor::{DoctorSnapshot, FinishedAudit};
 pub use event::*;
 pub use failover::{EntryFailovers, Failover, FailoverLoss, Promotion};
 pub use faults::ReloadFailure;
@@ -55,6 +57,7 @@ use crate::replication::{SavedState, ToSave};
 use crate::topology::{SourceHealth, Topology};
 use alerting::Alerting;
 use awake::Awake;
+use doctor::Doctor;
 use fleet::Fleet;
 use overload::Overload;
 use receivers::Receivers;
@@ -82,6 +85,7 @@ pub struct Monitor {
     journal: Journal,
     /// The captures of lost writes, and the files that wait for a person.
     captures: Arc<[CaptureStatus]>,
+    doctor: Doctor,
     /// Both clocks when they were last read.
     anchor: ClockAnchor,
     next_evaluation: Timestamp,
@@ -110,6 +114,7 @@ impl Monitor {
             deliveries: Arc::default(),
             journal: Journal::new(anchor.wall),
             captures: Arc::default(),
+            doctor: Doctor::new(settings.doctor.every),
             anchor,
             next_evaluation: now,
             next_distribution: now,
@@ -137,6 +142,7 @@ impl Monitor {
         self.alerting
             .reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
         self.receivers.reconfigure(&settings.notify);
+        self.doctor.reconfigure(settings.doctor.every);
         self.reload = ReloadStatus {
             failure: None,
             last_success: anchor.wall,
@@ -286,6 +292,7 @@ impl Monitor {
             journal: self.journal.clone(),
             shard: self.shard,
             captures: Arc::clone(&self.captures),
+            doctor: self.doctor.snapshot(),
             reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sources.all_queried(),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::awake::pause_limit;
 use super::context;
+use super::doctor::DoctorSnapshot;
 use super::failover::EntryFailovers;
 use super::faults::ReloadFailure;
 use super::isolation::Isolation;
@@ -71,6 +72,8 @@ pub struct FleetSnapshot {
     pub shard: Option<FleetShard>,
     /// The captures of lost writes, and the files that wait for a person.
     pub captures: Arc<[CaptureStatus]>,
+    /// The audits of `doctor`.
+    pub doctor: DoctorSnapshot,
     /// How the configuration was last loaded.
     pub reload: ReloadStatus,
     /// Whether every server was polled once, with whatever result.

@@ -34,6 +34,7 @@ impl Monitor {
             self.alerting.evaluate_quorum(&quorum, now);
         }
         self.forget_unclaimed(now);
+        self.refresh_write_peaks(now);
         for transition in self.alerting.take_transitions() {
             actions.push(Action::AlertChanged(transition));
         }

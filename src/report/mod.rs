@@ -8,6 +8,7 @@
 mod alert_brief;
 mod alerts;
 mod deliveries;
+mod doctor;
 mod failovers;
 mod history;
 mod last_known;
@@ -36,6 +37,7 @@ pub use deliveries::{
     DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayReport,
     SubjectReport, WaitingReport,
 };
+pub use doctor::{DoctorBegan, DoctorStatusReport, MasterWritesReport, WritePeakReport};
 pub use failovers::{FailoverReport, FailoversReport};
 pub use history::{ChangeReport, HistoryReport, PointReport};
 pub use last_known::LastKnownReport;

@@ -51,6 +51,8 @@ pub(crate) fn fleet_named(name: &str, scene: Scene) -> (FleetSnapshot, Timestamp
         Scene::Streaming => story.healthy_rounds(),
         Scene::MasterLost => {
             story.healthy_rounds();
+            let found = crate::doctor::testing::report_of(name);
+            story.monitor.audit_ended(Ok(found), story.now);
             story.master_is_silent_for(20);
         }
     }

@@ -13,7 +13,7 @@ use super::reply::{json, refuse, text};
 use crate::admin::{AdminAnswer, AdminCommand, AdminError, AdminReply};
 use crate::alert::{SilenceError, SilenceId};
 use crate::notify::ReplayError;
-use crate::report::SilenceMade;
+use crate::report::{DoctorBegan, SilenceMade};
 
 /// The layer of every route that changes something: passes on only requests with write access.
 pub(super) async fn require_write_access(
@@ -53,6 +53,12 @@ pub(super) async fn replay(
     respond(uri.path(), answer)
 }
 
+/// `POST /api/v1/doctor`.
+pub(super) async fn run_doctor(State(handler): State<HandlerState>, uri: Uri) -> Response {
+    let answer = handler.web.admin.ask(AdminCommand::RunDoctor).await;
+    respond(uri.path(), answer)
+}
+
 /// `DELETE /api/v1/silences/{id}`.
 pub(super) async fn expire_silence(
     State(handler): State<HandlerState>,
@@ -81,6 +87,7 @@ fn done(reply: &AdminReply) -> Response {
     match reply {
         AdminReply::Reloaded(report) => text(StatusCode::OK, &report.to_string()),
         AdminReply::DeliveryReplayed(report) => json(StatusCode::ACCEPTED, report),
+        AdminReply::DoctorBegan => json(StatusCode::ACCEPTED, &DoctorBegan { began: true }),
         AdminReply::SilenceAdded(id) | AdminReply::SilenceExpired(id) => {
             let made = SilenceMade {
                 id: id.to_string(),
@@ -101,6 +108,7 @@ const fn status_of(error: &AdminError) -> StatusCode {
         AdminError::Replay(ReplayError::Unknown)
         | AdminError::Silence(SilenceError::Unknown(_)) => StatusCode::NOT_FOUND,
         AdminError::Replay(_)
+        | AdminError::DoctorRuns
         | AdminError::Silence(SilenceError::Expired(_) | SilenceError::TooMany) => {
             StatusCode::CONFLICT
         }

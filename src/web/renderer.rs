@@ -51,6 +51,8 @@ pub(super) enum Resource {
     Deliveries,
     /// Every silence, as JSON.
     Silences,
+    /// The last audit, as JSON.
+    Doctor,
 }
 
 /// Renders resources, a few at once.
@@ -198,6 +200,7 @@ impl Resource {
             | Self::Alerts
             | Self::Deliveries
             | Self::Silences
+            | Self::Doctor
             | Self::History(..)
             | Self::OpenApi => JSON,
         }

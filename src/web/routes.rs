@@ -33,7 +33,9 @@ use super::since::since;
 use super::state::WebState;
 use crate::config::TelemetryPath;
 use crate::monitor::FleetSnapshot;
-use crate::report::{AlertsReport, DeliveriesReport, HistoryReport, PairsReport};
+use crate::report::{
+    AlertsReport, DeliveriesReport, DoctorStatusReport, HistoryReport, PairsReport,
+};
 
 /// What the routes are made from.
 pub(super) struct RouterParts<'a> {
@@ -64,6 +66,7 @@ pub(super) fn router(parts: RouterParts<'_>) -> Router {
     };
     let write_access = || from_fn_with_state((gate.clone(), policy), require_write_access);
     let replay = post(admin::replay).layer(write_access());
+    let run_doctor = post(admin::run_doctor).layer(write_access());
     let add_silence = post(silences::add).layer(write_access());
     let expire_silence = delete(admin::expire_silence).layer(write_access());
     let mut router = Router::new().route(telemetry_path.as_str(), get(metrics));
@@ -86,6 +89,7 @@ pub(super) fn router(parts: RouterParts<'_>) -> Router {
         .route("/api/v1/alerts", get(alerts))
         .route("/api/v1/deliveries", get(deliveries))
         .route("/api/v1/deliveries/{id}/replay", replay)
+        .route("/api/v1/doctor", get(doctor).merge(run_doctor))
         .route("/api/v1/events", get(events))
         .route("/api/v1/openapi.json", get(openapi))
         .route("/api/v1/silences", get(silences::list).merge(add_silence))
@@ -191,6 +195,16 @@ async fn deliveries(State(handler): State<HandlerState>, headers: HeaderMap) -> 
     .await
 }
 
+async fn doctor(State(handler): State<HandlerState>, headers: HeaderMap) -> Response {
+    json_report(
+        &handler,
+        Resource::Doctor,
+        &headers,
+        DoctorStatusReport::new,
+    )
+    .await
+}
+
 async fn history(
     State(handler): State<HandlerState>,
     name: Result<Path<String>, PathRejection>,
@@ -268,14 +282,16 @@ fn query<T: DeserializeOwned>(uri: &Uri) -> Option<T> {
 
 async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {
     let sentence = "no such path: see / for the page, /metrics, /-/healthy, /-/ready, /api/v1/pairs, /api/v1/alerts, \
-                    /api/v1/deliveries, /api/v1/silences";
+                    /api/v1/deliveries, /api/v1/silences, /api/v1/doctor";
     not_found(uri.path(), &headers, sentence)
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
     let sentence = match method {
         _ if uri.path().starts_with("/api/v1/silences/") => "this path takes DELETE only",
-        _ if uri.path() == "/api/v1/silences" => "this path takes GET, HEAD and POST only",
+        _ if matches!(uri.path(), "/api/v1/silences" | "/api/v1/doctor") => {
+            "this path takes GET, HEAD and POST only"
+        }
         Method::GET | Method::HEAD => "this path takes POST only",
         _ => "this path can only be read: use GET or HEAD",
     };

@@ -241,6 +241,7 @@ impl FakeCore {
                 Ok(AdminReply::SilenceExpired(id))
             }
             AdminCommand::ExpireSilence(id) => Err(SilenceError::Unknown(id).into()),
+            AdminCommand::RunDoctor => Ok(AdminReply::DoctorBegan),
         }
     }
 }

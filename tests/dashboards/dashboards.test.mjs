@@ -237,6 +237,18 @@ test('d9_heartbeats_are_folded', () => {
   assert.equal(row.panels.length, 2);
 });
 
+test('findings_of_doctor_are_shown_by_pair_and_advice_does_not_count', () => {
+  const [findings] = exprs(panelCalled('pair', 'Findings of the last audit'));
+  const [open] = exprs(panelCalled('pair', 'Checks without a result'));
+  const [age] = exprs(panelCalled('pair', 'Age of the last audit'));
+  const found = (severity, values) => metric('doctor_findings', `pair="a",severity="${severity}"`, values);
+  const series = [found('critical', '1x10'), found('warning', '0x10'), found('advice', '5x10'), metric('doctor_not_checked', 'pair="a"', '3x10'),
+    metric('doctor_last_run_timestamp_seconds', 'pair="a"', '60x10')];
+  const counted = [['{pair="a", severity="critical"}', 1], ['{pair="a", severity="warning"}', 0]];
+  assertQueries(series, [[findings, '5m', counted], [open, '5m', [['{pair="a"}', 3]]], [age, '5m', [['{pair="a"}', 240]]]]);
+  assertQueries([EXPORTER], [[findings, '5m', []], [open, '5m', []], [age, '5m', []]]);
+});
+
 test('d9_every_panel_is_described_and_has_a_name_of_its_own', () => {
   for (const name of ['overview', 'pair']) {
     const all = everyPanel().filter((entry) => entry.name === name).map(({ panel }) => panel);

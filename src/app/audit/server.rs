@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::reply::{command, config_get, gap, parameters, text, wall_time};
+use super::{AuditRequest, OPERATOR};
 use crate::client::{Command, Connection, MAX_REPLY, ReplyShape, Value};
+use crate::clock;
 use crate::doctor::{
-    AclUsers, ClockReading, Directive, Gap, ServerAudit, ServerFacts, Setting, WriteRate,
+    AclUsers, ClockReading, Directive, Gap, KnownCommands, ServerAudit, ServerFacts, Setting,
+    WriteRate,
 };
 use crate::info::{self, Field, Observation, Role};
-use crate::model::{Bytes, PollError, Span, Timestamp, WallTime};
+use crate::model::{Bytes, PollError, Span, Timestamp};
 use crate::topology::Server;
 
 /// The first major version whose CONFIG GET takes several parameters.
@@ -24,8 +28,10 @@ pub(super) struct Question {
     pub(super) server: Arc<Server>,
     /// For the connection, and for each request.
     pub(super) timeout: Span,
-    /// How long a master's writes are measured.
-    pub(super) measure: Span,
+    /// What the audit is about.
+    pub(super) request: Arc<AuditRequest>,
+    /// Whether Sentinels are configured, so that the rights of their users matter.
+    pub(super) has_sentinels: bool,
     /// How many servers may be asked at the same time; waiting for a measurement does not count.
     pub(super) permits: Arc<Semaphore>,
 }
@@ -52,25 +58,25 @@ impl Question {
         let connection = Connection::connect(&self.server, self.timeout).await;
         let mut connection = connection.map_err(|failure| failure.sentence("the server"))?;
         let info = self.info(&mut connection, &[]).await?;
-        let mut facts = ServerFacts {
-            details: info::parse_details(&info.text),
-            observation: info.observation,
-            settings: BTreeMap::new(),
-            users: Err(Gap::because("ACL LIST was not asked for")),
-            clock: Err(Gap::because("TIME was not asked for")),
-            write_rate: Err(Gap::because("only a master writes")),
-            logged_in: self.server.credentials.password.is_some(),
-        };
+        let mut facts = self.unasked(&info);
+        facts.round_trip = connection.watch().round_trip();
         if !facts.observation.server.engine.counts_bytes() {
             return Ok(facts); // doctor knows nothing of it: ask nothing more
         }
         facts.clock = self.clock(&mut connection).await;
-        facts.settings = self.settings(&mut connection, &facts).await;
+        if let Ok(clock) = &facts.clock {
+            let round_trip = clock.received - clock.sent;
+            facts.round_trip = Some(facts.round_trip.map_or(round_trip, |r| r.min(round_trip)));
+        }
+        self.ask_settings(&mut connection, &mut facts).await;
+        facts.commands = self.commands(&mut connection).await;
         // Before 6.0 there are no users.
         facts.users = match facts.redis_version() {
             Ok(version) if version.major < 6 => Err(Gap::NotApplicable),
             _ => self.users(&mut connection).await,
         };
+        facts.operator = self.operator(&mut connection, &facts, OPERATOR).await;
+        facts.sentinel_users = self.sentinel_users(&mut connection, &facts).await;
         drop(permit);
         if facts.observation.replication.role == Field::Value(Role::Master) {
             facts.write_rate = self
@@ -78,6 +84,25 @@ impl Question {
                 .await;
         }
         Ok(facts)
+    }
+
+    /// What INFO alone says.
+    fn unasked(&self, info: &Info) -> ServerFacts {
+        let not_asked = |command: &str| Gap::because(format!("{command} was not asked for"));
+        ServerFacts {
+            details: info::parse_details(&info.text),
+            observation: info.observation.clone(),
+            settings: BTreeMap::new(),
+            users: Err(not_asked("ACL LIST")),
+            clock: Err(not_asked("TIME")),
+            write_rate: Err(Gap::because("only a master writes")),
+            commands: Err(not_asked("COMMAND INFO")),
+            asked_for: BTreeMap::new(),
+            operator: Err(not_asked("ACL DRYRUN")),
+            sentinel_users: Err(Gap::NotApplicable),
+            round_trip: None,
+            logged_in: self.server.credentials.password.is_some(),
+        }
     }
 
     /// INFO, all of its default sections or these.
@@ -132,31 +157,75 @@ impl Question {
         }
     }
 
-    /// Asks for every directive: in one request where the server's version takes several.
+    /// Which of the commands that matter the server knows.
+    async fn commands(&self, connection: &mut Connection) -> Result<KnownCommands, Gap> {
+        let names: Vec<&str> = KnownCommands::asked().collect();
+        let mut command = command("COMMAND", &["INFO"]);
+        command.arg(&names);
+        let reply = self
+            .request(connection, &command, ReplyShape::Nested, MAX_REPLY)
+            .await;
+        match reply {
+            Ok(Value::Array(answers)) if answers.len() == names.len() => {
+                let known = answers.iter().map(|answer| *answer != Value::Nil);
+                Ok(KnownCommands::from_answers(known))
+            }
+            Ok(_) => Err(Gap::because("the answer to COMMAND INFO is not understood")),
+            Err(reason) => Err(gap("COMMAND INFO", "+command", reason)),
+        }
+    }
+
+    /// Asks for every directive, and those that somebody asks for.
+    async fn ask_settings(&self, connection: &mut Connection, facts: &mut ServerFacts) {
+        let version = facts.redis_version();
+        let is_new = version.is_ok_and(|version| version.major >= SEVERAL_PARAMETERS_SINCE);
+        let mut names: Vec<&str> = Directive::ALL.map(Directive::label).to_vec();
+        names.extend(self.request.directives.iter().map(String::as_str));
+        let mut answers = self.settings(connection, &names, is_new).await;
+        for directive in Directive::ALL {
+            let answer = answers.get(directive.label());
+            let setting = match answer {
+                Some(Setting::Known(value)) => Setting::known(directive, value.clone()),
+                Some(other) => other.clone(),
+                None => Setting::Absent,
+            };
+            facts.settings.insert(directive, setting);
+        }
+        for name in &self.request.directives {
+            // Its value is nobody's business: it may be a secret.
+            let setting = match answers.remove(name) {
+                Some(Setting::Known(_)) => Setting::Known(String::new()),
+                Some(other) => other,
+                None => Setting::Absent,
+            };
+            facts.asked_for.insert(name.clone(), setting);
+        }
+    }
+
+    /// What CONFIG GET says of each of `names`: in one request where the server takes several.
     async fn settings(
         &self,
         connection: &mut Connection,
-        facts: &ServerFacts,
-    ) -> BTreeMap<Directive, Setting> {
-        let version = facts.redis_version();
-        let is_new = version.is_ok_and(|version| version.major >= SEVERAL_PARAMETERS_SINCE);
+        names: &[&str],
+        at_once: bool,
+    ) -> BTreeMap<String, Setting> {
         let mut commands = Vec::new();
-        if is_new {
-            let names = Directive::ALL.map(Directive::label);
-            commands.push(config_get(&names));
+        if at_once {
+            commands.push(config_get(names));
         } else {
-            for directive in Directive::ALL {
-                commands.push(config_get(&[directive.label()]));
-            }
+            commands.extend(names.iter().map(|name| config_get(&[*name])));
         }
-        let mut reported = BTreeMap::new();
+        let mut settings = BTreeMap::new();
         let mut failure = None;
         let request = connection.request_all(&commands, ReplyShape::Records, SMALL_REPLY);
         match tokio::time::timeout(self.timeout.to_duration(), request).await {
             Ok(Ok(replies)) => {
                 for reply in replies {
                     match reply.extract_error() {
-                        Ok(reply) => reported.extend(parameters(reply)),
+                        Ok(reply) => {
+                            let known = parameters(reply).into_iter();
+                            settings.extend(known.map(|(n, value)| (n, Setting::Known(value))));
+                        }
                         Err(error) => failure = Some(refused(error.code())),
                     }
                 }
@@ -164,26 +233,39 @@ impl Question {
             Ok(Err(reason)) => failure = Some(failed(reason)),
             Err(_) => failure = Some(failed(PollError::Timeout)),
         }
-        let mut settings = BTreeMap::new();
-        for directive in Directive::ALL {
-            let setting = match (reported.remove(directive.label()), &failure) {
-                (Some(value), _) => Setting::known(directive, value),
-                (None, Some(failure)) => failure.clone(),
-                (None, None) => Setting::Absent,
-            };
-            settings.insert(directive, setting);
+        if let Some(failure) = failure {
+            for name in names {
+                let missing = settings.entry((*name).to_owned());
+                missing.or_insert_with(|| failure.clone());
+            }
         }
         settings
     }
 
-    /// How much the master writes: the distance of its offset from that of `first`, after a while.
+    /// How much the master writes: as an exporter has seen it, else the distance of its offset from
+    /// that of `first`, after a while.
     async fn write_rate(
         &self,
         connection: &mut Connection,
         first: &Observation,
         received: Option<Timestamp>,
     ) -> Result<WriteRate, Gap> {
-        tokio::time::sleep(self.measure.to_duration()).await;
+        let history = self.request.histories.get(&self.server.addr);
+        let measure = match (history, self.request.measure) {
+            (Some(history), measure) if measure.is_none_or(|m| m < history.over()) => {
+                return Ok(WriteRate::History(history.clone()));
+            }
+            (_, Some(measure)) => measure,
+            (_, None) => {
+                return Err(Gap::because(
+                    "the exporter has less than a minute of its writes: run doctor again later",
+                ));
+            }
+        };
+        // The other questions have taken a part of that time.
+        let passed = received.map_or(Span::ZERO, |received| clock::now() - received);
+        let left = (measure - passed).or_zero();
+        tokio::time::sleep(left.to_duration()).await;
         let permit = self.permits.acquire().await;
         let second = self.info(connection, &["replication"]).await;
         drop(permit);
@@ -204,7 +286,7 @@ impl Question {
             ));
         };
         match received.zip(second.received) {
-            Some((from, to)) if to > from => Ok(WriteRate {
+            Some((from, to)) if to > from => Ok(WriteRate::Measured {
                 per_second: bytes as f64 / (to - from).as_secs_f64(),
                 over: to - from,
             }),
@@ -215,7 +297,7 @@ impl Question {
     }
 
     /// Sends `command`, within the server's timeout.
-    async fn request(
+    pub(super) async fn request(
         &self,
         connection: &mut Connection,
         command: &Command,
@@ -230,19 +312,6 @@ impl Question {
     }
 }
 
-/// Why `command` gave no answer; `rule` is the right that it needs.
-fn gap(command: &str, rule: &str, reason: PollError) -> Gap {
-    match reason {
-        PollError::Denied => {
-            Gap::because(format!("{command} is not permitted: give the user {rule}"))
-        }
-        _ => Gap::because(format!(
-            "{command} failed: the server {}",
-            reason.sentence()
-        )),
-    }
-}
-
 /// What an error reply to CONFIG GET means. Its text is not shown: it may repeat arguments.
 fn refused(code: Option<&str>) -> Setting {
     match code {
@@ -253,65 +322,4 @@ fn refused(code: Option<&str>) -> Setting {
 
 fn failed(reason: PollError) -> Setting {
     Setting::Failed(format!("the server {}", reason.sentence()))
-}
-
-fn command(name: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new();
-    command.arg(name).arg(arguments);
-    command
-}
-
-fn config_get(names: &[&str]) -> Command {
-    let mut command = command("CONFIG", &["GET"]);
-    command.arg(names);
-    command
-}
-
-/// The names and values of an answer to CONFIG GET.
-fn parameters(reply: Value) -> BTreeMap<String, String> {
-    let mut parameters = BTreeMap::new();
-    match reply {
-        Value::Array(words) => {
-            let mut words = words.into_iter().filter_map(text);
-            while let (Some(name), Some(value)) = (words.next(), words.next()) {
-                parameters.insert(name, value);
-            }
-        }
-        Value::Map(fields) => {
-            for (name, value) in fields {
-                if let (Some(name), Some(value)) = (text(name), text(value)) {
-                    parameters.insert(name, value);
-                }
-            }
-        }
-        _ => {}
-    }
-    parameters
-}
-
-/// The answer of TIME: seconds and microseconds.
-fn wall_time(reply: Value) -> Option<WallTime> {
-    let Value::Array(words) = reply else {
-        return None;
-    };
-    let numbers: Vec<i64> = words
-        .into_iter()
-        .filter_map(|word| text(word)?.parse().ok())
-        .collect();
-    let [seconds, micros] = numbers[..] else {
-        return None;
-    };
-    let nanos = seconds.checked_mul(1_000_000_000)?;
-    Some(WallTime::from_nanos(
-        nanos.checked_add(micros.checked_mul(1000)?)?,
-    ))
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::BulkString(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        Value::SimpleString(line) => Some(line),
-        Value::Int(number) => Some(number.to_string()),
-        _ => None,
-    }
 }

@@ -30,6 +30,13 @@ impl Core {
                 self.expire_silence(&id)?;
                 AdminReply::SilenceExpired(id)
             }
+            AdminCommand::RunDoctor => {
+                if !self.begin_audit() {
+                    return Err(AdminError::DoctorRuns);
+                }
+                info!("an audit was asked for and has begun");
+                AdminReply::DoctorBegan
+            }
         };
         Ok(reply)
     }

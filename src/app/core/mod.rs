@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
+use super::audit::{AuditPlan, AuditRuns};
 use super::systemd::{Notifier, Watchdog};
 use super::watched::{Watched, WatchedChange};
 use super::{LoadSettings, log};
@@ -18,6 +19,7 @@ use crate::clock;
 use crate::config::{ConfigErrors, ListenAddress};
 use crate::delivery::DeliveryEvent;
 use crate::discovery::Discovery;
+use crate::doctor::DoctorReport;
 use crate::model::{ClockAnchor, Persisted, SaveScope, SavedDocuments, Span, Timestamp};
 use crate::monitor::{Action, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent};
 use crate::notify::{Dispatcher, PeriodicSenders};
@@ -64,6 +66,7 @@ pub(super) struct Core {
     pub(super) dispatcher: Dispatcher,
     pub(super) periodic_senders: PeriodicSenders,
     pub(super) watched: Watched,
+    pub(super) audits: AuditRuns,
     pub(super) store: Store,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
     pub(super) load: LoadSettings,
@@ -141,6 +144,10 @@ impl Core {
                 }
                 () = self.dispatcher.next_event() => {}
                 () = self.store.next_event() => {}
+                outcome = self.audits.next_outcome() => {
+                    schedule.dirty = true;
+                    self.end_audit(outcome);
+                }
                 Some(request) = admin.recv() => {
                     schedule.dirty = true;
                     request.serve(|command| self.execute(command));
@@ -165,6 +172,7 @@ impl Core {
             self.watchdog.due(),
             self.dispatcher.next_wakeup(durable),
             self.store.next_wakeup(self.urgency()),
+            self.audits.next_wakeup(),
         ];
         for other in others.into_iter().flatten() {
             next = next.min(other);
@@ -192,6 +200,10 @@ impl Core {
         for action in self.monitor.tick(clock::now()) {
             schedule.dirty = true;
             self.perform(action);
+        }
+        if self.audits.is_due(clock::now()) {
+            schedule.dirty = true;
+            self.begin_audit();
         }
         schedule.dirty |= self.save_and_send();
         let began = clock::now();
@@ -224,6 +236,26 @@ impl Core {
             Action::AlertChanged(transition) => log::alert_changed(&transition),
             Action::Paused(pause) => log::paused(&pause),
         }
+    }
+
+    /// Begins an audit of everything that is watched, unless one is running. Returns whether it did.
+    pub(super) fn begin_audit(&mut self) -> bool {
+        let plan = AuditPlan {
+            settings: self.watched.settings.clone(),
+            entries: self.watched.entries(),
+            sources: self.watched.source_health(),
+            histories: self.monitor.write_histories(),
+        };
+        if !self.audits.begin(plan, clock::now()) {
+            return false;
+        }
+        self.monitor.audit_began(clock::now());
+        true
+    }
+
+    fn end_audit(&mut self, outcome: Result<DoctorReport, String>) {
+        log::audited(&outcome);
+        self.monitor.audit_ended(outcome, clock::now());
     }
 
     fn publish(&mut self) {
@@ -348,6 +380,7 @@ impl Core {
         self.poller.reload(topology, settings.poll);
         self.discovery.reload(settings);
         self.capture.reload(settings);
+        self.audits.reconfigure(settings.doctor.every, clock::now());
         self.monitor
             .reconfigure(settings, topology, clock::anchor());
         self.dispatcher.reload(&settings.notify);

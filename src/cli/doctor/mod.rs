@@ -1,22 +1,24 @@
 //! `doctor`: the audit of every pair for disaster recovery. It asks, and changes nothing.
 
+mod exporter;
 mod lines;
 mod markdown;
+mod progress;
 mod table;
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use super::args::{DoctorArgs, DoctorFormat, Global};
 use super::exit::Exit;
 use super::output::{complain, print_coloured, say};
 use super::{block_on, load_settings};
-use crate::app::{self, AuditRequest, Progress};
+use crate::app::{self, AuditRequest};
 use crate::clock;
 use crate::config::{Settings, parse_duration};
-use crate::doctor::{AuditOptions, AuditSummary, DoctorReport, EntryAudit, audit};
+use crate::doctor::{AuditOptions, AuditSummary, DoctorReport, EntryAudit, audit_all};
 use crate::model::{PairName, Span};
 pub(super) use lines::wrapped;
+use progress::progress;
 
 /// The interruptions that can be asked for; the configuration has the same range.
 const SURVIVE: (Span, Span) = (Span::from_secs(1), Span::from_secs(30 * 24 * 3600));
@@ -36,7 +38,8 @@ pub(super) fn doctor(global: &Global, args: &DoctorArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let collect = app::collect_facts(&settings, &wanted.request, progress());
+    let survive = wanted.survive;
+    let collect = collect(global, args, &settings, wanted.request);
     let entries = match block_on(collect) {
         Ok(entries) => entries,
         Err(exit) => return exit,
@@ -44,9 +47,20 @@ pub(super) fn doctor(global: &Global, args: &DoctorArgs) -> Exit {
     if entries.is_empty() {
         return no_pair(args.pair.as_deref());
     }
-    let report = judge(&settings, &entries, wanted.survive);
+    let report = judge(&settings, &entries, survive);
     print(&report, args.output);
     exit_code(report.summary)
+}
+
+/// Asks the running exporter for its history, then every server.
+async fn collect(
+    global: &Global,
+    args: &DoctorArgs,
+    settings: &Settings,
+    mut request: AuditRequest,
+) -> Vec<EntryAudit> {
+    request.histories = exporter::histories(global, &args.exporter).await;
+    app::collect_facts(settings, &request, progress()).await
 }
 
 /// The arguments, checked.
@@ -63,10 +77,35 @@ impl Wanted {
         };
         let request = AuditRequest {
             pair: args.pair.as_deref().map(PairName::new),
-            measure: duration("--measure", &args.measure, MEASURE)?,
+            measure: Some(duration("--measure", &args.measure, MEASURE)?),
+            directives: directives(&args.directives)?,
+            histories: BTreeMap::new(),
         };
         Ok(Self { request, survive })
     }
+}
+
+/// The most directives that can be asked for.
+const MAX_DIRECTIVES: usize = 16;
+
+/// The longest name of one.
+const MAX_DIRECTIVE: usize = 64;
+
+/// The names after `--directive`, checked: `CONFIG GET` takes patterns, too, and a pattern would ask
+/// for secrets.
+fn directives(names: &[String]) -> Result<Vec<String>, String> {
+    if names.len() > MAX_DIRECTIVES {
+        return Err(format!("--directive: allowed: at most {MAX_DIRECTIVES}"));
+    }
+    for name in names {
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || name.len() > MAX_DIRECTIVE || !name.chars().all(is_plain) {
+            return Err(format!(
+                "--directive: {name:?} is not a directive's name; write it like repl-compression"
+            ));
+        }
+    }
+    Ok(names.to_vec())
 }
 
 fn duration(flag: &str, text: &str, range: (Span, Span)) -> Result<Span, String> {
@@ -94,23 +133,7 @@ fn no_pair(name: Option<&str>) -> Exit {
 fn judge(settings: &Settings, entries: &[EntryAudit], survive: Span) -> DoctorReport {
     let now = clock::wall_now();
     let options = AuditOptions { survive, now };
-    let exceptions = &settings.doctor.ignore;
-    let audits = entries
-        .iter()
-        .map(|entry| audit(entry, exceptions, options));
-    DoctorReport::new(audits.collect(), now.as_secs_f64(), survive.as_secs_f64())
-}
-
-/// Shows on a terminal how far the questions are. Standard output has the result alone.
-fn progress() -> Progress {
-    if !io::stderr().is_terminal() {
-        return Arc::new(|_, _| {});
-    }
-    Arc::new(|done, all| {
-        let end = if done == all { "\r\x1b[K" } else { "" };
-        // A terminal that is gone needs no progress.
-        let _ = write!(io::stderr(), "\rasked {done} of {all} servers{end}");
-    })
+    audit_all(entries, &settings.doctor.ignore, options)
 }
 
 /// What was not checked is not clean.
@@ -158,6 +181,16 @@ mod tests {
         assert_eq!(exit(0, 0, 1), Exit::Failed);
         assert_eq!(exit(0, 1, 1), Exit::FoundWarnings);
         assert_eq!(exit(1, 1, 0), Exit::FoundCritical);
+    }
+
+    #[test]
+    fn a_directive_is_a_name_and_no_pattern() {
+        let check = |name: &str| directives(&[name.to_owned()]);
+        assert_eq!(check("repl-compression").unwrap(), ["repl-compression"]);
+        for name in ["*", "masterauth*", "", "Save", "a b", &"x".repeat(65)] {
+            assert!(check(name).is_err(), "{name}");
+        }
+        assert!(directives(&vec!["save".to_owned(); 17]).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use wildmatch::WildMatch;
 use crate::config::cursor::{Cursor, Section};
 use crate::config::table::DOCTOR_EXCEPTION;
 use crate::config::{DoctorException, DoctorSettings};
-use crate::model::DoctorCheck;
+use crate::model::{DoctorCheck, Span};
 
 /// The most exceptions: each is compared with every finding.
 const MAX_EXCEPTIONS: usize = 1000;
@@ -28,8 +28,17 @@ pub(super) fn read(root: &Section<'_>) -> DoctorSettings {
     }
     DoctorSettings {
         survive: section.span_or_default("survive"),
+        every: every(&section),
         ignore,
     }
+}
+
+/// How often the exporter makes the audit by itself; null is never.
+fn every(section: &Section<'_>) -> Option<Span> {
+    if section.get("every")?.is_null() {
+        return None;
+    }
+    section.span("every")
 }
 
 #[allow(clippy::needless_pass_by_value)] // as a function of `and_then`

@@ -454,10 +454,14 @@ keys! {
         /// the interruption between the datacenters that replication has to survive without a full
         /// sync; `doctor --survive` overrides it
         key Key::duration("survive", secs(1)..=days(30)).default_span(mins(10));
+        /// how often the exporter makes the audit by itself, beside polling; needs
+        /// [more rights](doctor.md#rights) than polling does
+        key Key::duration("every", mins(1)..=days(30))
+            .kind("duration or null")
+            .default("null: never");
         /// findings that are known and accepted: listed with their reason, and not counted
         key Key::list("ignore", &DOCTOR_EXCEPTION).default("empty").range("at most 1000");
     }
-    later "every"
 }
 
 keys! {

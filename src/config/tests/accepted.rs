@@ -515,6 +515,12 @@ fn ten_thousand_pairs_read() {
 fn doctor_has_its_interruption_and_its_exceptions() {
     let settings = good("").doctor;
     assert_eq!((settings.survive, settings.ignore.len()), (secs(600), 0));
+    assert_eq!(settings.every, None);
+    assert_eq!(good("doctor: {every: null}").doctor.every, None);
+    assert_eq!(
+        good("doctor: {every: 6h}").doctor.every,
+        Some(secs(6 * 3600))
+    );
     let settings = good(
         "doctor: {survive: 30m, ignore: [{check: B6, pair: 'ord*', reason: x, until: 2027-01-31}, \
          {check: A10, reason: y}]}",

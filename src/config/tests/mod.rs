@@ -94,6 +94,7 @@ notify:
 state: {path: "/var/lib/$$x"}
 doctor:
   survive: 1h
+  every: 6h
   ignore: [{check: B6, pair: "a*", reason: "costs $$5", until: 2027-01-31}, {check: A10, reason: x}]
 operator: {username: "$$o", password_file: f}
 recover: {capture: on, dir: "/var/lib/$$y", max_bytes: 2GiB}

@@ -628,12 +628,12 @@ fn bad_exceptions_of_doctor_say_what_is_allowed() {
         "doctor.ignore[0].until: \"2027-02-30\" is not a date; write it like 2027-01-31",
     );
     bad(
-        "doctor: {every: 1d}",
-        "doctor.every: is not in this version: remove it",
+        "doctor: {every: 59s}",
+        "doctor.every: 59s is out of range; allowed: 1m to 30d",
     );
-    let errors = read(&format!("{PAIR}\n{}", exception("check: A8, reason: x"))).unwrap_err();
+    let errors = read(&format!("{PAIR}\n{}", exception("check: A15, reason: x"))).unwrap_err();
     let errors = errors.to_string();
-    let begin = "doctor.ignore[0].check: \"A8\" is not a check of doctor; allowed: A1, A2, ";
+    let begin = "doctor.ignore[0].check: \"A15\" is not a check of doctor; allowed: A1, A2, ";
     assert!(errors.starts_with(begin), "{errors}");
 }
 

@@ -10,7 +10,7 @@ use crate::model::Span;
 const OLD_SAVE: Span = Span::from_secs(24 * 3600);
 
 /// C1: the master keeps nothing on its disk.
-pub(super) fn master(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn master(subject: &Subject<'_>) -> Verdict {
     persistence(
         subject,
         FindingSeverity::Critical,
@@ -19,7 +19,7 @@ pub(super) fn master(subject: &Subject<'_>) -> Verdict {
 }
 
 /// C2: the replica keeps nothing on its disk.
-pub(super) fn replica(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn replica(subject: &Subject<'_>) -> Verdict {
     persistence(
         subject,
         FindingSeverity::Warning,
@@ -48,7 +48,7 @@ fn persistence(subject: &Subject<'_>, severity: FindingSeverity, what: &str) -> 
 }
 
 /// C3: the append-only file does not hold the replication history.
-pub(super) fn aof_history(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn aof_history(subject: &Subject<'_>) -> Verdict {
     if !subject.facts.has_aof()? {
         return Ok(Vec::new());
     }
@@ -70,7 +70,7 @@ pub(super) fn aof_history(subject: &Subject<'_>) -> Verdict {
 }
 
 /// C4: the append-only file does not say when each command was written.
-pub(super) fn aof_timestamps(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn aof_timestamps(subject: &Subject<'_>) -> Verdict {
     let facts = subject.facts;
     if !facts.has_aof()? || facts.is_on(Directive::AofTimestampEnabled)? {
         return Ok(Vec::new());
@@ -94,7 +94,7 @@ pub(super) fn aof_timestamps(subject: &Subject<'_>) -> Verdict {
 }
 
 /// C5: the last save is old although there are changes.
-pub(super) fn last_save(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn last_save(subject: &Subject<'_>) -> Verdict {
     let facts = subject.facts;
     // An append-only file is complete without saves, and a server without either is C1 or C2.
     if facts.has_aof()? || !facts.saves()? {

@@ -14,7 +14,7 @@ const MEMORY_MARGIN: f64 = 1.1;
 const CLIENTS_MARGIN: f64 = 1.2;
 
 /// A1: the replica refuses writes because too few replicas follow it.
-pub(super) fn min_replicas(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn min_replicas(subject: &Subject<'_>) -> Verdict {
     let facts = subject.facts;
     let wanted = facts.number(Directive::MinReplicasToWrite)?;
     if wanted == 0 || facts.number(Directive::MinReplicasMaxLag)? == 0 {
@@ -44,7 +44,7 @@ pub(super) fn min_replicas(subject: &Subject<'_>) -> Verdict {
 }
 
 /// A2: the replica has less memory than the master's data needs, or evicts by another policy.
-pub(super) fn memory(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn memory(subject: &Subject<'_>) -> Verdict {
     let master = subject.master()?;
     let own_limit = optional(&subject.facts.details.max_memory, "maxmemory")?.copied();
     let limit = optional(&master.details.max_memory, "maxmemory")?.copied();
@@ -130,7 +130,7 @@ fn eviction_policy(subject: &Subject<'_>, master: &ServerFacts) -> Result<Option
 }
 
 /// A3: the replica has fewer databases than the master.
-pub(super) fn databases(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn databases(subject: &Subject<'_>) -> Verdict {
     let master = subject.master()?;
     let own = subject.facts.number(Directive::Databases)?;
     let wanted = master.number(Directive::Databases)?;
@@ -171,7 +171,7 @@ pub(super) fn databases(subject: &Subject<'_>) -> Verdict {
 }
 
 /// A4: the replica's disk refused writes, and a promoted master refuses them to its clients.
-pub(super) fn disk(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn disk(subject: &Subject<'_>) -> Verdict {
     let mut found = Vec::new();
     found.extend(failed_save(subject)?);
     found.extend(failed_aof_write(subject)?);
@@ -233,7 +233,7 @@ fn disk_problem(
 }
 
 /// A5: the old master could not log in to the new one.
-pub(super) fn reverse_login(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn reverse_login(subject: &Subject<'_>) -> Verdict {
     let master = subject.master()?;
     if master.has_secret(Directive::Masterauth)? || !asks_for_login(subject.facts)? {
         return Ok(Vec::new());
@@ -279,7 +279,7 @@ fn asks_for_login(facts: &ServerFacts) -> Result<bool, Gap> {
 }
 
 /// A6: users that applications log in with are missing on the replica, or are different there.
-pub(super) fn users(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn users(subject: &Subject<'_>) -> Verdict {
     let master = subject.master()?;
     let of_master = master.users.as_ref().map_err(Clone::clone)?;
     let own = subject.facts.users.as_ref().map_err(Clone::clone)?;
@@ -340,7 +340,7 @@ fn names(names: &[&str]) -> String {
 }
 
 /// A10: the replica takes fewer connections than the master has.
-pub(super) fn max_clients(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn max_clients(subject: &Subject<'_>) -> Verdict {
     let master = subject.master()?;
     let connected = *reported(&master.details.connected_clients, "connected_clients")?;
     let own = match subject.facts.details.max_clients.value() {
@@ -371,7 +371,7 @@ pub(super) fn max_clients(subject: &Subject<'_>) -> Verdict {
 }
 
 /// A11: the replica takes writes of its own.
-pub(super) fn read_only(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn read_only(subject: &Subject<'_>) -> Verdict {
     let Some(upstream) = &subject.facts.observation.replication.upstream else {
         return Err(Gap::because("it claims to be a master"));
     };
@@ -397,7 +397,7 @@ pub(super) fn read_only(subject: &Subject<'_>) -> Verdict {
 }
 
 /// A12: the server has no file, so that its role is lost at a restart.
-pub(super) fn config_file(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn config_file(subject: &Subject<'_>) -> Verdict {
     if subject.facts.config_file()?.is_some() {
         return Ok(Vec::new());
     }

@@ -12,7 +12,7 @@ use super::super::version::Version;
 use crate::model::{ServerAddr, Span};
 
 /// A7: the old master could not connect to the new one.
-pub(super) fn listening(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn listening(subject: &Subject<'_>) -> Verdict {
     let mut found = Vec::new();
     found.extend(replication_port(subject)?);
     if !share_machine(&subject.server.addr, &subject.entry.master.addr) {
@@ -136,7 +136,7 @@ fn protected(subject: &Subject<'_>) -> Result<Option<Problem>, Gap> {
 }
 
 /// Whether both servers are on this machine, so that loopback addresses are right.
-fn share_machine(one: &ServerAddr, other: &ServerAddr) -> bool {
+pub(super) fn share_machine(one: &ServerAddr, other: &ServerAddr) -> bool {
     let is_here = |addr: &ServerAddr| addr.host().is_none_or(is_loopback);
     is_here(one) && is_here(other)
 }
@@ -152,7 +152,7 @@ fn is_loopback(address: &str) -> bool {
 }
 
 /// A9: the replica runs another program, an older version, or lacks a module.
-pub(super) fn programs(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn programs(subject: &Subject<'_>) -> Verdict {
     let master = subject.master()?;
     let mut found = Vec::new();
     found.extend(engines(subject, master)?);
@@ -272,7 +272,7 @@ const CLOCK_WARNING: Span = Span::from_secs(1);
 const CLOCK_CRITICAL: Span = Span::from_secs(10);
 
 /// A14: the clocks of the two sides differ.
-pub(super) fn clocks(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn clocks(subject: &Subject<'_>) -> Verdict {
     let master = subject.master()?.clock.clone()?;
     let own = subject.facts.clock.clone()?;
     let (difference, is_ahead) = certain_difference(own, master);

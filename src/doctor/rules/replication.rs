@@ -1,9 +1,11 @@
 //! Chapter B: whether replication survives an interruption and a full sync at today's load.
 
 use super::super::directive::{Directive, OutputBufferLimit};
-use super::super::facts::{WriteRate, optional, reported};
+use super::super::facts::{Gap, optional, reported};
 use super::super::finding::{Evidence, FindingSeverity, Fix, Problem};
+use super::super::round_trip::{Enough, RoundTripBounds};
 use super::super::subject::{Subject, Verdict};
+use super::super::writes::{WriteRate, scaled};
 use crate::model::{Bytes, Span};
 
 /// How much larger than what is written a backlog has to be.
@@ -29,7 +31,7 @@ const FORK_FACTOR: f64 = 1.5;
 const LATE_TIMEOUT: u64 = 300;
 
 /// B1: the backlog does not hold what is written during an interruption.
-pub(super) fn backlog_size(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn backlog_size(subject: &Subject<'_>) -> Verdict {
     let rate = subject.master()?.write_rate.clone()?;
     let size = *reported(
         &subject.facts.observation.replication.backlog.size,
@@ -53,15 +55,14 @@ pub(super) fn backlog_size(subject: &Subject<'_>) -> Verdict {
         &rounded.get().to_string(),
     )
     .noting(&format!("that is {rounded} of memory, allocated at once"));
-    let lasts = lasts(size, rate);
+    let lasts = rate.lasts(size);
     Ok(vec![Problem::new(
         severity,
         format!("its backlog of {size} lasts {lasts} at today's writes, not {survive}"),
         Evidence::new(
             format!("repl_backlog_size {size}"),
             format!(
-                "{needed} for {survive} and a fifth more: {} on {}",
-                rate.sentence(),
+                "{needed} for {survive} and a fifth more: {rate} on {}",
                 subject.entry.master.addr
             ),
             subject.on_server("INFO replication"),
@@ -70,18 +71,13 @@ pub(super) fn backlog_size(subject: &Subject<'_>) -> Verdict {
     )])
 }
 
-/// How long `size` bytes take to be written.
-fn lasts(size: Bytes, rate: WriteRate) -> Span {
-    Span::from_secs_f64(size.as_f64() / rate.per_second)
-}
-
 /// The next power of two: a size that people recognise.
 fn round_up(bytes: Bytes) -> Bytes {
     Bytes::new(bytes.get().checked_next_power_of_two().unwrap_or(u64::MAX))
 }
 
 /// B2: a master without replicas drops its backlog, and with it the proof of what was lost.
-pub(super) fn backlog_ttl(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn backlog_ttl(subject: &Subject<'_>) -> Verdict {
     let seconds = subject.facts.number(Directive::ReplBacklogTtl)?;
     let ttl = Span::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
     let needed = subject.options.survive.max(SHORTEST_TTL);
@@ -107,7 +103,7 @@ pub(super) fn backlog_ttl(subject: &Subject<'_>) -> Verdict {
 }
 
 /// B3: a full sync takes longer than the buffer for the writes meanwhile lasts.
-pub(super) fn output_buffer(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn output_buffer(subject: &Subject<'_>) -> Verdict {
     let rate = subject.master()?.write_rate.clone()?;
     let limit = subject.facts.output_buffer_limit()?;
     let data = *reported(&subject.facts.details.used_memory, "used_memory")?;
@@ -116,7 +112,7 @@ pub(super) fn output_buffer(subject: &Subject<'_>) -> Verdict {
     // (`checkClientOutputBufferLimits`, networking.c).
     let is_raised = subject.facts.redis_version()?.major >= 7;
     let floor = if is_raised { backlog } else { None };
-    let Some(longest) = longest_sync(limit, floor, rate) else {
+    let Some(longest) = longest_sync(limit, floor, &rate) else {
         return Ok(Vec::new());
     };
     let fastest = Span::from_secs_f64(data.as_f64() / FASTEST_LINE);
@@ -145,8 +141,7 @@ pub(super) fn output_buffer(subject: &Subject<'_>) -> Verdict {
             ),
             format!(
                 "room for the writes of {usual} (the data over 1 Gbit/s; {fastest} over 10 Gbit/s, \
-                 both assumed): {}",
-                rate.sentence()
+                 both assumed): {rate}"
             ),
             subject.on_server("CONFIG GET, INFO"),
         ),
@@ -162,61 +157,101 @@ pub(super) fn output_buffer(subject: &Subject<'_>) -> Verdict {
 
 /// How long a full sync may take before the limit ends it; `None` where no limit does. A hard limit
 /// is at least `floor`.
-fn longest_sync(limit: OutputBufferLimit, floor: Option<Bytes>, rate: WriteRate) -> Option<Span> {
-    if rate.per_second <= 0.0 {
+fn longest_sync(limit: OutputBufferLimit, floor: Option<Bytes>, rate: &WriteRate) -> Option<Span> {
+    if rate.per_second() <= 0.0 {
         return None;
     }
     let mut longest = None;
     if limit.hard > Bytes::ZERO {
         let hard = limit.hard.max(floor.unwrap_or(Bytes::ZERO));
-        longest = Some(lasts(hard, rate));
+        longest = Some(rate.lasts(hard));
     }
     if limit.soft > Bytes::ZERO && limit.soft_for > Span::ZERO {
-        let soft = lasts(limit.soft, rate) + limit.soft_for;
+        let soft = rate.lasts(limit.soft) + limit.soft_for;
         longest = Some(longest.map_or(soft, |hard: Span| hard.min(soft)));
     }
     longest
 }
 
 /// B4: a link is declared dead too early, or too late.
-pub(super) fn timeout(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn timeout(subject: &Subject<'_>) -> Verdict {
     let timeout = subject.facts.number(Directive::ReplTimeout)?;
     let period = subject.facts.number(Directive::ReplPingReplicaPeriod)?;
     let shortest = period.saturating_mul(3);
-    let what = if timeout <= shortest {
-        format!(
+    if timeout <= shortest {
+        let what = format!(
             "its repl-timeout of {timeout} s is not more than three of its pings ({period} s apart): \
              a short stall cuts the link"
-        )
-    } else if timeout > LATE_TIMEOUT {
-        format!("its repl-timeout of {timeout} s hides a dead link for that long")
-    } else {
-        return Ok(Vec::new());
-    };
-    let mut fix = Fix::set(
-        &subject.server.addr,
-        subject.facts,
-        Directive::ReplTimeout,
-        "60",
-    );
-    if shortest >= 60 {
-        let pings = Directive::ReplPingReplicaPeriod.label();
-        fix.commands.insert(0, format!("CONFIG SET {pings} 10"));
+        );
+        let need = format!("above {shortest} s, at most {LATE_TIMEOUT} s");
+        let mut problem = timeout_problem(subject, what, need);
+        if shortest >= 60 {
+            let pings = Directive::ReplPingReplicaPeriod.label();
+            let command = format!("CONFIG SET {pings} 10");
+            problem.fix.commands.insert(0, command);
+        }
+        return Ok(vec![problem]);
     }
-    Ok(vec![Problem::new(
+    if timeout > LATE_TIMEOUT {
+        let what = format!("its repl-timeout of {timeout} s hides a dead link for that long");
+        let need = format!("above {shortest} s, at most {LATE_TIMEOUT} s");
+        return Ok(vec![timeout_problem(subject, what, need)]);
+    }
+    let problem = slow_line(subject, timeout)?;
+    Ok(problem.into_iter().collect())
+}
+
+fn timeout_problem(subject: &Subject<'_>, what: String, need: String) -> Problem {
+    let facts = subject.facts;
+    let shown = |directive: Directive| facts.setting(directive).unwrap_or_default();
+    let value = format!(
+        "repl-timeout {}, repl-ping-replica-period {}",
+        shown(Directive::ReplTimeout),
+        shown(Directive::ReplPingReplicaPeriod)
+    );
+    Problem::new(
         FindingSeverity::Warning,
         what,
-        Evidence::new(
-            format!("repl-timeout {timeout}, repl-ping-replica-period {period}"),
-            format!("above {shortest} s, at most {LATE_TIMEOUT} s"),
-            subject.on_server("CONFIG GET"),
-        ),
-        fix,
-    )])
+        Evidence::new(value, need, subject.on_server("CONFIG GET")),
+        Fix::set(&subject.server.addr, facts, Directive::ReplTimeout, "60"),
+    )
+}
+
+/// How many round trips a link's timeout needs: a handshake takes seven.
+const LINK_ROUND_TRIPS: f64 = 10.0;
+
+/// Whether the line to the master is too slow for `timeout` seconds.
+fn slow_line(subject: &Subject<'_>, timeout: u64) -> Result<Option<Problem>, Gap> {
+    let master = subject.master()?;
+    let trips = subject.facts.round_trip.zip(master.round_trip);
+    let (true, Some((own, of_master))) = (subject.server.addr != subject.entry.master.addr, trips)
+    else {
+        return Ok(None);
+    };
+    let bounds = RoundTripBounds::between(own, of_master);
+    let limit = Span::from_secs(i64::try_from(timeout).unwrap_or(i64::MAX));
+    let at_least = bounds.at_least;
+    match bounds.compare(limit, LINK_ROUND_TRIPS) {
+        Enough::Yes => Ok(None),
+        Enough::Unknown => Err(Gap::because(format!(
+            "the round trip to its master is between {at_least} and {} as seen from here: run \
+             doctor beside one of the two",
+            bounds.at_most
+        ))),
+        Enough::No => {
+            let what = format!(
+                "its repl-timeout of {timeout} s is not more than ten round trips to its master \
+                 ({at_least} each): the link is cut before a handshake ends"
+            );
+            let needed = at_least.mul_f64(LINK_ROUND_TRIPS);
+            let need = format!("above {needed}, ten round trips of {at_least} as seen from here");
+            Ok(Some(timeout_problem(subject, what, need)))
+        }
+    }
 }
 
 /// B5: a full sync goes by way of the disk, or needs memory that is not there.
-pub(super) fn diskless(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn diskless(subject: &Subject<'_>) -> Verdict {
     let mut found = Vec::new();
     let facts = subject.facts;
     if !facts.is_on(Directive::ReplDisklessSync)? {
@@ -258,7 +293,7 @@ pub(super) fn diskless(subject: &Subject<'_>) -> Verdict {
 }
 
 /// B6: writes wait for others before they are sent.
-pub(super) fn nodelay(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn nodelay(subject: &Subject<'_>) -> Verdict {
     if !subject.facts.is_on(Directive::ReplDisableTcpNodelay)? {
         return Ok(Vec::new());
     }
@@ -280,7 +315,7 @@ pub(super) fn nodelay(subject: &Subject<'_>) -> Verdict {
 }
 
 /// B8: a full sync needs a fork, and there may be no memory for it.
-pub(super) fn fork_room(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn fork_room(subject: &Subject<'_>) -> Verdict {
     let details = &subject.facts.details;
     let used = *reported(&details.used_memory, "used_memory")?;
     let total = *reported(&details.total_memory, "total_system_memory")?;
@@ -308,11 +343,4 @@ pub(super) fn fork_room(subject: &Subject<'_>) -> Verdict {
             "more memory, or a maxmemory of less than two thirds of it",
         ),
     )])
-}
-
-fn scaled(bytes: Bytes, factor: f64) -> Bytes {
-    // `as` saturates, and neither has a sign.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let product = (bytes.as_f64() * factor).ceil() as u64;
-    Bytes::new(product)
 }

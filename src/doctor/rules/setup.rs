@@ -8,9 +8,10 @@ use super::super::facts::{Gap, ServerAudit, reported};
 use super::super::finding::{Evidence, FindingSeverity, Fix, Problem};
 use super::super::subject::{Subject, Verdict};
 use crate::info::{ReplicaLine, UpstreamInfo};
+use crate::model::ServerAddr;
 
 /// D1: whether an isolated master stops taking writes.
-pub(super) fn self_fence(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn self_fence(subject: &Subject<'_>) -> Verdict {
     let facts = subject.facts;
     let wanted = facts.number(Directive::MinReplicasToWrite)?;
     let max_lag = facts.number(Directive::MinReplicasMaxLag)?;
@@ -60,7 +61,7 @@ pub(super) fn self_fence(subject: &Subject<'_>) -> Verdict {
 }
 
 /// D2: the Sentinels would promote the wrong replica, or none.
-pub(super) fn priorities(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn priorities(subject: &Subject<'_>) -> Verdict {
     let mut priorities = Vec::new();
     for replica in &subject.entry.replicas {
         priorities.push((replica, priority(replica)?));
@@ -134,7 +135,7 @@ fn priority(replica: &ServerAudit) -> Result<u64, Gap> {
 }
 
 /// D3: Sentinels are not told of the replica.
-pub(super) fn announced(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn announced(subject: &Subject<'_>) -> Verdict {
     if *reported(&subject.facts.details.announced, "replica_announced")? {
         return Ok(Vec::new());
     }
@@ -156,15 +157,15 @@ pub(super) fn announced(subject: &Subject<'_>) -> Verdict {
 }
 
 /// D4: the master knows the replica under another address than this program.
-pub(super) fn announced_address(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn announced_address(subject: &Subject<'_>) -> Verdict {
     let lines = &subject.master()?.observation.replication.replicas;
     let server = &subject.server.addr;
-    let Some((host, port)) = server.tcp() else {
+    let Some((host, _)) = server.tcp() else {
         return Err(Gap::because("a Unix socket has no address to compare"));
     };
     let mut found = Vec::new();
     found.extend(shared_address(subject, lines));
-    if lines.iter().any(|line| is_same(line, host, port)) {
+    if is_listed(lines, server) {
         return Ok(found);
     }
     let listed = listed(lines);
@@ -217,6 +218,14 @@ fn shared_address(subject: &Subject<'_>, lines: &[ReplicaLine]) -> Option<Proble
     ))
 }
 
+/// Whether a master lists a replica of this address.
+pub(super) fn is_listed(lines: &[ReplicaLine], server: &ServerAddr) -> bool {
+    let Some((host, port)) = server.tcp() else {
+        return false;
+    };
+    lines.iter().any(|line| is_same(line, host, port))
+}
+
 /// Whether a master's line may be about this address. A name cannot be compared with the address
 /// that the line has, so its port alone counts.
 fn is_same(line: &ReplicaLine, host: &str, port: u16) -> bool {
@@ -233,7 +242,7 @@ fn listed(lines: &[ReplicaLine]) -> String {
 }
 
 /// D5: connections that are dead are kept.
-pub(super) fn keepalive(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn keepalive(subject: &Subject<'_>) -> Verdict {
     if subject.facts.number(Directive::TcpKeepalive)? > 0 {
         return Ok(Vec::new());
     }
@@ -259,7 +268,7 @@ pub(super) fn keepalive(subject: &Subject<'_>) -> Verdict {
 const DAY: f64 = 86_400.0;
 
 /// F3: replicas ask for a partial resync and are refused, again and again.
-pub(super) fn refused_resyncs(subject: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn refused_resyncs(subject: &Subject<'_>) -> Verdict {
     let stats = &subject.facts.observation.stats;
     let refused = *reported(&stats.sync_partial_err, "sync_partial_err")?;
     let full = *reported(&stats.sync_full, "sync_full")?;
@@ -296,6 +305,6 @@ pub(super) fn refused_resyncs(subject: &Subject<'_>) -> Verdict {
 pub(in crate::doctor) const NO_DRILLS: &str = "drills are not in this version";
 
 /// F1: whether the recovery was practised.
-pub(super) fn drill(_: &Subject<'_>) -> Verdict {
+pub(in crate::doctor) fn drill(_: &Subject<'_>) -> Verdict {
     Err(Gap::because(NO_DRILLS))
 }

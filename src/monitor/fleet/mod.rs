@@ -367,6 +367,11 @@ impl Fleet {
         self.histories.get(&pair.top)
     }
 
+    /// Every stream with the server at the top of its tree.
+    pub(super) fn streams(&self) -> impl Iterator<Item = (&ServerAddr, &MasterHistory)> {
+        self.histories.streams()
+    }
+
     /// The pairs that the server belongs to: those whose master it is first, then by name.
     pub(super) fn services_of(&self, addr: &ServerAddr, now: Timestamp) -> Vec<ServedPair> {
         let Some(server) = self.servers.get(addr) else {

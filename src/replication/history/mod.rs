@@ -7,6 +7,7 @@
 //! docs/lag.md has the derivation.
 
 mod interpolate;
+mod peaks;
 mod saved;
 
 use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};

@@ -8,7 +8,7 @@ use super::links::way;
 use super::plot::{Charts, Frame, Occurring, span_words};
 use super::query::pair_address;
 use super::rows::{
-    AlertRow, JournalRow, Moment, NOT_KNOWN, is_about, lag_bytes, reason, text_or_dash,
+    AlertRow, DoctorView, JournalRow, Moment, NOT_KNOWN, is_about, lag_bytes, reason, text_or_dash,
 };
 use super::{ENTRIES_SHOWN, Head, Range, Rows, Summary};
 use crate::model::Timestamp;
@@ -59,6 +59,7 @@ struct PairPage {
     changes: Vec<ChangeRow>,
     happenings: Vec<JournalRow>,
     values: Vec<ValueRow>,
+    doctor: Option<DoctorView>,
     json: String,
 }
 
@@ -173,6 +174,7 @@ impl PairPage {
             changes: history.changes.iter().rev().map(ChangeRow::new).collect(),
             happenings: journal(fleet, report),
             values: history.points.iter().rev().map(ValueRow::new).collect(),
+            doctor: DoctorView::new(fleet, &report.pair, now),
             json: history_address(report, &history),
         }
     }

@@ -1,11 +1,12 @@
 //! One fault at a time beside the reference pair: exactly that finding.
 
-use redis_cross_dc_exporter::doctor::Finding;
-use redis_cross_dc_exporter::doctor::FindingSeverity::{self, Critical, Warning};
-use redis_cross_dc_exporter::lab::{RedisServerBuilder, SteadyWriter, WriteLoad};
+use redis_cross_dc_exporter::doctor::FindingSeverity::{self, Advice, Critical, Warning};
+use redis_cross_dc_exporter::doctor::{EntryReport, Finding};
+use redis_cross_dc_exporter::lab::{SteadyWriter, WriteLoad};
 use redis_cross_dc_exporter::model::DoctorCheck;
 
-use super::{Pair, doctor, expect_one, open_checks, reference, serious};
+use super::{Pair, doctor, expect_one, open_checks, reference, repair, serious};
+use crate::command::configuration;
 use crate::planted;
 
 /// The side on which the fault is.
@@ -15,113 +16,149 @@ enum Side {
     Replica,
 }
 
-/// A line of redis.conf on one side, and what is found there.
-async fn one_line(line: &str, on: Side, check: DoctorCheck, severity: FindingSeverity) {
-    let with = |side, builder: RedisServerBuilder| {
-        if side == on {
-            builder.config(line)
-        } else {
-            builder
-        }
-    };
-    let pair = Pair::start(
-        with(Side::Master, reference()),
-        with(Side::Replica, reference()),
-    )
-    .await;
-    let report = pair.report().await;
-    let server = match on {
-        Side::Master => pair.master.addr(),
-        Side::Replica => pair.replica.addr(),
-    };
-    expect_one(&report, check, severity, server);
-    let finding = serious(&report)[0];
-    assert!(!finding.consequence.is_empty() && !finding.source.is_empty());
-    // What it says to do takes the finding away.
-    if finding.fix.commands.is_empty() {
-        assert!(!finding.fix.lines.is_empty(), "{finding:#?}");
-        return;
-    }
-    repair(&pair, finding).await;
-    let repaired = pair.report().await;
-    assert_eq!(serious(&repaired), Vec::<&Finding>::new(), "{finding:#?}");
+/// One line of redis.conf beside the reference pair, and what is found of it.
+struct Fault {
+    line: &'static str,
+    on: Side,
+    check: DoctorCheck,
+    severity: FindingSeverity,
 }
 
-/// Runs the commands of a finding on the server that they are for.
-async fn repair(pair: &Pair, finding: &Finding) {
-    let server = if finding.fix.server == pair.master.addr().to_string() {
-        &pair.master
-    } else {
-        &pair.replica
-    };
-    for command in &finding.fix.commands {
-        let words: Vec<&str> = command.split(' ').collect();
-        server.command(&words).await.unwrap();
+const fn fault(
+    line: &'static str,
+    on: Side,
+    check: DoctorCheck,
+    severity: FindingSeverity,
+) -> Fault {
+    Fault {
+        line,
+        on,
+        check,
+        severity,
     }
+}
+
+const FAULTS: [Fault; 15] = [
+    fault(
+        "min-replicas-to-write 1",
+        Side::Replica,
+        DoctorCheck::A1,
+        Critical,
+    ),
+    fault("maxmemory 1mb", Side::Replica, DoctorCheck::A2, Critical),
+    fault("maxmemory 500mb", Side::Replica, DoctorCheck::A2, Warning),
+    fault(
+        "maxmemory-policy allkeys-lru",
+        Side::Replica,
+        DoctorCheck::A2,
+        Warning,
+    ),
+    fault("databases 4", Side::Replica, DoctorCheck::A3, Warning),
+    fault(
+        "replica-read-only no",
+        Side::Replica,
+        DoctorCheck::A11,
+        Critical,
+    ),
+    fault(
+        "repl-backlog-ttl 3600",
+        Side::Master,
+        DoctorCheck::B2,
+        Warning,
+    ),
+    fault("repl-timeout 30", Side::Replica, DoctorCheck::B4, Warning),
+    fault("repl-timeout 600", Side::Master, DoctorCheck::B4, Warning),
+    fault(
+        "repl-diskless-sync no",
+        Side::Master,
+        DoctorCheck::B5,
+        Advice,
+    ),
+    fault(
+        "repl-disable-tcp-nodelay yes",
+        Side::Master,
+        DoctorCheck::B6,
+        Advice,
+    ),
+    fault("save \"\"", Side::Master, DoctorCheck::C1, Critical),
+    fault("save \"\"", Side::Replica, DoctorCheck::C2, Warning),
+    fault("appendonly yes", Side::Master, DoctorCheck::C3, Advice),
+    fault("tcp-keepalive 0", Side::Master, DoctorCheck::D5, Warning),
+];
+
+impl Fault {
+    /// A pair with this line.
+    async fn start(&self) -> Pair {
+        let with = |side: Side| {
+            if side == self.on {
+                reference().config(self.line)
+            } else {
+                reference()
+            }
+        };
+        Pair::start(with(Side::Master), with(Side::Replica)).await
+    }
+
+    /// Whether `entry` has nothing but this fault. What is advice about every pair (D1), or comes
+    /// with the line (C4), does not count.
+    fn expect_alone(&self, pair: &Pair, entry: &EntryReport) {
+        let server = match self.on {
+            Side::Master => pair.master.addr(),
+            Side::Replica => pair.replica.addr(),
+        };
+        let other = [DoctorCheck::D1, DoctorCheck::C4];
+        let mut found = Vec::new();
+        for finding in &entry.findings {
+            if !other.contains(&finding.check) {
+                assert!(!finding.consequence.is_empty() && !finding.source.is_empty());
+                found.push((finding.check, finding.severity, finding.server.clone()));
+            }
+        }
+        let expected = [(self.check, self.severity, server.to_string())];
+        assert_eq!(found, expected, "{}: {entry:#?}", self.line);
+    }
+}
+
+/// What is reported of each of `pairs`, in their order, by one run.
+async fn reports(pairs: &[Pair]) -> Vec<EntryReport> {
+    let name = |index: usize| format!("pair-{index}");
+    let mut entries = Vec::new();
+    for (index, pair) in pairs.iter().enumerate() {
+        entries.push(pair.entry_called(&name(index)));
+    }
+    let report = super::report(&configuration(&entries)).await;
+    let mut ordered = Vec::new();
+    for index in 0..pairs.len() {
+        let mut entries = report.pairs.iter();
+        let entry = entries.find(|entry| entry.pair == name(index));
+        ordered.push(entry.expect("every pair is reported").clone());
+    }
+    ordered
 }
 
 #[tokio::test]
 async fn a_line_that_harms_is_found_alone_and_its_repair_works() {
-    let cases = [
-        (
-            "min-replicas-to-write 1",
-            Side::Replica,
-            DoctorCheck::A1,
-            Critical,
-        ),
-        ("maxmemory 1mb", Side::Replica, DoctorCheck::A2, Critical),
-        ("maxmemory 500mb", Side::Replica, DoctorCheck::A2, Warning),
-        (
-            "maxmemory-policy allkeys-lru",
-            Side::Replica,
-            DoctorCheck::A2,
-            Warning,
-        ),
-        ("databases 4", Side::Replica, DoctorCheck::A3, Warning),
-        (
-            "replica-read-only no",
-            Side::Replica,
-            DoctorCheck::A11,
-            Critical,
-        ),
-        (
-            "repl-backlog-ttl 3600",
-            Side::Master,
-            DoctorCheck::B2,
-            Warning,
-        ),
-        ("repl-timeout 30", Side::Replica, DoctorCheck::B4, Warning),
-        ("repl-timeout 600", Side::Master, DoctorCheck::B4, Warning),
-        ("save \"\"", Side::Master, DoctorCheck::C1, Critical),
-        ("save \"\"", Side::Replica, DoctorCheck::C2, Warning),
-        ("tcp-keepalive 0", Side::Master, DoctorCheck::D5, Warning),
-    ];
-    for (line, side, check, severity) in cases {
-        one_line(line, side, check, severity).await;
+    let mut pairs = Vec::new();
+    for fault in &FAULTS {
+        pairs.push(fault.start().await);
     }
-}
-
-#[tokio::test]
-async fn lines_that_are_only_advice_are_no_warning() {
-    for line in [
-        "repl-disable-tcp-nodelay yes",
-        "repl-diskless-sync no",
-        "appendonly yes",
-    ] {
-        let pair = Pair::start(reference().config(line), reference()).await;
-        let report = pair.report().await;
-        assert_eq!(serious(&report), Vec::<&Finding>::new(), "{line}");
-        let findings = &report.pairs[0].findings;
-        let master = pair.master.addr().to_string();
-        let others = findings
+    let found = reports(&pairs).await;
+    for ((fault, pair), entry) in FAULTS.iter().zip(&pairs).zip(&found) {
+        fault.expect_alone(pair, entry);
+        let finding = entry.findings.iter().find(|f| f.check == fault.check);
+        repair(pair, finding.unwrap()).await;
+    }
+    // What each of them says to do takes the finding away, unless it is a line for the file.
+    let repaired = reports(&pairs).await;
+    for (index, entry) in repaired.iter().enumerate() {
+        let fault = &FAULTS[index];
+        let before = found[index]
+            .findings
             .iter()
-            .filter(|finding| finding.check != DoctorCheck::D1);
-        let others: Vec<_> = others.collect();
-        assert!(!others.is_empty(), "{line}: {report:#?}");
-        assert!(
-            others.iter().all(|f| f.server == master),
-            "{line}: {others:#?}"
-        );
+            .find(|f| f.check == fault.check);
+        let is_left = entry.findings.iter().any(|f| f.check == fault.check);
+        let commands = &before.unwrap().fix.commands;
+        assert_eq!(is_left, commands.is_empty(), "{}: {entry:#?}", fault.line);
     }
 }
 

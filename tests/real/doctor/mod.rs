@@ -1,7 +1,13 @@
 //! `doctor` on real servers: a reference pair on which nothing is found, one fault at a time beside
 //! it, the rights that it needs, and the traps themselves, walked into.
 
+mod clean;
+mod exporter;
 mod faults;
+mod fleet;
+mod machine;
+mod others;
+mod promotion;
 mod rights;
 mod sentinels;
 mod traps;
@@ -12,7 +18,7 @@ use redis_cross_dc_exporter::doctor::{DoctorReport, Finding, FindingSeverity};
 use redis_cross_dc_exporter::lab::{RedisServer, RedisServerBuilder};
 use redis_cross_dc_exporter::model::{DoctorCheck, ServerAddr};
 
-use crate::command::{Outcome, configuration, folder_with, run};
+use crate::command::{Outcome, configuration, folder_with, no_exporter, run};
 use crate::stage::{LIMIT, entry};
 
 /// What a server has on which doctor finds nothing but advice.
@@ -39,8 +45,12 @@ impl Pair {
     }
 
     pub(crate) fn entry(&self) -> String {
+        self.entry_called("orders")
+    }
+
+    pub(crate) fn entry_called(&self, name: &str) -> String {
         entry(
-            "orders",
+            name,
             ("dc1", self.master.addr()),
             ("dc2", self.replica.addr()),
         )
@@ -56,16 +66,27 @@ impl Pair {
     }
 }
 
-/// Runs doctor in a folder with `yaml` as its configuration.
+/// Runs doctor in a folder with `yaml` as its configuration, where no exporter runs.
 pub(crate) async fn doctor(yaml: &str, more: &[&str]) -> Outcome {
+    let nobody = no_exporter();
+    doctor_beside(&nobody, yaml, more).await
+}
+
+/// The same beside the exporter at `url`.
+pub(crate) async fn doctor_beside(url: &str, yaml: &str, more: &[&str]) -> Outcome {
     let folder = folder_with(yaml);
     let args = ["doctor", "--config.file", "config.yml", "--measure", "1s"];
-    run(folder.path(), &[&args, more].concat()).await
+    let exporter = ["--exporter.url", url];
+    run(folder.path(), &[&args, &exporter[..], more].concat()).await
 }
 
 /// What doctor reports, and that its exit code says the same.
 pub(crate) async fn report(yaml: &str) -> DoctorReport {
-    let outcome = doctor(yaml, &["--output", "json"]).await;
+    read(doctor(yaml, &["--output", "json"]).await)
+}
+
+/// The report that doctor printed, and that its exit code says the same.
+pub(crate) fn read(outcome: Outcome) -> DoctorReport {
     let report: DoctorReport = match serde_json::from_str(&outcome.stdout) {
         Ok(report) => report,
         Err(error) => panic!("{error}: {outcome:#?}"),
@@ -113,57 +134,24 @@ pub(crate) fn expect_one(
     );
 }
 
-#[tokio::test]
-async fn doctor_finds_nothing_on_a_reference_pair() {
-    let pair = Pair::start(reference(), reference()).await;
-    let report = pair.report().await;
-    assert_eq!(serious(&report), Vec::<&Finding>::new());
-    assert_eq!(open_checks(&report), BTreeSet::new());
-    assert_eq!(report.pairs.len(), 1);
-    assert!(report.pairs[0].write_rate.is_some(), "{report:#?}");
-    let table = doctor(&pair.configuration(), &[]).await.ended_with(0);
-    assert!(
-        table.stdout.starts_with("nothing critical, no warning, "),
-        "{table:?}"
-    );
-    let is_wide = |line: &&str| line.chars().count() > 100;
-    assert_eq!(table.stdout.lines().find(is_wide), None);
-    assert_eq!(table.stderr, "", "no progress where nobody watches");
-}
-
-#[tokio::test]
-async fn doctor_refuses_what_it_does_not_understand() {
-    let nobody = crate::command::nobody();
-    let yaml = configuration(&[entry("orders", ("dc1", &nobody), ("dc2", &nobody))]);
-    for args in [
-        ["--survive", "soon"],
-        ["--survive", "40d"],
-        ["--output", "xml"],
-    ] {
-        doctor(&yaml.replace(&nobody.to_string(), "127.0.0.1:1"), &args)
-            .await
-            .ended_with(64);
+/// What a finding is, for a comparison.
+pub(crate) fn found(report: &DoctorReport) -> Vec<(DoctorCheck, FindingSeverity)> {
+    let mut found = Vec::new();
+    for finding in serious(report) {
+        found.push((finding.check, finding.severity));
     }
-    let pair = Pair::start(reference(), reference()).await;
-    let unknown = doctor(&pair.configuration(), &["--pair", "carts"]).await;
-    let unknown = unknown.ended_with(64);
-    assert!(
-        unknown.stderr.contains("no pair called \"carts\""),
-        "{unknown:?}"
-    );
+    found
 }
 
-#[tokio::test]
-async fn a_server_that_does_not_answer_is_not_checked_and_not_clean() {
-    let mut pair = Pair::start(reference(), reference()).await;
-    pair.replica.kill();
-    let report = pair.report().await;
-    assert_eq!(serious(&report), Vec::<&Finding>::new());
-    let gap = &report.pairs[0].not_checked;
-    let gap = gap
-        .iter()
-        .find(|gap| gap.server == pair.replica.addr().to_string());
-    let gap = gap.expect("the replica is not checked");
-    assert!(gap.why.contains("refused the connection"), "{gap:?}");
-    assert!(gap.checks.len() > 20, "{gap:?}");
+/// Runs the commands of a finding on the server that they are for.
+pub(crate) async fn repair(pair: &Pair, finding: &Finding) {
+    let server = if finding.fix.server == pair.master.addr().to_string() {
+        &pair.master
+    } else {
+        &pair.replica
+    };
+    for command in &finding.fix.commands {
+        let words: Vec<&str> = command.split(' ').collect();
+        server.command(&words).await.unwrap();
+    }
 }

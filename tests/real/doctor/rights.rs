@@ -3,15 +3,16 @@
 
 use std::collections::BTreeSet;
 
+use redis_cross_dc_exporter::doctor::FindingSeverity::Warning;
 use redis_cross_dc_exporter::doctor::{DoctorReport, Finding};
 use redis_cross_dc_exporter::lab::{RedisServer, Reply};
 use redis_cross_dc_exporter::model::DoctorCheck;
 
-use super::{Pair, open_checks, reference, report, serious};
+use super::{Pair, found, open_checks, reference, report, serious};
 use crate::planted;
 
 /// The rules in docs/doctor.md.
-fn documented() -> &'static str {
+pub(super) fn documented() -> &'static str {
     let text = include_str!("../../../docs/doctor.md");
     let (_, rest) = text
         .split_once("ACL SETUSER doctor on >PASSWORD ")
@@ -19,10 +20,15 @@ fn documented() -> &'static str {
     rest.lines().next().expect("a line")
 }
 
+/// A user of failovers that has its rights.
+const OPERATOR: &str =
+    "operator on nopass -@all +info +client +replicaof +multi +exec +config +psync +replconf";
+
 /// A reference pair on which the user `doctor` has `rules`, and what is reported with them.
 async fn report_with(rules: &str) -> (Pair, DoctorReport) {
     let user = format!("doctor on >{} {rules}", planted::REDIS);
-    let pair = Pair::start(reference().user(&user), reference().user(&user)).await;
+    let with_users = || reference().user(&user).user(OPERATOR);
+    let pair = Pair::start(with_users(), with_users()).await;
     for server in [&pair.master, &pair.replica] {
         server.command(&["ACL", "LOG", "RESET"]).await.unwrap();
     }
@@ -36,7 +42,7 @@ async fn report_with(rules: &str) -> (Pair, DoctorReport) {
 }
 
 /// How often something was denied to anybody.
-async fn denials(server: &RedisServer) -> usize {
+pub(super) async fn denials(server: &RedisServer) -> usize {
     match server.command(&["ACL", "LOG"]).await.unwrap() {
         Reply::Array(entries) => entries.len(),
         other => panic!("{other:?}"),
@@ -55,9 +61,14 @@ async fn the_documented_rights_are_enough_for_everything() {
 
 #[tokio::test]
 async fn without_a_right_what_needs_it_is_not_checked_and_says_why() {
-    let cases: [(&str, &[DoctorCheck]); 3] = [
+    let cases: [(&str, &[DoctorCheck]); 5] = [
         ("+time", &[DoctorCheck::A14]),
-        ("+acl|list", &[DoctorCheck::A5, DoctorCheck::A6]),
+        ("+command", &[DoctorCheck::A13]),
+        (
+            "+acl|list",
+            &[DoctorCheck::A5, DoctorCheck::A6, DoctorCheck::F2],
+        ),
+        ("+acl|dryrun", &[DoctorCheck::F2]),
         (
             "+config|get",
             &[
@@ -118,7 +129,8 @@ async fn a_server_that_has_no_config_is_checked_by_info_alone() {
     let hidden = || reference().config("rename-command CONFIG \"\"");
     let pair = Pair::start(hidden(), hidden()).await;
     let report = pair.report().await;
-    assert_eq!(serious(&report), Vec::<&Finding>::new());
+    let both = [(DoctorCheck::A13, Warning), (DoctorCheck::A13, Warning)];
+    assert_eq!(found(&report), both, "a failover needs CONFIG");
     let open = open_checks(&report);
     assert!(open.contains(&DoctorCheck::A1) && !open.contains(&DoctorCheck::A2));
     let gaps = &report.pairs[0].not_checked;

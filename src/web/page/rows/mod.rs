@@ -2,6 +2,7 @@
 
 mod alerts;
 mod deliveries;
+mod doctor;
 mod journal;
 mod pairs;
 mod servers;
@@ -9,6 +10,7 @@ mod silences;
 
 pub(super) use alerts::{AlertRow, alert_subject, is_about};
 pub(super) use deliveries::{DeliveryRow, ReceiverRow};
+pub(super) use doctor::DoctorView;
 pub(super) use journal::JournalRow;
 pub(super) use pairs::{PairRow, lag_bytes, reason};
 pub(super) use servers::{FailoverRow, SentinelRow, ServerRow};

@@ -1,16 +1,18 @@
 //! Each rule on facts with which it finds something, and on facts with which it does not.
 
-use super::*;
+mod others;
+
 use crate::doctor::acl::AclUsers;
 use crate::doctor::audit::audit;
 use crate::doctor::directive::Directive;
-use crate::doctor::facts::{Gap, ServerFacts, Setting, WriteRate};
+use crate::doctor::facts::{Gap, ServerFacts, Setting};
 use crate::doctor::finding::FindingSeverity::{self, Advice, Critical, Warning};
 use crate::doctor::report::EntryReport;
 use crate::doctor::subject::{EntryAudit, SentinelAudit};
 use crate::doctor::testing::{entry, options};
+use crate::doctor::writes::WriteRate;
 use crate::info::{Field, RememberedServer, Role, SentinelWatch, WatchSettings};
-use crate::model::{Bytes, Datacenter, ServerAddr, Span, WallTime};
+use crate::model::{Bytes, Datacenter, DoctorCheck, ServerAddr, Span, WallTime};
 
 /// A change to an entry.
 type Change = fn(&mut EntryAudit);
@@ -297,7 +299,7 @@ fn a14_only_the_certain_difference_of_the_clocks_counts() {
 /// A master that writes this much a second.
 fn writing(entry: &mut EntryAudit, per_second: f64) {
     let over = Span::from_secs(5);
-    master(entry).write_rate = Ok(WriteRate { per_second, over });
+    master(entry).write_rate = Ok(WriteRate::Measured { per_second, over });
 }
 
 #[test]
@@ -495,6 +497,7 @@ fn watched(entry: &mut EntryAudit) {
                 settings,
                 ..SentinelWatch::default()
             }),
+            round_trip: Some(Span::from_millis(1)),
         });
     }
     entry.placement_risks = Some(Vec::new());
@@ -629,7 +632,7 @@ fn a_sentinel_that_is_silent_is_not_checked() {
         gaps.find(|gap| gap.checks.contains(&check)).unwrap()
     };
     assert_eq!(gap(DoctorCheck::E2).server, "10.1.0.9:26379");
-    assert_eq!(gap(DoctorCheck::E2).checks.len(), 4);
+    assert_eq!(gap(DoctorCheck::E2).checks.len(), 6);
     assert!(gap(DoctorCheck::E1).why.contains("not known"));
 }
 

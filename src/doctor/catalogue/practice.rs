@@ -1,0 +1,41 @@
+//! Chapter F: practice, and what the history shows.
+
+use super::super::rules::{rights, setup};
+use super::CheckRow;
+use super::CheckScope::{Each, Master, Nothing};
+
+pub(super) const F1: CheckRow = CheckRow {
+    title: "the last drill",
+    looks_at: "-",
+    versions: "-",
+    finds: "not checked: drills are not in this version",
+    consequence: "A recovery that was never practised takes longer than it has to.",
+    may_be_wrong: "-",
+    source: "-",
+    scope: Nothing,
+    rule: setup::drill,
+};
+
+pub(super) const F2: CheckRow = CheckRow {
+    title: "rights of the operator",
+    looks_at: "`ACL DRYRUN` of each command of a failover, for the user `operator`",
+    versions: "7.0; where one of the servers has that user",
+    finds: "warning: a command is not permitted, or one side lacks the user",
+    consequence: "A failover stops half way, when it is needed most.",
+    may_be_wrong: "failovers are done as another user",
+    source: "redis.conf, aclfile",
+    scope: Each,
+    rule: rights::operator_rights,
+};
+
+pub(super) const F3: CheckRow = CheckRow {
+    title: "partial resyncs that are refused",
+    looks_at: "`INFO stats` of the master",
+    versions: "5.0",
+    finds: "warning: more than one a day since its start, and two at least",
+    consequence: "Each of them is a full sync, during which the replica is of no use.",
+    may_be_wrong: "counters begin with the server's start, or CONFIG RESETSTAT",
+    source: "server.stat_sync_partial_err; issues 4697 and 15447 of redis",
+    scope: Master,
+    rule: setup::refused_resyncs,
+};
