@@ -66,9 +66,10 @@ crash: ## 500 kills at random moments; CRASH_KILLS=500 CRASH_SEED=7 for another 
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- crash::many_kills_lose_nothing_and_leave_nothing_open --exact --ignored --nocapture
 
-lab: ## how close the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=14 LAB_DUMP=folder; part of no other target
+lab: ## how close the lag is to the truth, and how good predictions are; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=14 LAB_DUMP=folder; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@RUST_BACKTRACE=0 $(CARGO) test --locked --quiet --test real -- laboratory::everything --exact --ignored --nocapture
+	@RUST_BACKTRACE=0 $(CARGO) test --locked --quiet --test real -- foresight::scores::predictions --exact --ignored --nocapture
 
 lab-update: export LAB_UPDATE = 1
 lab-update: lab ## the same, and writes its table into docs/lag.md

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::acl::AclUsers;
-use super::directive::{Directive, NOT_SET, OutputBufferLimit, SET};
+use super::directive::{Directive, NOT_SET, SET};
 use super::version::Version;
-use crate::info::{Field, Observation, Role, ServerDetails};
+use crate::info::{Field, Observation, OutputBufferLimit, Role, ServerDetails};
 use crate::model::{Bytes, Datacenter, ServerAddr, Span, Timestamp, WallTime};
 
 /// Why a check has no result.

@@ -6,6 +6,7 @@
 pub mod catalogue;
 mod exporter;
 mod families;
+mod forecasts;
 mod pairs;
 mod servers;
 #[cfg(test)]

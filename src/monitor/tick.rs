@@ -104,6 +104,7 @@ impl Monitor {
             link: entry.link(),
             history: self.fleet.history_of(&entry.meta),
             has_lost_history: entry.has_lost_history(now),
+            facts: entry.facts(),
         };
         self.alerting.evaluate_pair(index, observed, now);
         self.alerting

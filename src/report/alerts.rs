@@ -140,6 +140,8 @@ closed_set! {
         Bytes => "bytes",
         /// How many times something happened.
         Count => "count",
+        /// A part of a limit: 0.5 is half of it.
+        Ratio => "ratio",
     }
 }
 serde_as_label!(ValueUnit);
@@ -287,6 +289,8 @@ impl ValueUnit {
             Quantity::Seconds(_) => Self::Seconds,
             Quantity::Bytes(_) => Self::Bytes,
             Quantity::Count(_) => Self::Count,
+            Quantity::TimeLeft(_) => Self::Seconds,
+            Quantity::Share(_) => Self::Ratio,
         }
     }
 }

@@ -45,6 +45,11 @@ impl Selection {
         format!("max {BY_PAIR} ({})", self.series_where(metric, matcher))
     }
 
+    /// As [`min`](Self::min), of the series that fit a further matcher.
+    pub(super) fn min_where(&self, metric: Metric, matcher: &str) -> String {
+        format!("min {BY_PAIR} ({})", self.series_where(metric, matcher))
+    }
+
     fn series_where(&self, metric: Metric, matcher: &str) -> String {
         let name = metric.name;
         match (self.matcher.as_str(), matcher) {

@@ -32,6 +32,7 @@ mod findings;
 mod flapping;
 #[path = "../fleet/mod.rs"]
 mod fleet;
+mod foresight;
 mod guard;
 mod heartbeat;
 mod hostile;
