@@ -47,7 +47,7 @@ pub use loss::{
     Applied, HistoryLoss, HistoryRemnant, LOSS_SHOWN_FOR, Lineage, MasterPoll, ReplicaCopy,
 };
 pub use no_forecast::NoForecast;
-pub use output_buffer::OutputBuffer;
+pub use output_buffer::{BufferSample, OutputBuffer};
 pub use pair::{
     AckArrival, AckEvidence, Acked, BufferAnswer, ForecastFacts, LastKnown, LinkFacts, LinkIdle, LinkLossRecord, Located,
     LocatedRecord, PairFacts, PairRecord, PairTracker, Relation,

@@ -11,7 +11,7 @@ const SHOWN_FOR: f64 = 5.0;
 
 /// What a master's answers show of its output buffer for one replica.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BufferFacts {
+pub(super) struct BufferFacts {
     /// The size in the last answer, or why it is not known.
     size: Result<Bytes, NoForecast>,
     /// The limits in force, or why they are not known.
@@ -37,7 +37,7 @@ impl Default for BufferFacts {
 
 /// One answer of a master about its output buffer for one replica.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct BufferSample {
+pub struct BufferSample {
     /// `omem` of the replica's connection.
     pub(super) size: Result<Bytes, NoForecast>,
     /// The limits in force.
@@ -149,7 +149,7 @@ fn above_zero(limit: Bytes) -> Option<Bytes> {
 
 /// The limits that a master applies: since 7.0 a hard limit below the size of the backlog counts as
 /// that size, because both share their memory (`checkClientOutputBufferLimits`, networking.c).
-pub fn effective_limit(
+pub(super) fn effective_limit(
     limit: OutputBufferLimit,
     backlog: Option<Bytes>,
     shares_memory: bool,

@@ -38,24 +38,25 @@ pub struct BufferAnswer {
     pub received: Timestamp,
 }
 
-impl PairTracker {
-    /// Records what the direct master buffers for the replica; it is asked each `interval`.
-    pub fn buffer_answered(
-        &mut self,
-        answer: &BufferAnswer,
-        who: ReplicaIdentity<'_>,
-        interval: Span,
-    ) {
-        let info = &answer.info;
+impl BufferAnswer {
+    /// What the answer says of one replica.
+    pub fn about(&self, who: ReplicaIdentity<'_>) -> BufferSample {
+        let info = &self.info;
         let shares = shares_buffers(info);
         let backlog = info.replication.backlog.size.value();
-        let sample = BufferSample {
-            size: buffered(answer, who),
-            limit: answer
+        BufferSample {
+            size: buffered(self, who),
+            limit: self
                 .limit
                 .map(|limit| effective_limit(limit, backlog, shares)),
-            at: answer.received,
-        };
+            at: self.received,
+        }
+    }
+}
+
+impl PairTracker {
+    /// Records what the direct master buffers for the replica; it is asked each `interval`.
+    pub fn buffer_answered(&mut self, sample: BufferSample, interval: Span) {
         self.facts.forecast.buffer.observe(sample, interval);
     }
 

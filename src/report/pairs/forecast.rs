@@ -7,7 +7,7 @@ use crate::replication::{
     Assessment, EvidenceEnd, EvidenceLeft, Forecast, Headroom, NoForecast, OutputBuffer,
     SyncForecast,
 };
-use crate::model::{Bytes, Span, Timestamp};
+use crate::model::Timestamp;
 use crate::report::numbers::{bytes, seconds};
 use crate::report::text::{bytes_text, seconds_text};
 
@@ -268,7 +268,7 @@ impl EvidenceReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Share;
+    use crate::model::{Bytes, Share, Span};
     use crate::report::testing::{Scene, fleet};
 
     #[test]

@@ -15,8 +15,8 @@ impl Pairs {
         interval: Span,
     ) {
         self.change(&server.as_master, |pair| {
-            let who = pair.replica_identity(servers);
-            pair.tracker.buffer_answered(answer, who, interval);
+            let sample = answer.about(pair.replica_identity(servers));
+            pair.tracker.buffer_answered(sample, interval);
         });
     }
 }
