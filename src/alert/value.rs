@@ -44,10 +44,9 @@ impl Quantity {
     /// The bare number: seconds, bytes or a count.
     pub fn as_f64(self) -> f64 {
         match self {
-            Self::Seconds(span) => span.as_secs_f64(),
+            Self::Seconds(span) | Self::TimeLeft(span) => span.as_secs_f64(),
             Self::Bytes(bytes) => bytes.as_f64(),
             Self::Count(count) => count as f64,
-            Self::TimeLeft(span) => span.as_secs_f64(),
             Self::Share(share) => share.as_f64(),
         }
     }
@@ -99,10 +98,9 @@ impl From<u64> for Quantity {
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Seconds(span) => span.fmt(f),
+            Self::Seconds(span) | Self::TimeLeft(span) => span.fmt(f),
             Self::Bytes(bytes) => bytes.fmt(f),
             Self::Count(count) => count.fmt(f),
-            Self::TimeLeft(span) => span.fmt(f),
             Self::Share(share) => share.fmt(f),
         }
     }

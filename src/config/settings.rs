@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::{ListenAddress, ReceiverKind};
 use crate::model::{
-    Bytes, Datacenter, DoctorCheck, PairName, Secret, ServerAddr, ShardId, Share, Span, TimeLeft, closed_set,
-    serde_as_label,
+    Bytes, Datacenter, DoctorCheck, PairName, Secret, ServerAddr, ShardId, Share, Span, TimeLeft,
+    closed_set, serde_as_label,
 };
 use crate::template::Template;
 

@@ -112,6 +112,9 @@ mod tests {
         });
         assert_eq!(seen, expected);
         let many = "addr=10.0.0.1:1 omem=1\n".repeat(5000);
-        assert_eq!(ReplicaConnection::parse_list(&many).len(), ReplicaConnection::MAX);
+        assert_eq!(
+            ReplicaConnection::parse_list(&many).len(),
+            ReplicaConnection::MAX
+        );
     }
 }

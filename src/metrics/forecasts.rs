@@ -34,7 +34,11 @@ pub(super) fn add_forecast(
     families.add(&c::EVIDENCE_EXPIRES_SECONDS, labels, lasts);
     let attempts = u64::from(pair.facts.link.attempts.count);
     families.add(&c::SYNC_ATTEMPTS, labels, above_zero(attempts));
-    families.add(&c::LINK_FLAPS, labels, above_zero(pair.facts.forecast.flaps));
+    families.add(
+        &c::LINK_FLAPS,
+        labels,
+        above_zero(pair.facts.forecast.flaps),
+    );
 }
 
 fn add_headroom(families: &mut Families, labels: &SeriesLabels, headroom: Headroom) {

@@ -11,8 +11,8 @@ use crate::alert::{
 };
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::{
-    Assessment, Diverged, Headroom, HistoryLoss, LagBytes, LagInterval, LastKnown, MasterHistory, OutputBuffer, PairState,
-    ServerFacts, StateReason, Writes,
+    Assessment, Diverged, Headroom, HistoryLoss, LagBytes, LagInterval, LastKnown, MasterHistory,
+    OutputBuffer, PairState, ServerFacts, StateReason, Writes,
 };
 
 /// How fast the backlog fills is measured over the writes of this time.

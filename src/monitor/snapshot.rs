@@ -299,7 +299,9 @@ impl PairSnapshot {
         let failovers = &rules.failover.levels;
         add_thresholds(&mut all, Rule::Failover, failovers, |count| count as f64);
         let headroom = &rules.backlog_headroom;
-        add_thresholds(&mut all, Rule::BacklogHeadroom, headroom, |left| left.0.as_secs_f64());
+        add_thresholds(&mut all, Rule::BacklogHeadroom, headroom, |left| {
+            left.0.as_secs_f64()
+        });
         let buffer = &rules.output_buffer;
         add_thresholds(&mut all, Rule::OutputBuffer, buffer, Share::as_f64);
         all

@@ -130,7 +130,12 @@ impl AskedMaster {
                 Err(_) => return Err(connection.explain(PollError::Timeout)),
             };
             backoff.reset();
-            match answer.connections.as_ref().err().or(answer.limit.as_ref().err()) {
+            match answer
+                .connections
+                .as_ref()
+                .err()
+                .or(answer.limit.as_ref().err())
+            {
                 Some(reason) => log.failed(&self.server.addr, reason.sentence()),
                 None => log.succeeded(),
             }
@@ -215,8 +220,7 @@ fn permitted(reply: Value) -> Result<Value, NoForecast> {
 fn text(reply: Value) -> Option<String> {
     match reply {
         Value::BulkString(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        Value::VerbatimString { text, .. } => Some(text),
-        Value::SimpleString(text) => Some(text),
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => Some(text),
         _ => None,
     }
 }
@@ -245,7 +249,13 @@ mod tests {
         let info = "role:master\r\nconnected_slaves:1\r\n\
                     slave0:ip=10.0.0.1,port=6379,state=online,offset=5,lag=0\r\n";
         let ttl = Value::Array(vec![bulk(BACKLOG_TTL), bulk("90")]);
-        vec![bulk("redis_version:7.0.15\r\n"), bulk(info), clients, limit, ttl]
+        vec![
+            bulk("redis_version:7.0.15\r\n"),
+            bulk(info),
+            clients,
+            limit,
+            ttl,
+        ]
     }
 
     #[test]

@@ -49,8 +49,8 @@ pub use loss::{
 pub use no_forecast::NoForecast;
 pub use output_buffer::{BufferSample, OutputBuffer};
 pub use pair::{
-    AckArrival, AckEvidence, Acked, BufferAnswer, ForecastFacts, LastKnown, LinkFacts, LinkIdle, LinkLossRecord, Located,
-    LocatedRecord, PairFacts, PairRecord, PairTracker, Relation,
+    AckArrival, AckEvidence, Acked, BufferAnswer, ForecastFacts, LastKnown, LinkFacts, LinkIdle,
+    LinkLossRecord, Located, LocatedRecord, PairFacts, PairRecord, PairTracker, Relation,
 };
 pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};

@@ -55,9 +55,13 @@ impl NoForecast {
             Self::LagUnknown => "how much the replica lacks is not known",
             Self::BacklogUnknown => "the master does not report the size of its backlog",
             Self::ShortHistory => "the master's writes have been watched for less than 10 s",
-            Self::NothingWritten => "the master writes so little that its backlog lasts for more than 30 days",
+            Self::NothingWritten => {
+                "the master writes so little that its backlog lasts for more than 30 days"
+            }
             Self::CaughtUp => "the replica is less than a second behind",
-            Self::NotDraining => "the replica does not come closer to its master, or that is not known yet",
+            Self::NotDraining => {
+                "the replica does not come closer to its master, or that is not known yet"
+            }
             Self::NotStreaming => "the link is not streaming",
             Self::NotAsked => "the master is not asked for it: poll.output_buffers is off",
             Self::NotAnswered => "the master has not answered CLIENT LIST or CONFIG GET",
@@ -65,13 +69,19 @@ impl NoForecast {
             Self::NoConnection => "the master lists no connection of the replica",
             Self::Ambiguous => "several replicas connect to the master from one address",
             Self::NoLimit => "the master has no limit for replicas",
-            Self::NotGrowing => "the buffer does not grow towards its limit, or that is not known yet",
+            Self::NotGrowing => {
+                "the buffer does not grow towards its limit, or that is not known yet"
+            }
             Self::NoFullSync => "no full sync is under way",
             Self::SizeUnknown => "the servers have not told its size or its rate yet",
             Self::NotDiverged => "the pair is not diverged",
-            Self::Following => "the server with the unshared writes follows another one and will replace them",
+            Self::Following => {
+                "the server with the unshared writes follows another one and will replace them"
+            }
             Self::SplitUnknown => "what each side has alone is not known",
-            Self::NoEnd => "nothing that is known ends it: the server has replicas or they left before it was watched, and it writes nothing",
+            Self::NoEnd => {
+                "nothing that is known ends it: the server has replicas or they left before it was watched, and it writes nothing"
+            }
         }
     }
 }

@@ -207,16 +207,30 @@ mod tests {
         assert_eq!(seconds(hard), Ok(7.0));
         assert_eq!(hard.full, Ok(Share::of(Bytes::new(30), Bytes::new(100))));
         let soft = buffer(&[0, 10, 20, 30], (1000, 50, 60));
-        assert_eq!(seconds(soft), Ok(62.0), "2 s to the limit, and 60 s above it");
+        assert_eq!(
+            seconds(soft),
+            Ok(62.0),
+            "2 s to the limit, and 60 s above it"
+        );
         assert_eq!(soft.full, Ok(Share::of(Bytes::new(30), Bytes::new(50))));
         let above = buffer(&[60, 60, 60, 60], (1000, 50, 60));
-        assert_eq!(seconds(above), Ok(57.0), "above the soft limit it need not grow");
+        assert_eq!(
+            seconds(above),
+            Ok(57.0),
+            "above the soft limit it need not grow"
+        );
     }
 
     #[test]
     fn without_growth_or_limit_there_is_no_end_and_the_reason_is_known() {
-        assert_eq!(seconds(buffer(&[30, 20, 10, 0], (100, 50, 60))), Err(NoForecast::NotGrowing));
-        assert_eq!(seconds(buffer(&[0, 9, 20, 30], (0, 0, 0))), Err(NoForecast::NoLimit));
+        assert_eq!(
+            seconds(buffer(&[30, 20, 10, 0], (100, 50, 60))),
+            Err(NoForecast::NotGrowing)
+        );
+        assert_eq!(
+            seconds(buffer(&[0, 9, 20, 30], (0, 0, 0))),
+            Err(NoForecast::NoLimit)
+        );
         let unknown = BufferFacts::default();
         assert_eq!(unknown.at(SECOND, at(1)).err(), Some(NoForecast::NotAsked));
         let mut old = BufferFacts::default();
@@ -226,7 +240,10 @@ mod tests {
             at: at(1),
         };
         old.observe(sample, SECOND);
-        assert_eq!(old.at(SECOND, at(2)).map(|b| b.full), Ok(Err(NoForecast::Denied)));
+        assert_eq!(
+            old.at(SECOND, at(2)).map(|b| b.full),
+            Ok(Err(NoForecast::Denied))
+        );
         assert_eq!(old.at(SECOND, at(60)).err(), Some(NoForecast::NotAnswered));
     }
 
@@ -240,7 +257,11 @@ mod tests {
         let backlog = Some(Bytes::new(100));
         assert_eq!(effective_limit(limit(10), backlog, true), limit(100));
         assert_eq!(effective_limit(limit(10), backlog, false), limit(10));
-        assert_eq!(effective_limit(limit(0), backlog, true), limit(0), "no limit stays none");
+        assert_eq!(
+            effective_limit(limit(0), backlog, true),
+            limit(0),
+            "no limit stays none"
+        );
         assert_eq!(effective_limit(limit(200), backlog, true), limit(200));
     }
 }

@@ -285,7 +285,11 @@ impl SyncProgress {
         if self.attempt < 2 {
             return Ok(());
         }
-        write!(f, "; attempt {} since the replica last streamed", self.attempt)
+        write!(
+            f,
+            "; attempt {} since the replica last streamed",
+            self.attempt
+        )
     }
 
     /// How long the rest of the transfer takes at the present rate.

@@ -123,7 +123,10 @@ impl WritePeaks {
     fn record(&mut self, place: usize, written: Bytes, at: Timestamp) -> bool {
         let number = at.as_nanos().div_euclid(GROUP.as_nanos());
         let group = self.groups.partition_point(|group| group.number < number);
-        let is_there = self.groups.get(group).is_some_and(|group| group.number == number);
+        let is_there = self
+            .groups
+            .get(group)
+            .is_some_and(|group| group.number == number);
         if !is_there {
             let most = [0; WINDOWS];
             self.groups.insert(group, Group { number, most });
@@ -140,7 +143,11 @@ impl WritePeaks {
     fn forget_old(&mut self, now: Timestamp) -> bool {
         let oldest = now.as_nanos().div_euclid(GROUP.as_nanos()) - GROUPS + 1;
         let mut has_changed = false;
-        while self.groups.pop_front_if(|group| group.number < oldest).is_some() {
+        while self
+            .groups
+            .pop_front_if(|group| group.number < oldest)
+            .is_some()
+        {
             self.begun = Some(Timestamp::from_nanos(oldest * GROUP.as_nanos()));
             has_changed = true;
         }
@@ -259,9 +266,15 @@ mod tests {
         let (_, peaks) = watch(&polls);
         let table = peaks.table();
         let burst = seconds(&table, 15_000).unwrap();
-        assert!((11.0..=15.0).contains(&burst), "{burst} s for 15 s of a burst");
+        assert!(
+            (11.0..=15.0).contains(&burst),
+            "{burst} s for 15 s of a burst"
+        );
         let beyond = seconds(&table, 21_000).unwrap();
-        assert!((60.0..=120.0).contains(&beyond), "{beyond} s: the burst and 100 s of the rest");
+        assert!(
+            (60.0..=120.0).contains(&beyond),
+            "{beyond} s: the burst and 100 s of the rest"
+        );
         let average = 21_000.0 / (offset as f64 / 600.0);
         assert!(beyond < average / 3.0, "the average says {average} s");
     }
@@ -271,7 +284,9 @@ mod tests {
         assert_eq!(seconds(&watch(&[]).1.table(), 1), None);
         let idle: Vec<_> = (0..99).map(|second| (second * 1000, 7)).collect();
         assert_eq!(seconds(&watch(&idle).1.table(), 1), None);
-        let steady: Vec<_> = (0..99).map(|second| (second * 1000, second as u64 * 100)).collect();
+        let steady: Vec<_> = (0..99)
+            .map(|second| (second * 1000, second as u64 * 100))
+            .collect();
         let table = watch(&steady).1.table();
         let hour = seconds(&table, 360_000).unwrap();
         assert!((2900.0..=3600.0).contains(&hour), "{hour} s");
@@ -282,13 +297,23 @@ mod tests {
     fn what_was_written_during_a_gap_tells_nothing_of_shorter_windows() {
         let polls = [(0, 0), (1000, 10), (601_000, 60_000), (602_000, 60_010)];
         let table = watch(&polls).1.table();
-        assert_eq!(seconds(&table, 60_000), None, "no window is twice as long and known");
+        assert_eq!(
+            seconds(&table, 60_000),
+            None,
+            "no window is twice as long and known"
+        );
     }
 
     #[test]
     fn windows_of_two_days_ago_are_forgotten() {
         let hour = 3_600_000;
-        let mut polls = vec![(0, 0), (1000, 0), (5000, 0), (6000, 900_000), (7000, 900_000)];
+        let mut polls = vec![
+            (0, 0),
+            (1000, 0),
+            (5000, 0),
+            (6000, 900_000),
+            (7000, 900_000),
+        ];
         polls.extend((1..60).map(|hours| (hours * hour, 900_000 + hours as u64)));
         let (_, peaks) = watch(&polls);
         let since = peaks.table().since().unwrap();
@@ -310,7 +335,10 @@ mod tests {
         for bytes in [5_000, 14_000, 100_000] {
             let before = seconds(&before.table(), bytes).unwrap();
             let after = seconds(&after.table(), bytes).unwrap();
-            assert!((before * 0.7..=before * 1.45).contains(&after), "{bytes}: {before} s, {after} s");
+            assert!(
+                (before * 0.7..=before * 1.45).contains(&after),
+                "{bytes}: {before} s, {after} s"
+            );
         }
     }
 

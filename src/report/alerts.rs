@@ -286,10 +286,9 @@ impl InhibitorReport {
 impl ValueUnit {
     const fn new(quantity: Quantity) -> Self {
         match quantity {
-            Quantity::Seconds(_) => Self::Seconds,
+            Quantity::Seconds(_) | Quantity::TimeLeft(_) => Self::Seconds,
             Quantity::Bytes(_) => Self::Bytes,
             Quantity::Count(_) => Self::Count,
-            Quantity::TimeLeft(_) => Self::Seconds,
             Quantity::Share(_) => Self::Ratio,
         }
     }

@@ -22,7 +22,8 @@ const EVALUATED_EVERY: Span = Span::from_secs(1);
 const SYNC_IN_PROGRESS: Span = Span::from_secs(30);
 
 /// Which pair it is, for every summary: the same words as in the exporter's own messages.
-pub(super) const PAIR: &str = "{{ $labels.pair }} {{ $labels.source_dc }} → {{ $labels.target_dc }}";
+pub(super) const PAIR: &str =
+    "{{ $labels.pair }} {{ $labels.source_dc }} → {{ $labels.target_dc }}";
 
 /// All rules about pairs.
 pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {

@@ -98,5 +98,8 @@ fn the_worst_headroom_is_hardly_ever_too_long() {
     });
     assert!(all.cuts > 1000, "{all:?}");
     assert!(all.optimistic * 50 <= all.cuts, "{all:?}");
-    assert!(all.optimistic_mean * 10 > all.cuts, "the loads are too even to show anything: {all:?}");
+    assert!(
+        all.optimistic_mean * 10 > all.cuts,
+        "the loads are too even to show anything: {all:?}"
+    );
 }

@@ -63,7 +63,9 @@ pub(super) fn backlog_is_long_enough(alert: &AlertSnapshot) -> Sentence {
 pub(super) fn full_buffer(alert: &AlertSnapshot) -> Sentence {
     let subject = subject(&news(alert));
     let Some(Quantity::Share(full)) = alert.value.best() else {
-        return Sentence::words(format!("{subject}: the output buffer for the replica is full."));
+        return Sentence::words(format!(
+            "{subject}: the output buffer for the replica is full."
+        ));
     };
     let Some(Details::OutputBuffer(buffer)) = &alert.context.details else {
         return Sentence::words(format!(
@@ -78,7 +80,9 @@ pub(super) fn full_buffer(alert: &AlertSnapshot) -> Sentence {
         Some(Span::ZERO) => line.and(" The master is about to drop the link."),
         Some(left) => {
             let left = span(left, Rounding::Down);
-            line.and(format!(" At this growth the master drops the link in ~{left}."))
+            line.and(format!(
+                " At this growth the master drops the link in ~{left}."
+            ))
         }
         None => line,
     }

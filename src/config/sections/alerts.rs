@@ -247,7 +247,9 @@ impl Global {
         let section = pair.section("alerts");
         refuse_global_rules(&section);
         let diverged = self.diverged.overridden(&section, "diverged");
-        let headroom = self.backlog_headroom.overridden(&section, "backlog_headroom");
+        let headroom = self
+            .backlog_headroom
+            .overridden(&section, "backlog_headroom");
         let output_buffer = self.output_buffer.overridden(&section, "output_buffer");
         AlertSettings {
             lag_seconds: self.lag_seconds.overridden(&section, "lag_seconds").rule,
@@ -300,10 +302,7 @@ const fn default_diverged() -> RuleKeys<FromNow> {
 fn default_headroom() -> RuleKeys<TimeLeft> {
     RuleKeys {
         pending_for: Some(Span::from_secs(60)),
-        ..RuleKeys::levels(
-            LevelKey::At(TimeLeft(Span::from_secs(600))),
-            LevelKey::Off,
-        )
+        ..RuleKeys::levels(LevelKey::At(TimeLeft(Span::from_secs(600))), LevelKey::Off)
     }
 }
 

@@ -25,7 +25,8 @@ use crate::alert::{ServedPair, ServiceRole};
 use crate::info::{Observation, Role};
 use crate::model::{HeartbeatError, PairName, ServerAddr, Span, Timestamp};
 use crate::replication::{
-    Assessment, BufferAnswer, Evidence, Gap, MasterHistory, MasterSample, Pause, SavedState, ServerFacts, assess,
+    Assessment, BufferAnswer, Evidence, Gap, MasterHistory, MasterSample, Pause, SavedState,
+    ServerFacts, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 use distributions::Distributions;

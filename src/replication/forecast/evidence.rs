@@ -64,7 +64,11 @@ pub(super) fn at(evidence: Evidence<'_>, now: Timestamp) -> Result<EvidenceLeft,
 }
 
 /// How long `backlog` keeps the last `unshared` bytes of its stream.
-fn left(backlog: &BacklogFacts, unshared: Bytes, now: Timestamp) -> Result<EvidenceLeft, NoForecast> {
+fn left(
+    backlog: &BacklogFacts,
+    unshared: Bytes,
+    now: Timestamp,
+) -> Result<EvidenceLeft, NoForecast> {
     let by_room = room(backlog, unshared).and_then(|room| {
         let growth = backlog.writes.per_second().filter(|growth| *growth > 0.0);
         if room == Bytes::ZERO {
@@ -118,7 +122,7 @@ mod tests {
     /// A backlog of 1000 bytes that holds 501 to 1200 of a stream, which grows by `rate` a second.
     fn backlog(rate: u64) -> BacklogFacts {
         let mut writes = Trend::default();
-        for second in 0..4 {
+        for second in 0..4_i64 {
             let end = 1200 + second.unsigned_abs() * rate;
             writes.observe(at(second), Bytes::new(end), Span::from_secs(1));
         }
@@ -141,7 +145,11 @@ mod tests {
     fn writes_push_the_evidence_out_of_the_backlog() {
         // 300 unused and 500 before the first of the last 200.
         assert_eq!(lasts(&backlog(10), 200), Ok((80.0, EvidenceEnd::Backlog)));
-        assert_eq!(lasts(&backlog(10), 900), Ok((0.0, EvidenceEnd::Backlog)), "it is out already");
+        assert_eq!(
+            lasts(&backlog(10), 900),
+            Ok((0.0, EvidenceEnd::Backlog)),
+            "it is out already"
+        );
         assert_eq!(lasts(&backlog(0), 200), Err(NoForecast::NoEnd));
     }
 
@@ -166,6 +174,10 @@ mod tests {
             lone_since: Some(at(40)),
             ..backlog(10)
         };
-        assert_eq!(lasts(&writing, 200), Ok((80.0, EvidenceEnd::Backlog)), "the earlier of both");
+        assert_eq!(
+            lasts(&writing, 200),
+            Ok((80.0, EvidenceEnd::Backlog)),
+            "the earlier of both"
+        );
     }
 }

@@ -38,12 +38,7 @@ pub struct Headroom {
 
 impl Headroom {
     /// The headroom at `now`, of a master whose backlog has this size.
-    pub fn new(
-        backlog: Option<Bytes>,
-        seen: &Assessment,
-        writes: &Writes,
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(backlog: Option<Bytes>, seen: &Assessment, writes: &Writes, now: Timestamp) -> Self {
         let bytes = bytes(backlog, seen);
         let peaks = writes.peaks.as_deref();
         let since = peaks.and_then(PeakTable::since);
@@ -121,10 +116,17 @@ mod tests {
         let rate = |written, secs| Some((Bytes::new(written), Span::from_secs(secs)));
         let lasts = |bytes, recent| expected(Bytes::new(bytes), recent).map(Span::as_secs_f64);
         assert_eq!(lasts(1000, rate(300, 300)), Ok(1000.0));
-        assert_eq!(lasts(0, None), Ok(0.0), "it is too late, whatever is written");
+        assert_eq!(
+            lasts(0, None),
+            Ok(0.0),
+            "it is too late, whatever is written"
+        );
         assert_eq!(lasts(1000, None), Err(NoForecast::ShortHistory));
         assert_eq!(lasts(1000, rate(300, 9)), Err(NoForecast::ShortHistory));
         assert_eq!(lasts(1000, rate(0, 300)), Err(NoForecast::NothingWritten));
-        assert_eq!(lasts(1 << 40, rate(14, 300)), Err(NoForecast::NothingWritten));
+        assert_eq!(
+            lasts(1 << 40, rate(14, 300)),
+            Err(NoForecast::NothingWritten)
+        );
     }
 }

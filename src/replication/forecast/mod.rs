@@ -64,11 +64,7 @@ pub fn forecast(
 }
 
 /// How long until the replica has everything, by the median of the last three slopes.
-fn catch_up(
-    facts: &ForecastFacts,
-    seen: &Assessment,
-    now: Timestamp,
-) -> Result<Span, NoForecast> {
+fn catch_up(facts: &ForecastFacts, seen: &Assessment, now: Timestamp) -> Result<Span, NoForecast> {
     if seen.state != PairState::Streaming || seen.stale {
         return Err(NoForecast::NotStreaming);
     }

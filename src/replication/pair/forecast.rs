@@ -64,7 +64,11 @@ impl PairTracker {
     pub(super) fn observe_drain(&mut self) {
         let interval = self.facts.interval;
         let trend = &mut self.facts.forecast.lag;
-        let located = self.facts.located.as_ref().filter(|located| located.is_current());
+        let located = self
+            .facts
+            .located
+            .as_ref()
+            .filter(|located| located.is_current());
         match located.and_then(Located::lacking) {
             Some((at, bytes)) => trend.observe(at, bytes, interval),
             None => trend.clear(),

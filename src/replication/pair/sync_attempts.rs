@@ -77,8 +77,17 @@ mod tests {
     #[test]
     fn syncs_that_are_cut_off_are_counted_until_the_replica_streams_for_a_minute() {
         use Poll::{Down, Syncing, Up};
-        assert_eq!(count(&[Up, Down, Syncing(None), Syncing(Some(5)), Syncing(Some(9))]), 1);
-        let cut = [Syncing(Some(9)), Down, Syncing(None), Syncing(Some(2)), Syncing(Some(1))];
+        assert_eq!(
+            count(&[Up, Down, Syncing(None), Syncing(Some(5)), Syncing(Some(9))]),
+            1
+        );
+        let cut = [
+            Syncing(Some(9)),
+            Down,
+            Syncing(None),
+            Syncing(Some(2)),
+            Syncing(Some(1)),
+        ];
         assert_eq!(count(&cut), 3, "the last one began again between two polls");
         let brief = [Syncing(Some(9)), Up, Up, Syncing(None)];
         assert_eq!(count(&brief), 2, "it streamed for a moment only");

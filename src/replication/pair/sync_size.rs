@@ -68,7 +68,11 @@ mod tests {
         };
         assert_eq!(expected(Some((1, 1000)), Some(5)), None, "too few keys");
         assert_eq!(expected(Some((250, 1000)), Some(500)), Some(2000));
-        assert_eq!(expected(None, Some(1900)), Some(2000), "the child has ended");
+        assert_eq!(
+            expected(None, Some(1900)),
+            Some(2000),
+            "the child has ended"
+        );
         assert_eq!(expected(None, Some(2100)), Some(2100));
         assert_eq!(expected(None, None), None, "it was cut off");
     }

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::{Share, Timestamp};
 use crate::monitor::PairSnapshot;
 use crate::replication::{
     Assessment, EvidenceEnd, EvidenceLeft, Forecast, Headroom, NoForecast, OutputBuffer,
     SyncForecast,
 };
-use crate::model::Timestamp;
 use crate::report::numbers::{bytes, seconds};
 use crate::report::text::{bytes_text, seconds_text};
 
@@ -191,7 +191,7 @@ impl OutputBufferReport {
             bytes: Some(buffer.size.get()),
             hard_limit_bytes: bytes(buffer.hard),
             soft_limit_bytes: bytes(buffer.soft),
-            full_ratio: buffer.full.ok().map(|full| full.as_f64()),
+            full_ratio: buffer.full.ok().map(Share::as_f64),
             disconnect_seconds: seconds(buffer.disconnect_in.ok()),
             reason: reason(&[buffer.full.err(), buffer.disconnect_in.err()]),
         }
@@ -268,7 +268,7 @@ impl EvidenceReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Bytes, Share, Span};
+    use crate::model::{Bytes, Span};
     use crate::report::testing::{Scene, fleet};
 
     #[test]
@@ -297,7 +297,10 @@ mod tests {
             history: Some(secs(7200)),
         };
         let text = HeadroomReport::new(headroom).text().unwrap();
-        assert!(text.starts_with('~') && text.contains("at the fastest writes of the last"), "{text}");
+        assert!(
+            text.starts_with('~') && text.contains("at the fastest writes of the last"),
+            "{text}"
+        );
         let buffer = OutputBuffer {
             size: Bytes::new(12 << 20),
             hard: Some(Bytes::new(256 << 20)),
@@ -307,11 +310,19 @@ mod tests {
         };
         let report = OutputBufferReport::new(Ok(buffer));
         assert_eq!(report.text().unwrap(), "12.0 MiB, 19 % of its limit");
-        assert_eq!(report.reason.as_deref(), Some(NoForecast::NotGrowing.sentence()));
+        assert_eq!(
+            report.reason.as_deref(),
+            Some(NoForecast::NotGrowing.sentence())
+        );
         let evidence = EvidenceReport::new(Ok(EvidenceLeft {
             lasts: secs(60),
             end: EvidenceEnd::Backlog,
         }));
-        assert!(evidence.text().unwrap().ends_with("until newer writes push them out of its backlog"));
+        assert!(
+            evidence
+                .text()
+                .unwrap()
+                .ends_with("until newer writes push them out of its backlog")
+        );
     }
 }

@@ -258,16 +258,39 @@ fn facts(pair: &PairReport) -> Vec<(&'static str, String)> {
         ("Position last learned", position),
         ("Link down or stalled for", down_for),
         ("Backlog headroom", headroom),
-        ("Backlog lasts", forecast_text(pair, "Backlog lasts", ahead.backlog_headroom.reason.as_deref())),
-        ("Catches up in", forecast_text(pair, "Catches up in", ahead.catch_up.reason.as_deref())),
-        ("Output buffer on the master", forecast_text(pair, "Output buffer", ahead.output_buffer.reason.as_deref())),
-        ("Full sync", forecast_text(pair, "Full sync", ahead.full_sync.reason.as_deref())),
+        (
+            "Backlog lasts",
+            forecast_text(
+                pair,
+                "Backlog lasts",
+                ahead.backlog_headroom.reason.as_deref(),
+            ),
+        ),
+        (
+            "Catches up in",
+            forecast_text(pair, "Catches up in", ahead.catch_up.reason.as_deref()),
+        ),
+        (
+            "Output buffer on the master",
+            forecast_text(pair, "Output buffer", ahead.output_buffer.reason.as_deref()),
+        ),
+        (
+            "Full sync",
+            forecast_text(pair, "Full sync", ahead.full_sync.reason.as_deref()),
+        ),
         ("Last byte arrived (master_last_io)", last_io),
         ("Age of the last ACK", ack_age),
         ("Bytes not acknowledged", bytes_text(pair.ack_lag_bytes)),
         ("Bytes received and not applied", unapplied),
         ("Unshared history", bytes_text(pair.diverged_bytes)),
-        ("Unshared writes provable for", forecast_text(pair, "Writes provable for", ahead.evidence.reason.as_deref())),
+        (
+            "Unshared writes provable for",
+            forecast_text(
+                pair,
+                "Writes provable for",
+                ahead.evidence.reason.as_deref(),
+            ),
+        ),
         ("Labels", labels_text(pair)),
     ]
 }

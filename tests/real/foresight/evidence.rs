@@ -30,12 +30,19 @@ async fn a_deposed_master_that_is_written_to_loses_its_evidence_when_foreseen() 
         let pairs = exporter.pairs().await.pairs;
         pairs.iter().find_map(|pair| pair.forecast.evidence.seconds)
     };
-    let first = eventually("the end of the evidence", LIMIT, report).await.unwrap();
+    let first = eventually("the end of the evidence", LIMIT, report)
+        .await
+        .unwrap();
     // 1 MiB at some 52 kB/s is 20 s; the TTL of an hour is later.
     assert!((5.0..=40.0).contains(&first), "{first} s");
     let gone = || async { report().await.filter(|left| *left <= 0.0) };
     let start = tokio::time::Instant::now();
-    eventually("the evidence to be gone", LIMIT, gone).await.unwrap();
+    eventually("the evidence to be gone", LIMIT, gone)
+        .await
+        .unwrap();
     let took = start.elapsed().as_secs_f64();
-    assert!((first * 0.4..=first * 2.0 + 5.0).contains(&took), "foreseen {first} s, took {took} s");
+    assert!(
+        (first * 0.4..=first * 2.0 + 5.0).contains(&took),
+        "foreseen {first} s, took {took} s"
+    );
 }

@@ -56,12 +56,15 @@ pub(super) async fn lanes(plans: Vec<LanePlan>, poll: &str, alerts: &str) -> Vec
         let replica = builder.start().await.unwrap();
         replica.wait_until_in_sync(LIMIT).await.unwrap();
         let writer = Writer::start(master.addr(), plan.pattern, plan.rate);
-        entries.push(entry(&name, ("dc1", master.addr()), ("dc2", replica.addr())));
+        entries.push(entry(
+            &name,
+            ("dc1", master.addr()),
+            ("dc2", replica.addr()),
+        ));
         parts.push((name, writer, wan, replica, master));
     }
     let pairs = entries.join("\n  - ");
-    let yaml =
-        format!("poll: {{interval: 1s{poll}}}\npairs:\n  - {pairs}\nalerts: {{{alerts}}}\n");
+    let yaml = format!("poll: {{interval: 1s{poll}}}\npairs:\n  - {pairs}\nalerts: {{{alerts}}}\n");
     let exporter = Arc::new(Exporter::start(&yaml).await);
     let mut lanes = Vec::new();
     for (name, writer, wan, replica, master) in parts {
@@ -113,7 +116,11 @@ impl Lane {
             let pair = self.pair().await;
             let lag = pair.lag_seconds.unwrap_or(f64::MAX);
             let is_streaming = pair.state == PairState::Streaming;
-            if is_streaming && lag < 0.5 { Ok(()) } else { Err(format!("{pair:?}")) }
+            if is_streaming && lag < 0.5 {
+                Ok(())
+            } else {
+                Err(format!("{pair:?}"))
+            }
         };
         eventually(&format!("{} to be healthy", self.name), LIMIT, is_healthy)
             .await

@@ -28,8 +28,16 @@ async fn reason_with(rules: &[&str], expected: &str) -> (Stage, Exporter) {
     let exporter = Exporter::start(&yaml).await;
     let shown = || async {
         let buffer = exporter.pair("orders").await.forecast.output_buffer;
-        let is_expected = buffer.reason.as_deref().unwrap_or_default().contains(expected);
-        if is_expected { Ok(()) } else { Err(format!("{buffer:?}")) }
+        let is_expected = buffer
+            .reason
+            .as_deref()
+            .unwrap_or_default()
+            .contains(expected);
+        if is_expected {
+            Ok(())
+        } else {
+            Err(format!("{buffer:?}"))
+        }
     };
     eventually(&format!("the reason {expected:?}"), LIMIT, shown)
         .await
@@ -43,7 +51,11 @@ async fn the_documented_rights_suffice() {
     let (stage, exporter) = reason_with(&rules, "does not grow").await;
     let scrape = Scrape::of(&exporter).await;
     let pair = [("pair", "orders")];
-    assert!(scrape.value("redis_cross_dc_output_buffer_bytes", &pair).is_some());
+    assert!(
+        scrape
+            .value("redis_cross_dc_output_buffer_bytes", &pair)
+            .is_some()
+    );
     let hard = [("pair", "orders"), ("limit", "hard")];
     let limit = scrape.value("redis_cross_dc_output_buffer_limit_bytes", &hard);
     assert_eq!(limit, Some(f64::from(256 << 20)));
@@ -56,8 +68,15 @@ async fn without_a_right_the_reason_names_the_commands_and_nothing_is_shown() {
     let (_stage, exporter) = reason_with(&["+client|setname"], "does not let the exporter").await;
     let scrape = Scrape::of(&exporter).await;
     let pair = [("pair", "orders")];
-    assert_eq!(scrape.value("redis_cross_dc_output_buffer_bytes", &pair), None);
+    assert_eq!(
+        scrape.value("redis_cross_dc_output_buffer_bytes", &pair),
+        None
+    );
     let report = exporter.pair("orders").await;
     assert!(report.lag_seconds.is_some(), "the rest is not affected");
-    assert!(exporter.log().contains("poll.output_buffers"), "{}", exporter.log());
+    assert!(
+        exporter.log().contains("poll.output_buffers"),
+        "{}",
+        exporter.log()
+    );
 }

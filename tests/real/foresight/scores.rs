@@ -247,7 +247,9 @@ fn overrun_lines(overruns: &[(Pattern, Overrun)]) -> Vec<Line> {
         .collect();
     earliest.sort_by(f64::total_cmp);
     let median = earliest.get(earliest.len() / 2).copied();
-    let errors = overruns.iter().flat_map(|(_, overrun)| &overrun.predictions);
+    let errors = overruns
+        .iter()
+        .flat_map(|(_, overrun)| &overrun.predictions);
     let errors: Vec<bool> = errors
         .filter(|(_, left)| *left >= 2.0)
         .map(|(foreseen, left)| (foreseen - left).abs() <= left * 0.5)

@@ -24,12 +24,21 @@ async fn a_cut_ends_in_a_partial_or_in_a_full_resync_as_foreseen() {
     lane.healthy().await;
     // The expected time rests on ten seconds at least.
     let known = || async { lane.forecast().await.backlog_headroom.expected_seconds };
-    let expected = eventually("the expected headroom", LIMIT, known).await.unwrap();
-    assert!((3.0..=12.0).contains(&expected), "{expected} s for 1 MiB at 150 kB/s");
+    let expected = eventually("the expected headroom", LIMIT, known)
+        .await
+        .unwrap();
+    assert!(
+        (3.0..=12.0).contains(&expected),
+        "{expected} s for 1 MiB at 150 kB/s"
+    );
     let name = lane.name.clone();
     let fires = |report: &redis_cross_dc_exporter::report::PairsReport| {
         let pair = report.pairs.iter().find(|pair| pair.pair == name).unwrap();
-        let names: Vec<_> = pair.alerts.iter().map(|alert| alert.alertname.as_str()).collect();
+        let names: Vec<_> = pair
+            .alerts
+            .iter()
+            .map(|alert| alert.alertname.as_str())
+            .collect();
         names.contains(&"RedisCrossDcBacklogHeadroomLow")
     };
     lane.exporter.wait_for("the alert", fires).await;
@@ -55,7 +64,9 @@ async fn a_disconnect_because_of_the_output_buffer_is_foreseen_and_alerted() {
     let plans = vec![LanePlan {
         pattern: Pattern::Steady,
         rate: 1_500_000.0,
-        master: RedisServer::builder().config("repl-backlog-size 1mb").config(limit),
+        master: RedisServer::builder()
+            .config("repl-backlog-size 1mb")
+            .config(limit),
     }];
     let mut lanes = lanes(plans, ", output_buffers: true", "").await;
     let lane = &mut lanes[0];
@@ -64,7 +75,10 @@ async fn a_disconnect_because_of_the_output_buffer_is_foreseen_and_alerted() {
     let hard = eventually("the limit", LIMIT, known).await.unwrap();
     assert_eq!(hard, 12 << 20);
     let seen = overrun(lane).await;
-    assert!(seen.foreseen_before.is_some_and(|before| before >= 1.0), "{seen:?}");
+    assert!(
+        seen.foreseen_before.is_some_and(|before| before >= 1.0),
+        "{seen:?}"
+    );
     let alerts = lane.exporter.alerts().await.alerts;
     let fired: Vec<_> = alerts
         .iter()

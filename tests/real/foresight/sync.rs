@@ -22,7 +22,9 @@ async fn transfer(diskless: &str) -> (Vec<(f64, f64)>, f64, bool) {
         rate: Some(3_000_000),
         ..WanConditions::default()
     };
-    let wan = WanProxy::start(None, master.addr(), conditions).await.unwrap();
+    let wan = WanProxy::start(None, master.addr(), conditions)
+        .await
+        .unwrap();
     let replica = RedisServer::builder().start().await.unwrap();
     let pair = entry("orders", ("dc1", master.addr()), ("dc2", replica.addr()));
     let exporter = Exporter::start(&format!("poll: {{interval: 1s}}\npairs:\n  - {pair}\n")).await;
@@ -59,7 +61,10 @@ async fn check(diskless: &str, expects_estimate: bool) {
     assert_eq!(is_estimate, expects_estimate);
     let is_close = |(at, left): &&(f64, f64)| (left - (ended - at)).abs() <= CLOSE * ended;
     let close = foreseen.iter().filter(is_close).count();
-    assert!(close * 2 >= foreseen.len(), "{foreseen:?}, ended after {ended} s");
+    assert!(
+        close * 2 >= foreseen.len(),
+        "{foreseen:?}, ended after {ended} s"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
