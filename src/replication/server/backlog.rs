@@ -24,7 +24,7 @@ pub struct BacklogFacts {
     /// How its offset grows.
     pub(in crate::replication) writes: Trend,
     /// When the last poll was sent that showed a replica.
-    replica_seen: Option<Timestamp>,
+    pub(in crate::replication) replica_seen: Option<Timestamp>,
 }
 
 impl BacklogFacts {

@@ -31,17 +31,12 @@ async fn a_cut_ends_in_a_partial_or_in_a_full_resync_as_foreseen() {
         (3.0..=12.0).contains(&expected),
         "{expected} s for 1 MiB at 150 kB/s"
     );
-    let name = lane.name.clone();
-    let fires = |report: &redis_cross_dc_exporter::report::PairsReport| {
-        let pair = report.pairs.iter().find(|pair| pair.pair == name).unwrap();
-        let names: Vec<_> = pair
-            .alerts
-            .iter()
-            .map(|alert| alert.alertname.as_str())
-            .collect();
-        names.contains(&"RedisCrossDcBacklogHeadroomLow")
+    let fires = || async {
+        let alerts = lane.pair().await.alerts;
+        let mut names = alerts.iter().map(|alert| alert.alertname.as_str());
+        names.any(|name| name == "RedisCrossDcBacklogHeadroomLow")
     };
-    lane.exporter.wait_for("the alert", fires).await;
+    eventually("the alert", LIMIT, fires).await.unwrap();
     let scrape = Scrape::of(&lane.exporter).await;
     for estimate in ["expected", "worst"] {
         let labels = [("pair", lane.name.as_str()), ("estimate", estimate)];
