@@ -11,12 +11,9 @@ use crate::alert::{
 };
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::{
-    Assessment, Diverged, Headroom, HistoryLoss, LagBytes, LagInterval, LastKnown, MasterHistory,
-    OutputBuffer, PairState, ServerFacts, StateReason, Writes,
+    Assessment, Diverged, Headroom, HistoryLoss, LagBytes, LagInterval, LastKnown, OutputBuffer,
+    PairState, ServerFacts, StateReason, Writes,
 };
-
-/// How fast the backlog fills is measured over the writes of this time.
-const RECENT_WRITES: Span = Span::from_secs(300);
 
 /// Which of a pair's faults an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,19 +78,6 @@ fn bytes(lag: LagBytes) -> Bounds<Bytes> {
         lower: lag.lower,
         estimate: lag.estimate,
         upper: lag.upper,
-    }
-}
-
-/// Bytes that a master wrote in the last minutes, and over how long they were counted.
-pub(super) fn recent_writes(history: &MasterHistory) -> Option<(Bytes, Span)> {
-    history.written_within(RECENT_WRITES)
-}
-
-/// What a master has written.
-pub(super) fn writes(history: &MasterHistory) -> Writes {
-    Writes {
-        recent: recent_writes(history),
-        peaks: Some(history.write_peaks()),
     }
 }
 

@@ -14,6 +14,7 @@ mod event;
 mod failover;
 mod faults;
 mod fleet;
+mod foresight;
 mod full_syncs;
 mod inhibition;
 mod isolation;

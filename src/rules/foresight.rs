@@ -2,8 +2,7 @@
 
 use super::alert_rule::{AlertRule, KEEP};
 use super::lookup::{self, LookupUnit};
-use super::pairs::PAIR;
-use super::selection::{ON_PAIR, Selection};
+use super::selection::{ON_PAIR, PAIR, Selection};
 use crate::alert::Rule;
 use crate::config::Severity;
 use crate::metrics::catalogue::{

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::alert_keys::AlertKeys;
-use super::context::{recent_writes, writes};
 use super::full_syncs::FullSyncs;
 use super::inhibition;
 use super::outage::LinkWatch;
@@ -18,9 +17,7 @@ use crate::alert::{
 };
 use crate::config::{AlertSettings, Settings};
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
-use crate::replication::{
-    Assessment, Headroom, MasterHistory, NoForecast, OutputBuffer, PairFacts, Pause, Writes,
-};
+use crate::replication::{Assessment, MasterHistory, PairFacts, Pause};
 use crate::topology::{Pair, Topology};
 use alerts::Alerts;
 pub(super) use evaluate::ObservedServer;
@@ -61,24 +58,6 @@ pub(super) struct ObservedPair<'a> {
     pub(super) has_lost_history: bool,
     /// What is known of it.
     pub(super) facts: &'a PairFacts,
-}
-
-impl ObservedPair<'_> {
-    /// What its master has written.
-    pub(super) fn writes(&self) -> Writes {
-        self.history.map(writes).unwrap_or_default()
-    }
-
-    /// How long its link may be cut, as it is expected.
-    pub(super) fn expected_headroom(&self) -> Result<Span, NoForecast> {
-        let recent = self.history.and_then(recent_writes);
-        Headroom::expected(self.seen, recent)
-    }
-
-    /// The output buffer for its replica.
-    pub(super) fn output_buffer(&self, now: Timestamp) -> Result<OutputBuffer, NoForecast> {
-        self.facts.output_buffer(now)
-    }
 }
 
 /// Since when a pair is in the conditions that its rules time.

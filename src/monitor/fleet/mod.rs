@@ -17,9 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::StateChange;
-use super::context::{at_risk, writes};
+use super::context::at_risk;
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
 use super::failover::Promotion;
+use super::foresight::writes;
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::alert::{ServedPair, ServiceRole};
 use crate::info::{Observation, Role};
