@@ -186,7 +186,7 @@ mod tests {
         let mut facts = BufferFacts::default();
         let mut now = at(0);
         for size in sizes {
-            now = now + SECOND;
+            now += SECOND;
             let sample = BufferSample {
                 size: Ok(Bytes::new(*size)),
                 limit: Ok(limit),

@@ -284,8 +284,8 @@ mod tests {
         assert_eq!(seconds(&watch(&[]).1.table(), 1), None);
         let idle: Vec<_> = (0..99).map(|second| (second * 1000, 7)).collect();
         assert_eq!(seconds(&watch(&idle).1.table(), 1), None);
-        let steady: Vec<_> = (0..99)
-            .map(|second| (second * 1000, second as u64 * 100))
+        let steady: Vec<_> = (0..99_i64)
+            .map(|second| (second * 1000, second.unsigned_abs() * 100))
             .collect();
         let table = watch(&steady).1.table();
         let hour = seconds(&table, 360_000).unwrap();
@@ -314,7 +314,7 @@ mod tests {
             (6000, 900_000),
             (7000, 900_000),
         ];
-        polls.extend((1..60).map(|hours| (hours * hour, 900_000 + hours as u64)));
+        polls.extend((1..60_i64).map(|hours| (hours * hour, 900_000 + hours.unsigned_abs())));
         let (_, peaks) = watch(&polls);
         let since = peaks.table().since().unwrap();
         assert!(since >= at(6 * hour), "{since:?}");

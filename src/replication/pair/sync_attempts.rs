@@ -64,7 +64,7 @@ mod tests {
         let mut attempts = SyncAttempts::default();
         let mut now = Timestamp::from_nanos(0);
         for poll in polls {
-            now = now + Span::from_secs(10);
+            now += Span::from_secs(10);
             match poll {
                 Poll::Up => attempts.streams(now),
                 Poll::Syncing(read) => attempts.is_down(true, read.map(Bytes::new), now),

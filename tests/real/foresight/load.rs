@@ -76,7 +76,7 @@ async fn write(master: ServerAddr, pattern: Pattern, rate: f64, stop: Arc<Atomic
             Pattern::Steady => 1.0,
             Pattern::Bursty => burst.factor(now),
             Pattern::OnOff => {
-                let is_on = (now - start).as_secs() / 4 % 2 == 0;
+                let is_on = ((now - start).as_secs() / 4).is_multiple_of(2);
                 if is_on { 2.0 } else { 0.0 }
             }
         };

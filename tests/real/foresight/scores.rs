@@ -95,8 +95,8 @@ where
 }
 
 async fn score_cuts(all: usize) -> Vec<(Pattern, Cut)> {
-    let lines = ["repl-backlog-size 1mb"];
-    let lanes = lanes(plans(120_000.0, &lines, &Pattern::ALL), "", "").await;
+    let directives = ["repl-backlog-size 1mb"];
+    let lanes = lanes(plans(120_000.0, &directives, &Pattern::ALL), "", "").await;
     // A history in which each kind of load has shown itself.
     pause(45.0).await;
     on_lanes(lanes, all, |lane, time| {
@@ -113,9 +113,9 @@ async fn score_cuts(all: usize) -> Vec<(Pattern, Cut)> {
 }
 
 async fn score_drains(all: usize) -> Vec<(Pattern, Vec<CatchUp>)> {
-    let lines = ["repl-backlog-size 64mb"];
+    let directives = ["repl-backlog-size 64mb"];
     let patterns = [Pattern::Steady, Pattern::Bursty];
-    let lanes = lanes(plans(200_000.0, &lines, &patterns), "", "").await;
+    let lanes = lanes(plans(200_000.0, &directives, &patterns), "", "").await;
     on_lanes(lanes, all, |lane, _| {
         Box::pin(async move {
             let stall = 8.0 + 6.0 * fastrand::f64();
@@ -127,10 +127,10 @@ async fn score_drains(all: usize) -> Vec<(Pattern, Vec<CatchUp>)> {
 
 async fn score_overruns(all: usize) -> Vec<(Pattern, Overrun)> {
     let limit = "client-output-buffer-limit replica 24mb 6mb 6";
-    let lines = ["repl-backlog-size 1mb", limit];
+    let directives = ["repl-backlog-size 1mb", limit];
     let patterns = [Pattern::Steady, Pattern::OnOff];
     let poll = ", output_buffers: true";
-    let lanes = lanes(plans(1_200_000.0, &lines, &patterns), poll, "").await;
+    let lanes = lanes(plans(1_200_000.0, &directives, &patterns), poll, "").await;
     on_lanes(lanes, all, |lane, _| Box::pin(overrun(lane))).await
 }
 
