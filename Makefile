@@ -74,9 +74,10 @@ drill: ## 100 random switch-overs, two thirds of them killed and resumed or roll
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- operation::drill::many_random_drills_end_consistent --exact --ignored --nocapture
 
-lab: ## how close the lag is to the truth; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=14 LAB_DUMP=folder; part of no other target
+lab: ## how close the lag is to the truth, and how good predictions are; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=14 LAB_DUMP=folder; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@RUST_BACKTRACE=0 $(CARGO) test --locked --quiet --test real -- laboratory::everything --exact --ignored --nocapture
+	@RUST_BACKTRACE=0 $(CARGO) test --locked --quiet --test real -- foresight::scores::predictions --exact --ignored --nocapture
 
 lab-update: export LAB_UPDATE = 1
 lab-update: lab ## the same, and writes its table into docs/lag.md

@@ -155,7 +155,10 @@ impl Details {
                 }
             }
             Self::HistoryLost(loss) => Arc::make_mut(loss).shift(shift),
-            Self::Diverged(_) | Self::FullSyncs { .. } | Self::Isolated { .. } => {}
+            Self::Diverged(_)
+            | Self::FullSyncs { .. }
+            | Self::Isolated { .. }
+            | Self::OutputBuffer(_) => {}
         }
     }
 }

@@ -50,6 +50,23 @@ pub struct BacklogHeadroom {
     /// How long that lasts at the write rate of the last minutes; `None` where nothing was written,
     /// or too little is known.
     pub lasts: Option<Span>,
+    /// How long it lasts if the master writes as fast as it ever has in the history that is kept.
+    #[serde(default)]
+    pub worst: Option<Span>,
+    /// How long that history is.
+    #[serde(default)]
+    pub history: Option<Span>,
+}
+
+/// A master's output buffer for a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputBufferFacts {
+    /// What is buffered.
+    pub size: Bytes,
+    /// The smaller of its limits.
+    pub limit: Option<Bytes>,
+    /// How long until the master drops the connection at the present growth.
+    pub disconnect_in: Option<Span>,
 }
 
 /// How a replica recovered from an outage.
@@ -120,6 +137,8 @@ pub enum Details {
     },
     /// A master that came back without its history.
     HistoryLost(Arc<HistoryLoss>),
+    /// An output buffer.
+    OutputBuffer(OutputBufferFacts),
     /// An exporter that reaches no server outside its datacenter.
     Isolated {
         /// How many such servers there are.

@@ -29,8 +29,8 @@ pub use engine::{
     AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RestoredAlert, RestoredAlerts, RuleInput,
 };
 pub use facts::{
-    AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts, MAX_SERVICES, Recovery,
-    Resync, ServedPair, ServiceRole, Worst, WriteLoss,
+    AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts, MAX_SERVICES,
+    OutputBufferFacts, Recovery, Resync, ServedPair, ServiceRole, Worst, WriteLoss,
 };
 pub use groups::{AlertGroups, AlertTarget, DueNotifications, EvalContext, Inhibitors, wants};
 pub use identity::{AlertIdentity, AlertKey, Fingerprint, Labels};

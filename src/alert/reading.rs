@@ -92,10 +92,20 @@ impl<T: Copy + PartialOrd> Reading<T> {
 
 impl<T: Into<Quantity>> From<Reading<T>> for Measured {
     fn from(reading: Reading<T>) -> Self {
+        let estimate = reading.estimate.map(Into::into);
+        let lower: Option<Quantity> = reading.lower.map(Into::into);
+        let upper: Option<Quantity> = reading.upper.map(Into::into);
+        // A rule's levels go up as the quantity gets worse; here is the number itself.
+        let goes_down = lower.or(upper).is_some_and(Quantity::is_worse_when_small);
+        let (lower, upper) = if goes_down {
+            (upper, lower)
+        } else {
+            (lower, upper)
+        };
         Self {
-            estimate: reading.estimate.map(Into::into),
-            lower: reading.lower.map(Into::into),
-            upper: reading.upper.map(Into::into),
+            estimate,
+            lower,
+            upper,
         }
     }
 }

@@ -43,6 +43,10 @@ closed_set! {
         /// `RedisCrossDcConfigReloadFailed`: a new configuration was refused and the old one stays
         /// in force.
         ConfigReloadFailed => "config_reload_failed",
+        /// `RedisCrossDcBacklogHeadroomLow`: how long the link may be cut before a full resync.
+        BacklogHeadroom => "backlog_headroom",
+        /// `RedisCrossDcOutputBufferHigh`: how full a master's output buffer for a replica is.
+        OutputBuffer => "output_buffer",
         /// `RedisCrossDcExporterOverloaded`: for how many seconds this exporter has not kept its
         /// polling intervals, because its machine is too small or too busy.
         ExporterOverloaded => "exporter_overloaded",
@@ -86,6 +90,8 @@ impl Rule {
             Self::HistoryLost => "RedisCrossDcHistoryLost",
             Self::ExporterFault => "RedisCrossDcExporterFault",
             Self::ConfigReloadFailed => "RedisCrossDcConfigReloadFailed",
+            Self::BacklogHeadroom => "RedisCrossDcBacklogHeadroomLow",
+            Self::OutputBuffer => "RedisCrossDcOutputBufferHigh",
             Self::ExporterOverloaded => "RedisCrossDcExporterOverloaded",
         }
     }
@@ -98,7 +104,9 @@ impl Rule {
             | Self::LinkDown
             | Self::Unknown
             | Self::Diverged
-            | Self::HistoryLost => TargetKind::Pair,
+            | Self::HistoryLost
+            | Self::BacklogHeadroom
+            | Self::OutputBuffer => TargetKind::Pair,
             Self::Unreachable | Self::FullSync | Self::ExporterFault => TargetKind::Server,
             Self::SentinelQuorum => TargetKind::Sentinels,
             Self::Failover => TargetKind::Tree,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Bytes, Span};
+use crate::model::{Bytes, Share, Span, TimeLeft};
 
 /// A value that a rule watches, with its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,10 @@ pub enum Quantity {
     Bytes(Bytes),
     /// How many times something happened.
     Count(u64),
+    /// A length of time until something breaks: the less, the worse.
+    TimeLeft(Span),
+    /// A part of a limit.
+    Share(Share),
 }
 
 /// A value with its certified interval, as far as it is known.
@@ -40,10 +44,36 @@ impl Quantity {
     /// The bare number: seconds, bytes or a count.
     pub fn as_f64(self) -> f64 {
         match self {
-            Self::Seconds(span) => span.as_secs_f64(),
+            Self::Seconds(span) | Self::TimeLeft(span) => span.as_secs_f64(),
             Self::Bytes(bytes) => bytes.as_f64(),
             Self::Count(count) => count as f64,
+            Self::Share(share) => share.as_f64(),
         }
+    }
+
+    /// A number that is greater the worse the value is, to compare values of one rule.
+    pub fn badness(self) -> f64 {
+        match self {
+            Self::TimeLeft(span) => -span.as_secs_f64(),
+            other => other.as_f64(),
+        }
+    }
+
+    /// Whether the value is worse the smaller it is.
+    pub const fn is_worse_when_small(self) -> bool {
+        matches!(self, Self::TimeLeft(_))
+    }
+}
+
+impl From<TimeLeft> for Quantity {
+    fn from(left: TimeLeft) -> Self {
+        Self::TimeLeft(left.0)
+    }
+}
+
+impl From<Share> for Quantity {
+    fn from(share: Share) -> Self {
+        Self::Share(share)
     }
 }
 
@@ -68,9 +98,10 @@ impl From<u64> for Quantity {
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Seconds(span) => span.fmt(f),
+            Self::Seconds(span) | Self::TimeLeft(span) => span.fmt(f),
             Self::Bytes(bytes) => bytes.fmt(f),
             Self::Count(count) => count.fmt(f),
+            Self::Share(share) => share.fmt(f),
         }
     }
 }

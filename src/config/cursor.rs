@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Bytes, Secret, ServerAddr, Span};
+use crate::model::{Bytes, Secret, ServerAddr, Share, Span};
 
 use super::SecretSource;
 use super::error::Problems;
@@ -224,6 +224,24 @@ impl<'a> Cursor<'a> {
         let value = self.integer("a whole number (without quotes)")?;
         let value = self.checked(in_range(value, &wide, i128::to_string))?;
         u32::try_from(value).ok()
+    }
+
+    /// A part of a whole in `range`, written as a number such as `0.8`.
+    pub(super) fn share(&self, range: &RangeInclusive<Share>) -> Option<Share> {
+        let number = match (self.node, self.scalar_text()) {
+            (Node::Float(number), _) => Some(*number),
+            (Node::Int(1), _) => Some(1.0),
+            (_, Some(text)) => text.parse().ok(),
+            _ => None,
+        };
+        let Some(number) = number.filter(|number| (0.0..=1000.0).contains(number)) else {
+            return self.not("a part of a whole, such as 0.8");
+        };
+        // In range, by the filter above.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let thousandths = (number * 1000.0).round() as u32;
+        let share = Share::from_thousandths(thousandths);
+        self.checked(in_range(share, range, |share| share.as_f64().to_string()))
     }
 
     /// A duration in `range`.

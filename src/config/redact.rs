@@ -8,7 +8,7 @@ use yaml_rust2::Yaml;
 use super::inherited::TlsKeys;
 use super::sections::day_name;
 use super::version;
-use super::yaml::{Mapping, bytes, count, list, off, path, span, string, strings};
+use super::yaml::{Mapping, bytes, count, list, off, path, share, span, string, strings};
 use super::{
     ActiveActiveSettings, AlertSettings, AlertmanagerSettings, CountRule, Credentials,
     DatacenterRule, DeadMansSwitchSettings, DoctorException, DoctorSettings, GroupReceiver,
@@ -206,6 +206,9 @@ fn alerts(alerts: &AlertSettings) -> Mapping {
     map.put("diverged", rule(&alerts.diverged, span));
     map.put("sentinel_quorum", rule(&alerts.sentinel_quorum, span));
     map.put("failover", count_rule(&alerts.failover));
+    let headroom = &alerts.backlog_headroom;
+    map.put("backlog_headroom", rule(headroom, |left| span(left.0)));
+    map.put("output_buffer", rule(&alerts.output_buffer, share));
     map
 }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::{ListenAddress, ReceiverKind};
 use crate::model::{
-    Bytes, Datacenter, DoctorCheck, FleetShard, PairName, Secret, ServerAddr, ShardId, Span,
+    Bytes, Datacenter, DoctorCheck, FleetShard, PairName, Secret, ServerAddr, ShardId, Share, Span,
+    TimeLeft,
     closed_set, serde_as_label,
 };
 use crate::template::Template;
@@ -80,6 +81,9 @@ pub struct PollSettings {
     pub timeout_remote: Span,
     /// Whether a scrape that finds old samples polls first.
     pub refresh_on_scrape: bool,
+    /// Whether masters are asked for the output buffers of their replicas, with CLIENT LIST and
+    /// CONFIG GET.
+    pub output_buffers: bool,
     /// Heartbeats of pairs that have no settings for them.
     pub heartbeat: HeartbeatSettings,
 }
@@ -260,6 +264,11 @@ pub struct AlertSettings {
     pub sentinel_quorum: LevelRule<Span>,
     /// `failover`: how often another server became the master.
     pub failover: CountRule,
+    /// `backlog_headroom`: how long the link may be cut before a full resync, by the expected
+    /// estimate.
+    pub backlog_headroom: LevelRule<TimeLeft>,
+    /// `output_buffer`: how full the master's output buffer for the replica is.
+    pub output_buffer: LevelRule<Share>,
 }
 
 impl AlertSettings {
@@ -275,6 +284,8 @@ impl AlertSettings {
             &mut self.diverged.pending_for,
             &mut self.sentinel_quorum.pending_for,
             &mut self.failover.levels.pending_for,
+            &mut self.backlog_headroom.pending_for,
+            &mut self.output_buffer.pending_for,
         ];
         for span in all {
             *span = Span::ZERO;

@@ -7,7 +7,7 @@ use yaml_rust2::{Yaml, YamlEmitter};
 
 use super::SecretSource;
 use super::value::span_text;
-use crate::model::{Bytes, Span};
+use crate::model::{Bytes, Share, Span};
 
 /// What is printed instead of a secret.
 const REDACTED: &str = "***";
@@ -78,6 +78,11 @@ pub(super) fn bytes(bytes: Bytes) -> Yaml {
 
 pub(super) fn count(count: u64) -> Yaml {
     Yaml::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+/// A part of a whole.
+pub(super) fn share(share: Share) -> Yaml {
+    Yaml::Real(share.as_f64().to_string())
 }
 
 /// What is switched off. `yaml-rust2` writes null as `~`, which fewer people know; a number is

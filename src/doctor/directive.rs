@@ -1,6 +1,6 @@
 //! The directives of redis.conf that an audit asks a server for.
 
-use crate::model::{Bytes, Span, closed_set};
+use crate::model::closed_set;
 
 closed_set! {
     /// A directive, by its name in `CONFIG GET`. What INFO reports as well (`maxmemory`,
@@ -86,56 +86,5 @@ impl Directive {
             self,
             Self::ReplCompression | Self::TlsPort | Self::TlsReplication
         )
-    }
-}
-
-/// The limits on what a master buffers for one replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutputBufferLimit {
-    /// At this size the replica is disconnected; zero is no limit.
-    pub hard: Bytes,
-    /// The size that it may exceed for no longer than `soft_for`; zero is no limit.
-    pub soft: Bytes,
-    /// See `soft`.
-    pub soft_for: Span,
-}
-
-impl OutputBufferLimit {
-    /// The limit of replicas in a value like `normal 0 0 0 slave 268435456 67108864 60 pubsub ...`.
-    pub fn parse(value: &str) -> Option<Self> {
-        let mut words = value.split_ascii_whitespace();
-        // Versions before 5.0 and all replies of later ones use the protocol's old word.
-        words.find(|word| matches!(*word, "slave" | "replica"))?;
-        let hard = words.next()?.parse().ok()?;
-        let soft = words.next()?.parse().ok()?;
-        let soft_for = words.next()?.parse().ok()?;
-        Some(Self {
-            hard: Bytes::new(hard),
-            soft: Bytes::new(soft),
-            soft_for: Span::from_secs(soft_for),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_limit_of_replicas_is_found_under_both_words() {
-        let expected = OutputBufferLimit {
-            hard: Bytes::new(256),
-            soft: Bytes::new(64),
-            soft_for: Span::from_secs(60),
-        };
-        for value in [
-            "normal 0 0 0 slave 256 64 60 pubsub 33554432 8388608 60",
-            "replica 256 64 60",
-        ] {
-            assert_eq!(OutputBufferLimit::parse(value), Some(expected));
-        }
-        for value in ["", "normal 0 0 0", "slave 1 2", "slave x 2 3"] {
-            assert_eq!(OutputBufferLimit::parse(value), None, "{value:?}");
-        }
     }
 }

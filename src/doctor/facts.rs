@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::acl::AclUsers;
 use super::commands::KnownCommands;
-use super::directive::{Directive, NOT_SET, OutputBufferLimit, SET};
+use super::directive::{Directive, NOT_SET, SET};
 use super::rights::{OperatorRights, SentinelUsers};
 use super::version::Version;
 use super::writes::WriteRate;
-use crate::info::{Field, Observation, Role, ServerDetails};
+use crate::info::{Field, Observation, OutputBufferLimit, Role, ServerDetails};
 use crate::model::{Datacenter, ServerAddr, Span, Timestamp, WallTime};
 
 /// Why a check has no result.

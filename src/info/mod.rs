@@ -9,6 +9,7 @@ mod details;
 mod engine;
 mod error;
 mod keyspace;
+mod output_buffer;
 mod parse;
 mod replica_line;
 mod sentinel;
@@ -20,6 +21,7 @@ mod value;
 
 pub use details::{ServerDetails, parse_details};
 pub use error::InfoError;
+pub use output_buffer::{OutputBufferLimit, ReplicaConnection};
 pub use parse::{parse, parse_bytes};
 pub use sentinel::{
     KnownReplica, KnownSentinel, QuorumCheck, RememberedServer, SENTINEL_CHANNELS, SeenHealth,

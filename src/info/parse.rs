@@ -97,6 +97,8 @@ fn is_used(key: &str) -> bool {
             | "async_loading"
             | "aof_enabled"
             | "rdb_last_load_keys_loaded"
+            | "current_save_keys_processed"
+            | "current_save_keys_total"
     );
     is_field || engine::is_used(key) || keyspace::is_database(key)
 }
@@ -197,6 +199,8 @@ fn persistence(table: &InfoTable<'_>) -> PersistenceInfo {
         async_loading: value::flag(table.get("async_loading")),
         aof_enabled: value::flag(table.get("aof_enabled")),
         rdb_keys_loaded: value::count(table.get("rdb_last_load_keys_loaded")),
+        save_keys_processed: value::count_above_zero(table.get("current_save_keys_processed")),
+        save_keys_total: value::count_above_zero(table.get("current_save_keys_total")),
     }
 }
 

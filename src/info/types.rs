@@ -236,6 +236,11 @@ pub struct PersistenceInfo {
     /// `rdb_last_load_keys_loaded` (7.0): keys that the last RDB file held, from the disk or from a
     /// master; 0 as long as the process has loaded none.
     pub rdb_keys_loaded: Field<u64>,
+    /// `current_save_keys_processed` (6.2): keys that the child process has written, into a file or
+    /// to the replicas of a diskless sync; `None` when 0: no child writes, or none yet.
+    pub save_keys_processed: Field<u64>,
+    /// `current_save_keys_total` (6.2): of how many.
+    pub save_keys_total: Field<u64>,
 }
 
 impl<T> Field<T> {

@@ -122,6 +122,11 @@ pub(super) fn count(raw: RawValue<'_>) -> Field<u64> {
     number(raw, never, |n| u64::try_from(n).ok())
 }
 
+/// A count of which 0 is none.
+pub(super) fn count_above_zero(raw: RawValue<'_>) -> Field<u64> {
+    number(raw, is_minus_one_or_zero, |n| u64::try_from(n).ok())
+}
+
 /// Whole seconds; -1 is none.
 pub(super) fn seconds(raw: RawValue<'_>) -> Field<Span> {
     number(raw, is_minus_one, to_seconds)

@@ -110,6 +110,24 @@ catalogue! {
         "1 while the pair's master is without the replication history that it had before it came back, until the pair has streamed in the new one for ten minutes; absent otherwise.";
     BACKLOG_HEADROOM_BYTES = Gauge "redis_cross_dc_backlog_headroom_bytes" PAIR,
         "Bytes that the master may write during a cut before the replica needs a full resync.";
+    BACKLOG_HEADROOM_SECONDS = Gauge "redis_cross_dc_backlog_headroom_seconds" &["pair", "source_dc", "target_dc", "replica", "estimate"],
+        "Seconds for which the link may be cut before the replica needs a full resync: expected by the writes of the last five minutes, worst by the fastest writes of the history that is kept (two days at most). Absent beyond 30 days.";
+    CATCH_UP_SECONDS = Gauge "redis_cross_dc_catch_up_seconds" PAIR,
+        "Seconds until the replica has everything, at its present speed; only while it streams, is more than a second behind and comes closer.";
+    OUTPUT_BUFFER_BYTES = Gauge "redis_cross_dc_output_buffer_bytes" PAIR,
+        "Bytes of the master's output buffer for the replica, as its limits count them; only with `poll.output_buffers`.";
+    OUTPUT_BUFFER_LIMIT_BYTES = Gauge "redis_cross_dc_output_buffer_limit_bytes" &["pair", "source_dc", "target_dc", "replica", "limit"],
+        "The limits in force on that buffer: at the hard one the master drops the link, at the soft one after a while; a limit of 0 is none and absent.";
+    OUTPUT_BUFFER_DISCONNECT_SECONDS = Gauge "redis_cross_dc_output_buffer_disconnect_seconds" PAIR,
+        "Seconds until the master drops the link because of that buffer, at its present growth; absent while it does not grow towards a limit.";
+    SYNC_LEFT_SECONDS = Gauge "redis_cross_dc_sync_left_seconds" PAIR,
+        "Seconds until the full sync that is under way is transferred, at its present rate; the replica loads it after that. Absent before its size is known: in a diskless sync by the part of the keys that the master has sent.";
+    SYNC_ATTEMPTS = Gauge "redis_cross_dc_sync_attempts" PAIR,
+        "Full syncs that have begun since the replica last streamed for a minute; more than one is a loop. Absent where there was none.";
+    LINK_FLAPS = Counter "redis_cross_dc_link_flaps_total" PAIR,
+        "Times that the link was lost and back between two polls of its master, which both showed it up. Absent before the first, and not counted for masters with several replicas.";
+    EVIDENCE_EXPIRES_SECONDS = Gauge "redis_cross_dc_evidence_expires_seconds" PAIR,
+        "While the pair is diverged: seconds for which the backlog of the deposed master still proves its unshared writes, by its room and by `repl-backlog-ttl` (its default where `poll.output_buffers` is off).";
     SERVER_UP = Gauge "redis_cross_dc_server_up" SERVER,
         "1 when the server answered the last poll, else 0.";
     SERVER_ROLE = Gauge "redis_cross_dc_server_role" &["dc", "server", "role"],
@@ -167,7 +185,7 @@ catalogue! {
     ALERTS = Gauge "redis_cross_dc_alerts" &["alertname", "severity", "state"],
         "Always 1, for every alert that is pending or firing, with the alert's identity labels.";
     ALERT_THRESHOLD = Gauge "redis_cross_dc_alert_threshold" &["rule", "severity", "pair", "source_dc", "target_dc", "replica"],
-        "The configured threshold of a rule, in seconds or bytes.";
+        "The configured threshold of a rule, in seconds, bytes, counts or parts of a limit.";
     NOTIFICATIONS = Counter "redis_cross_dc_notifications_total" &["receiver"],
         "Attempts to deliver a notification, those that failed included.";
     NOTIFICATIONS_FAILED = Counter "redis_cross_dc_notifications_failed_total" &["receiver", "reason"],

@@ -7,6 +7,7 @@ pub mod catalogue;
 mod doctor;
 mod exporter;
 mod families;
+mod forecasts;
 mod lost_writes;
 mod pairs;
 mod servers;

@@ -2,6 +2,7 @@
 
 use super::catalogue as c;
 use super::families::{Families, SeriesLabels, label, with};
+use super::forecasts::add_forecast;
 use crate::model::{ClockAnchor, Timestamp};
 use crate::monitor::{EntryFailovers, PairSnapshot};
 use crate::replication::{Assessment, PairState};
@@ -20,6 +21,7 @@ pub(super) fn add_pair(
     add_last_known(families, &labels, &assessment, anchor);
     add_link(families, &labels, pair, &assessment, now);
     add_divergence(families, &labels, &assessment);
+    add_forecast(families, &labels, pair, &assessment, now);
     if let Some(loss) = &pair.facts.loss
         && !loss.is_over(now)
     {

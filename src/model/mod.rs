@@ -18,8 +18,10 @@ mod replication;
 mod revision;
 mod saved;
 mod secret;
+mod share;
 mod text;
 mod time;
+mod time_left;
 
 pub use bytes::Bytes;
 pub(crate) use closed_set::{are_distinct, closed_set, serde_as_label};
@@ -36,5 +38,7 @@ pub use replication::{ReplicationId, ReplicationOffset, RunId};
 pub use revision::{Durable, Revision};
 pub use saved::{ClockShift, Document, DocumentTable, SavedDocument, SavedDocuments, history_key};
 pub use secret::Secret;
+pub use share::Share;
 pub use text::{is_label_name, is_printable, percent_encode, shell_quote};
 pub use time::{BootId, ClockAnchor, Span, Timestamp, WallTime};
+pub use time_left::TimeLeft;

@@ -39,6 +39,8 @@ pub(super) struct PairKeys {
     pub(super) unknown: AlertKey,
     pub(super) diverged: AlertKey,
     pub(super) history_lost: AlertKey,
+    pub(super) backlog_headroom: AlertKey,
+    pub(super) output_buffer: AlertKey,
     pub(super) inhibitors: PairInhibitors,
 }
 
@@ -121,12 +123,14 @@ impl PairKeys {
             unknown: key(Rule::Unknown),
             inhibitors: PairInhibitors::new(pair, &link_down, &history_lost, servers, topology),
             diverged: key(Rule::Diverged),
+            backlog_headroom: key(Rule::BacklogHeadroom),
+            output_buffer: key(Rule::OutputBuffer),
             link_down,
             history_lost,
         }
     }
 
-    fn all(&self) -> [&AlertKey; 6] {
+    fn all(&self) -> [&AlertKey; 8] {
         let Self {
             lag_seconds,
             lag_bytes,
@@ -134,6 +138,8 @@ impl PairKeys {
             unknown,
             diverged,
             history_lost,
+            backlog_headroom,
+            output_buffer,
             inhibitors: _,
         } = self;
         [
@@ -143,6 +149,8 @@ impl PairKeys {
             unknown,
             diverged,
             history_lost,
+            backlog_headroom,
+            output_buffer,
         ]
     }
 }

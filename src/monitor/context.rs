@@ -7,20 +7,14 @@ use super::failover::Failover;
 use super::outage::Outage;
 use crate::alert::{
     AlertContext, AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts,
-    Inhibitor, MAX_SERVICES, ServedPair, ServiceRole, Worst, WriteLoss,
+    Inhibitor, MAX_SERVICES, OutputBufferFacts, ServedPair, ServiceRole, Worst, WriteLoss,
 };
 use crate::lost_writes::CaptureStatus;
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::{
-    Assessment, Diverged, HistoryLoss, LagBytes, LagInterval, LastKnown, MasterHistory, PairState,
-    ServerFacts, StateReason,
+    Assessment, Diverged, Headroom, HistoryLoss, LagBytes, LagInterval, LastKnown, OutputBuffer,
+    PairState, ServerFacts, StateReason, Writes,
 };
-
-/// How fast the backlog fills is measured over the writes of this time.
-const RECENT_WRITES: Span = Span::from_secs(300);
-
-/// Over less than this, no rate is measured.
-const SHORTEST_RATE: Span = Span::from_secs(10);
 
 /// Which of a pair's faults an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +29,10 @@ pub(super) enum PairFault {
     Diverged,
     /// The master lost its history; the loss itself gives the time.
     HistoryLost,
+    /// A cut of the link would soon end in a full resync. Nothing has broken yet that could be timed.
+    Headroom,
+    /// The output buffer will run over. Likewise.
+    OutputBuffer,
 }
 
 /// What would be lost if the pair's master failed: as of now, or by the last certified bound.
@@ -84,27 +82,19 @@ fn bytes(lag: LagBytes) -> Bounds<Bytes> {
     }
 }
 
-/// Bytes that a master wrote in the last minutes, and over how long they were counted.
-pub(super) fn recent_writes(history: &MasterHistory) -> Option<(Bytes, Span)> {
-    history.written_within(RECENT_WRITES)
-}
-
-/// How much longer the backlog of the pair's master covers an outage, by its recent `writes`.
-pub(super) fn backlog(seen: &Assessment, writes: Option<(Bytes, Span)>) -> Option<BacklogHeadroom> {
-    let headroom = seen.backlog_headroom?;
+/// How much longer the backlog of the pair's master covers an outage, by what it has written.
+pub(super) fn backlog(
+    seen: &Assessment,
+    writes: &Writes,
+    now: Timestamp,
+) -> Option<BacklogHeadroom> {
+    let headroom = Headroom::new(None, seen, writes, now);
     Some(BacklogHeadroom {
-        headroom,
-        lasts: writes.and_then(|writes| lasts(headroom, writes)),
+        headroom: headroom.bytes.ok()?,
+        lasts: headroom.expected.ok(),
+        worst: headroom.worst.ok(),
+        history: headroom.history,
     })
-}
-
-fn lasts(headroom: Bytes, writes: (Bytes, Span)) -> Option<Span> {
-    let (written, counted) = writes;
-    if counted < SHORTEST_RATE || written == Bytes::ZERO {
-        return None;
-    }
-    let rate = written.as_f64() / counted.as_secs_f64(); // bytes a second
-    Some(Span::from_secs_f64(headroom.as_f64() / rate))
 }
 
 /// The replica has every write up to this instant.
@@ -135,12 +125,12 @@ pub(super) fn pair_context(
         inhibitors: Arc::clone(inhibitors),
         last_data: last_data(seen, now),
         worst: at_risk.map_or(Worst::default(), |risk| risk.worst()),
-        backlog: backlog(seen, observed.history.and_then(recent_writes)),
+        backlog: backlog(seen, &observed.writes(), now),
         at_risk,
         names_replica: pair.shares_dc,
         same_since: observed.link.same_history_since(),
         history_lost: observed.has_lost_history,
-        details: diverged(observed).map(Details::Diverged),
+        details: details(observed, fault, now),
         ..AlertContext::default()
     };
     add_fault(&mut context, observed, fault, now);
@@ -162,7 +152,7 @@ fn add_fault(
             Some(since) => context.fault_since = Some(since),
             None => context.fault_until = Some(now),
         },
-        PairFault::HistoryLost => {}
+        PairFault::HistoryLost | PairFault::Headroom | PairFault::OutputBuffer => {}
         PairFault::Link => {
             if let Some(outage) = observed.link.outage() {
                 add_outage(context, outage);
@@ -198,6 +188,21 @@ pub(super) fn lost_history_context(
     }
     own.details = Some(Details::HistoryLost(Arc::clone(loss)));
     context
+}
+
+fn details(observed: &ObservedPair<'_>, fault: PairFault, now: Timestamp) -> Option<Details> {
+    if fault == PairFault::OutputBuffer {
+        return observed.output_buffer(now).ok().map(output_buffer);
+    }
+    diverged(observed).map(Details::Diverged)
+}
+
+fn output_buffer(buffer: OutputBuffer) -> Details {
+    Details::OutputBuffer(OutputBufferFacts {
+        size: buffer.size,
+        limit: buffer.limit(),
+        disconnect_in: buffer.disconnect_in.ok(),
+    })
 }
 
 fn diverged(observed: &ObservedPair<'_>) -> Option<DivergedFacts> {

@@ -2,7 +2,7 @@
 
 use crate::info::Observation;
 use crate::model::{HeartbeatError, PollFailure, RunId, ServerAddr, Span, Timestamp};
-use crate::replication::ReceivedHeartbeat;
+use crate::replication::{BufferAnswer, ReceivedHeartbeat};
 
 /// An event of polling one server.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ pub enum PollEventKind {
     Skipped,
     /// A heartbeat arrived at the server, or failed to.
     Heartbeat(HeartbeatEvent),
+    /// The server, a master, was asked what it buffers for its replicas.
+    OutputBuffers(Box<BufferAnswer>),
 }
 
 impl PollEvent {

@@ -15,6 +15,7 @@ mod event;
 mod failover;
 mod faults;
 mod fleet;
+mod foresight;
 mod full_syncs;
 mod inhibition;
 mod isolation;

@@ -7,8 +7,11 @@ use super::alerting::{ObservedPair, Since};
 use super::context::PairFault;
 use crate::alert::{AlertKey, Inhibitor, Reading, RuleInput, ServedPair, ServiceRole};
 use crate::config::AlertSettings;
-use crate::model::{Bytes, Span, Timestamp};
-use crate::replication::{Assessment, HistoryLoss, LagBytes, LagInterval, PairState};
+use crate::model::{Bytes, Share, Span, TimeLeft, Timestamp};
+use crate::replication::{
+    Assessment, HistoryLoss, LONGEST_HEADROOM, LagBytes, LagInterval, NoForecast, OutputBuffer,
+    PairState,
+};
 
 /// What one rule of a pair reads, and what its alert is about.
 pub(super) struct PairReading<'a> {
@@ -24,7 +27,7 @@ pub(super) fn pair_readings<'a>(
     observed: &ObservedPair<'a>,
     is_down: bool,
     now: Timestamp,
-) -> [PairReading<'a>; 5] {
+) -> [PairReading<'a>; 7] {
     let seen = observed.seen;
     let rules: &AlertSettings = &observed.pair.alerts;
     let inhibitors = &keys.inhibitors;
@@ -75,6 +78,24 @@ pub(super) fn pair_readings<'a>(
             fault: PairFault::Diverged,
             inhibitors: &inhibitors.diverged,
         },
+        PairReading {
+            key: &keys.backlog_headroom,
+            input: RuleInput::TimeLeft {
+                rule: &rules.backlog_headroom,
+                reading: headroom_reading(observed),
+            },
+            fault: PairFault::Headroom,
+            inhibitors: &inhibitors.lag,
+        },
+        PairReading {
+            key: &keys.output_buffer,
+            input: RuleInput::Share {
+                rule: &rules.output_buffer,
+                reading: buffer_reading(observed.output_buffer(now)),
+            },
+            fault: PairFault::OutputBuffer,
+            inhibitors: &inhibitors.lag,
+        },
     ]
 }
 
@@ -91,6 +112,31 @@ const fn bytes_reading(bytes: LagBytes) -> Reading<Bytes> {
         estimate: bytes.estimate,
         lower: bytes.lower,
         upper: bytes.upper,
+    }
+}
+
+/// How long the link may be cut, as it is expected. Where the master writes next to nothing its
+/// backlog lasts for longer than any level.
+fn headroom_reading(observed: &ObservedPair<'_>) -> Reading<TimeLeft> {
+    match observed.expected_headroom() {
+        Ok(lasts) => Reading::exact(TimeLeft(lasts)),
+        Err(NoForecast::NothingWritten) => Reading {
+            upper: Some(TimeLeft(LONGEST_HEADROOM)),
+            ..Reading::NO_DATA
+        },
+        Err(_) => Reading::NO_DATA,
+    }
+}
+
+/// How full an output buffer is. One that is gone or has no limit is not full, and one that is not
+/// asked for has no alert.
+fn buffer_reading(buffer: Result<OutputBuffer, NoForecast>) -> Reading<Share> {
+    match buffer.and_then(|buffer| buffer.full) {
+        Ok(full) => Reading::exact(full),
+        Err(NoForecast::NotAsked | NoForecast::NoLimit | NoForecast::NoConnection) => {
+            Reading::exact(Share::default())
+        }
+        Err(_) => Reading::NO_DATA,
     }
 }
 

@@ -60,7 +60,7 @@ impl Monitor {
             Some(Quantity::Seconds(lasted)) if lasted > Span::ZERO => {
                 self.resume_since(key, as_of - lasted);
             }
-            Some(Quantity::Seconds(_) | Quantity::Bytes(_)) | None => {}
+            Some(_) | None => {}
         }
     }
 

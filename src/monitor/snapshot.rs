@@ -18,11 +18,12 @@ use crate::delivery::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::journal::Journal;
 use crate::lost_writes::CaptureStatus;
 use crate::model::{
-    Bytes, ClockAnchor, Datacenter, FleetShard, HeartbeatError, Histogram, PollError, Span,
+    Bytes, ClockAnchor, Datacenter, FleetShard, HeartbeatError, Histogram, PollError, Share, Span,
     Timestamp, WallTime, closed_set,
 };
 use crate::replication::{
-    Assessment, Evidence, Footprint, PairFacts, PairState, Pause, ServerFacts, assess,
+    Assessment, Evidence, Footprint, Forecast, PairFacts, PairState, Pause, ServerFacts, Writes,
+    assess, forecast,
 };
 use crate::topology::{Pair, Server, SourceHealth};
 
@@ -93,8 +94,8 @@ pub struct PairSnapshot {
     pub replica: Arc<ServerSnapshot>,
     /// The highest lag estimate of the last minute.
     pub lag_max: Option<Span>,
-    /// Bytes that its master wrote in the last minutes, and over how long they were counted.
-    pub recent_writes: Option<(Bytes, Span)>,
+    /// What its master has written.
+    pub writes: Writes,
     /// Its lag and states over the last day.
     pub chart: PairChart,
 }
@@ -227,7 +228,7 @@ impl PairSnapshot {
         let meta = &self.meta;
         let reason = seen.reason.to_string();
         let at_risk = context::at_risk(seen);
-        let backlog = context::backlog(seen, self.recent_writes);
+        let backlog = context::backlog(seen, &self.writes, now);
         let loss = self.facts.loss.as_ref();
         let news = PairNews {
             pair: meta.key.name.as_str(),
@@ -278,6 +279,16 @@ impl PairSnapshot {
         )
     }
 
+    /// What is expected of the pair at `now`, at which `seen` is true of it.
+    pub fn forecast(&self, seen: &Assessment, now: Timestamp) -> Forecast {
+        let evidence = Evidence {
+            master: &self.master.facts,
+            replica: &self.replica.facts,
+            pair: &self.facts,
+        };
+        forecast(evidence, seen, &self.writes, now)
+    }
+
     /// The thresholds of the pair's rules, in the rules' units; levels that are off have none.
     pub fn thresholds(&self) -> Vec<Threshold> {
         let rules = &self.meta.alerts;
@@ -295,6 +306,12 @@ impl PairSnapshot {
         add_thresholds(&mut all, Rule::LagBytes, in_bytes, Bytes::as_f64);
         let failovers = &rules.failover.levels;
         add_thresholds(&mut all, Rule::Failover, failovers, |count| count as f64);
+        let headroom = &rules.backlog_headroom;
+        add_thresholds(&mut all, Rule::BacklogHeadroom, headroom, |left| {
+            left.0.as_secs_f64()
+        });
+        let buffer = &rules.output_buffer;
+        add_thresholds(&mut all, Rule::OutputBuffer, buffer, Share::as_f64);
         all
     }
 }

@@ -106,6 +106,7 @@ impl Monitor {
             history: self.fleet.history_of(&entry.meta),
             has_lost_history: entry.has_lost_history(now),
             captures: &self.captures,
+            facts: entry.facts(),
         };
         self.alerting.evaluate_pair(index, observed, now);
         self.alerting

@@ -114,6 +114,10 @@ pub fn resolve_reason(rule: Rule, reason: ResolveReason) -> &'static str {
         (ResolveReason::Cleared, Rule::Failover) => "no further failover within the window",
         (ResolveReason::Cleared, Rule::ExporterFault) => "the exporter has access again",
         (ResolveReason::Cleared, Rule::ConfigReloadFailed) => "the new configuration is in force",
+        (ResolveReason::Cleared, Rule::BacklogHeadroom) => "the backlog lasts long enough again",
+        (ResolveReason::Cleared, Rule::OutputBuffer) => {
+            "the output buffer is no longer near its limit"
+        }
         (ResolveReason::Cleared, Rule::ExporterOverloaded) => "the exporter keeps its intervals",
     }
 }

@@ -75,6 +75,8 @@ pub(super) fn pair_alert(pair: &str, n: usize) -> Arc<AlertSnapshot> {
             backlog: Some(BacklogHeadroom {
                 headroom: Bytes::new(11_534_336),
                 lasts: None,
+                worst: None,
+                history: None,
             }),
             ..AlertContext::default()
         },

@@ -10,6 +10,7 @@ mod backoff;
 mod budget;
 mod connections;
 mod heartbeat;
+mod output_buffers;
 mod own_delay;
 mod refresher;
 mod replica_delay;
@@ -30,6 +31,7 @@ use tokio::task::JoinHandle;
 use budget::{PollBudget, sustainable_interval};
 use connections::Connections;
 use heartbeat::Heartbeats;
+use output_buffers::OutputBuffers;
 use own_delay::DelayMeter;
 use refresher::{TreeHandle, TreeHandles};
 use report::Reporter;
@@ -56,6 +58,7 @@ pub struct Poller {
     trees: BTreeMap<TreeId, RunningTree>,
     connections: Connections,
     heartbeats: Heartbeats,
+    output_buffers: OutputBuffers,
     /// The settings in force, with the sustainable interval.
     settings: PollSettings,
     /// The trees that may be refreshed: all, or none if that is off.
@@ -99,6 +102,7 @@ impl Poller {
             trees: BTreeMap::new(),
             connections: Connections::default(),
             heartbeats: Heartbeats::default(),
+            output_buffers: OutputBuffers::default(),
             settings,
             refreshable: watch::Sender::default(),
             context,
@@ -120,6 +124,8 @@ impl Poller {
             .reload(topology, &self.context.reporter, self.delay_meter.delay());
         self.reload_trees(&diff);
         self.heartbeats
+            .reload(topology, &settings, &self.context.reporter);
+        self.output_buffers
             .reload(topology, &settings, &self.context.reporter);
         self.publish_refreshable();
     }
@@ -192,6 +198,7 @@ impl Poller {
         }
         self.connections.stop().await;
         self.heartbeats.stop().await;
+        self.output_buffers.stop().await;
     }
 
     /// What polling has done and lost since the start, as of `now`.

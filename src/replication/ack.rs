@@ -99,6 +99,15 @@ fn only(lines: &[ReplicaLine], fits: impl Fn(&ReplicaLine) -> bool) -> Option<&R
     fitting
 }
 
+/// The address from which the replica connects, as its master lists it.
+pub(super) fn find_address<'a>(
+    master: &'a Observation,
+    who: ReplicaIdentity<'_>,
+) -> Option<&'a str> {
+    let line = find_line(&master.replication.replicas, who)?;
+    Some(&line.ip)
+}
+
 /// What the master's reply shows of the replica.
 pub fn find_ack(master: &Observation, who: ReplicaIdentity<'_>) -> Option<Ack> {
     let line = find_line(&master.replication.replicas, who)?;

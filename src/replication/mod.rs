@@ -8,11 +8,14 @@ mod assess;
 mod counter;
 mod epochs;
 mod failed_polls;
+mod forecast;
 mod gap;
 mod heartbeat;
 mod history;
 mod lag;
 mod loss;
+mod no_forecast;
+mod output_buffer;
 mod pair;
 mod rtt;
 mod saved;
@@ -22,12 +25,17 @@ mod stall;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trend;
+mod write_peaks;
 
 pub use ack::{Ack, ReplicaIdentity, find_ack};
 pub use assess::{Assessment, Diverged, Evidence, assess};
 pub use counter::{MinuteMax, RestartProofCounter};
 pub use epochs::{
     Comparison, DeltaRecord, EpochRecord, HistoryChange, HistoryRecord, MasterHistory, MasterSample,
+};
+pub use forecast::{
+    EvidenceEnd, EvidenceLeft, Forecast, Headroom, LONGEST_HEADROOM, SyncForecast, Writes, forecast,
 };
 pub use gap::{Gap, Pause};
 pub use heartbeat::{HeartbeatFacts, ReceivedHeartbeat};
@@ -38,13 +46,16 @@ pub use lag::{LagBytes, LagInterval};
 pub use loss::{
     Applied, HistoryLoss, HistoryRemnant, LOSS_SHOWN_FOR, Lineage, MasterPoll, ReplicaCopy,
 };
+pub use no_forecast::NoForecast;
+pub use output_buffer::{BufferSample, OutputBuffer};
 pub use pair::{
-    AckArrival, AckEvidence, Acked, LastKnown, LinkFacts, LinkIdle, LinkLossRecord, Located,
-    LocatedRecord, PairFacts, PairRecord, PairTracker, Relation,
+    AckArrival, AckEvidence, Acked, BufferAnswer, ForecastFacts, LastKnown, LinkFacts, LinkIdle,
+    LinkLossRecord, Located, LocatedRecord, PairFacts, PairRecord, PairTracker, Relation,
 };
 pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};
-pub use server::{HistoryStart, ServerFacts};
+pub use server::{BacklogFacts, HistoryStart, ServerFacts};
 pub use split::Split;
 pub use stall::Stall;
 pub use state::{PairState, StateReason, SyncProgress};
+pub use write_peaks::PeakTable;

@@ -187,8 +187,8 @@ impl fmt::Display for StateReason {
             Self::ForeignHistory => f.write_str("the replica follows another history than the configured master's"),
             Self::NeverSynced { read: None } => f.write_str("the replica has never been in sync"),
             Self::NeverSynced { read: Some(read) } => write!(f, "the first full sync is under way: {read} read"),
-            Self::FullSync(SyncProgress { read: None, .. }) => {
-                f.write_str("a full sync is being prepared or loaded")
+            Self::FullSync(progress) if progress.read.is_none() => {
+                write!(f, "a full sync is {progress}")
             }
             Self::FullSync(progress) => write!(f, "a full sync is under way: {progress}"),
             Self::LinkDown { for_: Some(span) } => write!(f, "the replica lost its master {span} ago"),
@@ -235,22 +235,38 @@ pub struct SyncProgress {
     pub read: Option<Bytes>,
     /// Of how many; `None` where Redis does not report it: in a diskless sync.
     pub total: Option<Bytes>,
+    /// Of how many a diskless sync will probably be, by the part of its keys that the master has
+    /// sent.
+    #[serde(default)]
+    pub expected: Option<Bytes>,
     /// Bytes read per second, recently.
     pub rate: Option<Bytes>,
     /// For how long nothing has been read, if it is more than a few seconds.
     pub still_for: Option<Span>,
+    /// How many full syncs have begun since the replica last streamed for a minute, this one included.
+    #[serde(default)]
+    pub attempt: u32,
 }
 
 impl fmt::Display for SyncProgress {
     /// `70.1 MiB of 240.0 MiB read, 6.0 MiB/s, ~28 s left`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(read) = self.read else {
-            return f.write_str("being prepared or loaded");
+            f.write_str("being prepared or loaded")?;
+            return self.write_attempt(f);
         };
-        match self.total {
-            Some(total) => write!(f, "{read} of {total} read")?,
-            None => write!(f, "{read} read, size unknown")?,
+        match (self.total, self.expected) {
+            (Some(total), _) => write!(f, "{read} of {total} read")?,
+            (None, Some(expected)) => write!(f, "{read} of about {expected} read")?,
+            (None, None) => write!(f, "{read} read, size unknown")?,
         }
+        self.write_speed(f)?;
+        self.write_attempt(f)
+    }
+}
+
+impl SyncProgress {
+    fn write_speed(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(still) = self.still_for {
             return write!(f, ", no progress for {still}");
         }
@@ -263,12 +279,29 @@ impl fmt::Display for SyncProgress {
             None => Ok(()),
         }
     }
-}
 
-impl SyncProgress {
-    /// How long the rest takes at the present rate.
+    /// `; attempt 3 since the replica last streamed`: more than one is a loop.
+    fn write_attempt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.attempt < 2 {
+            return Ok(());
+        }
+        write!(
+            f,
+            "; attempt {} since the replica last streamed",
+            self.attempt
+        )
+    }
+
+    /// How long the rest of the transfer takes at the present rate.
+    pub fn left(&self) -> Option<Span> {
+        let seconds = self.seconds_left()?;
+        Some(Span::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
+    }
+
+    /// The same in whole seconds.
     fn seconds_left(&self) -> Option<u64> {
-        let missing = self.total?.get().checked_sub(self.read?.get())?;
+        let total = self.total.or(self.expected)?;
+        let missing = total.get().checked_sub(self.read?.get())?;
         let rate = self.rate?.get();
         if rate == 0 {
             return None;
@@ -300,6 +333,8 @@ mod tests {
     fn sync(total: Option<u64>, rate: Option<u64>, still_for: Option<i64>) -> StateReason {
         StateReason::FullSync(SyncProgress {
             read: Some(Bytes::new(2048)),
+            expected: None,
+            attempt: 1,
             total: total.map(Bytes::new),
             rate: rate.map(Bytes::new),
             still_for: still_for.map(Span::from_secs),

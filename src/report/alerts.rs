@@ -140,6 +140,8 @@ closed_set! {
         Bytes => "bytes",
         /// How many times something happened.
         Count => "count",
+        /// A part of a limit: 0.5 is half of it.
+        Ratio => "ratio",
     }
 }
 serde_as_label!(ValueUnit);
@@ -284,9 +286,10 @@ impl InhibitorReport {
 impl ValueUnit {
     const fn new(quantity: Quantity) -> Self {
         match quantity {
-            Quantity::Seconds(_) => Self::Seconds,
+            Quantity::Seconds(_) | Quantity::TimeLeft(_) => Self::Seconds,
             Quantity::Bytes(_) => Self::Bytes,
             Quantity::Count(_) => Self::Count,
+            Quantity::Share(_) => Self::Ratio,
         }
     }
 }

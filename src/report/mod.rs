@@ -45,7 +45,10 @@ pub use level::{Level, LevelReason};
 pub use links::{LinkReport, Summary};
 pub use live::{JournalEntryReport, LivePair, LiveReport};
 pub use lost_writes::LostWritesReport;
-pub use pairs::{PairReport, PairsReport};
+pub use pairs::{
+    CatchUpReport, EvidenceReport, ForecastReport, FullSyncReport, HeadroomReport,
+    OutputBufferReport, PairReport, PairsReport,
+};
 pub use reload::ReloadReport;
 pub use sentinels::{SentinelReport, SentinelsReport};
 pub use servers::{ExporterReport, ServerReport, stuck_for};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ExporterReport, PairReport, PairsReport, Thresholds};
+use super::{ExporterReport, ForecastReport, PairReport, PairsReport, Thresholds};
 use crate::config::testing::settings_of;
 use crate::config::{DatacenterRule, HostPattern, Settings};
 use crate::info::parse;
@@ -191,6 +191,7 @@ pub(crate) fn pair(name: &str) -> PairReport {
         diverged_master_bytes: None,
         diverged_replica_bytes: None,
         backlog_headroom_bytes: None,
+        forecast: ForecastReport::default(),
         applied_bytes_total: None,
         thresholds: Thresholds::default(),
         alerts: Vec::new(),

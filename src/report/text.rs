@@ -27,6 +27,7 @@ pub fn amount_text(amount: f64, unit: ValueUnit) -> String {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         ValueUnit::Bytes => Bytes::new(amount as u64).to_string(),
         ValueUnit::Count => format!("{amount:.0}"),
+        ValueUnit::Ratio => format!("{:.0} %", amount * 100.0),
     }
 }
 

@@ -30,6 +30,12 @@ pub struct Thresholds {
     /// `full_sync`: how many within the rule's window, of the pair's servers.
     #[serde(default)]
     pub full_sync: Levels,
+    /// `backlog_headroom`, in seconds: reached at or below it.
+    #[serde(default)]
+    pub backlog_headroom: Levels,
+    /// `output_buffer`, as a part of the limit.
+    #[serde(default)]
+    pub output_buffer: Levels,
 }
 
 /// A rule's two levels; `null` is off.
@@ -53,6 +59,8 @@ impl Thresholds {
             Rule::Failover => self.failover,
             Rule::Unreachable => self.unreachable,
             Rule::FullSync => self.full_sync,
+            Rule::BacklogHeadroom => self.backlog_headroom,
+            Rule::OutputBuffer => self.output_buffer,
             _ => Levels::default(),
         };
         levels.warning.is_some() || levels.critical.is_some()
@@ -73,6 +81,8 @@ impl Thresholds {
                 Rule::Unknown => &mut all.unknown,
                 Rule::Diverged => &mut all.diverged,
                 Rule::Failover => &mut all.failover,
+                Rule::BacklogHeadroom => &mut all.backlog_headroom,
+                Rule::OutputBuffer => &mut all.output_buffer,
                 _ => continue,
             };
             if threshold.severity == Severity::Critical.label() {

@@ -7,6 +7,7 @@
 
 mod alert_rule;
 mod exporter;
+mod foresight;
 mod inhibitor;
 mod links;
 mod lookup;

@@ -1,8 +1,9 @@
 //! The rules about pairs. Pairs whose configuration overrides a rule get rules of their own.
 
 use super::alert_rule::{AlertRule, KEEP, duration, levels_of};
+use super::foresight::{backlog_headroom, output_buffer};
 use super::lookup::{self, LookupUnit};
-use super::selection::{self, BY_PAIR, ON_PAIR, Selection};
+use super::selection::{self, BY_PAIR, ON_PAIR, PAIR, Selection};
 use crate::alert::Rule;
 use crate::config::{LevelRule, Settings, Severity};
 use crate::metrics::catalogue::{
@@ -19,9 +20,6 @@ const EVALUATED_EVERY: Span = Span::from_secs(1);
 /// A full sync that made progress this recently is still under way. Short, because the level's time
 /// begins after it; no shorter than the time between two scrapes of the usual interval.
 const SYNC_IN_PROGRESS: Span = Span::from_secs(30);
-
-/// Which pair it is, for every summary: the same words as in the exporter's own messages.
-const PAIR: &str = "{{ $labels.pair }} {{ $labels.source_dc }} → {{ $labels.target_dc }}";
 
 /// All rules about pairs.
 pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
@@ -47,6 +45,8 @@ fn selection_rules(selection: &Selection) -> Vec<AlertRule> {
         levels(selection, &alerts.unknown, unknown),
         levels(selection, &alerts.diverged, diverged),
         levels(selection, &failovers.levels, failover),
+        levels(selection, &alerts.backlog_headroom, backlog_headroom),
+        levels(selection, &alerts.output_buffer, output_buffer),
     ]
     .concat()
 }

@@ -8,6 +8,10 @@ pub(super) const BY_PAIR: &str = "by (pair, source_dc, target_dc, replica)";
 /// The same, where two series are matched.
 pub(super) const ON_PAIR: &str = "on (pair, source_dc, target_dc, replica)";
 
+/// Which pair it is, for every summary: the same words as in the exporter's own messages.
+pub(super) const PAIR: &str =
+    "{{ $labels.pair }} {{ $labels.source_dc }} → {{ $labels.target_dc }}";
+
 /// The pairs that share thresholds.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
@@ -43,6 +47,11 @@ impl Selection {
     /// As [`max`](Self::max), of the series that fit a further matcher.
     pub(super) fn max_where(&self, metric: Metric, matcher: &str) -> String {
         format!("max {BY_PAIR} ({})", self.series_where(metric, matcher))
+    }
+
+    /// As [`min`](Self::min), of the series that fit a further matcher.
+    pub(super) fn min_where(&self, metric: Metric, matcher: &str) -> String {
+        format!("min {BY_PAIR} ({})", self.series_where(metric, matcher))
     }
 
     fn series_where(&self, metric: Metric, matcher: &str) -> String {

@@ -34,6 +34,7 @@ mod first_run;
 mod flapping;
 #[path = "../fleet/mod.rs"]
 mod fleet;
+mod foresight;
 mod guard;
 mod heartbeat;
 mod hostile;

@@ -16,6 +16,7 @@ mod alerts;
 mod cases;
 mod driver;
 mod fleet;
+mod foresight;
 mod heartbeat_path;
 mod heartbeats;
 mod loads;

@@ -118,8 +118,8 @@ impl ActiveAlert {
         let Some(best) = value.best() else {
             return;
         };
-        let is_higher = self.peak.is_none_or(|peak| best.as_f64() > peak.as_f64());
-        if is_higher {
+        let is_worse = self.peak.is_none_or(|peak| best.badness() > peak.badness());
+        if is_worse {
             self.peak = Some(best);
         }
     }

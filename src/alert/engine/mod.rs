@@ -18,7 +18,7 @@ use super::{
     Instance, ListedAlert, MutedBy, Quantity, Reading, ResolveReason, Transition,
 };
 use crate::config::{FlappingRule, LevelRule, NotifySettings, Severity};
-use crate::model::{Bytes, Span, Timestamp};
+use crate::model::{Bytes, Share, Span, TimeLeft, Timestamp};
 use crate::replication::Pause;
 
 use active::ActiveAlert;
@@ -51,6 +51,20 @@ pub enum RuleInput<'a> {
         rule: &'a LevelRule<u64>,
         /// The target's value.
         reading: Reading<u64>,
+    },
+    /// For [`super::Rule::BacklogHeadroom`].
+    TimeLeft {
+        /// The rule's levels.
+        rule: &'a LevelRule<TimeLeft>,
+        /// The target's value.
+        reading: Reading<TimeLeft>,
+    },
+    /// For [`super::Rule::OutputBuffer`].
+    Share {
+        /// The rule's levels.
+        rule: &'a LevelRule<Share>,
+        /// The target's value.
+        reading: Reading<Share>,
     },
 }
 
@@ -104,6 +118,8 @@ impl AlertEngine {
             RuleInput::Seconds { rule, reading } => self.step(now, key, rule, reading, context),
             RuleInput::Bytes { rule, reading } => self.step(now, key, rule, reading, context),
             RuleInput::Count { rule, reading } => self.step(now, key, rule, reading, context),
+            RuleInput::TimeLeft { rule, reading } => self.step(now, key, rule, reading, context),
+            RuleInput::Share { rule, reading } => self.step(now, key, rule, reading, context),
         }
     }
 

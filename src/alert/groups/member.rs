@@ -193,14 +193,22 @@ fn worse_first(a: &AlertSnapshot, b: &AlertSnapshot) -> Ordering {
 /// The value for sorting: an unknown one comes last.
 fn value(alert: &AlertSnapshot) -> f64 {
     let best = alert.value.best();
-    best.map_or(f64::NEG_INFINITY, Quantity::as_f64)
+    best.map_or(f64::NEG_INFINITY, Quantity::badness)
 }
 
-/// The value as a multiple of its threshold; infinite where the threshold is zero.
+/// How many times worse the value is than its threshold; infinite where that would divide by zero.
 fn ratio(alert: &AlertSnapshot) -> f64 {
     let threshold = alert.threshold.as_f64();
-    if threshold > 0.0 {
-        value(alert) / threshold
+    let Some(best) = alert.value.best().map(Quantity::as_f64) else {
+        return f64::NEG_INFINITY;
+    };
+    let (part, whole) = if alert.threshold.is_worse_when_small() {
+        (threshold, best)
+    } else {
+        (best, threshold)
+    };
+    if whole > 0.0 {
+        part / whole
     } else {
         f64::INFINITY
     }

@@ -5,6 +5,7 @@
 //! lock screen shows only its first hundred characters.
 
 mod exporter;
+mod foresight;
 mod history;
 mod loss;
 mod pair;
@@ -64,6 +65,8 @@ pub const fn plight(rule: Rule) -> &'static str {
         Rule::ExporterFault => "out of the exporter's reach",
         Rule::ConfigReloadFailed => "with an old configuration",
         Rule::ExporterOverloaded => "overloaded",
+        Rule::BacklogHeadroom => "with a short backlog",
+        Rule::OutputBuffer => "with a full output buffer",
     }
 }
 
@@ -90,6 +93,8 @@ fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         Rule::ExporterFault => exporter::no_access(alert, clock),
         Rule::ConfigReloadFailed => exporter::reload_failed(alert, clock),
         Rule::ExporterOverloaded => exporter::overloaded(alert, clock),
+        Rule::BacklogHeadroom => foresight::short_backlog(alert),
+        Rule::OutputBuffer => foresight::full_buffer(alert),
     }
 }
 
@@ -116,6 +121,8 @@ fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
         Rule::ExporterFault => exporter::access_is_back(alert, ended, clock),
         Rule::ConfigReloadFailed => exporter::reloaded(alert, ended, clock),
         Rule::ExporterOverloaded => exporter::keeps_its_intervals(alert, ended, clock),
+        Rule::BacklogHeadroom => foresight::backlog_is_long_enough(alert),
+        Rule::OutputBuffer => foresight::buffer_is_drained(alert),
     }
 }
 
@@ -127,7 +134,9 @@ fn subject(alert: &AlertSnapshot) -> String {
         | Rule::LinkDown
         | Rule::Unknown
         | Rule::Diverged
-        | Rule::HistoryLost => pair::subject(&pair::news(alert)),
+        | Rule::HistoryLost
+        | Rule::BacklogHeadroom
+        | Rule::OutputBuffer => pair::subject(&pair::news(alert)),
         Rule::Unreachable | Rule::FullSync | Rule::ExporterFault => server::subject(alert),
         Rule::Failover | Rule::SentinelQuorum => alert.label("pair").to_owned(),
         Rule::ReceiverFailing => format!("receiver {}", alert.label("receiver")),

@@ -116,6 +116,8 @@ pub fn quantity(quantity: Quantity) -> String {
         Quantity::Seconds(length) => span(length, Rounding::Nearest),
         Quantity::Bytes(size) => bytes(size, Rounding::Nearest),
         Quantity::Count(count) => count.to_string(),
+        Quantity::TimeLeft(length) => span(length, Rounding::Down),
+        Quantity::Share(share) => share.to_string(),
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn details(pair: &PairReport, seen: &Seen, layout: Layout) -> Vec<Str
     lines.extend(news(pair, seen.now()));
     lines.push(why(pair));
     lines.extend(left_out(pair, layout));
+    lines.extend(foreseen(pair));
     for alert in seen.alerts_about(pair) {
         lines.push(alert_line(alert, seen));
     }
@@ -52,6 +53,19 @@ fn left_out(pair: &PairReport, layout: Layout) -> Option<String> {
         return None;
     }
     Some(parts.join(", "))
+}
+
+/// What is expected of the pair.
+fn foreseen(pair: &PairReport) -> Option<String> {
+    let mut parts = Vec::new();
+    for (name, text) in pair.forecast.known() {
+        let name = name.to_lowercase();
+        parts.push(visible_text(&format!("{name} {text}")));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    Some(format!("foreseen: {}", parts.join("; ")))
 }
 
 /// What happened since when, and what would be lost now. An older exporter has no such summary; then

@@ -25,6 +25,9 @@ const LOAD: WriteLoad = WriteLoad {
     value_bytes: 200,
 };
 
+/// Enough for the writes of the longest cut that is planned for, ten minutes: with less an alert says so.
+const BACKLOG: &str = "repl-backlog-size 32mb";
+
 /// How long the exporter may take to answer a query of the story.
 const QUERY_TIMEOUTS: HttpTimeouts = HttpTimeouts {
     connect: Duration::from_secs(1),
@@ -70,8 +73,8 @@ struct Fleet {
 impl Fleet {
     /// Starts the servers and waits until all replicas are in sync.
     async fn start() -> Result<Self, LabError> {
-        let orders = RedisServer::builder().start().await?;
-        let sessions = RedisServer::builder().start().await?;
+        let orders = RedisServer::builder().config(BACKLOG).start().await?;
+        let sessions = RedisServer::builder().config(BACKLOG).start().await?;
         let orders_to_dc2 = wan(&orders).await?;
         let orders_to_dc3 = wan(&orders).await?;
         let sessions_to_dc1 = wan(&sessions).await?;

@@ -8,7 +8,7 @@ use crate::config::schema::Keys;
 use crate::config::table::{FAILOVER, FULL_SYNC};
 use crate::config::value::span_text;
 use crate::config::{AlertSettings, CountRule, LevelRule, LevelThreshold};
-use crate::model::{Bytes, Span};
+use crate::model::{Bytes, Share, Span, TimeLeft};
 
 /// Levels of time: from the smallest difference that polls can see to a month.
 const SPAN_LEVELS: RangeInclusive<Span> = Span::from_millis(1)..=Span::from_secs(30 * 86_400);
@@ -19,6 +19,10 @@ const BYTE_LEVELS: RangeInclusive<Bytes> = Bytes::new(1)..=Bytes::new(1 << 53);
 /// The rules about servers.
 const PER_SERVER: [&str; 2] = ["unreachable", "full_sync"];
 
+/// Levels of a part of a limit.
+const SHARE_LEVELS: RangeInclusive<Share> =
+    Share::from_thousandths(10)..=Share::from_thousandths(1000);
+
 /// Levels of counts.
 const COUNT_LEVELS: RangeInclusive<u32> = 1..=1_000;
 
@@ -26,8 +30,13 @@ const COUNT_LEVELS: RangeInclusive<u32> = 1..=1_000;
 pub(super) trait Level: Copy + Ord {
     /// Reads a level, or a clear threshold.
     fn read(cursor: &Cursor<'_>) -> Option<Self>;
-    /// 0.8 of the level, in the resolution of the configuration, and never zero.
+    /// 0.8 of the level, in the resolution of the configuration, and never zero; for a quantity that
+    /// is worse the smaller it is, 1.25 of it.
     fn eight_tenths(self) -> Self;
+    /// Where a level is that is less bad, in the number that is written.
+    const BETTER: &str = "below";
+    /// How far a clear threshold may go, likewise.
+    const CLEAR_UP_TO: &str = "at most";
     /// The level as it is written in a configuration.
     fn text(self) -> String;
 }
@@ -71,6 +80,38 @@ impl Level for u64 {
 
     fn text(self) -> String {
         self.to_string()
+    }
+}
+
+impl Level for TimeLeft {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        cursor.span(&SPAN_LEVELS).map(Self)
+    }
+
+    fn eight_tenths(self) -> Self {
+        let millis = self.0.as_nanos() / 1_000_000;
+        Self(Span::from_millis(millis.saturating_mul(5) / 4))
+    }
+
+    const BETTER: &str = "above";
+    const CLEAR_UP_TO: &str = "at least";
+
+    fn text(self) -> String {
+        span_text(self.0)
+    }
+}
+
+impl Level for Share {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        cursor.share(&SHARE_LEVELS)
+    }
+
+    fn eight_tenths(self) -> Self {
+        Self::from_thousandths((self.thousandths() * 8 / 10).max(1))
+    }
+
+    fn text(self) -> String {
+        self.as_f64().to_string()
     }
 }
 
@@ -142,6 +183,8 @@ pub(super) struct Global {
     diverged: GlobalRule<FromNow>,
     sentinel_quorum: GlobalRule<Span>,
     failover: GlobalRule<u64>,
+    backlog_headroom: GlobalRule<TimeLeft>,
+    output_buffer: GlobalRule<Share>,
 }
 
 impl Global {
@@ -167,6 +210,18 @@ impl Global {
             diverged: GlobalRule::read(&section, "diverged", default_diverged(), AtLevel),
             sentinel_quorum: GlobalRule::read(&section, "sentinel_quorum", quorum, AtLevel),
             failover: GlobalRule::read(&section, "failover", default_failover(), AtLevel),
+            backlog_headroom: GlobalRule::read(
+                &section,
+                "backlog_headroom",
+                default_headroom(),
+                EightTenths,
+            ),
+            output_buffer: GlobalRule::read(
+                &section,
+                "output_buffer",
+                default_output_buffer(),
+                EightTenths,
+            ),
         }
     }
 
@@ -182,6 +237,8 @@ impl Global {
             diverged: self.diverged.rule.map(|level| level.0),
             sentinel_quorum: self.sentinel_quorum.rule,
             failover: self.failover.count_rule(),
+            backlog_headroom: self.backlog_headroom.rule,
+            output_buffer: self.output_buffer.rule,
         }
     }
 
@@ -190,6 +247,10 @@ impl Global {
         let section = pair.section("alerts");
         refuse_global_rules(&section);
         let diverged = self.diverged.overridden(&section, "diverged");
+        let headroom = self
+            .backlog_headroom
+            .overridden(&section, "backlog_headroom");
+        let output_buffer = self.output_buffer.overridden(&section, "output_buffer");
         AlertSettings {
             lag_seconds: self.lag_seconds.overridden(&section, "lag_seconds").rule,
             lag_bytes: self.lag_bytes.overridden(&section, "lag_bytes").rule,
@@ -200,6 +261,8 @@ impl Global {
             diverged: diverged.rule.map(|level| level.0),
             sentinel_quorum: self.sentinel_quorum.rule,
             failover: self.failover.overridden(&section, "failover").count_rule(),
+            backlog_headroom: headroom.rule,
+            output_buffer: output_buffer.rule,
         }
     }
 }
@@ -231,6 +294,22 @@ const fn default_diverged() -> RuleKeys<FromNow> {
     RuleKeys::levels(
         LevelKey::At(FromNow(*SPAN_LEVELS.start())),
         LevelKey::At(FromNow(Span::from_secs(30))),
+    )
+}
+
+/// A warning where a cut of ten minutes would end in a full resync. A burst of less than a minute is
+/// no reason.
+fn default_headroom() -> RuleKeys<TimeLeft> {
+    RuleKeys {
+        pending_for: Some(Span::from_secs(60)),
+        ..RuleKeys::levels(LevelKey::At(TimeLeft(Span::from_secs(600))), LevelKey::Off)
+    }
+}
+
+const fn default_output_buffer() -> RuleKeys<Share> {
+    RuleKeys::levels(
+        LevelKey::At(Share::from_thousandths(500)),
+        LevelKey::At(Share::from_thousandths(800)),
     )
 }
 
@@ -382,8 +461,9 @@ fn check_order<T: Level>(section: &Section<'_>, warning: Option<T>, critical: Op
         && critical < warning
     {
         section.refuse(format!(
-            "the critical level {} is below the warning level {}",
+            "the critical level {} is {} the warning level {}",
             critical.text(),
+            T::BETTER,
             warning.text()
         ));
     }
@@ -395,9 +475,10 @@ fn check_clear<T: Level>(section: &Section<'_>, level: &str, threshold: Option<L
     {
         let at = at.text();
         section.refuse(format!(
-            "the {level} level {at} is below its clear threshold {}; give a clear of at most {at} \
-             here",
-            clear_below.text()
+            "the {level} level {at} is {} its clear threshold {}; give a clear of {} {at} here",
+            T::BETTER,
+            clear_below.text(),
+            T::CLEAR_UP_TO
         ));
     }
 }

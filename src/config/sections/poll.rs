@@ -19,6 +19,7 @@ pub(super) fn read(root: &Section<'_>) -> PollSettings {
         timeout_local: Span::ZERO,
         timeout_remote: Span::ZERO,
         refresh_on_scrape: false,
+        output_buffers: false,
         heartbeat: HeartbeatSettings::default(),
     };
     let mut poll = fields::read(&section, unread);

@@ -186,6 +186,11 @@ keys! {
         /// whether a scrape that finds samples older than 100 ms polls first, and waits for that up
         /// to 150 ms: one more round of polls a scrape ([lag.md](lag.md#scrapes-that-poll-first))
         key refresh_on_scrape = Key::flag("refresh_on_scrape").default_flag(false);
+        /// whether masters are also asked with `CLIENT LIST TYPE REPLICA` and `CONFIG GET`, once
+        /// each `poll.interval`, how full their output buffers for the replicas are
+        /// ([foresight.md](foresight.md#output-buffers)). Needs the rights `+client|list` and
+        /// `+config|get`
+        key output_buffers = Key::flag("output_buffers").default_flag(false);
         /// [heartbeats](#heartbeats): numbered messages from a master to its replicas
         key _ = Key::section("heartbeat", &HEARTBEAT);
     }
@@ -361,8 +366,14 @@ keys! {
         key Key::same_section("sentinel_quorum", &RULE);
         /// how often another server became the pair's master, within `window`
         key Key::same_section("failover", &FAILOVER);
+        /// how long the link may be cut before the replica needs a full resync, by the writes of the
+        /// last five minutes: fires at or below the level
+        key Key::same_section("backlog_headroom", &RULE);
+        /// how full the master's output buffer for the replica is, as a part of the smaller of its
+        /// limits; needs `poll.output_buffers`
+        key Key::same_section("output_buffer", &RULE);
     }
-    later "backlog_headroom", "output_buffer", "sync_queue", "clock_skew"
+    later "sync_queue", "clock_skew"
 }
 
 /// The row that stands for every rule in the documentation.
@@ -374,16 +385,19 @@ pub(super) static ANY_RULE: Key = Key::section("RULE", &RULE)
 keys! {
     RULE {
         /// the warning level: reached at or above this; null is off
-        key Key::scalar("warning", "duration (`lag_bytes`: size; `full_sync` and `failover`: number) or null")
+        key Key::scalar(
+            "warning",
+            "duration (`lag_bytes`: size; `full_sync` and `failover`: number; `output_buffer`: part) or null",
+        )
             .default("as above")
             .range(
-                "`1ms` to `30d` (1 B to 2^53 B; 1 to 1000); `diverged` takes `0s` for the smallest, \
-                 1 ms: at once"
+                "`1ms` to `30d` (1 B to 2^53 B; 1 to 1000; 0.01 to 1); `diverged` takes `0s` for the \
+                 smallest, 1 ms: at once"
             );
         /// the critical level
         key Key::scalar("critical", "as warning")
             .default("as above")
-            .range("as warning; at least the warning level");
+            .range("as warning; at least the warning level (`backlog_headroom`: at most)");
         /// how long a level has to be reached before the alert fires
         key Key::duration("for", secs(0)..=days(1)).default("as above");
         /// how long the value has to be clear before the alert resolves
@@ -392,10 +406,11 @@ keys! {
         key Key::scalar_or_section("clear", &CLEAR)
             .kind("as warning (not null), or a mapping")
             .default(
-                "0.8 of the level for `lag_seconds` (in whole milliseconds) and `lag_bytes`; the \
+                "0.8 of the level for `lag_seconds` (in whole milliseconds), `lag_bytes` and \
+                 `output_buffer`, 1.25 of it for `backlog_headroom`, which is clear above it; the \
                  level itself for the others"
             )
-            .range("above 0, at most each level");
+            .range("above 0, at most each level (`backlog_headroom`: at least)");
     }
 }
 
@@ -404,11 +419,11 @@ keys! {
         /// the warning level's
         key Key::scalar("warning", "as warning, not null")
             .default("as above")
-            .range("at most the warning level");
+            .range("at most the warning level (`backlog_headroom`: at least)");
         /// the critical level's
         key Key::scalar("critical", "as warning, not null")
             .default("as above")
-            .range("at most the critical level");
+            .range("at most the critical level (`backlog_headroom`: at least)");
     }
 }
 

@@ -28,6 +28,7 @@ fn the_defaults_are_as_documented() {
                 interval: secs(1)
             },
             refresh_on_scrape: false,
+            output_buffers: false,
         }
     );
     let alerts = settings.alerts;

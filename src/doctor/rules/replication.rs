@@ -1,11 +1,12 @@
 //! Chapter B: whether replication survives an interruption and a full sync at today's load.
 
-use super::super::directive::{Directive, OutputBufferLimit};
+use super::super::directive::Directive;
 use super::super::facts::{Gap, optional, reported};
 use super::super::finding::{Evidence, FindingSeverity, Fix, Problem};
 use super::super::round_trip::{Enough, RoundTripBounds};
 use super::super::subject::{Subject, Verdict};
 use super::super::writes::{WriteRate, scaled};
+use crate::info::OutputBufferLimit;
 use crate::model::{Bytes, Span};
 
 /// How much larger than what is written a backlog has to be.

@@ -101,6 +101,7 @@ fn every_field_is_read_from_its_own_key() {
          second_repl_offset:24\nrepl_backlog_active:1\nrepl_backlog_size:34\nrepl_backlog_first_byte_offset:25\n\
          repl_backlog_histlen:35\nsync_full:43\nsync_partial_ok:44\nsync_partial_err:45\nloading:0\nasync_loading:1\n\
          aof_enabled:1\nrdb_last_load_keys_loaded:49\n\
+         current_save_keys_processed:50\ncurrent_save_keys_total:51\n\
          db0:keys=46,expires=47,avg_ttl=48\n"
     );
     let position = |n| Field::Value(ReplicationOffset::new(n));
@@ -155,6 +156,8 @@ fn every_field_is_read_from_its_own_key() {
             async_loading: Field::Value(true),
             aof_enabled: Field::Value(true),
             rdb_keys_loaded: Field::Value(49),
+            save_keys_processed: Field::Value(50),
+            save_keys_total: Field::Value(51),
         },
         keys: Field::Value(46),
     };

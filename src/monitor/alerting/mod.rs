@@ -18,7 +18,7 @@ use crate::alert::{
 use crate::config::{AlertSettings, Settings};
 use crate::lost_writes::CaptureStatus;
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
-use crate::replication::{Assessment, MasterHistory, Pause};
+use crate::replication::{Assessment, MasterHistory, PairFacts, Pause};
 use crate::topology::{Pair, Topology};
 use alerts::Alerts;
 pub(super) use evaluate::ObservedServer;
@@ -59,6 +59,8 @@ pub(super) struct ObservedPair<'a> {
     pub(super) has_lost_history: bool,
     /// The captures of lost writes of every pair.
     pub(super) captures: &'a [CaptureStatus],
+    /// What is known of it.
+    pub(super) facts: &'a PairFacts,
 }
 
 /// Since when a pair is in the conditions that its rules time.

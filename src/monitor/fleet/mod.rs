@@ -17,15 +17,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::StateChange;
-use super::context::{at_risk, recent_writes};
+use super::context::at_risk;
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
 use super::failover::Promotion;
+use super::foresight::writes;
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::alert::{ServedPair, ServiceRole};
 use crate::info::{Observation, Role};
 use crate::model::{HeartbeatError, PairName, ServerAddr, Span, Timestamp};
 use crate::replication::{
-    Assessment, Evidence, Gap, MasterHistory, MasterSample, Pause, SavedState, ServerFacts, assess,
+    Assessment, BufferAnswer, Evidence, Gap, MasterHistory, MasterSample, Pause, SavedState,
+    ServerFacts, assess,
 };
 use crate::topology::{Pair, Server, Topology};
 use distributions::Distributions;
@@ -165,6 +167,10 @@ impl Fleet {
             }
             PollEventKind::Skipped => server.skipped(),
             PollEventKind::Heartbeat(heartbeat) => self.handle_heartbeat(&event.server, heartbeat),
+            PollEventKind::OutputBuffers(answer) => {
+                server.facts.backlog.set_ttl(answer.backlog_ttl);
+                self.place_buffers(&event.server, &answer);
+            }
             PollEventKind::Overdue { sent } => server.facts.overdue(sent),
             PollEventKind::Failed {
                 began, error, late, ..
@@ -191,6 +197,14 @@ impl Fleet {
                     self.place_answer(&event.server, answer);
                 }
             }
+        }
+    }
+
+    /// Hands what a master buffers for its replicas to its pairs.
+    fn place_buffers(&mut self, addr: &ServerAddr, answer: &BufferAnswer) {
+        if let Some(server) = self.servers.get(addr) {
+            self.pairs
+                .buffers_answered(server, &self.servers, answer, self.interval);
         }
     }
 
@@ -467,7 +481,7 @@ impl Fleet {
             master: Arc::clone(servers.get(&meta.top)?),
             replica: Arc::clone(servers.get(&meta.key.replica)?),
             lag_max: entry.lag_max.get(now),
-            recent_writes: self.history_of(meta).and_then(recent_writes),
+            writes: self.history_of(meta).map(writes).unwrap_or_default(),
             chart: entry.chart.clone(),
         })
     }

@@ -74,6 +74,15 @@ pub fn advice_for(rule: Rule) -> &'static str {
             "Run check-config on the file that was refused and fix what it names, then reload. Do not restart before: \
              the exporter would not start."
         }
+        Rule::BacklogHeadroom => {
+            "Nothing is broken yet. Enlarge the master's backlog (CONFIG SET repl-backlog-size, then CONFIG REWRITE) so that \
+             it holds the writes of the longest cut that you expect: it takes effect at once and costs that much memory."
+        }
+        Rule::OutputBuffer => {
+            "Raise the limit before the master drops the replica: CONFIG SET client-output-buffer-limit \"replica HARD SOFT \
+             SECONDS\" on the master, if it has the memory. Then find out why the replica does not keep up: the line, or \
+             the replica itself."
+        }
         Rule::ExporterOverloaded => {
             "Give the exporter's machine or container more CPU (is its limit reached? is CPU time stolen?), or poll less: \
              a larger poll.interval or a smaller poll.max_polls_per_second. No server is at fault."

@@ -139,6 +139,7 @@ fn name_of(kind: &PollEventKind) -> String {
         PollEventKind::Overdue { .. } => "overdue".into(),
         PollEventKind::Skipped => "skipped".into(),
         PollEventKind::Heartbeat(_) => "heartbeat".into(),
+        PollEventKind::OutputBuffers(_) => "output buffers".into(),
     }
 }
 

@@ -5,9 +5,11 @@
 //! is no longer shared in `second_repl_offset`.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::history::{Bracket, Footprint, HistoryLimits, Inserted, OffsetHistory, Point};
 use super::server::{HistoryStart, ServerFacts};
+use super::write_peaks::{PeakTable, WritePeaks};
 use crate::info::{ReplicationInfo, Role};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 
@@ -115,6 +117,8 @@ pub struct MasterHistory {
     generation: u64,
     /// The identities in the master's last answer: it has them without a backlog, too.
     reported: Option<ReportedIds>,
+    /// The most that was written in windows of every length, whichever history it went to.
+    peaks: WritePeaks,
 }
 
 /// The identities of the histories that a master reports.
@@ -176,6 +180,7 @@ impl MasterHistory {
             last_received: None,
             generation: 0,
             reported: None,
+            peaks: WritePeaks::default(),
         }
     }
 
@@ -186,7 +191,7 @@ impl MasterHistory {
         {
             return HistoryChange::Reordered;
         }
-        self.last_received = Some(sample.received);
+        let previous = self.last_received.replace(sample.received);
         self.reported = Some(ReportedIds::new(&sample.replid, sample.continues.as_ref()));
         if !sample.backlog_active {
             self.close();
@@ -194,13 +199,34 @@ impl MasterHistory {
         }
         match &mut self.current {
             Some(epoch) if epoch.replid == sample.replid => match epoch.insert(sample) {
-                Inserted::Pushed | Inserted::Merged => HistoryChange::Continued,
+                Inserted::Pushed => {
+                    self.observe_writes(previous, sample.received);
+                    HistoryChange::Continued
+                }
+                Inserted::Merged => HistoryChange::Continued,
                 Inserted::Reordered => HistoryChange::Reordered,
                 Inserted::Regress => self.restart(sample),
             },
             Some(epoch) if sample.continues_history(&epoch.replid) => self.promote(sample),
             _ => self.restart(sample),
         }
+    }
+
+    /// Counts what was written between two polls of the current history.
+    fn observe_writes(&mut self, previous: Option<Timestamp>, received: Timestamp) {
+        let (Some(epoch), Some(previous)) = (&self.current, previous) else {
+            return;
+        };
+        if !self.peaks.has_begun() {
+            // From before a restart of the exporter.
+            self.peaks.restore(&epoch.history);
+        }
+        self.peaks.observe(&epoch.history, previous, received);
+    }
+
+    /// The most that was written in windows of every length.
+    pub fn write_peaks(&self) -> Arc<PeakTable> {
+        self.peaks.table()
     }
 
     /// How a position of `replid` at `offset` relates to the stream.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::super::write_peaks::WritePeaks;
 use super::{CLOSED_KEPT, Epoch, MasterHistory, ReportedIds};
 use crate::model::{ReplicationId, ReplicationOffset, Timestamp};
 use crate::replication::history::{Contradiction, HistoryLimits, OffsetHistory, Plateau};
@@ -125,6 +126,7 @@ impl MasterHistory {
             last_received: None,
             generation: record.generation,
             reported,
+            peaks: WritePeaks::default(),
         })
     }
 

@@ -6,6 +6,7 @@
 //! `r`, an interval that certainly holds the instant `T(r)` at which the master went beyond `r`.
 //! docs/lag.md has the derivation.
 
+mod growth;
 mod interpolate;
 mod peaks;
 mod saved;

@@ -21,7 +21,9 @@ impl PairTracker {
     ) {
         let master = &seen.replication;
         let syncs = [&seen.stats.sync_full, &seen.stats.sync_partial_ok].map(Field::value);
-        let synced = self.has_counted_syncs(syncs) || is_full_sync(ack);
+        let has_synced = self.has_counted_syncs(syncs);
+        let synced = has_synced || is_full_sync(ack);
+        self.count_flap(has_synced, ack, seen);
         let known = &self.facts.ack;
         let arrival = ack_arrival(ack, known, sent, received);
         self.facts.ack = AckEvidence {
@@ -35,6 +37,7 @@ impl PairTracker {
         };
         self.syncs = syncs;
         self.facts.backlog_size = master.backlog.size.value();
+        self.facts.link.master_saves(&seen.persistence);
     }
 
     /// Whether the master has counted a sync since its previous answer.

@@ -7,7 +7,10 @@ use super::super::epochs::Comparison;
 use super::super::heartbeat::HeartbeatFacts;
 use super::super::history::{Bracket, Point};
 use super::super::loss::HistoryLoss;
+use super::super::no_forecast::NoForecast;
+use super::super::output_buffer::OutputBuffer;
 use super::super::split::Split;
+use super::forecast::ForecastFacts;
 use super::link::LinkFacts;
 use super::located::Located;
 use crate::info::ReplicaConnState;
@@ -138,6 +141,8 @@ pub struct PairFacts {
     pub silent_before: Option<Timestamp>,
     /// The history that its master lost, until the pair has streamed in another one for long enough.
     pub loss: Option<Arc<HistoryLoss>>,
+    /// What predictions rest on.
+    pub forecast: ForecastFacts,
 }
 
 impl PairFacts {
@@ -174,6 +179,11 @@ impl PairFacts {
         };
         let usual_age = ACK_PERIOD + self.usual_lag + self.usual_lag;
         asked - passed > usual_age
+    }
+
+    /// The direct master's output buffer for the replica at `now`.
+    pub fn output_buffer(&self, now: Timestamp) -> Result<OutputBuffer, NoForecast> {
+        self.forecast.buffer.at(self.interval, now)
     }
 
     /// Whether its master has synced it since it last answered and has it online now: then it runs,

@@ -2,8 +2,10 @@
 
 use super::super::state::SyncProgress;
 use super::link_idle::LinkIdle;
+use super::sync_attempts::SyncAttempts;
+use super::sync_size::SyncSize;
 use super::transfer_rate::TransferRate;
-use crate::info::{LinkStatus, UpstreamInfo};
+use crate::info::{LinkStatus, PersistenceInfo, UpstreamInfo};
 use crate::model::{Bytes, Span, Timestamp};
 
 /// A transfer that has made no progress for this long is reported as such.
@@ -27,6 +29,10 @@ pub struct LinkFacts {
     pub sync_progress_at: Option<Timestamp>,
     /// How fast the full sync is transferred.
     rate: TransferRate,
+    /// How large it will be, where it does not tell.
+    size: SyncSize,
+    /// The full syncs since the replica last streamed.
+    pub attempts: SyncAttempts,
     /// `master_last_io_seconds_ago`.
     pub last_io: Option<Span>,
     /// Since when nothing has arrived, while the link is up.
@@ -121,11 +127,22 @@ impl LinkFacts {
         }
         self.sync_read = read.map(|read| (read, upstream.sync_total.value()));
         self.rate.observe(read, received);
+        self.size.observe(read);
+        if self.is_up() {
+            self.attempts.streams(received);
+        } else {
+            self.attempts.is_down(self.syncing, read, received);
+        }
         if self.syncing {
             self.sync_since.get_or_insert(received);
         } else {
             self.sync_since = None;
         }
+    }
+
+    /// Records what the master tells of the data set that it writes.
+    pub(super) fn master_saves(&mut self, master: &PersistenceInfo) {
+        self.size.master_saves(master);
     }
 
     /// Bytes of the transfer that were read so far.
@@ -151,8 +168,10 @@ impl LinkFacts {
         SyncProgress {
             read: self.bytes_read(),
             total: self.bytes_in_all(),
+            expected: self.size.expected(),
             rate: self.rate.rate(),
             still_for: self.sync_still_for(now),
+            attempt: self.attempts.count,
         }
     }
 

@@ -190,6 +190,11 @@ impl Located {
         self.bracket.hi.is_none() && self.is_current()
     }
 
+    /// How many bytes it lacked, and when.
+    pub(super) fn lacking(&self) -> Option<(Timestamp, Bytes)> {
+        Some((self.received(), self.bytes.estimate?))
+    }
+
     /// Whether the position is in the history that the master writes now, and not in one that has
     /// ended.
     pub fn is_current(&self) -> bool {

@@ -6,6 +6,7 @@
 
 mod ack;
 mod facts;
+mod forecast;
 mod heartbeats;
 mod link;
 mod link_idle;
@@ -14,6 +15,8 @@ mod located;
 mod loss;
 mod saved;
 mod split;
+mod sync_attempts;
+mod sync_size;
 mod transfer_rate;
 mod usual;
 
@@ -26,6 +29,7 @@ use crate::model::{ReplicationId, ReplicationOffset, Span, Timestamp};
 
 pub(super) use facts::ACK_PERIOD;
 pub use facts::{AckArrival, AckEvidence, Acked, LastKnown, PairFacts, Relation};
+pub use forecast::{BufferAnswer, ForecastFacts};
 pub use link::LinkFacts;
 pub use link_idle::LinkIdle;
 pub use located::Located;
@@ -176,6 +180,7 @@ impl PairTracker {
             Some(position) => {
                 let asked = master.sent + (master.received - master.sent).half();
                 self.locate(position, history, asked);
+                self.observe_drain();
             }
             None => self.refresh(history),
         }

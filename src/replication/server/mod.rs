@@ -1,5 +1,6 @@
 //! The facts about one server: whether it answers, which process runs there, and its counters.
 
+mod backlog;
 mod history_start;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use super::rtt::MinRtt;
 use crate::info::{Engine, Observation, Role, ServerMode};
 use crate::model::{PollError, PollFailure, RunId, Span, Timestamp};
 
+pub use backlog::BacklogFacts;
 pub use history_start::HistoryStart;
 use history_start::ShownHistory;
 
@@ -54,6 +56,8 @@ pub struct ServerFacts {
     /// From where on its current history can have been written; `None` as long as it never showed
     /// another one.
     pub beginning: Option<HistoryStart>,
+    /// Its replication backlog.
+    pub backlog: BacklogFacts,
     /// What the failed polls since its last answer mean.
     failed_polls: FailedPolls,
     /// What its last answer showed of its history.
@@ -90,6 +94,7 @@ impl ServerFacts {
         self.mode = seen.server.mode.value();
         self.role = seen.replication.role.value();
         self.note_counters(seen);
+        self.backlog.observe(seen, sent, received);
     }
 
     fn clear_failures(&mut self) {

@@ -1,5 +1,6 @@
 //! Pairs in a report: their state, lag and alerts, and everything else of `/api/v1/pairs`.
 
+mod forecast;
 mod ranking;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,10 @@ use super::thresholds::Thresholds;
 use crate::model::{ServerAddr, Timestamp};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::replication::{AckEvidence, Assessment, Diverged, LinkFacts, PairState, ServerFacts};
+pub use forecast::{
+    CatchUpReport, EvidenceReport, ForecastReport, FullSyncReport, HeadroomReport,
+    OutputBufferReport,
+};
 use ranking::write_pairs;
 
 /// Every pair and every server: the answer of `/api/v1/pairs`.
@@ -113,6 +118,9 @@ pub struct PairReport {
     pub diverged_replica_bytes: Option<u64>,
     /// How many bytes the master may write during a cut before the replica needs a full resync.
     pub backlog_headroom_bytes: Option<u64>,
+    /// What is expected of the pair. Empty in reports of older exporters.
+    #[serde(default)]
+    pub forecast: ForecastReport,
     /// Bytes of the stream that the replica has applied since the exporter first saw it.
     pub applied_bytes_total: Option<u64>,
     /// The configured thresholds.
@@ -193,6 +201,7 @@ impl PairReport {
             diverged_master_bytes: bytes(seen.diverged.and_then(Diverged::master)),
             diverged_replica_bytes: bytes(seen.diverged.map(Diverged::replica)),
             backlog_headroom_bytes: bytes(seen.backlog_headroom),
+            forecast: ForecastReport::new(pair, &seen, now),
             applied_bytes_total: pair.facts.applied_total,
             thresholds: Thresholds::new(pair),
             alerts: alerts.about(pair),

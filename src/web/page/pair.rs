@@ -252,6 +252,7 @@ fn facts(pair: &PairReport) -> Vec<(&'static str, String)> {
     let upper_bytes = bytes_text(pair.lag_upper_bytes);
     let headroom = bytes_text(pair.backlog_headroom_bytes);
     let unapplied = bytes_text(pair.unapplied_bytes);
+    let ahead = &pair.forecast;
     vec![
         ("Highest lag of the last minute", highest_lag),
         ("Bytes behind", lag_bytes(pair)),
@@ -259,13 +260,52 @@ fn facts(pair: &PairReport) -> Vec<(&'static str, String)> {
         ("Position last learned", position),
         ("Link down or stalled for", down_for),
         ("Backlog headroom", headroom),
+        (
+            "Backlog lasts",
+            forecast_text(
+                pair,
+                "Backlog lasts",
+                ahead.backlog_headroom.reason.as_deref(),
+            ),
+        ),
+        (
+            "Catches up in",
+            forecast_text(pair, "Catches up in", ahead.catch_up.reason.as_deref()),
+        ),
+        (
+            "Output buffer on the master",
+            forecast_text(pair, "Output buffer", ahead.output_buffer.reason.as_deref()),
+        ),
+        (
+            "Full sync",
+            forecast_text(pair, "Full sync", ahead.full_sync.reason.as_deref()),
+        ),
         ("Last byte arrived (master_last_io)", last_io),
         ("Age of the last ACK", ack_age),
         ("Bytes not acknowledged", bytes_text(pair.ack_lag_bytes)),
         ("Bytes received and not applied", unapplied),
         ("Unshared history", bytes_text(pair.diverged_bytes)),
+        (
+            "Unshared writes provable for",
+            forecast_text(
+                pair,
+                "Writes provable for",
+                ahead.evidence.reason.as_deref(),
+            ),
+        ),
         ("Labels", labels_text(pair)),
     ]
+}
+
+/// A prediction, or a dash with the reason why there is none.
+fn forecast_text(pair: &PairReport, name: &str, reason: Option<&str>) -> String {
+    let known = pair.forecast.known();
+    let found = known.into_iter().find(|(known, _)| *known == name);
+    match (found, reason) {
+        (Some((_, text)), _) => text,
+        (None, Some(reason)) => format!("{NOT_KNOWN} ({reason})"),
+        (None, None) => NOT_KNOWN.to_owned(),
+    }
 }
 
 fn seconds_or_dash(value: Option<f64>) -> String {

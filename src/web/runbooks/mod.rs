@@ -28,6 +28,7 @@ macro_rules! runbooks {
 
 runbooks![
     "README",
+    "RedisCrossDcBacklogHeadroomLow",
     "RedisCrossDcConfigReloadFailed",
     "RedisCrossDcStateNotKept",
     "RedisCrossDcDiverged",
@@ -43,6 +44,7 @@ runbooks![
     "RedisCrossDcLagUnknown",
     "RedisCrossDcLinkDown",
     "RedisCrossDcMonitorIsolated",
+    "RedisCrossDcOutputBufferHigh",
     "RedisCrossDcPollsStopped",
     "RedisCrossDcReceiverFailing",
     "RedisCrossDcSentinelQuorumLost",

@@ -120,6 +120,8 @@ fn stalled() -> AlertContext {
         backlog: Some(BacklogHeadroom {
             headroom: Bytes::new(15_000_000),
             lasts: Some(Span::from_secs(850)),
+            worst: None,
+            history: None,
         }),
         worst: Worst {
             lag: Some(Span::from_secs(60)),
@@ -151,6 +153,8 @@ fn a_link_that_is_down_tells_when_a_full_resync_is_certain() {
     let overflowed = Some(BacklogHeadroom {
         headroom: Bytes::ZERO,
         lasts: None,
+        worst: None,
+        history: None,
     });
     let context = AlertContext {
         state: Some(PairState::LinkDown),

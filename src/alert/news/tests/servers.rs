@@ -106,7 +106,7 @@ fn a_full_sync_in_progress_has_its_progress() {
         read: Some(Bytes::new(70 << 20)),
         total: Some(Bytes::new(240 << 20)),
         rate: Some(Bytes::new(6 << 20)),
-        still_for: None,
+        ..SyncProgress::default()
     });
     let context = AlertContext {
         services: vec![to_replica],

@@ -1,5 +1,6 @@
 //! What is concluded of each pair: its tracker, its charts and what its rules count.
 
+mod buffers;
 mod saved_charts;
 mod saved_losses;
 

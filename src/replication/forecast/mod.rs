@@ -1,0 +1,103 @@
+//! What will break before it breaks: how long the link may be cut, when a replica has caught up, when
+//! a master drops a replica because of its output buffer, when a full sync ends, and for how long the
+//! writes of a deposed master stay provable.
+//!
+//! Each prediction is a value or the reason why there is none ([`NoForecast`]). docs/foresight.md
+//! explains them and has their scores.
+
+mod evidence;
+mod headroom;
+
+use super::assess::{Assessment, Evidence};
+use super::no_forecast::NoForecast;
+use super::output_buffer::OutputBuffer;
+use super::pair::ForecastFacts;
+use super::state::{PairState, SyncProgress};
+use crate::model::{Bytes, Span, Timestamp};
+
+pub use evidence::{EvidenceEnd, EvidenceLeft};
+pub use headroom::{Headroom, LONGEST_HEADROOM, Writes};
+
+/// A replica that is less far behind is not catching up: this is what a healthy link shows.
+const BEHIND_FROM: Span = Span::from_secs(1);
+
+/// What is expected of a pair at one instant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Forecast {
+    /// How long the link may be cut before a full resync.
+    pub headroom: Headroom,
+    /// How long until the replica has everything.
+    pub catch_up: Result<Span, NoForecast>,
+    /// The direct master's output buffer for the replica.
+    pub output_buffer: Result<OutputBuffer, NoForecast>,
+    /// The full sync that is under way.
+    pub full_sync: Result<SyncForecast, NoForecast>,
+    /// For how long the writes of a deposed master stay provable.
+    pub evidence: Result<EvidenceLeft, NoForecast>,
+}
+
+/// A full sync that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncForecast {
+    /// How far it is.
+    pub progress: SyncProgress,
+    /// How long until everything is transferred; the replica loads it after that.
+    pub transferred_in: Result<Span, NoForecast>,
+}
+
+/// What is expected of a pair at `now`: `seen` is what is true of it then, `writes` what its master
+/// has written.
+pub fn forecast(
+    evidence: Evidence<'_>,
+    seen: &Assessment,
+    writes: &Writes,
+    now: Timestamp,
+) -> Forecast {
+    let pair = evidence.pair;
+    Forecast {
+        headroom: Headroom::new(pair.backlog_size, seen, writes, now),
+        catch_up: catch_up(&pair.forecast, seen, now),
+        output_buffer: pair.output_buffer(now),
+        full_sync: full_sync(evidence, seen, now),
+        evidence: evidence::at(evidence, now),
+    }
+}
+
+/// How long until the replica has everything, by the median of the last three slopes.
+fn catch_up(facts: &ForecastFacts, seen: &Assessment, now: Timestamp) -> Result<Span, NoForecast> {
+    if seen.state != PairState::Streaming || seen.stale {
+        return Err(NoForecast::NotStreaming);
+    }
+    let (Some(lag), Some(bytes)) = (seen.lag.estimate, seen.bytes.estimate) else {
+        return Err(NoForecast::LagUnknown);
+    };
+    if lag < BEHIND_FROM || bytes == Bytes::ZERO {
+        return Err(NoForecast::CaughtUp);
+    }
+    let slope = facts.lag.per_second().ok_or(NoForecast::NotDraining)?;
+    if slope >= 0.0 {
+        return Err(NoForecast::NotDraining);
+    }
+    let since_sample = seen.sampled_at.map_or(Span::ZERO, |at| now - at);
+    let from_sample = Span::from_secs_f64(bytes.as_f64() / -slope);
+    Ok((from_sample - since_sample).or_zero())
+}
+
+/// The full sync that is under way.
+fn full_sync(
+    evidence: Evidence<'_>,
+    seen: &Assessment,
+    now: Timestamp,
+) -> Result<SyncForecast, NoForecast> {
+    let link = &evidence.pair.link;
+    let is_shown = matches!(seen.state, PairState::FullSync | PairState::NeverSynced);
+    if !is_shown || !link.syncing {
+        return Err(NoForecast::NoFullSync);
+    }
+    let progress = link.sync_progress(now);
+    let left = progress.left().ok_or(NoForecast::SizeUnknown);
+    Ok(SyncForecast {
+        progress,
+        transferred_in: left,
+    })
+}

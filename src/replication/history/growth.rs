@@ -1,0 +1,81 @@
+//! How much a history grew in windows of one length.
+
+use super::{OffsetHistory, Plateau};
+use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
+
+/// How much a history grew in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::replication) struct Growth {
+    /// At most this much.
+    pub(in crate::replication) bytes: Bytes,
+    /// When the window ended.
+    pub(in crate::replication) at: Timestamp,
+    /// The time before its end in which it is not known when what was written.
+    pub(in crate::replication) gap: Span,
+}
+
+impl OffsetHistory {
+    /// An offset that the master had certainly reached at `instant`; `None` before the first poll.
+    pub(in crate::replication) fn reached_by(
+        &self,
+        instant: Timestamp,
+    ) -> Option<ReplicationOffset> {
+        let later = self.plateaus.partition_point(|p| p.first_seen <= instant);
+        let plateau = self.plateaus.get(later.checked_sub(1)?)?;
+        Some(plateau.offset)
+    }
+
+    /// When the first poll was answered.
+    pub(in crate::replication) fn begins(&self) -> Option<Timestamp> {
+        let first = self.plateaus.first()?;
+        Some(first.first_seen)
+    }
+
+    /// The growth within every window of that length that ends where the offset changed.
+    pub(in crate::replication) fn growth_within(
+        &self,
+        length: Span,
+    ) -> impl Iterator<Item = Growth> {
+        let mut windows = Windows {
+            plateaus: &self.plateaus,
+            end: 0,
+            begin: 0,
+            length,
+        };
+        std::iter::from_fn(move || windows.next_window())
+    }
+}
+
+/// Windows of one length over all plateaus, in order.
+struct Windows<'a> {
+    plateaus: &'a [Plateau],
+    /// The plateau at which the last window ended.
+    end: usize,
+    /// The last plateau that had certainly begun when it began.
+    begin: usize,
+    length: Span,
+}
+
+impl Windows<'_> {
+    fn next_window(&mut self) -> Option<Growth> {
+        loop {
+            let before = self.plateaus.get(self.end)?;
+            self.end += 1;
+            let newest = self.plateaus.get(self.end)?;
+            let begins = before.last_sent - self.length;
+            while let Some(next) = self.plateaus.get(self.begin + 1)
+                && next.first_seen <= begins
+            {
+                self.begin += 1;
+            }
+            let oldest = self.plateaus.get(self.begin)?;
+            if oldest.first_seen <= begins {
+                return Some(Growth {
+                    bytes: newest.offset.since(oldest.offset),
+                    at: newest.first_seen,
+                    gap: newest.first_seen - before.last_sent,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Drains: when a replica that was behind had everything, beside what was foreseen meanwhile.
+
+use std::time::Duration;
+
+use redis_cross_dc_exporter::lab::Direction;
+use tokio::time::Instant;
+
+use super::lane::{Lane, pause, since};
+
+/// A replica that lacks no more than this has caught up.
+const NEARLY_NOTHING: u64 = 40_000;
+
+/// What was foreseen at one moment of a drain, beside what was left: in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CatchUp {
+    pub(super) foreseen: f64,
+    pub(super) left: f64,
+}
+
+impl CatchUp {
+    /// Whether the prediction was within a quarter of the truth.
+    pub(super) fn is_close(&self) -> bool {
+        (self.foreseen - self.left).abs() <= self.left * 0.25
+    }
+}
+
+/// Stalls the link for so many seconds, lets it drain at `rate` bytes a second, and returns what was
+/// foreseen each half second, as long as more than `shortest` seconds were left.
+pub(super) async fn drain(lane: &mut Lane, stall: f64, rate: u64, shortest: f64) -> Vec<CatchUp> {
+    lane.wan.stall(Direction::Both);
+    pause(stall).await;
+    lane.wan.set_rate(Some(rate));
+    lane.wan.heal().await.unwrap();
+    let start = Instant::now();
+    let mut foreseen = Vec::new();
+    let ended = loop {
+        if let Some(seconds) = lane.forecast().await.catch_up.seconds {
+            foreseen.push((since(start), seconds));
+        }
+        let asked = Instant::now();
+        let mut has_ended = false;
+        while asked.elapsed() < Duration::from_millis(500) && !has_ended {
+            let applied = lane.applied().await;
+            let written = lane.master_view().await.offset;
+            has_ended = written.saturating_sub(applied) <= NEARLY_NOTHING;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        if has_ended {
+            break since(start);
+        }
+        assert!(since(start) < 120.0, "the replica never caught up");
+    };
+    lane.wan.set_rate(None);
+    lane.healthy().await;
+    let mut compared = Vec::new();
+    for (at, foreseen) in foreseen {
+        let left = ended - at;
+        if left >= shortest {
+            compared.push(CatchUp { foreseen, left });
+        }
+    }
+    compared
+}
