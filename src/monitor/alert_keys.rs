@@ -88,7 +88,10 @@ impl AlertKeys {
 
     /// The server whose full syncs this alert is about.
     pub(super) fn full_syncs_of(&self, key: &AlertKey) -> Option<&ServerAddr> {
-        let server = self.servers.iter().find(|server| server.full_syncs == *key)?;
+        let server = self
+            .servers
+            .iter()
+            .find(|server| server.full_syncs == *key)?;
         Some(&server.addr)
     }
 

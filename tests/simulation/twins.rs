@@ -66,7 +66,11 @@ impl Twins {
         // What was prepared long ago is shared by many snapshots; the other monitor prepares nothing.
         self.monitor.prepare_snapshot(now);
         let anchor = anchor(now);
-        assert_same(&self.monitor.snapshot(anchor), &self.thorough.snapshot(anchor), now);
+        assert_same(
+            &self.monitor.snapshot(anchor),
+            &self.thorough.snapshot(anchor),
+            now,
+        );
         actions
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::alert::{
     AlertEngine, AlertGroups, AlertKey, AlertSnapshot, AlertStatus, AlertTarget, DueNotifications,
-    EvalContext, Evaluation, GroupKey, ListedAlert, Mutes, ResolveReason, RuleInput, Silences, Transition,
+    EvalContext, Evaluation, GroupKey, ListedAlert, Mutes, ResolveReason, RuleInput, Silences,
+    Transition,
 };
 use crate::config::{NotifySettings, Severity};
 use crate::model::{Span, Timestamp, WallTime};

@@ -5,6 +5,7 @@
 //! and [`Failovers`] (the master of each entry). [`Fleet`] leads each poll through them.
 
 mod distributions;
+mod due;
 mod evaluation_plan;
 mod failovers;
 mod histories;
@@ -21,15 +22,14 @@ use super::StateChange;
 use super::context::at_risk;
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
 use super::failover::Promotion;
-use super::isolation::Isolation;
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::alert::{ServedPair, ServiceRole};
 use crate::info::{Observation, Role};
 use crate::model::{Document, HeartbeatError, PairName, ServerAddr, Span, Timestamp};
 use crate::replication::{
-    Assessment, Evidence, Gap, MasterHistory, MasterSample, Pause, SavedState, ServerFacts, assess,
+    Assessment, Evidence, Gap, MasterHistory, MasterSample, Pause, SavedState, assess,
 };
-use crate::topology::{Pair, Server, Topology};
+use crate::topology::{Pair, Topology};
 use distributions::Distributions;
 use failovers::Failovers;
 pub(super) use failovers::RecentFailovers;
@@ -37,7 +37,7 @@ use histories::Histories;
 pub(super) use pairs::PairEntry;
 use pairs::Pairs;
 pub(super) use servers::ServerIndex;
-use servers::{ServerEntry, Servers};
+use servers::Servers;
 use topology_change::TopologyChange;
 
 /// Everything that is known of the servers and pairs of one topology.
@@ -370,61 +370,6 @@ impl Fleet {
         }
     }
 
-    /// Records what has been true of a pair in the ticks in which its rules were not evaluated.
-    pub(super) fn record_steady(&mut self, index: usize) {
-        let last_tick = self.last_tick;
-        if let Some(entry) = self.pairs.get_mut(index) {
-            entry.record_steady(last_tick);
-        }
-    }
-
-    /// Records the lag of a pair whose rules are not evaluated now in the distribution.
-    pub(super) fn record_steady_lag(&mut self, index: usize) {
-        let Some(entry) = self.pairs.get(index) else {
-            return;
-        };
-        if let Some(lag) = entry.steady_lag() {
-            self.distributions.observe_lag(&entry.meta, lag);
-        }
-    }
-
-    /// What is true of the pair at `now`, `seen`, stays true at least until `until`, unless a poll
-    /// shows something new.
-    pub(super) fn set_steady(
-        &mut self,
-        index: usize,
-        seen: Assessment,
-        until: Timestamp,
-        now: Timestamp,
-    ) {
-        let Some(entry) = self.pairs.get_mut(index) else {
-            return;
-        };
-        entry.set_steady(seen, now);
-        let until = until.min(entry.steady_until(now));
-        self.pairs.wait_until(index, until);
-    }
-
-    /// What is true of the pair may be something else in the next tick.
-    pub(super) fn set_changing(&mut self, index: usize) {
-        if let Some(entry) = self.pairs.get_mut(index) {
-            entry.set_changing();
-        }
-        self.pairs.evaluate(&[index]);
-    }
-
-    /// Everything is evaluated in the next tick: what is known has changed by something other than
-    /// a poll.
-    pub(super) fn evaluate_all(&mut self) {
-        self.servers.evaluate_all();
-        self.pairs.evaluate_all();
-    }
-
-    /// Records that a tick ends that was at `now`.
-    pub(super) fn end_tick(&mut self, now: Timestamp) {
-        self.last_tick = now;
-    }
-
     /// The one-way delay of a pair's link, when it has changed.
     pub(super) fn changed_link_delay(&mut self, index: usize) -> Option<Span> {
         self.pairs.get_mut(index)?.changed_link_delay()
@@ -492,39 +437,6 @@ impl Fleet {
             at_risk: assessment.as_ref().and_then(at_risk),
             history_lost: entry.has_lost_history(now),
         })
-    }
-
-    /// The index of every server, ordered by address.
-    pub(super) fn server_indices(&self) -> impl Iterator<Item = ServerIndex> + use<> {
-        self.servers.indices()
-    }
-
-    /// Whether the rules of this server are evaluated at `now`.
-    pub(super) fn is_server_due(&self, index: ServerIndex, now: Timestamp) -> bool {
-        self.servers.is_due(index, now)
-    }
-
-    /// A server with what is known of it.
-    pub(super) fn server(&self, index: ServerIndex) -> Option<(&Server, &ServerFacts)> {
-        let server = self.servers.at(index)?;
-        Some((&server.meta, &server.facts))
-    }
-
-    /// The rules of this server were evaluated, and it has no alert. If it answers, they wait until
-    /// what they judge changes.
-    pub(super) fn let_server_wait(&mut self, index: ServerIndex) {
-        if self.servers.at(index).is_some_and(ServerEntry::answers) {
-            self.servers.wait(index);
-        }
-    }
-
-    /// Whether this exporter itself is cut off at `now`.
-    pub(super) fn isolation(&self, now: Timestamp) -> Isolation {
-        // Servers that need no evaluation answer.
-        let due = self.servers.indices();
-        let due = due.filter(|index| self.servers.is_due(*index, now));
-        let others = due.filter_map(|index| self.server(index));
-        Isolation::new(self.servers.remote(), others, now)
     }
 
     /// Whether every server was polled once, with whatever result.

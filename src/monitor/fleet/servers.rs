@@ -156,10 +156,10 @@ impl Servers {
 
     /// Every server, to change it.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ServerEntry> {
-        self.entries.iter_mut().map(|entry| {
+        for entry in &mut self.entries {
             entry.snapshot = None;
-            entry
-        })
+        }
+        self.entries.iter_mut()
     }
 
     /// Prepares the snapshot of each server that has changed since the last one.
