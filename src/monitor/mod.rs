@@ -10,6 +10,8 @@ mod alert_tests;
 mod alerting;
 mod awake;
 mod context;
+#[cfg(test)]
+mod due_tests;
 mod event;
 mod failover;
 mod faults;

@@ -136,5 +136,8 @@ mod tests {
         assert_eq!(max.get(at(30)), Some(Span::from_secs(9)));
         assert_eq!(max.get(at(60)), Some(Span::from_secs(4)));
         assert_eq!(max.get(at(95)), None);
+        assert_eq!(max.falls_at(at(30)), Some(at(60)), "9 leaves");
+        assert_eq!(max.falls_at(at(60)), Some(at(90)), "4 leaves");
+        assert_eq!(max.falls_at(at(95)), None);
     }
 }
