@@ -44,6 +44,8 @@ pub(crate) struct World {
     ticks: usize,
     /// Whether the replicas of every second pair refuse connections.
     half_fails: bool,
+    /// The snapshot that readers have.
+    published: Option<FleetSnapshot>,
 }
 
 impl World {
@@ -80,6 +82,7 @@ impl World {
             now,
             ticks: 0,
             half_fails: false,
+            published: None,
         };
         for _ in 0..100 {
             world.step();
@@ -103,6 +106,12 @@ impl World {
 
     pub(crate) fn snapshot(&self) -> FleetSnapshot {
         self.monitor.snapshot(self.anchor())
+    }
+
+    /// Publishes a snapshot in place of the last one, as the core does.
+    pub(crate) fn publish(&mut self) {
+        self.monitor.prepare_snapshot(self.now);
+        self.published = Some(self.snapshot());
     }
 
     /// One tick of time with everything that happens in it; returns what the monitor wants done.

@@ -64,6 +64,12 @@ impl PairChart {
         FINEST_STEP
     }
 
+    /// When the point that is open at `now` closes. Steps of coarser tiers end with one of the finest.
+    pub fn closes_at(&self, now: Timestamp) -> Timestamp {
+        let [finest, ..] = &self.tiers;
+        finest.end_of_step(now)
+    }
+
     /// Adds the assessment at `now`.
     pub fn record(&mut self, assessment: &Assessment, now: Timestamp) {
         self.add(ChartPoint::from_assessment(assessment), now);

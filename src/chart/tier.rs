@@ -104,6 +104,11 @@ impl ChartTier {
         self.closed = closed.into();
     }
 
+    /// When the step that `at` is in ends.
+    pub(super) fn end_of_step(&self, at: Timestamp) -> Timestamp {
+        self.begin_of(self.number_at(at).saturating_add(1))
+    }
+
     /// A clone to which the open point of a finer tier is added.
     pub(super) fn with_open_of(&self, finer: &Self) -> Self {
         let mut all = self.clone();

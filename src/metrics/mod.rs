@@ -30,7 +30,7 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
     for pair in &snapshot.pairs {
         pairs::add_pair(&mut families, pair, anchor, now);
     }
-    for failovers in &snapshot.failovers {
+    for failovers in &*snapshot.failovers {
         pairs::add_failovers(&mut families, failovers);
     }
     doctor::add_findings(&mut families, snapshot);
@@ -43,7 +43,7 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
         }
     }
     exporter::add_histograms(&mut families, snapshot);
-    for alert in &snapshot.alerts {
+    for alert in &*snapshot.alerts {
         exporter::add_alert(&mut families, alert);
     }
     for receiver in &snapshot.receivers {

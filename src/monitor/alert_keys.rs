@@ -9,25 +9,33 @@ use super::labels::{entry_labels, exporter_labels, pair_labels, receiver_labels,
 use crate::alert::{AlertKey, Inhibitor, Labels, Rule};
 use crate::config::{CountRule, Settings};
 use crate::model::{PairName, ServerAddr};
-use crate::topology::{Pair, Server, Topology};
+use crate::topology::{Pair, Topology};
 
 /// The keys of all alerts that follow from one configuration and topology.
 #[derive(Debug)]
 pub(super) struct AlertKeys {
     /// In the order of the topology's pairs.
     pub(super) pairs: Vec<PairKeys>,
-    pub(super) unreachable: BTreeMap<ServerAddr, AlertKey>,
-    pub(super) exporter_faults: BTreeMap<ServerAddr, AlertKey>,
-    pub(super) full_syncs: BTreeMap<ServerAddr, AlertKey>,
+    /// In the order of the topology's servers.
+    pub(super) servers: Vec<Arc<ServerKeys>>,
     pub(super) failovers: BTreeMap<PairName, (AlertKey, CountRule)>,
     pub(super) receivers: BTreeMap<Arc<str>, AlertKey>,
     pub(super) isolated: AlertKey,
     pub(super) reload_failed: AlertKey,
     pub(super) overloaded: AlertKey,
-    /// What inhibits alerts about servers outside the exporter's own datacenter.
-    pub(super) inhibitors_of_remote: Arc<[Inhibitor]>,
-    /// What inhibits alerts about the full syncs that each master gives.
-    pub(super) inhibitors_of_full_syncs: BTreeMap<ServerAddr, Arc<[Inhibitor]>>,
+}
+
+/// The keys of one server's alerts.
+#[derive(Debug)]
+pub(super) struct ServerKeys {
+    addr: ServerAddr,
+    pub(super) unreachable: AlertKey,
+    pub(super) exporter_fault: AlertKey,
+    pub(super) full_syncs: AlertKey,
+    /// What inhibits the alerts about it; `None` for a server in the exporter's own datacenter.
+    pub(super) inhibitors: Option<Arc<[Inhibitor]>>,
+    /// What inhibits the alert about the full syncs that it gives.
+    pub(super) inhibitors_of_full_syncs: Option<Arc<[Inhibitor]>>,
 }
 
 /// The keys of one pair's alerts.
@@ -64,42 +72,39 @@ impl AlertKeys {
         }
         Self {
             pairs,
-            unreachable,
-            exporter_faults,
-            full_syncs: server_keys(topology, Rule::FullSync),
+            servers: all_server_keys(topology, &isolated, &history_lost),
             failovers: failover_keys(topology),
             receivers: receiver_keys(settings),
             reload_failed: new_key(Rule::ConfigReloadFailed, exporter_labels(shard)),
             overloaded: new_key(Rule::ExporterOverloaded, exporter_labels(shard)),
-            inhibitors_of_remote: inhibition::inhibitors_of_remote_servers(&isolated),
             isolated,
-            inhibitors_of_full_syncs: inhibition::inhibitors_of_full_syncs(&history_lost),
-        }
-    }
-
-    /// What inhibits the alerts about this server; `None` for a server in the exporter's own
-    /// datacenter.
-    pub(super) fn inhibitors_of(&self, server: &Server) -> Option<&Arc<[Inhibitor]>> {
-        if server.local {
-            None
-        } else {
-            Some(&self.inhibitors_of_remote)
         }
     }
 
     /// Every key of an alert about something that the configuration may drop.
     pub(super) fn removable(&self) -> impl Iterator<Item = &AlertKey> {
-        let servers = self
-            .unreachable
-            .values()
-            .chain(self.full_syncs.values())
-            .chain(self.exporter_faults.values());
         self.pairs
             .iter()
             .flat_map(PairKeys::all)
-            .chain(servers)
+            .chain(self.servers.iter().flat_map(|server| server.all()))
             .chain(self.receivers.values())
             .chain(self.failovers.values().map(|(key, _)| key))
+    }
+
+    /// The server whose full syncs this alert is about.
+    pub(super) fn full_syncs_of(&self, key: &AlertKey) -> Option<&ServerAddr> {
+        let server = self
+            .servers
+            .iter()
+            .find(|server| server.full_syncs == *key)?;
+        Some(&server.addr)
+    }
+
+    /// Whether this server is watched.
+    pub(super) fn has_server(&self, addr: &ServerAddr) -> bool {
+        self.servers
+            .binary_search_by(|server| server.addr.cmp(addr))
+            .is_ok()
     }
 
     /// Whether this alert follows from the configuration.
@@ -130,7 +135,7 @@ impl PairKeys {
         }
     }
 
-    fn all(&self) -> [&AlertKey; 8] {
+    pub(super) fn all(&self) -> [&AlertKey; 8] {
         let Self {
             lag_seconds,
             lag_bytes,
@@ -153,6 +158,37 @@ impl PairKeys {
             output_buffer,
         ]
     }
+}
+
+impl ServerKeys {
+    pub(super) fn all(&self) -> [&AlertKey; 3] {
+        [&self.unreachable, &self.exporter_fault, &self.full_syncs]
+    }
+}
+
+/// The keys of every server's alerts. `history_lost`: the master of each pair, and the alert about
+/// the pair's lost history.
+fn all_server_keys(
+    topology: &Topology,
+    isolated: &AlertKey,
+    history_lost: &[(&ServerAddr, AlertKey)],
+) -> Vec<Arc<ServerKeys>> {
+    let of_remote = inhibition::inhibitors_of_remote_servers(isolated);
+    let mut of_full_syncs = inhibition::inhibitors_of_full_syncs(history_lost);
+    let mut all = Vec::with_capacity(topology.servers.len());
+    for (addr, server) in &topology.servers {
+        let labels = Arc::new(server_labels(server));
+        let key = |rule| AlertKey::new(rule, Arc::clone(&labels));
+        all.push(Arc::new(ServerKeys {
+            addr: addr.clone(),
+            unreachable: key(Rule::Unreachable),
+            exporter_fault: key(Rule::ExporterFault),
+            full_syncs: key(Rule::FullSync),
+            inhibitors: (!server.local).then(|| Arc::clone(&of_remote)),
+            inhibitors_of_full_syncs: of_full_syncs.remove(addr),
+        }));
+    }
+    all
 }
 
 fn new_key(rule: Rule, labels: Labels) -> AlertKey {

@@ -32,6 +32,21 @@ impl Isolation {
         isolation
     }
 
+    /// The same, by the number of all `remote` servers and by what is known of those that may not
+    /// answer; all others do.
+    pub(super) fn new<'a>(
+        remote: usize,
+        doubtful: impl Iterator<Item = (&'a Server, &'a ServerFacts)>,
+        now: Timestamp,
+    ) -> Self {
+        let mut isolation = Self::from_servers(doubtful, now);
+        if isolation.remote < remote {
+            isolation.remote = remote;
+            isolation.shortest = Some(Span::ZERO);
+        }
+        isolation
+    }
+
     fn add_remote(&mut self, silent_for: Option<Span>) {
         self.remote += 1;
         let Some(silent_for) = silent_for else {

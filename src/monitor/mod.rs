@@ -11,6 +11,8 @@ mod alerting;
 mod awake;
 mod context;
 mod doctor;
+#[cfg(test)]
+mod due_tests;
 mod event;
 mod failover;
 mod faults;
@@ -59,7 +61,7 @@ use crate::topology::{SourceHealth, Topology};
 use alerting::Alerting;
 use awake::Awake;
 use doctor::Doctor;
-use fleet::Fleet;
+use fleet::{Fleet, FleetParts};
 use overload::Overload;
 use receivers::Receivers;
 use sources::Sources;
@@ -92,6 +94,8 @@ pub struct Monitor {
     next_evaluation: Timestamp,
     next_distribution: Timestamp,
     awake: Awake,
+    /// Whether every rule is evaluated in every tick, for tests.
+    evaluates_all: bool,
 }
 
 impl Monitor {
@@ -120,7 +124,16 @@ impl Monitor {
             next_evaluation: now,
             next_distribution: now,
             awake: Awake::default(),
+            evaluates_all: false,
         }
+    }
+
+    /// For tests: the same monitor, which evaluates every rule in every tick. What it does is the
+    /// same, only slower.
+    #[must_use]
+    pub fn evaluating_all(mut self) -> Self {
+        self.evaluates_all = true;
+        self
     }
 
     /// The same monitor with the lag history from before a restart. Nothing of it is shown as if it
@@ -238,10 +251,11 @@ impl Monitor {
         if let Some(at) = event.at() {
             self.observe_running(at);
         }
-        let server = event.server.clone();
-        self.fleet.handle(event);
-        if let Some(facts) = self.fleet.facts_of(&server) {
-            self.alerting.begin_to_count(&server, facts);
+        let changed = self.fleet.handle(event);
+        if let Some(index) = changed
+            && let Some((server, facts)) = self.fleet.server(index)
+        {
+            self.alerting.begin_to_count(&server.addr, facts);
         }
     }
 
@@ -271,9 +285,16 @@ impl Monitor {
         self.next_evaluation
     }
 
+    /// Makes what has changed of a snapshot since this was last called. The snapshots that follow
+    /// share it; without this each makes its own.
+    pub fn prepare_snapshot(&mut self, now: Timestamp) {
+        self.fleet.prepare_snapshot(now);
+        self.alerting.prepare_list(now);
+    }
+
     /// The state of everything that is watched, at the anchor's instant.
     pub fn snapshot(&self, anchor: ClockAnchor) -> FleetSnapshot {
-        let (servers, pairs) = self.fleet.snapshot(anchor.mono);
+        let FleetParts { servers, pairs } = self.fleet.snapshot(anchor.mono);
         FleetSnapshot {
             anchor,
             pairs,

@@ -498,9 +498,7 @@ fn before_the_first_polls_have_ended_no_alert_changes() {
     stage.until(40);
     let open = |stage: &Stage| {
         let listed = stage.monitor.snapshot(anchor(stage.second)).alerts;
-        let open = listed
-            .into_iter()
-            .filter(|l| l.state != AlertState::Resolved);
+        let open = listed.iter().filter(|l| l.state != AlertState::Resolved);
         open.map(|listed| (listed.alert.fingerprint, listed.state, listed.alert.value))
             .collect::<Vec<_>>()
     };

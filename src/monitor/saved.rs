@@ -31,9 +31,20 @@ impl Monitor {
 
     /// Gives the restored alerts to the targets that are watched by now.
     pub(super) fn claim_alerts(&mut self) {
-        for restored in self.alerting.claim_restored() {
+        let claimed = self.alerting.claim_restored();
+        if claimed.is_empty() {
+            return;
+        }
+        for restored in claimed {
             self.resume(&restored);
         }
+        self.evaluate_all();
+    }
+
+    /// Every rule is evaluated in the next tick.
+    pub(super) fn evaluate_all(&mut self) {
+        self.fleet.evaluate_all();
+        self.alerting.evaluate_all();
     }
 
     /// Continues the count or duration of a restored alert, if the alert was pending or firing.
@@ -98,7 +109,7 @@ impl Monitor {
     /// To be called with each save of the lag history; `last` when it is the last one of this
     /// process.
     pub fn take_charts(&mut self, now: Timestamp, last: bool) -> Vec<Document> {
-        self.fleet.pairs.take_charts(now, last)
+        self.fleet.take_charts(now, last)
     }
 
     /// Whether a receiver is notified of this group, or was before it was removed from the
@@ -129,6 +140,7 @@ impl Persisted for Monitor {
             refused.extend(part.restore(documents, now));
         }
         self.claim_alerts();
+        self.evaluate_all();
         self.alerting.await_confirmation(now);
         refused
     }

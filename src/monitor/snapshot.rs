@@ -40,13 +40,13 @@ pub struct FleetSnapshot {
     /// Both clocks at that instant.
     pub anchor: ClockAnchor,
     /// Every pair, in the configuration's order.
-    pub pairs: Vec<PairSnapshot>,
+    pub pairs: Vec<Arc<PairSnapshot>>,
     /// Every server, by address.
     pub servers: Vec<Arc<ServerSnapshot>>,
     /// The health of the discovery sources.
     pub sources: Arc<[SourceHealth]>,
     /// The failovers of every entry, by name.
-    pub failovers: Vec<EntryFailovers>,
+    pub failovers: Arc<[EntryFailovers]>,
     /// Lag, observed at a fixed tick, by source and target datacenter.
     pub lag_distribution: BTreeMap<(Datacenter, Datacenter), Histogram>,
     /// Round trips of the monitor, by operation and datacenter.
@@ -54,7 +54,7 @@ pub struct FleetSnapshot {
     /// How late polls were sent, by datacenter.
     pub lateness: BTreeMap<Datacenter, Histogram>,
     /// Every alert that is pending, firing or recently resolved.
-    pub alerts: Vec<ListedAlert>,
+    pub alerts: Arc<[ListedAlert]>,
     /// Every silence: active, pending or recently expired.
     pub silences: Vec<(SilenceState, SilenceRecord)>,
     /// The maintenance windows that are open.
@@ -92,11 +92,13 @@ pub struct PairSnapshot {
     pub master: Arc<ServerSnapshot>,
     /// Its replica.
     pub replica: Arc<ServerSnapshot>,
-    /// The highest lag estimate of the last minute.
+    /// The highest lag estimate of the last minute, up to the last evaluation of its rules; the
+    /// present one may be higher.
     pub lag_max: Option<Span>,
     /// What its master has written.
     pub writes: Writes,
-    /// Its lag and states over the last day.
+    /// Its lag and states over the last day, up to the last evaluation of its rules:
+    /// [`Self::chart_at`] continues it.
     pub chart: PairChart,
 }
 
@@ -205,6 +207,7 @@ impl FleetSnapshot {
             Arc::make_mut(server).facts.note_pause(pause);
         }
         for pair in &mut self.pairs {
+            let pair = Arc::make_mut(pair);
             Arc::make_mut(&mut pair.master).facts.note_pause(pause);
             Arc::make_mut(&mut pair.replica).facts.note_pause(pause);
         }
@@ -287,6 +290,13 @@ impl PairSnapshot {
             pair: &self.facts,
         };
         forecast(evidence, seen, &self.writes, now)
+    }
+
+    /// Its lag and states over the last day, up to `now`.
+    pub fn chart_at(&self, now: Timestamp) -> PairChart {
+        let mut chart = self.chart.clone();
+        chart.record(&self.assess(now), now);
+        chart
     }
 
     /// The thresholds of the pair's rules, in the rules' units; levels that are off have none.

@@ -1,15 +1,15 @@
-//! One tick: every rule is evaluated, and what has to be done follows.
+//! One tick: the rules that are due are evaluated, and what has to be done follows.
 
 use super::alerting::{ObservedPair, ObservedServer};
-use super::isolation::Isolation;
+use super::fleet::{Fleet, PairEntry};
 use super::{Action, DISTRIBUTION_TICK, EVALUATION_TICK, Monitor, poll_boost};
 use crate::alert::DueNotifications;
 use crate::journal::JournalEvent;
 use crate::model::{ServerAddr, Span, Timestamp};
-use crate::replication::{Assessment, Gap};
+use crate::replication::{Assessment, Gap, PairState};
 
 impl Monitor {
-    /// Evaluates every rule, if it is time to, and returns what has to be done.
+    /// Evaluates the rules that are due, if it is time to, and returns what has to be done.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Action> {
         self.observe_running(now);
         if now < self.next_evaluation {
@@ -22,9 +22,17 @@ impl Monitor {
         if let Some(pause) = self.awake.take_unreported() {
             actions.push(Action::Paused(pause));
         }
-        for index in 0..self.fleet.pairs.len() {
-            self.tick_pair(index, counts_lag, now, &mut actions);
+        if self.evaluates_all {
+            self.evaluate_all();
         }
+        for index in 0..self.fleet.pairs.len() {
+            if self.fleet.pairs.is_due(index, now) {
+                self.tick_pair(index, counts_lag, now, &mut actions);
+            } else if counts_lag {
+                self.fleet.record_steady_lag(index);
+            }
+        }
+        self.fleet.end_tick(now);
         self.alerting
             .review_suppressions(now, self.anchor.wall(now));
         self.evaluate_servers(now);
@@ -76,6 +84,7 @@ impl Monitor {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
+        self.fleet.record_steady(index);
         let Some(assessment) = self.fleet.assess(index, now) else {
             return;
         };
@@ -91,23 +100,64 @@ impl Monitor {
             self.evaluate_pair(index, &assessment, now);
         }
         self.report_link_delay(index, actions);
-        self.update_poll_boost(index, &assessment, now, actions);
+        let is_boosted = self.update_poll_boost(index, &assessment, now, actions);
+        let until = now + self.fleet.interval();
+        if !is_boosted && self.stays_steady(index, &assessment, until, now) {
+            self.fleet.set_steady(index, assessment, until, now);
+        } else {
+            self.fleet.set_changing(index);
+        }
     }
 
-    fn evaluate_pair(&mut self, index: usize, assessment: &Assessment, now: Timestamp) {
+    /// Whether nothing changes at a pair until `until`, unless a poll shows something new: the same
+    /// evidence shows the same then, and no rule begins an alert. `seen` is what is true `now`.
+    fn stays_steady(
+        &self,
+        index: usize,
+        seen: &Assessment,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        if seen.state != PairState::Streaming || seen.gap.is_some() {
+            return false;
+        }
         let Some(entry) = self.fleet.pairs.get(index) else {
-            return;
+            return false;
         };
-        let observed = ObservedPair {
+        let Some(later) = self.fleet.assess(index, until) else {
+            return false;
+        };
+        if entry.loss().is_some() || !seen.only_ages_to(&later, until - now) {
+            return false;
+        }
+        let observed = self.observed(entry, &later, until);
+        self.alerting.has_no_alert(index, observed, until)
+    }
+
+    /// What the rules of a pair are evaluated on at `now`, when `seen` is true of it.
+    fn observed<'a>(
+        &'a self,
+        entry: &'a PairEntry,
+        seen: &'a Assessment,
+        now: Timestamp,
+    ) -> ObservedPair<'a> {
+        ObservedPair {
             pair: &entry.meta,
-            seen: assessment,
+            seen,
             since: entry.since(),
             link: entry.link(),
             history: self.fleet.history_of(&entry.meta),
             has_lost_history: entry.has_lost_history(now),
             captures: &self.captures,
             facts: entry.facts(),
+        }
+    }
+
+    fn evaluate_pair(&mut self, index: usize, assessment: &Assessment, now: Timestamp) {
+        let Some(entry) = self.fleet.pairs.get(index) else {
+            return;
         };
+        let observed = self.observed(entry, assessment, now);
         self.alerting.evaluate_pair(index, observed, now);
         self.alerting
             .evaluate_history(index, observed, entry.loss(), now);
@@ -128,21 +178,22 @@ impl Monitor {
         }
     }
 
-    /// Polls the pair faster for a while, if that shows its lag sooner or more precisely.
+    /// Polls the pair faster for a while, if that shows its lag sooner or more precisely. Returns
+    /// whether it does.
     fn update_poll_boost(
         &mut self,
         index: usize,
         assessment: &Assessment,
         now: Timestamp,
         actions: &mut Vec<Action>,
-    ) {
+    ) -> bool {
         let Some(entry) = self.fleet.pairs.get(index) else {
-            return;
+            return false;
         };
         let has_open_lag_alert = self.alerting.has_open_lag_alert(index);
         let context = entry.boost_context(has_open_lag_alert);
         let Some(boost_for) = poll_boost::boost_for(assessment, context) else {
-            return;
+            return false;
         };
         let pair = &entry.meta;
         let boost = |server: &ServerAddr, is_back| Action::BoostPolling {
@@ -157,22 +208,31 @@ impl Monitor {
             // Only the direct master's answers show the link of a chained replica.
             actions.push(boost(&pair.master, false));
         }
+        true
     }
 
     fn evaluate_servers(&mut self, now: Timestamp) {
-        for (server, facts) in self.fleet.servers() {
+        for index in self.fleet.server_indices() {
+            if !self.fleet.is_server_due(index, now) {
+                continue;
+            }
+            let Some((server, facts)) = self.fleet.server(index) else {
+                continue;
+            };
             let observed = ObservedServer {
                 server,
                 facts,
                 services: &|| self.fleet.services_of(&server.addr, now),
             };
-            self.alerting.evaluate_server(observed, now);
+            if self.alerting.evaluate_server(index, observed, now) {
+                self.fleet.let_server_wait(index);
+            }
         }
     }
 
     /// Evaluates the rules about this exporter: its network, its configuration, its receivers.
     fn evaluate_exporter(&mut self, now: Timestamp) {
-        let isolation = Isolation::from_servers(self.fleet.servers(), now);
+        let isolation = self.fleet.isolation(now);
         self.alerting.evaluate_isolation(isolation, now);
         self.alerting.evaluate_load(self.overload.load(), now);
         self.alerting
@@ -183,7 +243,7 @@ impl Monitor {
     }
 
     fn evaluate_failovers(&mut self, now: Timestamp) {
-        for entry in self.alerting.entries() {
+        for entry in self.alerting.take_due_entries() {
             let window: Span = self.alerting.failover_window(&entry);
             let recent = self.fleet.failovers.recent(&entry, window, now);
             let has_lost_history = || self.fleet.has_lost_history(&entry, now);

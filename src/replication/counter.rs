@@ -93,6 +93,21 @@ impl MinuteMax {
         }
         max
     }
+
+    /// When the highest value of the 60 s before `now` leaves them; `None` when there was none.
+    pub fn falls_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let max = self.get(now)?;
+        let second = now.as_nanos().div_euclid(1_000_000_000);
+        let last_minute = second - 59..=second;
+        let mut newest = None;
+        for (of_second, highest) in &*self.seconds {
+            if *highest == max && last_minute.contains(of_second) {
+                newest = newest.max(Some(*of_second));
+            }
+        }
+        let leaves = newest?.saturating_add(60).saturating_mul(1_000_000_000);
+        Some(Timestamp::from_nanos(leaves))
+    }
 }
 
 #[cfg(test)]
@@ -121,5 +136,8 @@ mod tests {
         assert_eq!(max.get(at(30)), Some(Span::from_secs(9)));
         assert_eq!(max.get(at(60)), Some(Span::from_secs(4)));
         assert_eq!(max.get(at(95)), None);
+        assert_eq!(max.falls_at(at(30)), Some(at(60)), "9 leaves");
+        assert_eq!(max.falls_at(at(60)), Some(at(90)), "4 leaves");
+        assert_eq!(max.falls_at(at(95)), None);
     }
 }

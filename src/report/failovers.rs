@@ -48,7 +48,7 @@ impl FailoversReport {
     /// The failovers of every entry, by name.
     pub(super) fn new(fleet: &FleetSnapshot) -> Vec<Self> {
         let mut reports = Vec::new();
-        for entry in &fleet.failovers {
+        for entry in &*fleet.failovers {
             reports.push(Self::from_entry(fleet, entry));
         }
         reports

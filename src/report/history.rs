@@ -67,7 +67,8 @@ impl HistoryReport {
         since: Timestamp,
         now: Timestamp,
     ) -> Self {
-        let tier = pair.chart.tier(since, now);
+        let chart = pair.chart_at(now);
+        let tier = chart.tier(since, now);
         let clock = UnixClock::new(fleet.anchor);
         let mut points = Vec::new();
         for (begin, point) in tier.points() {
@@ -76,7 +77,7 @@ impl HistoryReport {
             }
         }
         let mut changes = Vec::new();
-        for change in pair.chart.changes() {
+        for change in chart.changes() {
             if change.at >= since {
                 changes.push(ChangeReport::new(clock.unix(change.at), change));
             }

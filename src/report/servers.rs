@@ -143,6 +143,8 @@ pub fn stuck_for(fleet: &FleetSnapshot, now: Timestamp) -> Option<Span> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::testing::{Scene, fleet, large_fleet};
     use super::*;
 
@@ -152,7 +154,7 @@ mod tests {
         let after = |secs| now + Span::from_secs(secs);
         assert_eq!(stuck_for(&fleet, after(30)), None);
         assert_eq!(stuck_for(&fleet, after(31)), Some(Span::from_secs(31)));
-        fleet.pairs[0].facts.interval = Span::from_secs(60);
+        Arc::make_mut(&mut fleet.pairs[0]).facts.interval = Span::from_secs(60);
         assert_eq!(stuck_for(&fleet, after(180)), None, "polls are rare");
         assert_eq!(stuck_for(&fleet, after(181)), Some(Span::from_secs(181)));
         assert_eq!(

@@ -23,7 +23,7 @@ struct Log {
 
 impl Log {
     fn note(&mut self, look: &Look<'_>) {
-        for listed in &look.fleet.alerts {
+        for listed in &*look.fleet.alerts {
             let rule = listed.alert.identity.rule;
             let state = if listed.state == AlertState::Recovering {
                 AlertState::Firing

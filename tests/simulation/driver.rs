@@ -14,7 +14,7 @@ use redis_cross_dc_exporter::model::{
     ClockAnchor, PollError, RunId, ServerAddr, Span, Timestamp, WallTime,
 };
 use redis_cross_dc_exporter::monitor::{
-    Action, FleetSnapshot, HeartbeatEvent, Monitor, PairSnapshot, PollEvent, PollEventKind,
+    Action, FleetSnapshot, HeartbeatEvent, PairSnapshot, PollEvent, PollEventKind,
 };
 use redis_cross_dc_exporter::poll::{DuePoll, Intervals, TreeSchedule};
 use redis_cross_dc_exporter::replication::{Assessment, ReceivedHeartbeat};
@@ -23,6 +23,7 @@ use redis_cross_dc_exporter::topology::Topology;
 use crate::heartbeat_path;
 use crate::replies;
 use crate::settings::settings_of;
+use crate::twins::Twins;
 use crate::world::{MS, Nanos, SEC, Server, World};
 
 pub(crate) const MASTER: &str = "10.1.0.1:6379";
@@ -117,7 +118,7 @@ struct Request {
 
 /// One run.
 pub(crate) struct Driver {
-    pub(crate) monitor: Monitor,
+    pub(crate) monitor: Twins,
     pub(crate) notifications: Vec<Notification>,
     /// How many polls were answered.
     pub(crate) answers: u64,
@@ -205,7 +206,7 @@ impl Driver {
     }
 
     /// A monitor that begins now.
-    pub(crate) fn new_monitor(&self) -> Monitor {
+    pub(crate) fn new_monitor(&self) -> Twins {
         new_monitor(&self.settings, self.conditions.origin + self.now)
     }
 
@@ -583,8 +584,8 @@ pub(crate) fn settings() -> Settings {
     settings
 }
 
-fn new_monitor(settings: &Settings, now: Nanos) -> Monitor {
-    Monitor::new(
+fn new_monitor(settings: &Settings, now: Nanos) -> Twins {
+    Twins::new(
         settings,
         &Topology::from_settings(settings),
         anchor(Timestamp::from_nanos(now)),

@@ -31,4 +31,5 @@ mod settings;
 mod shifts;
 mod states;
 mod trees;
+mod twins;
 mod world;

@@ -61,7 +61,9 @@ impl Machine {
         assert_eq!(loaded.refused.count, 0, "{:?}", loaded.refused);
         self.planner = loaded.planner;
         driver.restart_monitor();
-        driver.monitor = driver.new_monitor().with_restored(loaded.state);
+        let now = self.present(driver);
+        let load = || self.database.load(now).expect("memory").state;
+        driver.monitor = driver.new_monitor().with_restored(load);
     }
 }
 

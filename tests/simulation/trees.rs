@@ -6,7 +6,7 @@ use redis_cross_dc_exporter::config::Settings;
 use redis_cross_dc_exporter::info;
 use redis_cross_dc_exporter::model::{Bytes, PollError, ServerAddr, Span, Timestamp};
 use redis_cross_dc_exporter::monitor::{
-    Action, Failover, FailoverLoss, Monitor, PollEvent, PollEventKind, Promotion,
+    Action, Failover, FailoverLoss, PollEvent, PollEventKind, Promotion,
 };
 use redis_cross_dc_exporter::replication::{Assessment, Diverged, PairState, StateReason};
 use redis_cross_dc_exporter::topology::{ObservedMasters, Topology};
@@ -14,6 +14,7 @@ use redis_cross_dc_exporter::topology::{ObservedMasters, Topology};
 use crate::driver::anchor;
 use crate::replies::replid;
 use crate::settings::settings_of;
+use crate::twins::Twins;
 use crate::world::{MS, Nanos};
 
 const TOP: &str = "10.1.0.1:6379";
@@ -22,7 +23,7 @@ const LEAF: &str = "10.3.0.1:6379";
 
 /// A monitor whose wish to follow a failover is carried out at once, as the core does.
 struct Fleet {
-    monitor: Monitor,
+    monitor: Twins,
     settings: Settings,
     masters: ObservedMasters,
     changes: Vec<Transition>,
@@ -65,7 +66,7 @@ impl Fleet {
             )
         };
         let settings = settings_of(&pairs.iter().map(owned).collect::<Vec<_>>());
-        let monitor = Monitor::new(
+        let monitor = Twins::new(
             &settings,
             &Topology::from_settings(&settings),
             anchor(at(0)),
@@ -148,8 +149,8 @@ impl Fleet {
         let fleet = self.monitor.snapshot(anchor(at(now)));
         fleet
             .failovers
-            .into_iter()
-            .find_map(|entry| entry.last)
+            .iter()
+            .find_map(|entry| entry.last.clone())
             .expect("a failover")
     }
 

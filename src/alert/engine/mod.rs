@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::{
     AlertContext, AlertCounts, AlertKey, AlertSnapshot, AlertState, AlertStatus, Inhibitor,
-    Instance, ListedAlert, MutedBy, Quantity, Reading, ResolveReason, Transition,
+    Instance, LevelVerdict, ListedAlert, MutedBy, Quantity, Reading, ResolveReason, Transition,
 };
 use crate::config::{FlappingRule, LevelRule, NotifySettings, Severity};
 use crate::model::{Bytes, Share, Span, TimeLeft, Timestamp};
@@ -120,6 +120,21 @@ impl AlertEngine {
             RuleInput::Count { rule, reading } => self.step(now, key, rule, reading, context),
             RuleInput::TimeLeft { rule, reading } => self.step(now, key, rule, reading, context),
             RuleInput::Share { rule, reading } => self.step(now, key, rule, reading, context),
+        }
+    }
+
+    /// Whether there is such an alert: pending, firing, recently resolved, or remembered because of
+    /// its outages.
+    pub fn has(&self, key: &AlertKey) -> bool {
+        self.active.contains_key(key)
+    }
+
+    /// Whether an alert begins, pending or firing, by this reading of a target that has none.
+    pub fn begins(input: RuleInput<'_>) -> bool {
+        match input {
+            RuleInput::Seconds { rule, reading } => is_past(rule, reading),
+            RuleInput::Bytes { rule, reading } => is_past(rule, reading),
+            RuleInput::Count { rule, reading } => is_past(rule, reading),
         }
     }
 
@@ -366,4 +381,11 @@ impl AlertEngine {
             self.active.remove(key);
         }
     }
+}
+
+/// Whether the condition of any level holds.
+fn is_past<T: Copy + PartialOrd>(rule: &LevelRule<T>, reading: Reading<T>) -> bool {
+    let warning = reading.judge(Severity::Warning, rule.warning.as_ref());
+    let critical = reading.judge(Severity::Critical, rule.critical.as_ref());
+    [warning, critical].contains(&LevelVerdict::Past)
 }

@@ -261,6 +261,7 @@ impl Core {
     fn publish(&mut self) {
         let now = clock::now();
         self.monitor.record_polls(self.poller.counts(now), now);
+        self.monitor.prepare_snapshot(now);
         let snapshot = self.monitor.snapshot(clock::anchor());
         self.publish.send_replace(Arc::new(snapshot));
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::alert::{
     AlertEngine, AlertGroups, AlertKey, AlertSnapshot, AlertStatus, AlertTarget, DueNotifications,
-    EvalContext, Evaluation, GroupKey, ListedAlert, Mutes, ResolveReason, Silences, Transition,
+    EvalContext, Evaluation, GroupKey, ListedAlert, Mutes, ResolveReason, RuleInput, Silences,
+    Transition,
 };
 use crate::config::{NotifySettings, Severity};
 use crate::model::{Span, Timestamp, WallTime};
@@ -26,6 +27,8 @@ pub(super) struct Alerts {
     transitions: Vec<Transition>,
     /// Until when no notification is due, unless all restored alerts are confirmed before.
     confirm_by: Option<Timestamp>,
+    /// [`Alerts::listed`] as it was made since the last tick.
+    listed: Option<Arc<[ListedAlert]>>,
 }
 
 impl Alerts {
@@ -38,12 +41,14 @@ impl Alerts {
             saved_silences: SavedSilences::default(),
             transitions: Vec::new(),
             confirm_by: None,
+            listed: None,
         }
     }
 
     /// Adopts the rules and windows of `settings`; the receivers follow with
     /// [`Alerts::reconfigure_groups`].
     pub(super) fn reconfigure(&mut self, settings: &NotifySettings) {
+        self.listed = None;
         self.engine.reconfigure(settings);
         self.mutes.reconfigure(&settings.maintenance);
     }
@@ -67,6 +72,7 @@ impl Alerts {
 
     /// Ends an alert whose target is no longer watched.
     pub(super) fn retire(&mut self, key: &AlertKey, reason: ResolveReason, now: Timestamp) {
+        self.listed = None;
         if let Some(transition) = self.engine.retire(now, key, reason) {
             self.publish(transition, now);
         }
@@ -74,6 +80,7 @@ impl Alerts {
 
     /// Hands a transition on to the groups, suppressed or not.
     fn publish(&mut self, mut transition: Transition, now: Timestamp) {
+        self.listed = None;
         let is_open = transition.alert.resolved.is_none();
         let muted_by = self.mutes.mute_for(&transition.alert);
         // An alert that ended keeps the suppression it had: a silence made since does not count.
@@ -94,6 +101,16 @@ impl Alerts {
     /// The severity at which the alert fires.
     pub(super) fn fires_at(&self, key: &AlertKey) -> Option<Severity> {
         self.engine.fires_at(key)
+    }
+
+    /// Whether there is such an alert: pending, firing or recently resolved.
+    pub(super) fn has(&self, key: &AlertKey) -> bool {
+        self.engine.has(key)
+    }
+
+    /// Whether there is no such alert, and this reading begins none.
+    pub(super) fn begins_none(&self, key: &AlertKey, input: RuleInput<'_>) -> bool {
+        !self.engine.has(key) && !AlertEngine::begins(input)
     }
 
     /// Whether the alert is pending or firing.
@@ -132,6 +149,7 @@ impl Alerts {
     /// Alerts were restored at `now`: no receiver is notified of them before their targets were
     /// polled again.
     pub(super) fn await_confirmation(&mut self, now: Timestamp) {
+        self.listed = None;
         self.confirm_by = Some(now + CONFIRM_WITHIN);
     }
 
@@ -149,11 +167,14 @@ impl Alerts {
 
     /// The exporter was paused: no alert counts that time.
     pub(super) fn exporter_paused(&mut self, pause: Pause) {
+        self.listed = None;
         self.engine.skip_pause(pause);
     }
 
-    /// The notifications that are due, and those that are suppressed.
+    /// The notifications that are due, and those that are suppressed. The end of each tick: what was
+    /// evaluated is listed from then on.
     pub(super) fn due(&mut self, targets: &[AlertTarget], now: Timestamp) -> DueNotifications {
+        self.listed = None;
         self.engine.expire(now);
         if self.awaits_confirmation(now) {
             return DueNotifications::default();
@@ -176,13 +197,28 @@ impl Alerts {
         due
     }
 
+    /// Makes [`Alerts::listed`], unless it is known. Alerts change only in ticks: until the next one
+    /// the list stays the same.
+    pub(super) fn prepare_list(&mut self, now: Timestamp) {
+        if self.listed.is_none() {
+            self.listed = Some(self.new_list(now));
+        }
+    }
+
     /// Every alert that is pending, firing or recently resolved.
-    pub(super) fn listed(&self, now: Timestamp) -> Vec<ListedAlert> {
+    pub(super) fn listed(&self, now: Timestamp) -> Arc<[ListedAlert]> {
+        match &self.listed {
+            Some(listed) => Arc::clone(listed),
+            None => self.new_list(now),
+        }
+    }
+
+    fn new_list(&self, now: Timestamp) -> Arc<[ListedAlert]> {
         let mut listed = self.engine.listed();
         for entry in &mut listed {
             entry.inhibited_by = self.engine.inhibitor_of(&entry.alert.key(), now);
         }
-        listed
+        listed.into()
     }
 
     /// The alerts that fire or are recently resolved.

@@ -8,9 +8,10 @@ use crate::alert::{
 };
 use crate::config::{LevelRule, LevelThreshold};
 use crate::model::{PairName, ServerAddr, Span, Timestamp};
+use crate::monitor::alert_keys::ServerKeys;
 use crate::monitor::context;
 use crate::monitor::faults::{RELOAD_RULE, ReloadFailure, fault_context};
-use crate::monitor::fleet::RecentFailovers;
+use crate::monitor::fleet::{RecentFailovers, ServerIndex};
 use crate::monitor::isolation::Isolation;
 use crate::monitor::overload::{OVERLOAD_RULE, PollingLoad};
 use crate::monitor::readings::{
@@ -71,6 +72,24 @@ impl Alerting {
         }
     }
 
+    /// Whether the pair with this index has no alert, and none begins by what is `observed` of it
+    /// at `now`.
+    pub(in crate::monitor) fn has_no_alert(
+        &self,
+        index: usize,
+        observed: ObservedPair<'_>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(keys) = self.keys.pairs.get(index) else {
+            return true;
+        };
+        let readings = pair_readings(keys, &observed, false, now);
+        let none_begins = readings
+            .iter()
+            .all(|reading| self.alerts.begins_none(reading.key, reading.input));
+        none_begins && !self.alerts.has(&keys.history_lost)
+    }
+
     /// Evaluates the rule that the master of the pair with this index keeps its history.
     pub(in crate::monitor) fn evaluate_history(
         &mut self,
@@ -94,29 +113,36 @@ impl Alerting {
         self.alerts.evaluate(evaluation, now);
     }
 
-    /// Evaluates the rules of one server. While it is not known how the server is, its alerts stay
-    /// as they are: until the next poll has ended.
+    /// Evaluates the rules of the server with this index. While it is not known how the server is,
+    /// its alerts stay as they are: until the next poll has ended. Returns whether it has no alert.
     pub(in crate::monitor) fn evaluate_server(
         &mut self,
+        index: ServerIndex,
         observed: ObservedServer<'_>,
         now: Timestamp,
-    ) {
+    ) -> bool {
+        let Some(keys) = index.of(&self.keys.servers).map(Arc::clone) else {
+            return true;
+        };
         if observed.facts.is_judged() {
-            self.evaluate_unreachable(observed, now);
-            self.evaluate_exporter_fault(observed, now);
-            self.evaluate_full_syncs(observed, now);
+            self.evaluate_unreachable(&keys, observed, now);
+            self.evaluate_exporter_fault(&keys, observed, now);
+            self.evaluate_full_syncs(&keys, observed, now);
         }
+        !keys.all().iter().any(|key| self.alerts.has(key))
     }
 
     /// Evaluates the rule that a server answers.
-    fn evaluate_unreachable(&mut self, observed: ObservedServer<'_>, now: Timestamp) {
-        let ObservedServer { server, facts, .. } = observed;
-        let Some(key) = self.keys.unreachable.get(&server.addr) else {
-            return;
-        };
-        let inhibitors = self.keys.inhibitors_of(server);
+    fn evaluate_unreachable(
+        &mut self,
+        keys: &ServerKeys,
+        observed: ObservedServer<'_>,
+        now: Timestamp,
+    ) {
+        let facts = observed.facts;
+        let inhibitors = keys.inhibitors.as_ref();
         let evaluation = Evaluation {
-            key,
+            key: &keys.unreachable,
             input: RuleInput::Seconds {
                 rule: &self.rules.unreachable,
                 reading: exact_if_known(facts.unreachable_for(now)),
@@ -127,14 +153,16 @@ impl Alerting {
     }
 
     /// Evaluates the rule that no fault of this exporter keeps it from a server.
-    fn evaluate_exporter_fault(&mut self, observed: ObservedServer<'_>, now: Timestamp) {
-        let ObservedServer { server, facts, .. } = observed;
-        let Some(key) = self.keys.exporter_faults.get(&server.addr) else {
-            return;
-        };
-        let inhibitors = self.keys.inhibitors_of(server);
+    fn evaluate_exporter_fault(
+        &mut self,
+        keys: &ServerKeys,
+        observed: ObservedServer<'_>,
+        now: Timestamp,
+    ) {
+        let facts = observed.facts;
+        let inhibitors = keys.inhibitors.as_ref();
         let evaluation = Evaluation {
-            key,
+            key: &keys.exporter_fault,
             input: RuleInput::Seconds {
                 rule: &self.rules.unreachable,
                 reading: exact_if_known(facts.fault_for(now)),
@@ -146,16 +174,18 @@ impl Alerting {
 
     /// Evaluates the rule about the full syncs that a server gives. Each full sync is notified,
     /// even while the alert fires already.
-    fn evaluate_full_syncs(&mut self, observed: ObservedServer<'_>, now: Timestamp) {
-        let addr = &observed.server.addr;
-        let Some(key) = self.keys.full_syncs.get(addr).cloned() else {
-            return;
-        };
+    fn evaluate_full_syncs(
+        &mut self,
+        keys: &ServerKeys,
+        observed: ObservedServer<'_>,
+        now: Timestamp,
+    ) {
+        let key = &keys.full_syncs;
         let window = self.rules.full_sync.window;
-        let count = self.count_full_syncs(&key, observed, now);
-        let inhibitors = self.keys.inhibitors_of_full_syncs.get(addr);
+        let count = self.count_full_syncs(key, observed, now);
+        let inhibitors = keys.inhibitors_of_full_syncs.as_ref();
         let evaluation = Evaluation {
-            key: &key,
+            key,
             input: RuleInput::Count {
                 rule: &self.rules.full_sync.levels,
                 reading: exact_if_known(count),
@@ -163,9 +193,9 @@ impl Alerting {
             context: &|| full_sync_context(observed, count, window, inhibitors),
         };
         let is_transition = self.alerts.evaluate(evaluation, now);
-        let is_another = self.gave_another_full_sync(addr, observed.facts);
+        let is_another = self.gave_another_full_sync(&observed.server.addr, observed.facts);
         if is_another && !is_transition {
-            self.alerts.notify_again(&key, now);
+            self.alerts.notify_again(key, now);
         }
     }
 
@@ -277,7 +307,8 @@ impl Alerting {
         self.alerts.evaluate(evaluation, now);
     }
 
-    /// Evaluates the rule about the failovers of one entry.
+    /// Evaluates the rule about the failovers of one entry. Without a failover and without an alert
+    /// it needs no other evaluation before the next failover.
     pub(in crate::monitor) fn evaluate_failovers(
         &mut self,
         entry: &PairName,
@@ -302,6 +333,9 @@ impl Alerting {
             },
         };
         self.alerts.evaluate(evaluation, now);
+        if count > 0 || self.alerts.has(key) {
+            self.due_entries.insert(entry.clone());
+        }
     }
 
     /// Evaluates the rule of one datacenter's Sentinels.

@@ -32,6 +32,8 @@ pub(super) struct Alerting {
     /// The global rules: those of pairs are in [`Pair::alerts`].
     rules: AlertSettings,
     full_syncs: FullSyncs,
+    /// The entries whose rule about failovers is evaluated in the next tick.
+    due_entries: BTreeSet<PairName>,
     /// How many full syncs each server had given when its rule was last evaluated.
     full_syncs_seen: BTreeMap<ServerAddr, u64>,
     targets: Vec<AlertTarget>,
@@ -76,17 +78,25 @@ pub(super) struct Since {
 impl Alerting {
     /// The rules of `settings` for the targets of `topology`, without any alert.
     pub(super) fn new(settings: &Settings, topology: &Topology) -> Self {
-        Self {
+        let mut alerting = Self {
             keys: AlertKeys::new(settings, topology),
             quorums: BTreeSet::new(),
             rules: settings.alerts.clone(),
+            due_entries: BTreeSet::new(),
             full_syncs: FullSyncs::default(),
             full_syncs_seen: BTreeMap::new(),
             targets: inhibition::targets(topology, settings),
             alerts: Alerts::new(&settings.notify),
             restored: BTreeMap::new(),
             counted_before: BTreeMap::new(),
-        }
+        };
+        alerting.evaluate_all();
+        alerting
+    }
+
+    /// The rules of all entries are evaluated in the next tick.
+    pub(super) fn evaluate_all(&mut self) {
+        self.due_entries = self.keys.failovers.keys().cloned().collect();
     }
 
     /// Changes rules, targets and receivers. Alerts of targets that stay go on; those of targets
@@ -101,6 +111,7 @@ impl Alerting {
         let keys = AlertKeys::new(settings, topology);
         let before = std::mem::replace(&mut self.keys, keys);
         self.rules = settings.alerts.clone();
+        self.evaluate_all();
         self.full_syncs.reconfigure(topology);
         self.full_syncs_seen
             .retain(|server, _| topology.servers.contains_key(server));
@@ -155,9 +166,9 @@ impl Alerting {
         self.quorums.contains(key) || self.keys.contains(key)
     }
 
-    /// The entries that have a rule about failovers.
-    pub(super) fn entries(&self) -> Vec<PairName> {
-        self.keys.failovers.keys().cloned().collect()
+    /// Takes the entries whose rule about failovers is to be evaluated now.
+    pub(super) fn take_due_entries(&mut self) -> BTreeSet<PairName> {
+        std::mem::take(&mut self.due_entries)
     }
 
     /// Over how long the failovers of an entry are counted.
@@ -212,8 +223,13 @@ impl Alerting {
         self.alerts.due(&self.targets, now)
     }
 
+    /// Makes the list of alerts, unless it is known since the last tick.
+    pub(super) fn prepare_list(&mut self, now: Timestamp) {
+        self.alerts.prepare_list(now);
+    }
+
     /// Every alert that is pending, firing or recently resolved.
-    pub(super) fn listed(&self, now: Timestamp) -> Vec<ListedAlert> {
+    pub(super) fn listed(&self, now: Timestamp) -> Arc<[ListedAlert]> {
         self.alerts.listed(now)
     }
 

@@ -24,10 +24,10 @@ impl Alerting {
     /// The alert had counted this much when the exporter was restarted, and its saved state does
     /// not contain when.
     pub(in crate::monitor) fn resume_count(&mut self, key: &AlertKey, at: Timestamp, count: u64) {
-        for (addr, known) in &self.keys.full_syncs {
-            if known == key && self.full_syncs.tracks(addr) {
-                return; // their times are saved as well
-            }
+        if let Some(addr) = self.keys.full_syncs_of(key)
+            && self.full_syncs.tracks(addr)
+        {
+            return; // their times are saved as well
         }
         self.counted_before.insert(key.clone(), (at, count));
     }
@@ -91,9 +91,9 @@ impl Persisted for Alerting {
 
     /// Restored alerts of targets that are not watched end.
     fn forget_unclaimed(&mut self, now: Timestamp) {
-        let watched = &self.keys.full_syncs;
+        let keys = &self.keys;
         self.full_syncs
-            .forget_unwatched(|addr| watched.contains_key(addr));
+            .forget_unwatched(|addr| keys.has_server(addr));
         for key in std::mem::take(&mut self.restored).into_keys() {
             self.alerts.retire(&key, ResolveReason::Removed, now);
         }

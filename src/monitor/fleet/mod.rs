@@ -5,6 +5,8 @@
 //! and [`Failovers`] (the master of each entry). [`Fleet`] leads each poll through them.
 
 mod distributions;
+mod due;
+mod evaluation_plan;
 mod failovers;
 mod histories;
 mod losses;
@@ -13,28 +15,28 @@ mod saved;
 mod servers;
 mod topology_change;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::StateChange;
 use super::context::at_risk;
 use super::event::{HeartbeatEvent, PollEvent, PollEventKind};
 use super::failover::Promotion;
-use super::foresight::writes;
 use super::snapshot::{Operation, PairSnapshot, ServerSnapshot};
 use crate::alert::{ServedPair, ServiceRole};
 use crate::info::{Observation, Role};
-use crate::model::{HeartbeatError, PairName, ServerAddr, Span, Timestamp};
+use crate::model::{Document, HeartbeatError, PairName, ServerAddr, Span, Timestamp};
 use crate::replication::{
-    Assessment, BufferAnswer, Evidence, Gap, MasterHistory, MasterSample, Pause, SavedState,
-    ServerFacts, assess,
+    Assessment, BufferAnswer, Evidence, Gap, MasterHistory, MasterSample, Pause, SavedState, assess,
 };
-use crate::topology::{Pair, Server, Topology};
+use crate::topology::{Pair, Topology};
 use distributions::Distributions;
 use failovers::Failovers;
 pub(super) use failovers::RecentFailovers;
 use histories::Histories;
-use pairs::{PairEntry, Pairs};
+pub(super) use pairs::PairEntry;
+use pairs::Pairs;
+pub(super) use servers::ServerIndex;
 use servers::Servers;
 use topology_change::TopologyChange;
 
@@ -50,6 +52,14 @@ pub(super) struct Fleet {
     /// What was saved before a restart of servers and pairs that are not watched yet.
     pending_restore: SavedState,
     pub(super) distributions: Distributions,
+    /// When the last tick was.
+    last_tick: Timestamp,
+}
+
+/// The servers and pairs of a [`FleetSnapshot`](super::snapshot::FleetSnapshot).
+pub(super) struct FleetParts {
+    pub(super) servers: Vec<Arc<ServerSnapshot>>,
+    pub(super) pairs: Vec<Arc<PairSnapshot>>,
 }
 
 /// An answer to INFO.
@@ -71,6 +81,7 @@ impl Fleet {
             failovers: Failovers::default(),
             pending_restore: SavedState::default(),
             distributions: Distributions::default(),
+            last_tick: now,
         };
         fleet.reconfigure(topology, interval, now);
         fleet
@@ -116,7 +127,10 @@ impl Fleet {
         self.servers.reconfigure(topology);
         self.pairs.reconfigure(topology, change, interval, now);
         for (index, pair) in topology.pairs.iter().enumerate() {
-            self.servers.link(index, pair);
+            let servers = self.servers.link(index, pair);
+            if let Some(entry) = self.pairs.get_mut(index) {
+                entry.servers = servers;
+            }
         }
         self.failovers.reconfigure(topology);
         self.histories.follow(&change.moves, &self.servers);
@@ -154,16 +168,36 @@ impl Fleet {
         self.interval
     }
 
-    /// Handles what happened to a poll. Servers that are no longer watched are ignored.
-    pub(super) fn handle(&mut self, event: PollEvent) {
-        let Some(server) = self.servers.get_mut(&event.server) else {
-            return;
+    /// Handles what happened to a poll. Returns the server if what its rules judge has changed.
+    /// Servers that are no longer watched are ignored.
+    pub(super) fn handle(&mut self, event: PollEvent) -> Option<ServerIndex> {
+        let index = self.servers.index_of(&event.server)?;
+        let before = self.servers.at(index)?.judged();
+        let is_evidence = self.take_in(index, event);
+        let server = self.servers.at(index)?;
+        if is_evidence {
+            for pairs in server.roles() {
+                self.pairs.evaluate(pairs);
+            }
+        }
+        if server.judged() == before {
+            return None;
+        }
+        self.servers.evaluate(index);
+        Some(index)
+    }
+
+    /// Takes in what happened to a poll. Returns whether it is evidence of the server's pairs.
+    fn take_in(&mut self, index: ServerIndex, event: PollEvent) -> bool {
+        let Some(server) = self.servers.at_mut(index) else {
+            return false;
         };
         let dc = server.meta.dc.clone();
         match event.kind {
             PollEventKind::Connected { took } => {
                 self.distributions
                     .observe_latency(Operation::Connect, dc, took);
+                return false;
             }
             PollEventKind::Skipped => server.skipped(),
             PollEventKind::Heartbeat(heartbeat) => self.handle_heartbeat(&event.server, heartbeat),
@@ -198,6 +232,7 @@ impl Fleet {
                 }
             }
         }
+        true
     }
 
     /// Hands what a master buffers for its replicas to its pairs.
@@ -323,20 +358,13 @@ impl Fleet {
             .promotions(&self.servers, &self.histories, self.interval, now)
     }
 
-    /// The server against which the lag of the pair is measured, and its replica.
-    fn servers_of(&self, pair: &Pair) -> Option<(&ServerFacts, &ServerFacts)> {
-        let top = self.servers.get(&pair.top)?;
-        let replica = self.servers.get(&pair.key.replica)?;
-        Some((&top.facts, &replica.facts))
-    }
-
     /// What is true of the pair with this index at `now`.
     pub(super) fn assess(&self, index: usize, now: Timestamp) -> Option<Assessment> {
         let entry = self.pairs.get(index)?;
-        let (master, replica) = self.servers_of(&entry.meta)?;
+        let servers = entry.servers?;
         let evidence = Evidence {
-            master,
-            replica,
+            master: &self.servers.at(servers.top)?.facts,
+            replica: &self.servers.at(servers.replica)?.facts,
             pair: entry.facts(),
         };
         Some(assess(evidence, now))
@@ -428,18 +456,6 @@ impl Fleet {
         })
     }
 
-    /// Every server with what is known of it.
-    pub(super) fn servers(&self) -> impl Iterator<Item = (&Server, &ServerFacts)> {
-        self.servers
-            .iter()
-            .map(|(_, server)| (&*server.meta, &server.facts))
-    }
-
-    /// What is known of one server, if it is watched.
-    pub(super) fn facts_of(&self, addr: &ServerAddr) -> Option<&ServerFacts> {
-        self.servers.get(addr).map(|server| &server.facts)
-    }
-
     /// Whether every server was polled once, with whatever result.
     pub(super) fn all_polled(&self) -> bool {
         self.servers.all_polled()
@@ -448,41 +464,44 @@ impl Fleet {
     /// The exporter was paused: nothing is known until the next polls, and no time of the pause
     /// counts for anything.
     pub(super) fn exporter_paused(&mut self, pause: Pause) {
-        for (_, server) in self.servers.iter_mut() {
+        self.pairs.record_steady(self.last_tick);
+        for server in self.servers.iter_mut() {
             server.facts.note_pause(pause);
         }
+        self.servers.evaluate_all();
         self.pairs.exporter_paused(pause);
     }
 
-    /// Every server, by address, and every pair, in the configuration's order.
-    pub(super) fn snapshot(&self, now: Timestamp) -> (Vec<Arc<ServerSnapshot>>, Vec<PairSnapshot>) {
-        let mut servers: BTreeMap<&ServerAddr, Arc<ServerSnapshot>> = BTreeMap::new();
-        for (addr, server) in self.servers.iter() {
-            let snapshot = server.snapshot(self.histories.footprint(addr));
-            servers.insert(addr, Arc::new(snapshot));
-        }
-        let mut pairs = Vec::with_capacity(self.pairs.len());
-        for entry in &self.pairs.entries {
-            pairs.extend(self.pair_snapshot(entry, &servers, now));
-        }
-        (servers.into_values().collect(), pairs)
+    /// The charts that are due, as documents.
+    pub(super) fn take_charts(&mut self, now: Timestamp, last: bool) -> Vec<Document> {
+        self.pairs.record_steady(self.last_tick);
+        self.pairs.take_charts(now, last)
     }
 
-    fn pair_snapshot(
-        &self,
-        entry: &PairEntry,
-        servers: &BTreeMap<&ServerAddr, Arc<ServerSnapshot>>,
-        now: Timestamp,
-    ) -> Option<PairSnapshot> {
-        let meta = &entry.meta;
-        Some(PairSnapshot {
-            meta: Arc::clone(meta),
-            facts: entry.facts().clone(),
-            master: Arc::clone(servers.get(&meta.top)?),
-            replica: Arc::clone(servers.get(&meta.key.replica)?),
-            lag_max: entry.lag_max.get(now),
-            writes: self.history_of(meta).map(writes).unwrap_or_default(),
-            chart: entry.chart.clone(),
-        })
+    /// Makes what has changed of a snapshot since this was last called.
+    pub(super) fn prepare_snapshot(&mut self, now: Timestamp) {
+        let Self {
+            servers,
+            pairs,
+            histories,
+            failovers,
+            ..
+        } = self;
+        servers.prepare_snapshots(histories);
+        pairs.prepare_snapshots(servers, histories, now);
+        failovers.prepare_list();
+    }
+
+    /// Every server, by address, and every pair, in the configuration's order.
+    pub(super) fn snapshot(&self, now: Timestamp) -> FleetParts {
+        let histories = &self.histories;
+        let servers = self.servers.iter();
+        let servers: Vec<_> = servers.map(|server| server.snapshot(histories)).collect();
+        let mut pairs = Vec::with_capacity(self.pairs.len());
+        for entry in &self.pairs.entries {
+            let server = |index: ServerIndex| index.of(&servers).map(Arc::clone);
+            pairs.extend(entry.snapshot(server, histories, now));
+        }
+        FleetParts { servers, pairs }
     }
 }

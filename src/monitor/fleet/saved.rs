@@ -11,7 +11,7 @@ impl Fleet {
     /// The part of the lag history that has to outlive the process.
     pub(in crate::monitor) fn to_save(&self) -> ToSave<'_> {
         let servers = self.servers.iter();
-        let servers = servers.map(|(addr, server)| (addr.clone(), server.record()));
+        let servers = servers.map(|server| (server.meta.addr.clone(), server.record()));
         let pairs = self.pairs.entries.iter();
         let pairs = pairs.map(|pair| (pair.meta.key.clone(), self.record_of(pair)));
         ToSave {
@@ -24,7 +24,7 @@ impl Fleet {
     fn record_of(&self, pair: &PairEntry) -> PairRecord {
         let mut record = pair.tracker.record();
         if record.silent_since.is_none() {
-            let replica = self.servers.get(&pair.meta.key.replica);
+            let replica = pair.servers.and_then(|own| self.servers.at(own.replica));
             record.silent_since = replica.and_then(|replica| replica.facts.unanswered_since);
         }
         record
@@ -36,12 +36,13 @@ impl Fleet {
     pub(in crate::monitor) fn restore(&mut self, state: SavedState) {
         self.pending_restore = state;
         self.claim_restored();
+        self.evaluate_all();
     }
 
     /// The server has been silent since then, before a restart, until it answers.
     pub(in crate::monitor) fn resume_silence(&mut self, server: &str, since: Timestamp) {
-        for (addr, entry) in self.servers.iter_mut() {
-            if addr.to_string() == server {
+        for entry in self.servers.iter_mut() {
+            if entry.meta.addr.to_string() == server {
                 entry.facts.resume_silence(since);
             }
         }
@@ -51,7 +52,8 @@ impl Fleet {
     /// before has claimed its state already.
     pub(super) fn claim_restored(&mut self) {
         let pending = &mut self.pending_restore;
-        for (addr, server) in self.servers.iter_mut() {
+        for server in self.servers.iter_mut() {
+            let addr = &server.meta.addr.clone();
             let mut run_id = None;
             if let Some(record) = pending.servers.remove(addr) {
                 run_id = record.full_syncs.parts().2.cloned();

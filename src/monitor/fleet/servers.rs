@@ -4,17 +4,55 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::Answer;
+use super::evaluation_plan::EvaluationPlan;
+use super::histories::Histories;
 use crate::info::Observation;
 use crate::model::{
     Datacenter, HeartbeatError, PollError, PollFailure, ReplicationId, RunId, ServerAddr, Timestamp,
 };
 use crate::monitor::snapshot::ServerSnapshot;
-use crate::replication::{Footprint, MasterSample, ServerFacts};
+use crate::replication::{MasterSample, ServerFacts};
 use crate::topology::{Pair, Server, Topology};
 
-/// Every server that is polled, by address.
+/// Every server that is polled, ordered by address.
 #[derive(Debug, Default)]
-pub(super) struct Servers(HashMap<ServerAddr, ServerEntry>);
+pub(super) struct Servers {
+    entries: Vec<ServerEntry>,
+    by_address: HashMap<ServerAddr, ServerIndex>,
+    /// When the rules of each are evaluated.
+    plan: EvaluationPlan,
+    /// How many are outside the exporter's own datacenter.
+    remote: usize,
+}
+
+/// The place of a server among those of one topology, ordered by address. It means nothing in
+/// another topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::monitor) struct ServerIndex(usize);
+
+impl ServerIndex {
+    /// What belongs to this server, in a list of all servers.
+    pub(in crate::monitor) fn of<T>(self, all: &[T]) -> Option<&T> {
+        all.get(self.0)
+    }
+}
+
+/// The servers of one pair.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PairServers {
+    pub(super) top: ServerIndex,
+    pub(super) master: ServerIndex,
+    pub(super) replica: ServerIndex,
+}
+
+/// What the rules of a server judge. Zero seconds of silence stay zero until a poll fails.
+#[derive(Debug, PartialEq)]
+pub(super) struct Judged {
+    up: Option<bool>,
+    silent_since: Option<Timestamp>,
+    fault_since: Option<Timestamp>,
+    full_syncs: Option<u64>,
+}
 
 /// One server.
 #[derive(Debug)]
@@ -37,6 +75,8 @@ pub(super) struct ServerEntry {
     pub(super) as_master: Vec<usize>,
     /// The indices of the pairs whose replica it is.
     pub(super) as_replica: Vec<usize>,
+    /// The snapshot that was last prepared of it; `None` once it has changed since.
+    snapshot: Option<Arc<ServerSnapshot>>,
 }
 
 /// What a server showed when it last reported that it is a master.
@@ -50,47 +90,113 @@ impl Servers {
     /// Adopts the servers of `topology`; those that stay keep what is known of them. No pair is
     /// linked to any of them afterwards.
     pub(super) fn reconfigure(&mut self, topology: &Topology) {
-        let mut known = std::mem::take(&mut self.0);
+        let mut known: HashMap<ServerAddr, ServerEntry> = HashMap::new();
+        for entry in self.entries.drain(..) {
+            known.insert(entry.meta.addr.clone(), entry);
+        }
+        self.by_address.clear();
+        self.remote = 0;
         for (addr, meta) in &topology.servers {
             let entry = match known.remove(addr) {
                 Some(known) => known.with_meta(meta),
                 None => ServerEntry::new(meta),
             };
-            self.0.insert(addr.clone(), entry);
+            self.remote += usize::from(!meta.local);
+            let index = ServerIndex(self.entries.len());
+            self.by_address.insert(addr.clone(), index);
+            self.entries.push(entry);
         }
+        self.evaluate_all();
     }
 
-    /// Stores the index of `pair` with its servers.
-    pub(super) fn link(&mut self, index: usize, pair: &Pair) {
-        if let Some(top) = self.0.get_mut(&pair.top) {
-            top.as_top.push(index);
-        }
-        if let Some(master) = self.0.get_mut(&pair.master) {
-            master.as_master.push(index);
-        }
-        if let Some(replica) = self.0.get_mut(&pair.key.replica) {
-            replica.as_replica.push(index);
-        }
+    /// Stores the index of `pair` with its servers. Returns theirs.
+    pub(super) fn link(&mut self, index: usize, pair: &Pair) -> Option<PairServers> {
+        let servers = PairServers {
+            top: self.index_of(&pair.top)?,
+            master: self.index_of(&pair.master)?,
+            replica: self.index_of(&pair.key.replica)?,
+        };
+        self.at_mut(servers.top)?.as_top.push(index);
+        self.at_mut(servers.master)?.as_master.push(index);
+        self.at_mut(servers.replica)?.as_replica.push(index);
+        Some(servers)
+    }
+
+    /// The place of the server at this address, if it is watched.
+    pub(super) fn index_of(&self, addr: &ServerAddr) -> Option<ServerIndex> {
+        self.by_address.get(addr).copied()
+    }
+
+    /// The server with this index.
+    pub(super) fn at(&self, index: ServerIndex) -> Option<&ServerEntry> {
+        self.entries.get(index.0)
+    }
+
+    /// The same, to change it.
+    pub(super) fn at_mut(&mut self, index: ServerIndex) -> Option<&mut ServerEntry> {
+        let entry = self.entries.get_mut(index.0)?;
+        entry.snapshot = None;
+        Some(entry)
     }
 
     /// The server at this address, if it is watched.
     pub(super) fn get(&self, addr: &ServerAddr) -> Option<&ServerEntry> {
-        self.0.get(addr)
+        self.at(self.index_of(addr)?)
     }
 
     /// The same, to change it.
     pub(super) fn get_mut(&mut self, addr: &ServerAddr) -> Option<&mut ServerEntry> {
-        self.0.get_mut(addr)
+        self.at_mut(self.index_of(addr)?)
     }
 
-    /// Every server with its address, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&ServerAddr, &ServerEntry)> {
-        self.0.iter()
+    /// Every server, ordered by address.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ServerEntry> {
+        self.entries.iter()
     }
 
-    /// Every server with its address, to change it.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&ServerAddr, &mut ServerEntry)> {
-        self.0.iter_mut()
+    /// Every server, to change it.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut ServerEntry> {
+        for entry in &mut self.entries {
+            entry.snapshot = None;
+        }
+        self.entries.iter_mut()
+    }
+
+    /// Prepares the snapshot of each server that has changed since the last one.
+    pub(super) fn prepare_snapshots(&mut self, histories: &Histories) {
+        for entry in &mut self.entries {
+            entry.prepare_snapshot(histories);
+        }
+    }
+
+    /// The index of every server, ordered by address.
+    pub(super) fn indices(&self) -> impl Iterator<Item = ServerIndex> + use<> {
+        (0..self.entries.len()).map(ServerIndex)
+    }
+
+    /// The rules of all servers are evaluated in the next tick.
+    pub(super) fn evaluate_all(&mut self) {
+        self.plan.evaluate_all(self.entries.len());
+    }
+
+    /// The rules of this server are evaluated in the next tick.
+    pub(super) fn evaluate(&mut self, index: ServerIndex) {
+        self.plan.evaluate(index.0);
+    }
+
+    /// The rules of this server need no evaluation before what they judge changes.
+    pub(super) fn wait(&mut self, index: ServerIndex) {
+        self.plan.wait(index.0);
+    }
+
+    /// Whether the rules of this server are evaluated at `now`.
+    pub(super) fn is_due(&self, index: ServerIndex, now: Timestamp) -> bool {
+        self.plan.is_due(index.0, now)
+    }
+
+    /// How many servers are outside the exporter's own datacenter.
+    pub(super) fn remote(&self) -> usize {
+        self.remote
     }
 
     /// Whether the lag of any pair is measured against this server.
@@ -107,12 +213,12 @@ impl Servers {
 
     /// Whether any server is in this datacenter.
     pub(super) fn any_in(&self, dc: &Datacenter) -> bool {
-        self.0.values().any(|server| server.meta.dc == *dc)
+        self.entries.iter().any(|server| server.meta.dc == *dc)
     }
 
     /// Whether every server was polled once, with whatever result.
     pub(super) fn all_polled(&self) -> bool {
-        self.0.values().all(|server| server.facts.was_polled())
+        self.entries.iter().all(|server| server.facts.was_polled())
     }
 }
 
@@ -131,6 +237,7 @@ impl ServerEntry {
             as_top: Vec::new(),
             as_master: Vec::new(),
             as_replica: Vec::new(),
+            snapshot: None,
         }
     }
 
@@ -146,8 +253,25 @@ impl ServerEntry {
             as_top: Vec::new(),
             as_master: Vec::new(),
             as_replica: Vec::new(),
+            snapshot: None,
             ..self
         }
+    }
+
+    /// What its rules judge.
+    pub(super) fn judged(&self) -> Judged {
+        Judged {
+            up: self.facts.up(),
+            silent_since: self.facts.silent_since(),
+            fault_since: self.facts.fault_since(),
+            full_syncs: self.facts.full_syncs.total(),
+        }
+    }
+
+    /// Whether it answers: then no time passes that its rules judge.
+    pub(super) fn answers(&self) -> bool {
+        let facts = &self.facts;
+        facts.is_up() && facts.silent_since().is_none() && facts.fault_since().is_none()
     }
 
     /// Records an answer. Returns whether it is the newest: one that a later poll overtook counts
@@ -194,15 +318,27 @@ impl ServerEntry {
         });
     }
 
-    pub(super) fn snapshot(&self, history: Option<Footprint>) -> ServerSnapshot {
-        ServerSnapshot {
+    /// Its snapshot: the last one that was prepared, unless it has changed since. `histories` has
+    /// what is kept of it.
+    pub(super) fn snapshot(&self, histories: &Histories) -> Arc<ServerSnapshot> {
+        if let Some(prepared) = &self.snapshot {
+            return Arc::clone(prepared);
+        }
+        Arc::new(ServerSnapshot {
             meta: Arc::clone(&self.meta),
             facts: self.facts.clone(),
             polls: self.polls,
             skipped: self.skipped,
             errors: self.errors.clone(),
-            history,
+            history: histories.footprint(&self.meta.addr),
             heartbeat_errors: self.heartbeat_errors.clone(),
+        })
+    }
+
+    /// Prepares its snapshot, unless it has not changed since the last one.
+    fn prepare_snapshot(&mut self, histories: &Histories) {
+        if self.snapshot.is_none() {
+            self.snapshot = Some(self.snapshot(histories));
         }
     }
 }

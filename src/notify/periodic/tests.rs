@@ -58,7 +58,7 @@ impl Rig {
 fn snapshot(alerts: Vec<ListedAlert>) -> FleetSnapshot {
     let (mut fleet, _) = fleet(Scene::Streaming);
     fleet.anchor = clock::anchor();
-    fleet.alerts = alerts;
+    fleet.alerts = alerts.into();
     fleet
 }
 

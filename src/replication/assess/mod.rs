@@ -87,6 +87,23 @@ impl Diverged {
     }
 }
 
+impl Assessment {
+    /// Lets time pass: what bounds the lag from above is as much older. Nothing else of it depends
+    /// on time alone, where [`Self::only_ages_to`] holds.
+    pub fn age(&mut self, by: Span) {
+        self.lag.upper = self.lag.upper.map(|upper| upper + by);
+    }
+
+    /// Whether `later`, which the same evidence shows `by` later, says the same, but for the age of
+    /// what bounds the lag from above. As evidence only grows older, everything in between says the
+    /// same as well.
+    pub fn only_ages_to(&self, later: &Self, by: Span) -> bool {
+        let mut aged = self.clone();
+        aged.age(by);
+        aged == *later
+    }
+}
+
 /// What is known of a pair and of its two servers: the evidence that an assessment rests on.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {

@@ -9,6 +9,7 @@ mod loss_watch;
 mod saved;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::histories::Histories;
 use super::pairs::Pairs;
@@ -36,6 +37,8 @@ pub(in crate::monitor) struct Failovers {
     /// The entries whose last failover may still turn out to have cost more, or less.
     open_losses: BTreeSet<PairName>,
     saved: SavedFailovers,
+    /// [`Failovers::list`] as it was last made; `None` once anything of it has changed.
+    listed: Option<Arc<[EntryFailovers]>>,
 }
 
 /// One entry's master, and its failovers so far.
@@ -134,6 +137,7 @@ impl Failovers {
         if let Some((failover, watch)) = new_failover(promotion, servers, pairs, history, now) {
             entry.past.add(failover, watch);
             self.saved.changed = true;
+            self.listed = None;
         }
     }
 
@@ -158,8 +162,10 @@ impl Failovers {
         self.find_open_losses();
     }
 
-    /// Adds the entries whose last failover may still turn out to have cost more, or less.
+    /// The entries or their failovers were replaced: adds those whose last failover may still turn
+    /// out to have cost more, or less.
     fn find_open_losses(&mut self) {
+        self.listed = None;
         for (name, entry) in &self.entries {
             if entry.past.has_open_loss() {
                 self.open_losses.insert(name.clone());
@@ -198,7 +204,10 @@ impl Failovers {
             if failover.loss.exactly().is_none() && !watch.is_settled() {
                 failover.loss = watch.at_least();
             }
-            self.saved.changed |= loss_before != failover.loss || watch_before != *watch;
+            if loss_before != failover.loss || watch_before != *watch {
+                self.saved.changed = true;
+                self.listed = None;
+            }
         }
         self.drop_settled_losses();
     }
@@ -212,8 +221,22 @@ impl Failovers {
         });
     }
 
+    /// Makes [`Failovers::list`], unless it is known.
+    pub(super) fn prepare_list(&mut self) {
+        if self.listed.is_none() {
+            self.listed = Some(self.new_list());
+        }
+    }
+
     /// The failovers of every entry, by name.
-    pub(in crate::monitor) fn list(&self) -> Vec<EntryFailovers> {
+    pub(in crate::monitor) fn list(&self) -> Arc<[EntryFailovers]> {
+        match &self.listed {
+            Some(listed) => Arc::clone(listed),
+            None => self.new_list(),
+        }
+    }
+
+    fn new_list(&self) -> Arc<[EntryFailovers]> {
         let entries = self.entries.iter();
         let failovers = entries.map(|(name, entry)| EntryFailovers {
             pair: name.clone(),

@@ -388,11 +388,11 @@ mod tests {
             assert!(save(&mut old, false).is_empty());
             let mut new = fleet("orders", "a:1", "b:1");
             assert_eq!(restore(&mut new, &documents), [""; 0]);
-            let mut expected = old.failovers.list();
+            let mut expected = old.failovers.list().to_vec();
             let last = expected[0].last.as_mut().unwrap();
             last.at = at(95);
             last.last_known.as_mut().unwrap().at = at(94);
-            assert_eq!(new.failovers.list(), expected);
+            assert_eq!(*new.failovers.list(), expected);
             let name = PairName::new("orders");
             let recent = new.failovers.recent(&name, Span::from_secs(10), at(100));
             assert_eq!(recent.count, 1);

@@ -3,13 +3,16 @@
 mod buffers;
 mod saved_charts;
 mod saved_losses;
+mod snapshots;
+mod steady;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Answer;
+use super::evaluation_plan::EvaluationPlan;
 use super::histories::Histories;
-use super::servers::{ServerEntry, Servers};
+use super::servers::{PairServers, ServerEntry, Servers};
 use super::topology_change::TopologyChange;
 use crate::chart::{PairChart, PastState};
 use crate::model::{
@@ -19,6 +22,7 @@ use crate::monitor::StateChange;
 use crate::monitor::alerting::Since;
 use crate::monitor::outage::{LinkWatch, ObservedLink};
 use crate::monitor::poll_boost::{BoostContext, ReportedDelay};
+use crate::monitor::snapshot::PairSnapshot;
 use crate::replication::{
     Assessment, Gap, HistoryLimits, HistoryLoss, Located, MasterHistory, MasterSample, MinuteMax,
     PairFacts, PairState, PairTracker, Pause, ReplicaIdentity, find_ack,
@@ -27,11 +31,14 @@ use crate::topology::{Pair, Topology};
 
 use saved_charts::SavedCharts;
 use saved_losses::SavedLosses;
+use steady::Steady;
 
 /// Every pair, in the configuration's order.
 #[derive(Debug, Default)]
 pub(in crate::monitor) struct Pairs {
     pub(in crate::monitor::fleet) entries: Vec<PairEntry>,
+    /// When the rules of each are evaluated.
+    plan: EvaluationPlan,
     /// What replicas had applied before they became masters: they may become replicas again.
     applied_before_promotion: HashMap<PairKey, Option<u64>>,
     saved_charts: SavedCharts,
@@ -42,6 +49,8 @@ pub(in crate::monitor) struct Pairs {
 #[derive(Debug)]
 pub(in crate::monitor) struct PairEntry {
     pub(in crate::monitor) meta: Arc<Pair>,
+    /// Its servers; `None` before it is linked to them.
+    pub(in crate::monitor::fleet) servers: Option<PairServers>,
     pub(in crate::monitor::fleet) tracker: PairTracker,
     pub(in crate::monitor::fleet) lag_max: MinuteMax,
     pub(in crate::monitor::fleet) chart: PairChart,
@@ -57,6 +66,11 @@ pub(in crate::monitor) struct PairEntry {
     outages: LinkWatch,
     /// Since when it is watched: the age of "unknown" where there never was a sample.
     pub(in crate::monitor::fleet) watched_since: Timestamp,
+    /// What stays true of it until its rules are next evaluated; `None` while that is not known.
+    steady: Option<Steady>,
+    /// The snapshot that was last prepared of it; `None` once it or one of its servers has changed
+    /// since.
+    snapshot: Option<Arc<PairSnapshot>>,
 }
 
 impl Pairs {
@@ -98,6 +112,36 @@ impl Pairs {
             self.entries.push(entry);
         }
         self.remember_applied(known, topology);
+        self.evaluate_all();
+    }
+
+    /// The rules of all pairs are evaluated in the next tick.
+    pub(in crate::monitor::fleet) fn evaluate_all(&mut self) {
+        self.plan.evaluate_all(self.entries.len());
+        for entry in &mut self.entries {
+            entry.snapshot = None;
+        }
+    }
+
+    /// Something has happened to these pairs or to a server of theirs: their rules are evaluated in
+    /// the next tick.
+    pub(in crate::monitor::fleet) fn evaluate(&mut self, indices: &[usize]) {
+        for index in indices {
+            self.plan.evaluate(*index);
+            if let Some(entry) = self.entries.get_mut(*index) {
+                entry.snapshot = None;
+            }
+        }
+    }
+
+    /// The rules of this pair need no evaluation before `until`, unless something happens to it.
+    pub(in crate::monitor::fleet) fn wait_until(&mut self, index: usize, until: Timestamp) {
+        self.plan.wait_until(index, until);
+    }
+
+    /// Whether the rules of this pair are evaluated at `now`.
+    pub(in crate::monitor) fn is_due(&self, index: usize, now: Timestamp) -> bool {
+        self.plan.is_due(index, now)
     }
 
     /// Remembers what replicas had applied before they became masters, for as long as they are.
@@ -129,7 +173,9 @@ impl Pairs {
 
     /// The same, to change it.
     pub(in crate::monitor::fleet) fn get_mut(&mut self, index: usize) -> Option<&mut PairEntry> {
-        self.entries.get_mut(index)
+        let entry = self.entries.get_mut(index)?;
+        entry.snapshot = None;
+        Some(entry)
     }
 
     /// The pair of this entry with this replica.
@@ -159,7 +205,7 @@ impl Pairs {
         mut change: impl FnMut(&mut PairEntry),
     ) {
         for index in indices {
-            if let Some(entry) = self.entries.get_mut(*index) {
+            if let Some(entry) = self.get_mut(*index) {
                 change(entry);
                 self.saved_losses.changed |= entry.tracker.take_loss_changed();
             }
@@ -247,6 +293,13 @@ impl Pairs {
         });
     }
 
+    /// Records what has been true of steady pairs up to the last tick, which was at `last`.
+    pub(in crate::monitor::fleet) fn record_steady(&mut self, last: Timestamp) {
+        for pair in &mut self.entries {
+            pair.record_steady(last);
+        }
+    }
+
     /// The exporter was paused: the pause does not add to the time for which a pair has been
     /// unknown.
     pub(in crate::monitor::fleet) fn exporter_paused(&mut self, pause: Pause) {
@@ -256,6 +309,7 @@ impl Pairs {
             pair.chart.record_absence(pause.from, &reason);
             pair.watched_since = pair.watched_since.max(known + pause.after(known));
         }
+        self.evaluate_all();
     }
 }
 
@@ -280,6 +334,7 @@ impl PairEntry {
     fn new(meta: &Arc<Pair>, interval: Span, now: Timestamp) -> Self {
         Self {
             meta: Arc::clone(meta),
+            servers: None,
             tracker: PairTracker::new(interval),
             lag_max: MinuteMax::default(),
             chart: PairChart::new(chart_phase(meta)),
@@ -290,6 +345,8 @@ impl PairEntry {
             diverged_since: None,
             outages: LinkWatch::default(),
             watched_since: now,
+            steady: None,
+            snapshot: None,
         }
     }
 
@@ -303,13 +360,10 @@ impl PairEntry {
 
     /// What its replica is found by in the answers of its master.
     fn replica_identity(&self, servers: &Servers) -> ReplicaIdentity<'_> {
-        let addr = &self.meta.key.replica;
-        let own_port = match servers.get(addr) {
-            Some(replica) => replica.own_port,
-            None => None,
-        };
+        let replica = self.servers.and_then(|own| servers.at(own.replica));
+        let own_port = replica.and_then(|replica| replica.own_port);
         ReplicaIdentity {
-            addr,
+            addr: &self.meta.key.replica,
             own_port,
             only_one: self.is_only_replica,
         }
@@ -400,9 +454,11 @@ impl PairEntry {
         histories: &Histories,
         now: Timestamp,
     ) {
-        let master = servers.get(&self.meta.master);
-        let replica = servers.get(&self.meta.key.replica);
-        let (Some(master), Some(replica)) = (master, replica) else {
+        let Some(own) = self.servers else {
+            return;
+        };
+        let (Some(master), Some(replica)) = (servers.at(own.master), servers.at(own.replica))
+        else {
             return;
         };
         let observed = ObservedLink {

@@ -1,0 +1,121 @@
+//! Two monitors that are told the same: the one of the product, which evaluates only the rules that
+//! are due, and one that evaluates every rule in every tick. Whatever a test does to them, they want
+//! the same done in each tick and show the same in each snapshot.
+
+use redis_cross_dc_exporter::chart::PairChart;
+use redis_cross_dc_exporter::config::Settings;
+use redis_cross_dc_exporter::model::{ClockAnchor, Span, Timestamp};
+use redis_cross_dc_exporter::monitor::{
+    Action, FleetSnapshot, Monitor, PairSnapshot, PollEvent, Promotion,
+};
+use redis_cross_dc_exporter::replication::{SavedState, ToSave};
+use redis_cross_dc_exporter::topology::Topology;
+
+use crate::driver::anchor;
+
+/// How far back each of a chart's tiers reaches, in seconds.
+const TIERS: [i64; 3] = [900, 7_200, 86_400];
+
+/// The monitor of the product beside the one that evaluates everything.
+pub(crate) struct Twins {
+    monitor: Monitor,
+    thorough: Monitor,
+}
+
+impl Twins {
+    pub(crate) fn new(settings: &Settings, topology: &Topology, anchor: ClockAnchor) -> Self {
+        let new = || Monitor::new(settings, topology, anchor);
+        Self {
+            monitor: new(),
+            thorough: new().evaluating_all(),
+        }
+    }
+
+    /// The same with what was saved before a restart; `load` reads it.
+    pub(crate) fn with_restored(self, mut load: impl FnMut() -> SavedState) -> Self {
+        Self {
+            monitor: self.monitor.with_restored(load()),
+            thorough: self.thorough.with_restored(load()),
+        }
+    }
+
+    pub(crate) fn to_save(&self) -> ToSave<'_> {
+        self.monitor.to_save()
+    }
+
+    pub(crate) fn handle_poll(&mut self, event: PollEvent) {
+        self.thorough.handle_poll(event.clone());
+        self.monitor.handle_poll(event);
+    }
+
+    pub(crate) fn promotions(&mut self, now: Timestamp) -> Vec<Promotion> {
+        let promotions = self.monitor.promotions(now);
+        assert_eq!(promotions, self.thorough.promotions(now));
+        promotions
+    }
+
+    pub(crate) fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
+        self.thorough.retarget(settings, topology, now);
+        self.monitor.retarget(settings, topology, now);
+    }
+
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Vec<Action> {
+        let actions = self.monitor.tick(now);
+        let expected = self.thorough.tick(now);
+        assert_eq!(actions, expected, "the actions at {now:?}");
+        // What was prepared long ago is shared by many snapshots; the other monitor prepares nothing.
+        self.monitor.prepare_snapshot(now);
+        let anchor = anchor(now);
+        assert_same(
+            &self.monitor.snapshot(anchor),
+            &self.thorough.snapshot(anchor),
+            now,
+        );
+        actions
+    }
+
+    pub(crate) fn snapshot(&self, anchor: ClockAnchor) -> FleetSnapshot {
+        self.monitor.snapshot(anchor)
+    }
+}
+
+fn assert_same(shown: &FleetSnapshot, expected: &FleetSnapshot, now: Timestamp) {
+    assert_eq!(shown.pairs.len(), expected.pairs.len(), "{now:?}");
+    for (shown, expected) in shown.pairs.iter().zip(&expected.pairs) {
+        assert_same_pair(shown, expected, now);
+    }
+    assert_eq!(shown.servers.len(), expected.servers.len(), "{now:?}");
+    for (shown, expected) in shown.servers.iter().zip(&expected.servers) {
+        assert_eq!(shown.facts, expected.facts, "{now:?}");
+        let counts = |server: &redis_cross_dc_exporter::monitor::ServerSnapshot| {
+            (server.polls, server.skipped, server.errors.clone())
+        };
+        assert_eq!(counts(shown), counts(expected), "{now:?}");
+        assert_eq!(shown.history, expected.history, "{now:?}");
+    }
+    assert_eq!(shown.alerts, expected.alerts, "{now:?}");
+    assert_eq!(shown.failovers, expected.failovers, "{now:?}");
+    assert_eq!(shown.lag_distribution, expected.lag_distribution, "{now:?}");
+    let all = |fleet: &FleetSnapshot| fleet.journal.after(0).cloned().collect::<Vec<_>>();
+    assert_eq!(all(shown), all(expected), "{now:?}");
+    assert_eq!(shown.ready, expected.ready, "{now:?}");
+}
+
+fn assert_same_pair(shown: &PairSnapshot, expected: &PairSnapshot, now: Timestamp) {
+    assert_eq!(shown.facts, expected.facts, "{now:?}");
+    assert_eq!(shown.master.facts, expected.master.facts, "{now:?}");
+    assert_eq!(shown.replica.facts, expected.replica.facts, "{now:?}");
+    assert_eq!(shown.recent_writes, expected.recent_writes, "{now:?}");
+    let highest = |pair: &PairSnapshot| pair.lag_max.max(pair.assess(now).lag.estimate);
+    assert_eq!(highest(shown), highest(expected), "{now:?}");
+    assert_same_chart(&shown.chart_at(now), &expected.chart_at(now), now);
+}
+
+fn assert_same_chart(shown: &PairChart, expected: &PairChart, now: Timestamp) {
+    for reach in TIERS {
+        let since = now - Span::from_secs(reach);
+        let points = |chart: &PairChart| chart.tier(since, now).points().collect::<Vec<_>>();
+        assert_eq!(points(shown), points(expected), "{now:?}");
+    }
+    assert_eq!(shown.changes(), expected.changes(), "{now:?}");
+}
