@@ -22,7 +22,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use redis_cross_dc_exporter::{info, metrics};
+use redis_cross_dc_exporter::info;
+use redis_cross_dc_exporter::metrics::{self, Exposition};
 
 use fleet::Side;
 use world::World;
@@ -152,13 +153,12 @@ fn add_polls_and_ticks(steps: &mut Steps, world: &mut World, pairs: usize) {
 fn add_answers(steps: &mut Steps, world: &World, pairs: usize) {
     steps.add("snapshot", "pair", || timed(pairs, || world.snapshot()));
     let snapshot = world.snapshot();
+    let exposition = Exposition::default();
     steps.add("/metrics: collect", "pair", || {
-        timed(pairs, || metrics::collect(&snapshot, world.now()))
+        timed(pairs, || metrics::collect(&snapshot, world.now(), &exposition))
     });
-    let families = metrics::collect(&snapshot, world.now());
-    steps.add("/metrics: encode", "pair", || {
-        timed(pairs, || metrics::encode(&families).expect("text"))
-    });
+    let families = metrics::collect(&snapshot, world.now(), &exposition);
+    steps.add("/metrics: one text", "pair", || timed(pairs, || families.to_text()));
 }
 
 /// What the slowest of many ticks cost for one pair, in nanoseconds.

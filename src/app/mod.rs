@@ -153,7 +153,7 @@ impl App {
         let state = WebState {
             snapshots: parts.snapshots,
             clock: clock::now,
-            encode_metrics: process::encoder(self.web_config, parts.store_status),
+            encode_metrics: process::encoder(parts.exposition, self.web_config, parts.store_status),
             refresh: parts.refresh,
             admin,
         };

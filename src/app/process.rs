@@ -8,26 +8,30 @@ use prometheus::process_collector::ProcessCollector;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::metrics;
+use crate::metrics::{self, Exposition};
 use crate::store::StoreStatus;
 use crate::web::{MetricsEncoder, WebConfigStatus};
 
-/// Writes one scrape: the fleet's families, the web configuration's where there is one, the
-/// state's, and `process_*`, as text.
+/// Writes one scrape: `process_*`, the fleet's families, the web configuration's where there is one,
+/// and the state's.
 pub(super) fn encoder(
+    exposition: watch::Receiver<Exposition>,
     web_config: Option<WebConfigStatus>,
     store: watch::Receiver<StoreStatus>,
 ) -> MetricsEncoder {
     Arc::new(move |snapshot, now| {
-        let mut families = metrics::collect(snapshot, now);
+        let shown = exposition.borrow().clone();
+        let mut families = metrics::collect(snapshot, now, &shown);
         if let Some(status) = &web_config {
-            families.extend(metrics::web_config(status.successful()));
+            families.add_web_config(status.successful());
         }
-        families.extend(metrics::state_store(*store.borrow()));
-        families.extend(metrics::tasks(alive_tasks()));
-        families.extend(ProcessCollector::for_self().collect());
-        families.sort_by(|a, b| a.name().cmp(b.name()));
-        Ok(metrics::encode(&families)?.into_bytes())
+        families.add_state_store(*store.borrow());
+        families.add_tasks(alive_tasks());
+        let mut process = ProcessCollector::for_self().collect();
+        process.retain(|family| !family.get_metric().is_empty());
+        let mut text = metrics::encode(&process)?;
+        families.write_to(&mut text);
+        Ok(text.into_bytes())
     })
 }
 

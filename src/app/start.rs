@@ -16,6 +16,7 @@ use crate::config::{ListenAddress, NotifySettings, Settings};
 use crate::delivery::DeliveryEvent;
 use crate::discovery::{self, DISCOVERY_QUEUE, Discovery};
 use crate::http_client::HttpError;
+use crate::metrics::Exposition;
 use crate::monitor::{FleetSnapshot, Monitor};
 use crate::notify::{Dispatcher, MessageContext, PeriodicSenders, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
@@ -48,6 +49,8 @@ pub(super) struct Parts {
     pub(super) events: Events,
     pub(super) snapshots: watch::Receiver<Arc<FleetSnapshot>>,
     pub(super) refresh: Refresh,
+    /// What scrapes show; follows reloads.
+    pub(super) exposition: watch::Receiver<Exposition>,
     pub(super) store_status: watch::Receiver<StoreStatus>,
 }
 
@@ -81,6 +84,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let (discovered, discoveries) = mpsc::channel(DISCOVERY_QUEUE);
     let discovery = Discovery::start(&watched.settings, discovered);
 
+    let exposition = watched.exposition();
     let watchdog = Watchdog::from_environment(info.notifier.clone());
     let mut core = Core {
         monitor,
@@ -106,6 +110,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         },
         snapshots,
         refresh,
+        exposition,
         store_status,
     })
 }

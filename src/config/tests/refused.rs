@@ -620,3 +620,19 @@ fn exceptions_of_doctor_have_limits() {
     good(&exceptions(1, &"x".repeat(400)));
     assert!(read(&format!("{PAIR}\n{}", exceptions(1, &"x".repeat(401)))).is_err());
 }
+
+#[test]
+fn an_unknown_word_in_metrics_is_refused_with_those_that_are_known() {
+    bad(
+        "metrics: {thresholds: some}",
+        "metrics.thresholds: \"some\" is not allowed; allowed: on, overrides, off",
+    );
+    bad(
+        "metrics: {states: true}",
+        "metrics.states: true is not text; put it in quotes",
+    );
+    bad(
+        "metrics: {raw_signals: some}",
+        "metrics.raw_signals: \"some\" is not true or false",
+    );
+}
