@@ -155,10 +155,14 @@ fn add_answers(steps: &mut Steps, world: &World, pairs: usize) {
     let snapshot = world.snapshot();
     let exposition = Exposition::default();
     steps.add("/metrics: collect", "pair", || {
-        timed(pairs, || metrics::collect(&snapshot, world.now(), &exposition))
+        timed(pairs, || {
+            metrics::collect(&snapshot, world.now(), &exposition)
+        })
     });
     let families = metrics::collect(&snapshot, world.now(), &exposition);
-    steps.add("/metrics: one text", "pair", || timed(pairs, || families.to_text()));
+    steps.add("/metrics: one text", "pair", || {
+        timed(pairs, || families.to_text())
+    });
 }
 
 /// What the slowest of many ticks cost for one pair, in nanoseconds.

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use redis_cross_dc_exporter::alert::{AlertStatus, Notification};
 use redis_cross_dc_exporter::config::{Environment, Format, Settings, parse};
+use redis_cross_dc_exporter::info;
+use redis_cross_dc_exporter::metrics::{self, Exposition};
 use redis_cross_dc_exporter::model::{
     ClockAnchor, PollError, Secret, ServerAddr, Span, Timestamp, WallTime,
 };
@@ -15,8 +17,6 @@ use redis_cross_dc_exporter::notify::receivers::pagerduty::{self, Incident};
 use redis_cross_dc_exporter::notify::receivers::{slack, webhook};
 use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::info;
-use redis_cross_dc_exporter::metrics::{self, Exposition};
 
 use super::exposition;
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::core::{Core, Events};
@@ -49,6 +50,8 @@ pub(super) struct Parts {
     pub(super) events: Events,
     pub(super) snapshots: watch::Receiver<Arc<FleetSnapshot>>,
     pub(super) refresh: Refresh,
+    /// Where polls run, if not on the current runtime.
+    pub(super) poll_runtime: Option<Handle>,
     /// What scrapes show; follows reloads.
     pub(super) exposition: watch::Receiver<Exposition>,
     pub(super) store_status: watch::Receiver<StoreStatus>,
@@ -79,7 +82,8 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     log::started(info.local_addr, &watched.topology, &watched.settings);
 
     let (poll_events, polls) = mpsc::channel(EVENT_QUEUE);
-    let poller = Poller::start(&watched.topology, watched.settings.poll, poll_events);
+    let poller = Poller::start_on_own_thread(&watched.topology, watched.settings.poll, poll_events);
+    let poll_runtime = poller.own_runtime();
     let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
     let (discovered, discoveries) = mpsc::channel(DISCOVERY_QUEUE);
     let discovery = Discovery::start(&watched.settings, discovered);
@@ -110,6 +114,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         },
         snapshots,
         refresh,
+        poll_runtime,
         exposition,
         store_status,
     })

@@ -2,12 +2,10 @@
 
 use super::catalogue::{ALL, Metric};
 use super::servers::add_sentinels;
-use super::switches::{
-    SERIES_OF_A_PAIR, SERIES_OF_A_SERVER, SERIES_OF_AN_ENTRY, switch_of,
-};
+use super::switches::{SERIES_OF_A_PAIR, SERIES_OF_A_SERVER, SERIES_OF_AN_ENTRY, switch_of};
 use super::*;
-use crate::config::{MetricsSettings, Settings, ShownStates, ShownThresholds};
 use crate::config::testing::settings_of;
+use crate::config::{MetricsSettings, Settings, ShownStates, ShownThresholds};
 use crate::info::QuorumCheck;
 use crate::model::{ClockAnchor, Datacenter, PairName, PollError, ServerAddr, Span, WallTime};
 use crate::monitor::{Monitor, PollCounts, PollEvent, PollEventKind, thresholds_of};
@@ -433,9 +431,18 @@ fn every_switch_adds_what_the_documentation_says() {
     let defaults = thresholds_of(&by_default.alerts).len();
     assert_eq!(defaults, 9);
     assert_eq!(count(|shown| shown.raw_signals = true), base + 4);
-    assert_eq!(count(|shown| shown.states = ShownStates::All), base + 10 + 2);
-    assert_eq!(count(|shown| shown.thresholds = ShownThresholds::On), base + 9);
-    assert_eq!(count(|shown| shown.thresholds = ShownThresholds::Off), base - 9);
+    assert_eq!(
+        count(|shown| shown.states = ShownStates::All),
+        base + 10 + 2
+    );
+    assert_eq!(
+        count(|shown| shown.thresholds = ShownThresholds::On),
+        base + 9
+    );
+    assert_eq!(
+        count(|shown| shown.thresholds = ShownThresholds::Off),
+        base - 9
+    );
     assert_eq!(count(|shown| shown.diagnostics = true), base + 2 + 2);
 }
 
@@ -476,6 +483,7 @@ fn thresholds_are_exported_where_a_pair_differs_from_the_default() {
         line(r#"rule="link_down",severity="critical""#, "+Inf"),
     ];
     assert_eq!(own, expected);
-    let default = r#"redis_cross_dc_alert_default_threshold{rule="lag_seconds",severity="warning"} 30"#;
+    let default =
+        r#"redis_cross_dc_alert_default_threshold{rule="lag_seconds",severity="warning"} 30"#;
     assert!(text.contains(default), "{text}");
 }

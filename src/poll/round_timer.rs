@@ -2,10 +2,12 @@
 //!
 //! Rounds are planned from the plan, not from when they really began, so the rate does not drift.
 //! Exact periods would lock in step with the 1 Hz timers of the servers themselves, so each period
-//! differs by a few percent.
+//! differs by a few percent. Rounds begin at a [beat](super::beat), so that trees whose rounds are
+//! due within the same few milliseconds begin them together.
 
 use fastrand::Rng;
 
+use super::beat;
 use crate::model::{Span, Timestamp};
 
 /// By how much a period may differ from the configured one, in both directions.
@@ -74,7 +76,7 @@ impl RoundTimer {
             half_interval_rounds,
             stretch: 1.0,
             rng: Rng::with_seed(seed),
-            base_due: now + wait,
+            base_due: beat::nearest(now + wait, intervals.base),
             boost_due: now,
             boosted_until: Timestamp::default(),
             extra_due: None,
@@ -133,16 +135,18 @@ impl RoundTimer {
         self.half_interval_due = None;
         self.extra_due = None;
         if round == Round::Base {
-            self.base_due = planned + self.dithered(self.intervals.base);
+            let base = self.intervals.base;
+            self.base_due = beat::nearest(planned + self.dithered(base), base);
             if self.half_interval_rounds {
-                self.half_interval_due = Some(planned + self.intervals.base.half());
+                self.half_interval_due = Some(beat::nearest(planned + base.half(), base));
             }
         }
         if matches!(round, Round::Base | Round::Refresh) {
             self.refresh_due = None;
         }
         if round != Round::HalfInterval {
-            self.boost_due = planned + self.dithered(self.boost_period());
+            let period = self.boost_period();
+            self.boost_due = beat::nearest(planned + self.dithered(period), period);
         }
         planned
     }

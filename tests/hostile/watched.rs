@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use redis_cross_dc_exporter::alert::{AlertStatus, Notification};
 use redis_cross_dc_exporter::config::{Environment, Format, Settings, parse};
+use redis_cross_dc_exporter::metrics::{self, Exposition};
 use redis_cross_dc_exporter::model::{ClockAnchor, Secret, ServerAddr, Span, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::{Action, Monitor, PollEvent, PollEventKind};
 use redis_cross_dc_exporter::notify::MessageContext;
@@ -15,7 +16,6 @@ use redis_cross_dc_exporter::notify::receivers::{slack, webhook};
 use redis_cross_dc_exporter::report::{PairReport, PairsReport};
 use redis_cross_dc_exporter::topology::Topology;
 use redis_cross_dc_exporter::web::{Limits, Refreshing, Server, WebState};
-use redis_cross_dc_exporter::metrics::{self, Exposition};
 use redis_cross_dc_exporter::{admin, info};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};

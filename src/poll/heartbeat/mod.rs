@@ -24,7 +24,7 @@ use self::plan::{HeartbeatPlan, plans};
 use self::publisher::Publisher;
 use self::status::HeartbeatStatus;
 use self::subscriber::Subscriber;
-use super::report::Reporter;
+use super::context::PollContext;
 use crate::config::PollSettings;
 use crate::info::{Observation, ServerMode};
 use crate::model::{HeartbeatError, RunId, ServerAddr, Span, stable_hash};
@@ -52,14 +52,14 @@ impl Heartbeats {
         &mut self,
         topology: &Topology,
         settings: &PollSettings,
-        reporter: &Reporter,
+        context: &PollContext,
     ) {
         let plans = plans(topology, settings);
         self.running
             .retain(|top, (plan, _)| plans.get(top) == Some(plan));
         for (top, plan) in plans {
             if let Entry::Vacant(vacant) = self.running.entry(top) {
-                let tasks = start(&plan, reporter);
+                let tasks = start(&plan, context);
                 vacant.insert((plan, tasks));
             }
         }
@@ -74,7 +74,10 @@ impl Heartbeats {
 }
 
 /// Starts the tasks of one master: its publisher, and a subscriber for each replica.
-fn start(plan: &HeartbeatPlan, reporter: &Reporter) -> JoinSet<()> {
+fn start(plan: &HeartbeatPlan, context: &PollContext) -> JoinSet<()> {
+    let PollContext {
+        reporter, runtime, ..
+    } = context;
     let top = &plan.top;
     let publisher = Publisher {
         server: Arc::clone(top),
@@ -96,9 +99,9 @@ fn start(plan: &HeartbeatPlan, reporter: &Reporter) -> JoinSet<()> {
             sent: Arc::clone(&publisher.sent),
             status: HeartbeatStatus::new(server.addr.clone(), reporter.clone()),
         };
-        tasks.spawn(subscriber.run());
+        tasks.spawn_on(subscriber.run(), runtime);
     }
-    tasks.spawn(publisher.run());
+    tasks.spawn_on(publisher.run(), runtime);
     tasks
 }
 
