@@ -9,6 +9,7 @@ mod details;
 mod engine;
 mod error;
 mod keyspace;
+mod known;
 mod parse;
 mod replica_line;
 mod sentinel;
