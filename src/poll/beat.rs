@@ -24,10 +24,20 @@ pub(super) fn at_or_after(at: Timestamp) -> Timestamp {
 /// The beat nearest to `at`, for rounds of this `period`; of short periods `at` itself, because a
 /// beat would be a large part of them.
 pub(super) fn nearest(at: Timestamp, period: Span) -> Timestamp {
-    if LENGTH > period.mul_f64(LARGEST_PART) {
-        return at;
+    if fits(period) {
+        at_or_after(at - LENGTH.half())
+    } else {
+        at
     }
-    at_or_after(at - LENGTH.half())
+}
+
+/// As [`nearest`], but never before `at`.
+pub(super) fn at_or_after_in(at: Timestamp, period: Span) -> Timestamp {
+    if fits(period) { at_or_after(at) } else { at }
+}
+
+fn fits(period: Span) -> bool {
+    LENGTH <= period.mul_f64(LARGEST_PART)
 }
 
 #[cfg(test)]
@@ -58,6 +68,9 @@ mod tests {
         ] {
             assert_eq!(nearest(at(micros), second), at(expected), "{micros}");
         }
-        assert_eq!(nearest(at(2501), Span::from_millis(499)), at(2501));
+        assert_eq!(at_or_after_in(at(1), second), at(5000));
+        let short = Span::from_millis(499);
+        assert_eq!(nearest(at(2501), short), at(2501));
+        assert_eq!(at_or_after_in(at(2501), short), at(2501));
     }
 }

@@ -161,7 +161,11 @@ impl Poller {
         self.share_out_budget();
         self.connections.reload(topology, &self.context);
         self.reload_trees(&diff);
-        self.heartbeats.reload(topology, &settings, &self.context);
+        let PollContext {
+            reporter, runtime, ..
+        } = &self.context;
+        self.heartbeats
+            .reload(topology, &settings, reporter, runtime);
         self.publish_refreshable();
     }
 

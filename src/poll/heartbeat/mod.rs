@@ -18,13 +18,14 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use self::plan::{HeartbeatPlan, plans};
 use self::publisher::Publisher;
 use self::status::HeartbeatStatus;
 use self::subscriber::Subscriber;
-use super::context::PollContext;
+use super::report::Reporter;
 use crate::config::PollSettings;
 use crate::info::{Observation, ServerMode};
 use crate::model::{HeartbeatError, RunId, ServerAddr, Span, stable_hash};
@@ -52,14 +53,15 @@ impl Heartbeats {
         &mut self,
         topology: &Topology,
         settings: &PollSettings,
-        context: &PollContext,
+        reporter: &Reporter,
+        runtime: &Handle,
     ) {
         let plans = plans(topology, settings);
         self.running
             .retain(|top, (plan, _)| plans.get(top) == Some(plan));
         for (top, plan) in plans {
             if let Entry::Vacant(vacant) = self.running.entry(top) {
-                let tasks = start(&plan, context);
+                let tasks = start(&plan, reporter, runtime);
                 vacant.insert((plan, tasks));
             }
         }
@@ -74,10 +76,7 @@ impl Heartbeats {
 }
 
 /// Starts the tasks of one master: its publisher, and a subscriber for each replica.
-fn start(plan: &HeartbeatPlan, context: &PollContext) -> JoinSet<()> {
-    let PollContext {
-        reporter, runtime, ..
-    } = context;
+fn start(plan: &HeartbeatPlan, reporter: &Reporter, runtime: &Handle) -> JoinSet<()> {
     let top = &plan.top;
     let publisher = Publisher {
         server: Arc::clone(top),
