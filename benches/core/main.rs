@@ -23,7 +23,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::Criterion;
-use redis_cross_dc_exporter::{info, metrics};
+use redis_cross_dc_exporter::info;
+use redis_cross_dc_exporter::metrics::{self, Exposition};
 use rustix::time::{ClockId, clock_gettime};
 
 use fleet::Side;
@@ -163,12 +164,15 @@ fn add_answers(steps: &mut Steps, world: &mut World, pairs: usize) {
         published
     });
     let snapshot = world.snapshot();
+    let exposition = Exposition::default();
     steps.add("/metrics: collect", "pair", || {
-        timed(pairs, || metrics::collect(&snapshot, world.now()))
+        timed(pairs, || {
+            metrics::collect(&snapshot, world.now(), &exposition)
+        })
     });
-    let families = metrics::collect(&snapshot, world.now());
-    steps.add("/metrics: encode", "pair", || {
-        timed(pairs, || metrics::encode(&families).expect("text"))
+    let families = metrics::collect(&snapshot, world.now(), &exposition);
+    steps.add("/metrics: one text", "pair", || {
+        timed(pairs, || families.to_text())
     });
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use redis_cross_dc_exporter::config::{ConfigErrors, Environment, Format, Settings, parse};
-use redis_cross_dc_exporter::metrics;
+use redis_cross_dc_exporter::metrics::{self, Exposition};
 use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::Monitor;
 use redis_cross_dc_exporter::topology::Topology;
@@ -42,8 +42,9 @@ fn accepted(settings: &Settings) {
     };
     let mut monitor = Monitor::new(settings, &Topology::from_settings(settings), anchor);
     monitor.tick(anchor.mono);
-    let families = metrics::collect(&monitor.snapshot(anchor), anchor.mono);
-    exposition::check(&metrics::encode(&families).expect("what is declared can be written"));
+    let shown = Exposition::new(settings);
+    let families = metrics::collect(&monitor.snapshot(anchor), anchor.mono, &shown);
+    exposition::check(&families.to_text());
 }
 
 /// What every refusal keeps to.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis_cross_dc_exporter::admin::{self, AdminRequest};
 use redis_cross_dc_exporter::config::{Environment, Format, parse};
-use redis_cross_dc_exporter::metrics;
+use redis_cross_dc_exporter::metrics::{self, Exposition};
 use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::Monitor;
 use redis_cross_dc_exporter::topology::Topology;
@@ -111,8 +111,10 @@ fn host() -> Host {
     };
     let monitor = Monitor::new(&settings, &Topology::from_settings(&settings), anchor);
     let (_, snapshots) = watch::channel(Arc::new(monitor.snapshot(anchor)));
-    let encode_metrics =
-        Arc::new(|fleet: &_, now| Ok(metrics::encode(&metrics::collect(fleet, now))?.into_bytes()));
+    let encode_metrics = Arc::new(|fleet: &_, now| {
+        let families = metrics::collect(fleet, now, &Exposition::default());
+        Ok(families.to_text().into_bytes())
+    });
     let refresh = Arc::new(|| -> Refreshing { Box::pin(std::future::ready(())) });
     let (admin, commands) = admin::channel();
     let state = WebState {

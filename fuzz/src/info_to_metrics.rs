@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use redis_cross_dc_exporter::alert::{AlertStatus, Notification};
 use redis_cross_dc_exporter::config::{Environment, Format, Settings, parse};
+use redis_cross_dc_exporter::info;
+use redis_cross_dc_exporter::metrics::{self, Exposition};
 use redis_cross_dc_exporter::model::{
     ClockAnchor, PollError, Secret, ServerAddr, Span, Timestamp, WallTime,
 };
@@ -15,7 +17,6 @@ use redis_cross_dc_exporter::notify::receivers::pagerduty::{self, Incident};
 use redis_cross_dc_exporter::notify::receivers::{slack, webhook};
 use redis_cross_dc_exporter::report::{AlertsReport, PairReport, PairsReport};
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::{info, metrics};
 
 use super::exposition;
 
@@ -134,11 +135,16 @@ fn anchor(now: Timestamp) -> ClockAnchor {
     }
 }
 
+/// Every series that there is.
+static EXPOSITION: LazyLock<Exposition> = LazyLock::new(|| {
+    let yaml = "pairs: [{name: p, master: {address: 'm:1'}, replicas: [{address: 'r:1'}]}]\n\
+        metrics: {raw_signals: true, states: all, thresholds: on, diagnostics: true}";
+    let settings = parse(yaml, Format::Yaml, Path::new("."), &Environment::default());
+    Exposition::new(&settings.expect("the configuration above"))
+});
+
 fn check(snapshot: &FleetSnapshot, now: Timestamp) {
-    exposition::check(
-        &metrics::encode(&metrics::collect(snapshot, now))
-            .expect("what is declared can be written"),
-    );
+    exposition::check(&metrics::collect(snapshot, now, &EXPOSITION).to_text());
     let pairs = PairsReport::new(snapshot, now);
     pairs.pairs.iter().for_each(consistent);
     not_negative(&serde_json::to_value(&pairs).expect("a report is JSON"));

@@ -184,7 +184,12 @@ impl App {
         let state = WebState {
             snapshots: parts.snapshots,
             clock: clock::now,
-            encode_metrics: process::encoder(self.web_config, parts.store_status),
+            encode_metrics: process::encoder(process::Sources {
+                exposition: parts.exposition,
+                web_config: self.web_config,
+                store: parts.store_status,
+                poll_runtime: parts.poll_runtime,
+            }),
             refresh: parts.refresh,
             admin,
         };

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::audit::AuditRuns;
@@ -18,6 +19,7 @@ use crate::config::{ListenAddress, NotifySettings, Settings};
 use crate::delivery::DeliveryEvent;
 use crate::discovery::{self, DISCOVERY_QUEUE, Discovery};
 use crate::http_client::HttpError;
+use crate::metrics::Exposition;
 use crate::monitor::{FleetSnapshot, Monitor};
 use crate::notify::{Dispatcher, MessageContext, PeriodicSenders, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
@@ -50,6 +52,10 @@ pub(super) struct Parts {
     pub(super) events: Events,
     pub(super) snapshots: watch::Receiver<Arc<FleetSnapshot>>,
     pub(super) refresh: Refresh,
+    /// Where polls run, if not on the current runtime.
+    pub(super) poll_runtime: Option<Handle>,
+    /// What scrapes show; follows reloads.
+    pub(super) exposition: watch::Receiver<Exposition>,
     pub(super) store_status: watch::Receiver<StoreStatus>,
 }
 
@@ -78,7 +84,8 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     log::started(&info.local_addrs, &watched.topology, &watched.settings);
 
     let (poll_events, polls) = mpsc::channel(EVENT_QUEUE);
-    let poller = Poller::start(&watched.topology, watched.settings.poll, poll_events);
+    let poller = Poller::start_on_own_thread(&watched.topology, watched.settings.poll, poll_events);
+    let poll_runtime = poller.own_runtime();
     let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
     let (discovered, discoveries) = mpsc::channel(DISCOVERY_QUEUE);
     let discovery = Discovery::start(&watched.settings, discovered);
@@ -86,6 +93,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let (capture_events, captures) = mpsc::channel(CAPTURE_QUEUE);
     let capture = AutomaticCapture::start(&watched.settings, snapshots.clone(), capture_events);
 
+    let exposition = watched.exposition();
     let watchdog = Watchdog::from_environment(info.notifier.clone());
     let audits = AuditRuns::new(watched.settings.doctor.every, clock::now());
     let mut core = Core {
@@ -115,6 +123,8 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         },
         snapshots,
         refresh,
+        poll_runtime,
+        exposition,
         store_status,
     })
 }

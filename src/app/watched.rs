@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use tokio::sync::watch;
+
 use super::log;
 use crate::config::{PairSettings, Settings};
+use crate::metrics::Exposition;
 use crate::model::Timestamp;
 use crate::monitor::Promotion;
 use crate::replication::SavedState;
@@ -22,6 +25,8 @@ pub(super) struct Watched {
     masters: ObservedMasters,
     /// The risks that were logged, so that each is logged once.
     logged_risks: BTreeSet<String>,
+    /// What scrapes show.
+    exposition: watch::Sender<Exposition>,
 }
 
 /// What the answer of a discovery source's reporter changes.
@@ -36,12 +41,14 @@ impl Watched {
     /// The pairs of `settings`, with nothing discovered yet.
     fn new(settings: Settings) -> Self {
         let discovered = Discovered::new(&settings);
+        let (exposition, _) = watch::channel(Exposition::new(&settings));
         let mut watched = Self {
             settings,
             topology: Topology::default(),
             discovered,
             masters: ObservedMasters::default(),
             logged_risks: BTreeSet::new(),
+            exposition,
         };
         watched.rebuild();
         watched
@@ -68,9 +75,15 @@ impl Watched {
         watched
     }
 
+    /// What scrapes show; follows the settings.
+    pub(super) fn exposition(&self) -> watch::Receiver<Exposition> {
+        self.exposition.subscribe()
+    }
+
     /// Applies other settings, and returns what that changes. Discovered entries stay.
     pub(super) fn reconfigure(&mut self, settings: Settings) -> TopologyDiff {
         self.discovered.reconfigure(&settings);
+        self.exposition.send_replace(Exposition::new(&settings));
         self.settings = settings;
         self.rebuild()
     }

@@ -9,7 +9,7 @@ use super::info_form::{self, InfoForm};
 use super::login::Login;
 use super::raw_stream::RawStream;
 use super::transport::{self, Transport};
-use super::wire::{Exchange, RequestWatch, Wire};
+use super::wire::{BulkReply, Exchange, RequestWatch, Wire};
 use crate::model::{Bytes, PollError, PollFailure, Span, Timestamp};
 use crate::topology::Server;
 
@@ -29,6 +29,17 @@ pub struct InfoReply {
     pub sent: Timestamp,
     /// Just after the reply's last byte was read. At some instant between the two the text was
     /// true.
+    pub received: Timestamp,
+}
+
+/// What was read from INFO, and when it was true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InfoAnswer<T> {
+    /// What was read from it.
+    pub content: T,
+    /// As of [`InfoReply`].
+    pub sent: Timestamp,
+    /// As of [`InfoReply`].
     pub received: Timestamp,
 }
 
@@ -166,13 +177,65 @@ impl Connection {
     /// The server's error reply, or why the connection ended ([`Self::is_open`] distinguishes the
     /// two).
     pub async fn fetch_info(&mut self) -> Result<InfoReply, PollError> {
-        if self.info_form == InfoForm::OneCall {
-            let exchange = self.exchange_info(&[info_form::one_call()]).await?;
-            if !info_form::is_unknown_request(&exchange) {
-                return self.info_reply(exchange);
-            }
-            // Another program than its version claims: use the form that all of them take.
+        let answer = self.read_info(str::to_owned).await?;
+        Ok(InfoReply {
+            text: answer.content,
+            sent: answer.sent,
+            received: answer.received,
+        })
+    }
+
+    /// Queries INFO, without a limit in time, and returns what `read` makes of the sections' text,
+    /// which usually it gets without a copy.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_info`].
+    pub async fn read_info<T>(
+        &mut self,
+        read: impl Fn(&str) -> T,
+    ) -> Result<InfoAnswer<T>, PollError> {
+        if self.info_form == InfoForm::OneCall
+            && let Some(answer) = self.read_info_at_once(&read).await?
+        {
+            return Ok(answer);
         }
+        let reply = self.fetch_each_section().await?;
+        Ok(InfoAnswer {
+            content: read(&reply.text),
+            sent: reply.sent,
+            received: reply.received,
+        })
+    }
+
+    /// All sections in one call; `None` from another program than its version claims: use the form
+    /// that all of them take.
+    async fn read_info_at_once<T>(
+        &mut self,
+        read: impl Fn(&str) -> T,
+    ) -> Result<Option<InfoAnswer<T>>, PollError> {
+        let framing = framing(ReplyShape::Scalar, MAX_REPLY);
+        let exchange = self
+            .wire
+            .exchange_bulk(&info_form::ONE_CALL, framing, |bytes| {
+                read(&String::from_utf8_lossy(bytes))
+            });
+        let exchange = exchange.await?;
+        let content = match exchange.reply {
+            BulkReply::Bulk(content) => content,
+            BulkReply::Other(reply) if info_form::is_unknown_request(&reply) => return Ok(None),
+            BulkReply::Other(reply) => match self.accept(reply)? {
+                Value::SimpleString(line) => read(&line),
+                _ => return Err(PollError::Protocol),
+            },
+        };
+        Ok(Some(InfoAnswer {
+            content,
+            sent: exchange.sent,
+            received: exchange.received,
+        }))
+    }
+
+    async fn fetch_each_section(&mut self) -> Result<InfoReply, PollError> {
         let exchange = self.exchange_info(&info_form::call_each()).await?;
         let reply = self.info_reply(exchange)?;
         self.info_form = self.info_form.learn(&reply.text);

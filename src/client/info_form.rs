@@ -1,9 +1,10 @@
 //! The two forms of requesting several sections of INFO, and which of them a server understands.
 
+use std::sync::LazyLock;
+
 use redis::{Cmd, Value};
 
 use super::error;
-use super::wire::Exchange;
 
 /// The sections that are read: who answers, replication, resync counters, loading, how many keys.
 pub(super) const SECTIONS: [&str; 5] =
@@ -39,12 +40,12 @@ impl InfoForm {
     }
 }
 
-/// All sections in one call.
-pub(super) fn one_call() -> Cmd {
+/// The request of all sections in one call, as it is sent.
+pub(super) static ONE_CALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut info = redis::cmd("INFO");
     info.arg(&SECTIONS);
-    info
-}
+    info.get_packed_command()
+});
 
 /// A call for each section.
 pub(super) fn call_each() -> [Cmd; SECTIONS.len()] {
@@ -55,12 +56,12 @@ pub(super) fn call_each() -> [Cmd; SECTIONS.len()] {
     })
 }
 
-/// Whether the server refused the request of `exchange` as unknown.
-pub(super) fn is_unknown_request(exchange: &Exchange) -> bool {
-    let [Value::ServerError(error)] = &exchange.replies[..] else {
-        return false;
-    };
-    error::is_plain_error(&error.clone().into())
+/// Whether the server refused the request as unknown with `reply`.
+pub(super) fn is_unknown_request(reply: &Value) -> bool {
+    match reply {
+        Value::ServerError(error) => error::is_plain_error(&error.clone().into()),
+        _ => false,
+    }
 }
 
 /// The major version that an INFO text claims. Valkey claims the Redis version that it is

@@ -33,7 +33,7 @@ mod transport;
 mod unix;
 mod wire;
 
-pub use connection::{Connection, InfoReply, MAX_REPLY};
+pub use connection::{Connection, InfoAnswer, InfoReply, MAX_REPLY};
 pub use raw_stream::RawStream;
 pub use sentinel::SentinelConnection;
 pub use site::ServerSite;

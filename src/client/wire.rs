@@ -63,6 +63,23 @@ pub(super) struct Exchange {
     pub(super) received: Timestamp,
 }
 
+/// The reply to one command, and the instants between which the server made it.
+pub(super) struct BulkExchange<T> {
+    pub(super) reply: BulkReply<T>,
+    /// Just before the request's first byte was written.
+    pub(super) sent: Timestamp,
+    /// Just after the reply's last byte was read.
+    pub(super) received: Timestamp,
+}
+
+/// The reply to a command that is answered with a bulk string, unless it is refused.
+pub(super) enum BulkReply<T> {
+    /// What was made of the bulk string.
+    Bulk(T),
+    /// Any other reply.
+    Other(Value),
+}
+
 /// What is left to write of a request.
 struct Outgoing<'a> {
     unsent: &'a [u8],
@@ -106,6 +123,23 @@ impl Wire {
     ) -> Result<Exchange, PollError> {
         self.begin(framing)?;
         let result = self.send_and_receive(request, commands).await;
+        self.finish(result)
+    }
+
+    /// Sends the one command in `request` and reads its reply, like [`Self::exchange`]. A bulk string
+    /// is given to `read` where it lies, and usually that is where the system call put it: most
+    /// replies are read at once, and need no room of their own.
+    ///
+    /// # Errors
+    /// Why the wire cannot be used any more.
+    pub(super) async fn exchange_bulk<T>(
+        &mut self,
+        request: &[u8],
+        framing: Framing,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<BulkExchange<T>, PollError> {
+        self.begin(framing)?;
+        let result = self.send_and_read_bulk(request, read).await;
         self.finish(result)
     }
 
@@ -214,6 +248,77 @@ impl Wire {
         })
     }
 
+    async fn send_and_read_bulk<T>(
+        &mut self,
+        request: &[u8],
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<BulkExchange<T>, PollError> {
+        let mut outgoing = Outgoing::new(request);
+        let mut read = Some(read);
+        let reply = poll_fn(|cx| {
+            loop {
+                let length = ready!(self.poll_whole_reply(cx, &mut outgoing, &mut read))?;
+                if let Some(reply) = length {
+                    return Poll::Ready(Ok::<_, PollError>(reply));
+                }
+            }
+        });
+        let reply = reply.await?;
+        if !outgoing.unsent.is_empty() {
+            return Err(PollError::Protocol);
+        }
+        Ok(BulkExchange {
+            reply,
+            sent: self.stamps.sent.get().ok_or(PollError::Protocol)?,
+            received: self.stamps.last_byte.get().ok_or(PollError::Protocol)?,
+        })
+    }
+
+    /// Writes what can be written, and reads once. Returns the reply as soon as it is whole, and
+    /// `None` while more has to come: what was read is kept then.
+    fn poll_whole_reply<T, R: FnOnce(&[u8]) -> T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outgoing: &mut Outgoing<'_>,
+        read: &mut Option<R>,
+    ) -> Poll<Result<Option<BulkReply<T>>, PollError>> {
+        if let Poll::Ready(Err(error)) = self.poll_send(cx, outgoing) {
+            return Poll::Ready(Err(self.reason_of(&error)));
+        }
+        if self.stamps.sent.get().is_none() {
+            return Poll::Pending;
+        }
+        let mut piece = [MaybeUninit::uninit(); READ_SIZE];
+        let mut piece = ReadBuf::uninit(&mut piece);
+        if let Err(error) = ready!(self.poll_read_piece(cx, &mut piece)) {
+            return Poll::Ready(Err(self.reason_of(&error)));
+        }
+        Poll::Ready(self.take_piece(piece.filled(), read))
+    }
+
+    /// Follows what was just read to the end of the reply.
+    fn take_piece<T, R: FnOnce(&[u8]) -> T>(
+        &mut self,
+        piece: &[u8],
+        read: &mut Option<R>,
+    ) -> Result<Option<BulkReply<T>>, PollError> {
+        let end = self.framing.advance(piece)?;
+        if end.is_some_and(|end| end < piece.len()) {
+            // More than one reply: the next request would get the answer to this one.
+            return Err(PollError::Protocol);
+        }
+        if end.is_some() && self.received.is_empty() {
+            return bulk_reply(piece, read).map(Some);
+        }
+        self.received.extend_from_slice(piece);
+        if end.is_none() {
+            return Ok(None);
+        }
+        // Thousands of idle connections need not hold the room for their largest reply.
+        let whole = std::mem::take(&mut self.received);
+        bulk_reply(&whole, read).map(Some)
+    }
+
     /// Reads until the next reply is whole.
     async fn receive_one(&mut self) -> Result<Value, PollError> {
         loop {
@@ -280,12 +385,22 @@ impl Wire {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut piece = [MaybeUninit::uninit(); READ_SIZE];
         let mut piece = ReadBuf::uninit(&mut piece);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
+        ready!(self.poll_read_piece(cx, &mut piece))?;
+        self.received.extend_from_slice(piece.filled());
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads at least one byte into `piece`, which is empty.
+    fn poll_read_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        piece: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_read(cx, piece))?;
         if piece.filled().is_empty() {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         self.stamps.last_byte.set(clock::now());
-        self.received.extend_from_slice(piece.filled());
         Poll::Ready(Ok(()))
     }
 
@@ -303,6 +418,32 @@ impl Wire {
             _ => PollError::Reset,
         }
     }
+}
+
+/// The whole `reply`: a bulk string as `read` takes it, any other one as it is.
+fn bulk_reply<T, R: FnOnce(&[u8]) -> T>(
+    reply: &[u8],
+    read: &mut Option<R>,
+) -> Result<BulkReply<T>, PollError> {
+    if let Some(content) = bulk_content(reply)
+        && let Some(read) = read.take()
+    {
+        return Ok(BulkReply::Bulk(read(content)));
+    }
+    let value = redis::parse_redis_value(reply).map_err(|_| PollError::Protocol)?;
+    Ok(BulkReply::Other(value))
+}
+
+/// What is in a whole bulk string: behind its length line, before its last CRLF. `None` for nil and
+/// every other reply.
+fn bulk_content(reply: &[u8]) -> Option<&[u8]> {
+    let length = reply.strip_prefix(b"$")?;
+    if length.starts_with(b"-") {
+        return None;
+    }
+    let end_of_line = memchr::memchr(b'\n', reply)?;
+    let content = reply.get(end_of_line + 1..)?;
+    content.strip_suffix(b"\r\n")
 }
 
 /// What can be seen of a request from outside while its replies are due.

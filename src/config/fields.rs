@@ -8,7 +8,7 @@ use yaml_rust2::Yaml;
 use super::cursor::Section;
 use super::schema::{Key, Kind};
 use super::yaml::{self, Mapping};
-use super::{ListenAddress, SecretSource};
+use super::{ListenAddress, SecretSource, ShownStates, ShownThresholds};
 use crate::model::Span;
 use crate::template::Template;
 
@@ -233,6 +233,33 @@ impl FieldValue for ListenAddress {
         map.put(key.name, yaml::string(&self.to_string()));
     }
 }
+
+/// A closed set in the configuration is the label of one of its variants.
+macro_rules! word_field {
+    ($($set:ty),+) => {$(
+        impl FieldValue for $set {
+            fn read(section: &Section<'_>, key: &'static Key) -> Option<Self> {
+                let cursor = section.get(key.name)?;
+                let word = Self::parse(cursor.text()?);
+                if word.is_none() {
+                    let allowed = Self::ALL.map(Self::label).join(", ");
+                    cursor.refuse(format_args!("is not allowed; allowed: {allowed}"));
+                }
+                word
+            }
+
+            fn default_value(_: &'static Key) -> Option<Self> {
+                None
+            }
+
+            fn print(&self, key: &'static Key, map: &mut Mapping) {
+                map.put(key.name, yaml::string(self.label()));
+            }
+        }
+    )+};
+}
+
+word_field!(ShownStates, ShownThresholds);
 
 impl<T: FieldValue> FieldValue for Option<T> {
     fn read(section: &Section<'_>, key: &'static Key) -> Option<Self> {

@@ -38,6 +38,7 @@ impl Settings {
         root.put("alerts", alerts(&self.alerts));
         root.put("notify", notify(&self.notify));
         root.put("state", fields::print(&self.state));
+        root.put("metrics", fields::print(&self.metrics));
         let mut web = Mapping::default();
         web.put("listen_address", string(&self.listen_address.to_string()));
         root.put("web", web);

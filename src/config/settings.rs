@@ -32,6 +32,8 @@ pub struct Settings {
     pub notify: NotifySettings,
     /// Where state is persisted.
     pub state: StateSettings,
+    /// Which series `/metrics` has besides those that dashboards and rules need.
+    pub metrics: MetricsSettings,
     /// Where the exporter listens.
     pub listen_address: ListenAddress,
     /// What `doctor` asks for, and what it leaves out.
@@ -494,6 +496,45 @@ pub struct RecoverSettings {
     pub dir: PathBuf,
     /// The most that is read of one server.
     pub max_bytes: Bytes,
+}
+
+/// Which series `/metrics` has besides those that dashboards and rules need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// Whether what the servers report, and what is no lag, has series.
+    pub raw_signals: bool,
+    /// Which states have series.
+    pub states: ShownStates,
+    /// Which thresholds have series.
+    pub thresholds: ShownThresholds,
+    /// Whether what is for diagnosis of the exporter only has series.
+    pub diagnostics: bool,
+}
+
+closed_set! {
+    /// Which states of a pair, and roles of a server, have series.
+    #[derive(Default)]
+    pub enum ShownStates {
+        /// The one that is true.
+        #[default]
+        Current => "current",
+        /// All of them: 1 for the one that is true, 0 for the others.
+        All => "all",
+    }
+}
+
+closed_set! {
+    /// Which thresholds have series.
+    #[derive(Default)]
+    pub enum ShownThresholds {
+        /// The default ones, and every pair's.
+        On => "on",
+        /// The default ones, and those of pairs that differ from them.
+        #[default]
+        Overrides => "overrides",
+        /// None.
+        Off => "off",
+    }
 }
 
 /// Where state is persisted.

@@ -24,15 +24,6 @@ const KEYDB_FIELDS: [&str; 4] = [
     "mvcc_depth",
 ];
 
-/// Other fields by which a program is recognized.
-const SIGNS: [&str; 4] = ["server_name", "executable", "features", "role"];
-
-/// Whether [`detect`] looks at `key`, besides the version of Redis.
-pub(super) fn is_used(key: &str) -> bool {
-    let names_a_version = OWN_VERSIONS.iter().any(|(own, _)| *own == key);
-    names_a_version || SIGNS.contains(&key) || KEYDB_FIELDS.contains(&key)
-}
-
 /// Returns the program and its own version.
 pub(super) fn detect(table: &InfoTable<'_>) -> (Engine, Field<String>) {
     if let Some((key, engine)) = OWN_VERSIONS.into_iter().find(|(key, _)| table.has(key)) {

@@ -25,7 +25,7 @@ pub(super) fn keys(table: &InfoTable<'_>, text: &str) -> Field<u64> {
 /// The keys of each database that the reply names, by its number.
 pub(super) fn databases(table: &InfoTable<'_>, text: &str) -> Field<BTreeMap<u64, u64>> {
     let mut counts = BTreeMap::new();
-    for (key, raw) in table.entries() {
+    for (key, raw) in table.others() {
         let Some(number) = database(key) else {
             continue;
         };

@@ -9,6 +9,7 @@ mod details;
 mod engine;
 mod error;
 mod keyspace;
+mod known;
 mod output_buffer;
 mod parse;
 mod replica_line;

@@ -1,6 +1,5 @@
 //! Parses a whole reply. Fields are found by their keys, in whatever section they are.
 
-use super::keyspace;
 use super::replica_line::{is_replica_key, parse_replica_line};
 use super::table::{InfoTable, lines};
 use super::{
@@ -9,6 +8,7 @@ use super::{
 };
 use super::{ServerMode, StatsInfo, UpstreamInfo};
 use super::{engine, value};
+use super::{keyspace, known};
 
 /// Parses one INFO reply, or the concatenated texts of several sections (servers before 7.0 return
 /// one section per call).
@@ -57,50 +57,9 @@ fn parse_lines(text: &str, used: impl Fn(&str) -> bool) -> Result<Observation, I
     })
 }
 
-/// Whether a field depends on `key`. A reply has some 130 keys: collecting all of them would take
-/// most of the time that a poll costs.
+/// Whether a field depends on `key`.
 fn is_used(key: &str) -> bool {
-    let is_field = matches!(
-        key,
-        "redis_version"
-            | "redis_mode"
-            | "server_mode"
-            | "run_id"
-            | "tcp_port"
-            | "uptime_in_seconds"
-            | "role"
-            | "master_replid"
-            | "master_replid2"
-            | "second_repl_offset"
-            | "master_repl_offset"
-            | "repl_backlog_active"
-            | "repl_backlog_size"
-            | "repl_backlog_first_byte_offset"
-            | "repl_backlog_histlen"
-            | "connected_slaves"
-            | "master_host"
-            | "master_port"
-            | "master_link_status"
-            | "master_last_io_seconds_ago"
-            | "master_sync_in_progress"
-            | "master_sync_read_bytes"
-            | "master_sync_total_bytes"
-            | "slave_read_repl_offset"
-            | "slave_repl_offset"
-            | "master_link_down_since_seconds"
-            | "slave_priority"
-            | "slave_read_only"
-            | "sync_full"
-            | "sync_partial_ok"
-            | "sync_partial_err"
-            | "loading"
-            | "async_loading"
-            | "aof_enabled"
-            | "rdb_last_load_keys_loaded"
-            | "current_save_keys_processed"
-            | "current_save_keys_total"
-    );
-    is_field || engine::is_used(key) || keyspace::is_database(key)
+    known::place(key).is_some() || keyspace::is_database(key)
 }
 
 /// [`parse`] for bytes, for callers (and fuzzers) without a text. Bytes that are not UTF-8 are

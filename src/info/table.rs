@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use memchr::{memchr, memchr2};
 
+use super::known;
+
 /// The longest line whose value is used, in bytes. The longest one that a server sends in the
 /// sections that are read is a `slaveN` line with a host name, below 400 bytes.
 const MAX_LINE: usize = 4096;
@@ -31,10 +33,25 @@ pub(super) struct InfoLine<'a> {
 /// last value is true. `KeyDB` repeats `slave_repl_offset` for every master, and servers print the
 /// address that a replica announces unchanged, so that a hostile one can inject lines and
 /// sub-fields.
-#[derive(Default)]
 pub(super) struct InfoTable<'a> {
-    values: BTreeMap<&'a str, RawValue<'a>>,
+    /// The values of the keys that fields depend on, by their places.
+    known: [RawValue<'a>; known::COUNT],
+    /// Those of all other keys.
+    others: BTreeMap<&'a str, RawValue<'a>>,
     repeated: Vec<&'a str>,
+    /// Whether there is no key at all.
+    is_empty: bool,
+}
+
+impl Default for InfoTable<'_> {
+    fn default() -> Self {
+        Self {
+            known: [RawValue::Absent; known::COUNT],
+            others: BTreeMap::new(),
+            repeated: Vec::new(),
+            is_empty: true,
+        }
+    }
 }
 
 impl<'a> InfoTable<'a> {
@@ -53,19 +70,29 @@ impl<'a> InfoTable<'a> {
             Some(text) => RawValue::Text(text),
             None => RawValue::Unusable,
         };
-        let Some(old) = self.values.get_mut(line.key) else {
-            self.values.insert(line.key, new);
-            return;
+        self.is_empty = false;
+        let known = known::place(line.key).and_then(|place| self.known.get_mut(place));
+        let value = match known {
+            Some(value) => value,
+            None => self.others.entry(line.key).or_insert(RawValue::Absent),
         };
-        if *old != new {
-            *old = RawValue::Unusable;
+        if *value == RawValue::Absent {
+            *value = new;
+            return;
+        }
+        if *value != new {
+            *value = RawValue::Unusable;
         }
         self.repeated.push(line.key);
     }
 
     /// The raw value of `key`.
     pub(super) fn get(&self, key: &str) -> RawValue<'a> {
-        self.values.get(key).copied().unwrap_or(RawValue::Absent)
+        let value = match known::place(key) {
+            Some(place) => self.known.get(place),
+            None => self.others.get(key),
+        };
+        value.copied().unwrap_or(RawValue::Absent)
     }
 
     /// The usable text of `key`.
@@ -76,14 +103,14 @@ impl<'a> InfoTable<'a> {
         }
     }
 
-    /// Every key with its raw value.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, RawValue<'a>)> {
-        self.values.iter().map(|(key, raw)| (*key, *raw))
+    /// Every key that is not among those with a place, with its raw value.
+    pub(super) fn others(&self) -> impl Iterator<Item = (&'a str, RawValue<'a>)> {
+        self.others.iter().map(|(key, raw)| (*key, *raw))
     }
 
     /// Whether the reply has `key`, usable or not.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.values.contains_key(key)
+        self.get(key) != RawValue::Absent
     }
 
     /// Whether the reply has `key` more than once.
@@ -93,7 +120,7 @@ impl<'a> InfoTable<'a> {
 
     /// Whether there is no key at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.values.is_empty()
+        self.is_empty
     }
 }
 

@@ -15,6 +15,9 @@ const MAX_SECONDS: i128 = (i64::MAX / 1_000_000_000) as i128;
 /// `repl_down_since` 0; `replication.c`).
 const NEVER_CONNECTED_SECONDS: i128 = 10 * 365 * 86_400;
 
+/// As many digits and a sign fit 64 bits in any case.
+const MAX_SHORT: usize = 18;
+
 /// How a server prints "none" instead of a number.
 const NONE: i128 = -1;
 
@@ -40,6 +43,10 @@ fn integer(text: &str) -> Option<i128> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
+    }
+    if text.len() <= MAX_SHORT {
+        // Nearly all of them, and read three times as fast.
+        return text.parse::<i64>().ok().map(i128::from);
     }
     text.parse().ok()
 }

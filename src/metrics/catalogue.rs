@@ -1,5 +1,6 @@
 //! The declared table of every metric: name, type, labels, help. docs/metrics.md is made from it.
 
+use super::switches;
 use crate::model::closed_set;
 
 closed_set! {
@@ -25,6 +26,8 @@ pub struct Metric {
     pub labels: &'static [&'static str],
     /// What it is, with its unit. An unknown value is an absent series.
     pub help: &'static str,
+    /// Its place in [`ALL`].
+    pub(super) place: usize,
 }
 
 /// The labels of metrics of a pair.
@@ -38,8 +41,16 @@ pub const SENTINEL: &[&str] = &["pair", "dc", "server"];
 
 macro_rules! catalogue {
     ($($id:ident = $kind:ident $name:literal $labels:expr, $help:literal;)*) => {
-        $(#[doc = $help] pub const $id: Metric =
-            Metric { name: $name, kind: Kind::$kind, labels: $labels, help: $help };)*
+        /// The metrics by their names here, which gives each its place.
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "the constants' names")]
+        enum Place { $($id),* }
+        $(#[doc = $help] pub const $id: Metric = Metric {
+            name: $name,
+            kind: Kind::$kind,
+            labels: $labels,
+            help: $help,
+            place: Place::$id as usize,
+        };)*
         /// Every metric, in the order of the documentation.
         pub const ALL: &[Metric] = &[$($id),*];
     };
@@ -77,7 +88,7 @@ catalogue! {
     LINK_UP = Gauge "redis_cross_dc_link_up" PAIR,
         "1 when the pair is in the state streaming, else 0; always present.";
     LINK_STATE = Gauge "redis_cross_dc_link_state" &["pair", "source_dc", "target_dc", "replica", "state"],
-        "The pair's state: exactly one of the states is 1.";
+        "The pair's state: exactly one of the states is 1. The others have no series, or 0 with `metrics.states: all`.";
     LINK_DOWN_SECONDS = Gauge "redis_cross_dc_link_down_seconds" PAIR,
         "Seconds for which the link has been down or stalled, the full sync that ends it included; absent otherwise, and during the first full sync.";
     SYNC_PROGRESS_AGE = Gauge "redis_cross_dc_sync_progress_age_seconds" PAIR,
@@ -131,7 +142,7 @@ catalogue! {
     SERVER_UP = Gauge "redis_cross_dc_server_up" SERVER,
         "1 when the server answered the last poll, else 0.";
     SERVER_ROLE = Gauge "redis_cross_dc_server_role" &["dc", "server", "role"],
-        "The role that the server claims: exactly one of master and replica is 1.";
+        "The role that the server claims: exactly one of master and replica is 1. The other has no series, or 0 with `metrics.states: all`.";
     SERVER_INFO = Gauge "redis_cross_dc_server_info" &["dc", "server", "engine", "version"],
         "Always 1, with the server's program and version.";
     FULL_SYNCS = Counter "redis_cross_dc_full_syncs_total" SERVER,
@@ -185,7 +196,9 @@ catalogue! {
     ALERTS = Gauge "redis_cross_dc_alerts" &["alertname", "severity", "state"],
         "Always 1, for every alert that is pending or firing, with the alert's identity labels.";
     ALERT_THRESHOLD = Gauge "redis_cross_dc_alert_threshold" &["rule", "severity", "pair", "source_dc", "target_dc", "replica"],
-        "The configured threshold of a rule, in seconds, bytes, counts or parts of a limit.";
+        "The configured threshold of a rule for the pair, in the rule's unit (seconds, bytes or a number), where it is not the default one; `+Inf` where the default has the level and the pair does not. Of every pair with `metrics.thresholds: on`.";
+    ALERT_DEFAULT_THRESHOLD = Gauge "redis_cross_dc_alert_default_threshold" &["rule", "severity"],
+        "The threshold of a rule for every pair that has no `redis_cross_dc_alert_threshold` of that rule and severity.";
     NOTIFICATIONS = Counter "redis_cross_dc_notifications_total" &["receiver"],
         "Attempts to deliver a notification, those that failed included.";
     NOTIFICATIONS_FAILED = Counter "redis_cross_dc_notifications_failed_total" &["receiver", "reason"],
@@ -227,6 +240,13 @@ catalogue! {
 }
 
 impl Metric {
+    /// Every metric, in the order of their names: that of the exposition.
+    pub(super) fn by_name() -> Vec<Self> {
+        let mut all = ALL.to_vec();
+        all.sort_unstable_by_key(|metric| metric.name);
+        all
+    }
+
     /// Its row in docs/metrics.md.
     fn documentation(&self) -> String {
         let Self {
@@ -234,11 +254,16 @@ impl Metric {
             kind,
             labels,
             help,
+            place: _,
         } = self;
         let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
         let labels = labels.join(", ");
         let kind = kind.label();
-        format!("| `{name}` | {kind} | {labels} | {help} |\n")
+        let switch = match switches::switch_of(self) {
+            Some(switch) => format!("**Only with `{switch}`.** "),
+            None => String::new(),
+        };
+        format!("| `{name}` | {kind} | {labels} | {switch}{help} |\n")
     }
 }
 
@@ -251,8 +276,9 @@ pub fn documentation() -> String {
         "An unknown value is an **absent series**, never 0, -1 or NaN. Gauges are for the instant of the scrape: what ",
         "the last polls showed is carried on to now, as [lag.md](lag.md) explains. `replica` and `server` are ",
         "`host:port`. `process_*` metrics of the exporter itself stand beside these.\n\n",
-        "| metric | type | labels | meaning |\n|---|---|---|---|\n",
     ));
+    text += &switches::documentation();
+    text += "\n## All metrics\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n";
     for metric in ALL {
         text += &metric.documentation();
     }

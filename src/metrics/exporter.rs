@@ -1,9 +1,8 @@
 //! The metrics of the exporter itself: its alerts and receivers, its histograms, its own state.
 
-use prometheus::proto::MetricFamily;
-
 use super::catalogue as c;
-use super::families::{Families, SeriesLabels, label, with};
+use super::families::Families;
+use super::labels::{SeriesLabels, label, with};
 use crate::alert::{AlertState, ListedAlert};
 use crate::delivery::QueueState;
 use crate::model::{ClockAnchor, FleetShard, Span, Timestamp};
@@ -15,28 +14,28 @@ pub(super) fn add_histograms(families: &mut Families, snapshot: &FleetSnapshot) 
     add_lag_distribution(families, snapshot);
     add_latency(families, snapshot);
     for (dc, histogram) in &snapshot.lateness {
-        let labels = vec![label("dc", dc.as_str())];
-        families.add_histogram(&c::POLL_LATENESS, labels, histogram);
+        let labels = SeriesLabels::new([label("dc", dc.as_str())]);
+        families.add_histogram(&c::POLL_LATENESS, &labels, histogram);
     }
 }
 
 fn add_lag_distribution(families: &mut Families, snapshot: &FleetSnapshot) {
     for ((source, target), histogram) in &snapshot.lag_distribution {
-        let labels = vec![
+        let labels = SeriesLabels::new([
             label("source_dc", source.as_str()),
             label("target_dc", target.as_str()),
-        ];
-        families.add_histogram(&c::LAG_DISTRIBUTION, labels, histogram);
+        ]);
+        families.add_histogram(&c::LAG_DISTRIBUTION, &labels, histogram);
     }
 }
 
 fn add_latency(families: &mut Families, snapshot: &FleetSnapshot) {
     for ((operation, dc), histogram) in &snapshot.latency {
-        let labels = vec![
+        let labels = SeriesLabels::new([
             label("operation", operation.label()),
             label("dc", dc.as_str()),
-        ];
-        families.add_histogram(&c::LATENCY, labels, histogram);
+        ]);
+        families.add_histogram(&c::LATENCY, &labels, histogram);
     }
 }
 
@@ -48,13 +47,13 @@ pub(super) fn add_alert(families: &mut Families, listed: &ListedAlert) {
         AlertState::Resolved => return,
     };
     let identity = &listed.alert.identity;
-    let mut labels = vec![
+    let mut labels = SeriesLabels::new([
         label("alertname", identity.rule.alert_name()),
         label("severity", listed.alert.severity.label()),
         label("state", state),
-    ];
+    ]);
     for (name, value) in &*identity.labels {
-        labels.push(label(name, value));
+        labels.push(name, value);
     }
     families.add(&c::ALERTS, &labels, true);
 }
@@ -66,7 +65,7 @@ pub(super) fn add_receiver(
     anchor: ClockAnchor,
     now: Timestamp,
 ) {
-    let labels = vec![label("receiver", &receiver.name)];
+    let labels = SeriesLabels::new([label("receiver", &receiver.name)]);
     add_notifications(families, &labels, receiver, anchor);
     add_queue(families, &labels, &receiver.queue, now);
 }
@@ -87,7 +86,7 @@ fn add_notifications(
         let labels = with(labels, "reason", reason.label());
         families.add(&c::NOTIFICATIONS_SUPPRESSED, &labels, *count);
     }
-    families.add_histogram(&c::NOTIFICATION_LATENCY, labels.clone(), &receiver.latency);
+    families.add_histogram(&c::NOTIFICATION_LATENCY, labels, &receiver.latency);
     let last_success = receiver.last_success.map(|at| anchor.wall(at));
     families.add(&c::NOTIFICATION_LAST_SUCCESS, labels, last_success);
 }
@@ -133,37 +132,33 @@ fn add_shard(families: &mut Families, shard: FleetShard) {
 }
 
 fn add_build(families: &mut Families) {
-    let labels = vec![
+    let labels = SeriesLabels::new([
         label("version", env!("CARGO_PKG_VERSION")),
         label("revision", env!("BUILD_REVISION")),
         label("rustc", env!("RUSTC_VERSION")),
-    ];
+    ]);
     families.add(&c::BUILD_INFO, &labels, true);
 }
 
-/// The family about the web configuration: whether its file, as it is now, is active.
-pub fn web_config(is_active: bool) -> Vec<MetricFamily> {
-    let mut families = Families::default();
-    families.add_unlabelled(&c::WEB_CONFIG_SUCCESSFUL, is_active);
-    families.into_proto()
-}
-
-/// The family about the program's own tasks; empty where their number is not known.
-pub fn tasks(alive: Option<usize>) -> Vec<MetricFamily> {
-    let mut families = Families::default();
-    families.add_unlabelled(&c::TASKS, alive);
-    families.into_proto()
-}
-
-/// The families about the state file.
-pub fn state_store(status: StoreStatus) -> Vec<MetricFamily> {
-    let mut families = Families::default();
-    families.add_unlabelled(&c::STATE_STORE_UP, status.up);
-    for operation in StoreOperation::ALL {
-        let labels = vec![label("operation", operation.label())];
-        families.add(&c::STATE_STORE_ERRORS, &labels, status.errors(operation));
+impl Families {
+    /// Adds whether the web configuration's file, as it is now, is active.
+    pub fn add_web_config(&mut self, is_active: bool) {
+        self.add_unlabelled(&c::WEB_CONFIG_SUCCESSFUL, is_active);
     }
-    families.add_unlabelled(&c::STATE_STORE_LAST_COMMIT, status.last_commit);
-    families.add_unlabelled(&c::STATE_STORE_WRITTEN, status.written);
-    families.into_proto()
+
+    /// Adds the number of the program's own tasks, where it is known.
+    pub fn add_tasks(&mut self, alive: Option<usize>) {
+        self.add_unlabelled(&c::TASKS, alive);
+    }
+
+    /// Adds the state file's.
+    pub fn add_state_store(&mut self, status: StoreStatus) {
+        self.add_unlabelled(&c::STATE_STORE_UP, status.up);
+        for operation in StoreOperation::ALL {
+            let labels = SeriesLabels::new([label("operation", operation.label())]);
+            self.add(&c::STATE_STORE_ERRORS, &labels, status.errors(operation));
+        }
+        self.add_unlabelled(&c::STATE_STORE_LAST_COMMIT, status.last_commit);
+        self.add_unlabelled(&c::STATE_STORE_WRITTEN, status.written);
+    }
 }

@@ -1,25 +1,32 @@
-//! Collects the series of one scrape into families, one for each metric.
+//! Collects the series of one scrape as text, family by family.
+//!
+//! Prometheus' text format 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>) is written
+//! at once, without structures in between: a series is a line, and its labels are text that all
+//! series of a pair share.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use prometheus::proto::{
-    Bucket, Counter, Gauge, Histogram, LabelPair, Metric as Series, MetricFamily, MetricType,
-};
-
-use super::catalogue::{Kind, Metric};
+use super::catalogue::{ALL, Metric};
+use super::labels::SeriesLabels;
 use crate::model::{self, Bytes, Span, WallTime};
 
-/// The labels of a series.
-pub(super) type SeriesLabels = Vec<LabelPair>;
+/// From here on an `f64` no longer has every whole number.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// The families of one scrape. Only metrics that have a series appear.
-#[derive(Default)]
-pub(super) struct Families(BTreeMap<&'static str, Family>);
+#[derive(Debug)]
+pub struct Families {
+    /// The lines of each metric, at its place in [`ALL`].
+    lines: Vec<String>,
+}
 
-/// One metric and its series.
-struct Family {
-    metric: Metric,
-    series: Vec<Series>,
+impl Default for Families {
+    fn default() -> Self {
+        Self {
+            lines: vec![String::new(); ALL.len()],
+        }
+    }
 }
 
 /// A value as Prometheus has it: seconds, bytes, Unix seconds, counts, and 1 or 0 for yes or no.
@@ -83,13 +90,13 @@ impl Families {
         if let Some(value) = value.into_sample()
             && value.is_finite()
         {
-            self.push(metric, series(metric.kind, labels, value));
+            self.push(metric, "", labels.as_str(), value);
         }
     }
 
     /// Adds a series of a metric without labels.
     pub(super) fn add_unlabelled(&mut self, metric: &Metric, value: impl IntoSample) {
-        self.add(metric, &SeriesLabels::new(), value);
+        self.add(metric, &SeriesLabels::default(), value);
     }
 
     /// Adds one series for each value of the label `name`.
@@ -101,97 +108,135 @@ impl Families {
         values: impl IntoIterator<Item = (&'a str, V)>,
     ) {
         for (label_value, value) in values {
-            self.add(metric, &with(labels, name, label_value), value);
+            self.add(metric, &labels.with(name, label_value), value);
         }
+    }
+
+    /// Adds a series of a level that a value is compared with, which may be infinite: one that no
+    /// value reaches.
+    pub(super) fn add_level(&mut self, metric: &Metric, labels: &SeriesLabels, level: f64) {
+        self.push(metric, "", labels.as_str(), level);
     }
 
     /// Adds a histogram.
     pub(super) fn add_histogram(
         &mut self,
         metric: &Metric,
-        labels: SeriesLabels,
+        labels: &SeriesLabels,
         histogram: &model::Histogram,
     ) {
-        let mut series = Series::from_label(labels);
-        series.set_histogram(histogram_data(histogram));
-        self.push(metric, series);
+        let count = histogram.count() as f64;
+        let last = (f64::INFINITY, histogram.count());
+        let buckets = histogram.cumulative().chain([last]);
+        let mut bound_text = String::new();
+        for (bound, below) in buckets {
+            bound_text.clear();
+            push_value(&mut bound_text, bound);
+            let labels = labels.with("le", &bound_text);
+            self.push(metric, "_bucket", labels.as_str(), below as f64);
+        }
+        self.push(metric, "_sum", labels.as_str(), histogram.sum());
+        self.push(metric, "_count", labels.as_str(), count);
     }
 
-    fn push(&mut self, metric: &Metric, series: Series) {
-        let family = self.0.entry(metric.name).or_insert_with(|| Family {
-            metric: *metric,
-            series: Vec::new(),
-        });
-        family.series.push(series);
+    /// Appends the families to `text`, in the order of their names.
+    pub fn write_to(&self, text: &mut String) {
+        let length: usize = self.lines.iter().map(String::len).sum();
+        text.reserve(length + length / 16);
+        for metric in Metric::by_name() {
+            let lines = self.lines.get(metric.place).map(String::as_str);
+            let lines = lines.unwrap_or_default();
+            if !lines.is_empty() {
+                push_header(text, &metric);
+                text.push_str(lines);
+            }
+        }
     }
 
-    /// The families, sorted by name.
-    pub(super) fn into_proto(self) -> Vec<MetricFamily> {
-        self.0.into_values().map(Family::into_proto).collect()
+    /// The families as text.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write_to(&mut text);
+        text
     }
-}
 
-impl Family {
-    fn into_proto(self) -> MetricFamily {
-        let kind = match self.metric.kind {
-            Kind::Gauge => MetricType::GAUGE,
-            Kind::Counter => MetricType::COUNTER,
-            Kind::Histogram => MetricType::HISTOGRAM,
+    /// Adds a line: the metric's name with `suffix`, the labels, the value.
+    fn push(&mut self, metric: &Metric, suffix: &str, labels: &str, value: f64) {
+        // Every metric is in the catalogue, and so has its place.
+        let Some(line) = self.lines.get_mut(metric.place) else {
+            return;
         };
-        let mut family = MetricFamily::default();
-        family.set_name(self.metric.name.to_owned());
-        family.set_help(self.metric.help.to_owned());
-        family.set_field_type(kind);
-        family.set_metric(self.series);
-        family
-    }
-}
-
-/// A series of a gauge or a counter.
-fn series(kind: Kind, labels: &SeriesLabels, value: f64) -> Series {
-    let mut series = Series::from_label(labels.clone());
-    match kind {
-        Kind::Counter => {
-            let mut counter = Counter::default();
-            counter.set_value(value);
-            series.set_counter(counter);
+        line.push_str(metric.name);
+        line.push_str(suffix);
+        if !labels.is_empty() {
+            line.push('{');
+            line.push_str(labels);
+            line.push('}');
         }
-        Kind::Gauge | Kind::Histogram => {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            series.set_gauge(gauge);
+        line.push(' ');
+        push_value(line, value);
+        line.push('\n');
+    }
+}
+
+/// The two lines before the series of `metric`.
+fn push_header(text: &mut String, metric: &Metric) {
+    let Metric {
+        name, kind, help, ..
+    } = metric;
+    // In a help text only these two are special.
+    let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+    let kind = kind.label();
+    // Writing to a text never fails.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+}
+
+/// A value as the format spells it.
+fn push_value(text: &mut String, value: f64) {
+    if value == f64::INFINITY {
+        text.push_str("+Inf");
+        return;
+    }
+    // Writing to a text never fails.
+    let _ = match whole_number(value) {
+        Some(whole) => write!(text, "{whole}"),
+        None => write!(text, "{value}"),
+    };
+}
+
+/// The whole number that `value` is; most are one, and cheaper to write as such.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is whole and in range"
+)]
+fn whole_number(value: f64) -> Option<u64> {
+    let is_whole = (0.0..EXACT).contains(&value) && value.fract() == 0.0;
+    is_whole.then_some(value as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_spelled_as_prometheus_reads_them() {
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (1.0, "1"),
+            (0.25, "0.25"),
+            (1_700_000_000.125, "1700000000.125"),
+            (9_007_199_254_740_991.0, "9007199254740991"),
+            (9_007_199_254_740_992.0, "9007199254740992"),
+            (1e21, "1000000000000000000000"),
+            (f64::INFINITY, "+Inf"),
+        ];
+        for (value, expected) in cases {
+            let mut text = String::new();
+            push_value(&mut text, value);
+            assert_eq!(text, expected);
+            assert_eq!(text.parse(), Ok(value), "{text}");
         }
     }
-    series
-}
-
-/// A histogram with its buckets in Prometheus' form.
-fn histogram_data(histogram: &model::Histogram) -> Histogram {
-    let mut buckets = Vec::new();
-    for (bound, count) in histogram.cumulative() {
-        let mut bucket = Bucket::default();
-        bucket.set_upper_bound(bound);
-        bucket.set_cumulative_count(count);
-        buckets.push(bucket);
-    }
-    let mut data = Histogram::default();
-    data.set_bucket(buckets);
-    data.set_sample_sum(histogram.sum());
-    data.set_sample_count(histogram.count());
-    data
-}
-
-/// One label.
-pub(super) fn label(name: &str, value: &str) -> LabelPair {
-    let mut pair = LabelPair::default();
-    pair.set_name(name.to_owned());
-    pair.set_value(value.to_owned());
-    pair
-}
-
-/// `labels` and one more.
-pub(super) fn with(labels: &SeriesLabels, name: &str, value: &str) -> SeriesLabels {
-    let mut all = labels.clone();
-    all.push(label(name, value));
-    all
 }

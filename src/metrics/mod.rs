@@ -1,16 +1,18 @@
-//! Metrics: a snapshot of the fleet becomes Prometheus families at the instant of the scrape.
+//! Metrics: a snapshot of the fleet becomes Prometheus' text format at the instant of the scrape.
 //!
-//! There is no registry of gauges to keep up to date: families are built from the snapshot, so the
+//! There is no registry of gauges to keep up to date: lines are written from the snapshot, so the
 //! series of a pair that is no longer watched are gone with it.
 
 pub mod catalogue;
 mod doctor;
 mod exporter;
 mod families;
+mod labels;
 mod forecasts;
 mod lost_writes;
 mod pairs;
 mod servers;
+mod switches;
 #[cfg(test)]
 mod tests;
 
@@ -20,22 +22,22 @@ use prometheus::{Error, TextEncoder};
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::topology::SourceHealth;
-pub use exporter::{state_store, tasks, web_config};
-use families::Families;
+pub use families::Families;
+pub use switches::Exposition;
 
-/// The families of `snapshot` at the instant `now`.
-pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
+/// The families of `snapshot` at the instant `now`, with the series that `exposition` shows.
+pub fn collect(snapshot: &FleetSnapshot, now: Timestamp, exposition: &Exposition) -> Families {
     let mut families = Families::default();
     let anchor = snapshot.anchor;
     for pair in &snapshot.pairs {
-        pairs::add_pair(&mut families, pair, anchor, now);
+        pairs::add_pair(&mut families, pair, exposition, anchor, now);
     }
     for failovers in &*snapshot.failovers {
         pairs::add_failovers(&mut families, failovers);
     }
     doctor::add_findings(&mut families, snapshot);
     for server in &snapshot.servers {
-        servers::add_server(&mut families, server, anchor);
+        servers::add_server(&mut families, server, exposition, anchor);
     }
     for source in &*snapshot.sources {
         match source {
@@ -43,6 +45,7 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
         }
     }
     exporter::add_histograms(&mut families, snapshot);
+    pairs::add_default_thresholds(&mut families, exposition);
     for alert in &*snapshot.alerts {
         exporter::add_alert(&mut families, alert);
     }
@@ -51,20 +54,13 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp) -> Vec<MetricFamily> {
     }
     exporter::add_exporter(&mut families, snapshot);
     lost_writes::add(&mut families, &snapshot.captures);
-    families.into_proto()
+    families
 }
 
-/// The families as text, in Prometheus' format 0.0.4. Families without a series are left out.
+/// Families that the `prometheus` crate collected, as text: those about the process.
 ///
 /// # Errors
-/// A family that the encoder refuses: none of ours is.
+/// A family that the encoder refuses: one without a series.
 pub fn encode(families: &[MetricFamily]) -> Result<String, Error> {
-    let encoder = TextEncoder::new();
-    let mut text = String::new();
-    for family in families {
-        if !family.get_metric().is_empty() {
-            encoder.encode_utf8(std::slice::from_ref(family), &mut text)?;
-        }
-    }
-    Ok(text)
+    TextEncoder::new().encode_to_string(families)
 }

@@ -1,16 +1,19 @@
 //! The metrics of pairs, and of the entries of the configuration that they belong to.
 
 use super::catalogue as c;
-use super::families::{Families, SeriesLabels, label, with};
+use super::families::Families;
 use super::forecasts::add_forecast;
+use super::labels::{SeriesLabels, label, with};
+use super::switches::Exposition;
 use crate::model::{ClockAnchor, Timestamp};
-use crate::monitor::{EntryFailovers, PairSnapshot};
+use crate::monitor::{EntryFailovers, PairSnapshot, Threshold};
 use crate::replication::{Assessment, PairState};
 
 /// All metrics of one pair at `now`.
 pub(super) fn add_pair(
     families: &mut Families,
     pair: &PairSnapshot,
+    exposition: &Exposition,
     anchor: ClockAnchor,
     now: Timestamp,
 ) {
@@ -19,6 +22,7 @@ pub(super) fn add_pair(
     add_info(families, &labels, pair);
     add_lag(families, &labels, pair, &assessment);
     add_last_known(families, &labels, &assessment, anchor);
+    add_state(families, &labels, assessment.state, exposition);
     add_link(families, &labels, pair, &assessment, now);
     add_divergence(families, &labels, &assessment);
     add_forecast(families, &labels, pair, &assessment, now);
@@ -27,25 +31,27 @@ pub(super) fn add_pair(
     {
         families.add(&c::HISTORY_LOST, &labels, true);
     }
-    add_raw_signals(families, &labels, pair);
+    if exposition.shown.raw_signals {
+        add_raw_signals(families, &labels, pair);
+    }
     add_heartbeats(families, &labels, pair, now);
-    add_thresholds(families, &labels, pair);
+    add_thresholds(families, &labels, pair, exposition);
 }
 
 fn pair_labels(pair: &PairSnapshot) -> SeriesLabels {
     let meta = &pair.meta;
-    vec![
+    SeriesLabels::new([
         label("pair", meta.key.name.as_str()),
         label("source_dc", meta.source_dc.as_str()),
         label("target_dc", meta.target_dc.as_str()),
         label("replica", &meta.key.replica.to_string()),
-    ]
+    ])
 }
 
 fn add_info(families: &mut Families, labels: &SeriesLabels, pair: &PairSnapshot) {
     let mut labels = with(labels, "master", &pair.meta.master.to_string());
     for (name, value) in &*pair.meta.labels {
-        labels.push(label(name, value));
+        labels.push(name, value);
     }
     families.add(&c::PAIR_INFO, &labels, true);
 }
@@ -100,6 +106,21 @@ fn add_last_known(
     families.add(&c::LAST_KNOWN_TIMESTAMP, labels, anchor.wall(known.at));
 }
 
+fn add_state(
+    families: &mut Families,
+    labels: &SeriesLabels,
+    current: PairState,
+    exposition: &Exposition,
+) {
+    families.add(&c::LINK_UP, labels, current == PairState::Streaming);
+    for state in PairState::ALL {
+        if state == current || exposition.shows_all_states() {
+            let labels = with(labels, "state", state.label());
+            families.add(&c::LINK_STATE, &labels, state == current);
+        }
+    }
+}
+
 fn add_link(
     families: &mut Families,
     labels: &SeriesLabels,
@@ -107,12 +128,6 @@ fn add_link(
     assessment: &Assessment,
     now: Timestamp,
 ) {
-    let current = assessment.state;
-    families.add(&c::LINK_UP, labels, current == PairState::Streaming);
-    for state in PairState::ALL {
-        let labels = with(labels, "state", state.label());
-        families.add(&c::LINK_STATE, &labels, state == current);
-    }
     let down_for = pair.link_down_for(assessment, now);
     families.add(&c::LINK_DOWN_SECONDS, labels, down_for);
     let link = &pair.facts.link;
@@ -169,20 +184,36 @@ fn add_heartbeats(
     families.add(&c::HEARTBEAT_DELAY, labels, delay);
 }
 
-fn add_thresholds(families: &mut Families, labels: &SeriesLabels, pair: &PairSnapshot) {
-    for threshold in pair.thresholds() {
-        let mut all = vec![
-            label("rule", threshold.rule.label()),
-            label("severity", threshold.severity),
-        ];
-        all.extend_from_slice(labels);
-        families.add(&c::ALERT_THRESHOLD, &all, threshold.value);
+fn add_thresholds(
+    families: &mut Families,
+    labels: &SeriesLabels,
+    pair: &PairSnapshot,
+    exposition: &Exposition,
+) {
+    for threshold in exposition.thresholds_of_pair(pair) {
+        let level = level_labels(&threshold).followed_by(labels);
+        families.add_level(&c::ALERT_THRESHOLD, &level, threshold.value);
     }
+}
+
+/// The thresholds of every pair that has none of its own.
+pub(super) fn add_default_thresholds(families: &mut Families, exposition: &Exposition) {
+    for threshold in exposition.thresholds_of_all() {
+        let level = level_labels(threshold);
+        families.add_level(&c::ALERT_DEFAULT_THRESHOLD, &level, threshold.value);
+    }
+}
+
+fn level_labels(threshold: &Threshold) -> SeriesLabels {
+    SeriesLabels::new([
+        label("rule", threshold.rule.label()),
+        label("severity", threshold.severity),
+    ])
 }
 
 /// The failovers of one entry of the configuration.
 pub(super) fn add_failovers(families: &mut Families, failovers: &EntryFailovers) {
-    let labels = vec![label("pair", failovers.pair.as_str())];
+    let labels = SeriesLabels::new([label("pair", failovers.pair.as_str())]);
     families.add(&c::FAILOVERS, &labels, failovers.total);
     if let Some(last) = &failovers.last {
         families.add(&c::FAILOVER_LOST_BYTES, &labels, last.loss.exactly());

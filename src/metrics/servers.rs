@@ -1,7 +1,9 @@
 //! The metrics of servers and Sentinels.
 
 use super::catalogue as c;
-use super::families::{Families, SeriesLabels, label, with};
+use super::families::Families;
+use super::labels::{SeriesLabels, label, with};
+use super::switches::Exposition;
 use crate::info::{QuorumCheck, Role};
 use crate::model::{ClockAnchor, Datacenter, ServerAddr};
 use crate::monitor::ServerSnapshot;
@@ -9,34 +11,57 @@ use crate::replication::ServerFacts;
 use crate::topology::{SentinelGroup, SentinelState};
 
 /// All metrics of one server.
-pub(super) fn add_server(families: &mut Families, server: &ServerSnapshot, anchor: ClockAnchor) {
+pub(super) fn add_server(
+    families: &mut Families,
+    server: &ServerSnapshot,
+    exposition: &Exposition,
+    anchor: ClockAnchor,
+) {
     let labels = server_labels(&server.meta.dc, &server.meta.addr);
     let facts = &server.facts;
     families.add(&c::SERVER_UP, &labels, facts.up());
-    add_role_and_version(families, &labels, facts);
+    add_role(families, &labels, facts, exposition);
+    add_version(families, &labels, facts);
     add_syncs(families, &labels, facts);
     add_polls(families, &labels, server, anchor);
     for (reason, count) in &server.heartbeat_errors {
         let labels = with(&labels, "reason", reason.label());
         families.add(&c::HEARTBEAT_ERRORS, &labels, *count);
     }
+    if exposition.shown.diagnostics {
+        add_diagnostics(families, &labels, server);
+    }
+}
+
+/// What is for diagnosis of the exporter only.
+fn add_diagnostics(families: &mut Families, labels: &SeriesLabels, server: &ServerSnapshot) {
+    families.add(&c::POLLS_SKIPPED, labels, server.skipped);
     if let Some(history) = server.history {
-        families.add(&c::HISTORY_RECORDS, &labels, history.records);
-        families.add(&c::HISTORY_EPSILON, &labels, history.epsilon);
+        families.add(&c::HISTORY_RECORDS, labels, history.records);
+        families.add(&c::HISTORY_EPSILON, labels, history.epsilon);
     }
 }
 
 fn server_labels(dc: &Datacenter, addr: &ServerAddr) -> SeriesLabels {
-    vec![label("dc", dc.as_str()), label("server", &addr.to_string())]
+    SeriesLabels::new([label("dc", dc.as_str()), label("server", &addr.to_string())])
 }
 
-fn add_role_and_version(families: &mut Families, labels: &SeriesLabels, facts: &ServerFacts) {
-    if let Some(reported) = facts.role {
-        for role in [Role::Master, Role::Replica] {
+fn add_role(
+    families: &mut Families,
+    labels: &SeriesLabels,
+    facts: &ServerFacts,
+    exposition: &Exposition,
+) {
+    let Some(reported) = facts.role else { return };
+    for role in [Role::Master, Role::Replica] {
+        if role == reported || exposition.shows_all_states() {
             let labels = with(labels, "role", role.label());
             families.add(&c::SERVER_ROLE, &labels, role == reported);
         }
     }
+}
+
+fn add_version(families: &mut Families, labels: &SeriesLabels, facts: &ServerFacts) {
     if let Some(engine) = facts.engine {
         let labels = with(labels, "engine", engine.label());
         let version = facts.version.as_deref().unwrap_or("unknown");
@@ -60,7 +85,6 @@ fn add_polls(
     anchor: ClockAnchor,
 ) {
     families.add(&c::POLLS, labels, server.polls);
-    families.add(&c::POLLS_SKIPPED, labels, server.skipped);
     for (reason, count) in &server.errors {
         let labels = with(labels, "reason", reason.label());
         families.add(&c::POLL_ERRORS, &labels, *count);
@@ -83,8 +107,8 @@ pub(super) fn add_sentinels(families: &mut Families, group: &SentinelGroup) {
 }
 
 fn add_sentinel(families: &mut Families, group: &SentinelGroup, sentinel: &SentinelState) {
-    let mut labels = vec![label("pair", group.pair.as_str())];
-    labels.extend(server_labels(&sentinel.dc, &sentinel.addr));
+    let pair = SeriesLabels::new([label("pair", group.pair.as_str())]);
+    let labels = pair.followed_by(&server_labels(&sentinel.dc, &sentinel.addr));
     if let Some(answer) = &sentinel.answer {
         families.add(&c::SENTINEL_UP, &labels, answer.is_ok());
     }

@@ -1,12 +1,14 @@
 //! Scrapes of a monitor that was given answers.
 
-use super::catalogue::ALL;
+use super::catalogue::{ALL, Metric};
 use super::servers::add_sentinels;
+use super::switches::{SERIES_OF_A_PAIR, SERIES_OF_A_SERVER, SERIES_OF_AN_ENTRY, switch_of};
 use super::*;
 use crate::config::testing::settings_of;
+use crate::config::{MetricsSettings, Settings, ShownStates, ShownThresholds};
 use crate::info::QuorumCheck;
 use crate::model::{ClockAnchor, Datacenter, PairName, PollError, ServerAddr, Span, WallTime};
-use crate::monitor::{Monitor, PollCounts, PollEvent, PollEventKind};
+use crate::monitor::{Monitor, PollCounts, PollEvent, PollEventKind, thresholds_of};
 use crate::topology::{SentinelGroup, SentinelState, Topology};
 
 const MASTER: &str = include_str!("../../tests/fixtures/info/redis-7.0/master_info_all.txt");
@@ -42,7 +44,25 @@ fn answer(monitor: &mut Monitor, server: &str, text: &str, millis: i64) {
 }
 
 fn scrape(monitor: &Monitor, millis: i64) -> String {
-    encode(&collect(&monitor.snapshot(anchor(millis)), at(millis))).unwrap()
+    scrape_with(monitor, &Exposition::default(), millis)
+}
+
+fn scrape_with(monitor: &Monitor, exposition: &Exposition, millis: i64) -> String {
+    let snapshot = monitor.snapshot(anchor(millis));
+    collect(&snapshot, at(millis), exposition).to_text()
+}
+
+/// A monitor whose pair is healthy.
+fn healthy(settings: &Settings) -> Monitor {
+    let mut monitor = Monitor::new(settings, &Topology::from_settings(settings), anchor(0));
+    for (server, text, millis) in [
+        ("m:1", MASTER, 0),
+        ("r:1", REPLICA, 10),
+        ("m:1", MASTER, 20),
+    ] {
+        answer(&mut monitor, server, text, millis);
+    }
+    monitor
 }
 
 fn value(text: &str, name: &str) -> Option<f64> {
@@ -136,26 +156,37 @@ fn a_lost_master_leaves_the_last_known_lag_and_no_current_one() {
 }
 
 #[test]
-fn every_family_is_declared_and_no_value_is_negative_or_no_number() {
-    let mut monitor = monitor();
-    answer(&mut monitor, "m:1", MASTER, 0);
-    for family in collect(&monitor.snapshot(anchor(50)), at(50)) {
-        let declared = ALL.iter().find(|m| m.name == family.name());
-        let declared =
-            declared.unwrap_or_else(|| panic!("{} is not in the catalogue", family.name()));
-        for series in family.get_metric() {
-            let names: Vec<_> = series
-                .get_label()
-                .iter()
-                .map(prometheus::proto::LabelPair::name)
-                .collect();
-            assert!(
-                names.starts_with(declared.labels),
-                "{}: {names:?}",
-                family.name()
-            );
-            assert!(series.get_gauge().get_value() >= 0.0);
+fn every_series_has_its_declared_labels_and_no_value_is_negative_or_no_number() {
+    let settings = with_everything();
+    let monitor = healthy(&settings);
+    let text = scrape_with(&monitor, &Exposition::new(&settings), 50);
+    let mut declared: Option<&Metric> = None;
+    for line in text.lines() {
+        if let Some(header) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = header.split_once(' ').unwrap();
+            let metric = ALL.iter().find(|metric| metric.name == name);
+            let metric = metric.unwrap_or_else(|| panic!("{name} is not in the catalogue"));
+            assert_eq!(kind, metric.kind.label(), "{line}");
+            declared = Some(metric);
         }
+        if line.starts_with('#') {
+            continue;
+        }
+        let metric = declared.unwrap();
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let rest = series.strip_prefix(metric.name).unwrap();
+        let expected: String = match metric.labels {
+            [] => String::new(),
+            [first, ..] => format!("{{{first}=\""),
+        };
+        assert!(
+            rest.starts_with(&expected) || rest.starts_with('_'),
+            "{line}"
+        );
+        for label in metric.labels {
+            assert!(series.contains(&format!("{label}=\"")), "{line}");
+        }
+        assert!(value.parse::<f64>().unwrap() >= 0.0, "{line}");
     }
 }
 
@@ -256,7 +287,7 @@ fn check_sentinel(sentinel: SentinelState, expected: &[&str]) {
     };
     let mut families = Families::default();
     add_sentinels(&mut families, &group);
-    let text = encode(&families.into_proto()).unwrap();
+    let text = families.to_text();
     let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let expected: Vec<_> = expected
         .iter()
@@ -344,4 +375,115 @@ fn the_build_has_a_version_a_revision_and_a_compiler() {
     let revision = env!("BUILD_REVISION");
     assert!(!revision.is_empty());
     assert!(line.contains(&format!("revision=\"{revision}\"")), "{line}");
+}
+
+/// Settings that show every series.
+fn with_everything() -> Settings {
+    let mut settings = settings_of(&[("orders", "m:1", &["r:1"])]);
+    settings.metrics = MetricsSettings {
+        raw_signals: true,
+        states: ShownStates::All,
+        thresholds: ShownThresholds::On,
+        diagnostics: true,
+    };
+    settings
+}
+
+fn series(text: &str) -> Vec<&str> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.collect()
+}
+
+/// The lines of the series that a pair, its entry or one of its servers has.
+fn series_of_pairs(text: &str) -> Vec<&str> {
+    let mut found = series(text);
+    found.retain(|line| line.contains("pair=\"") || line.contains("server=\""));
+    found
+}
+
+#[test]
+fn a_healthy_pair_has_as_many_series_as_the_documentation_says() {
+    let settings = settings_of(&[("orders", "m:1", &["r:1"])]);
+    let monitor = healthy(&settings);
+    let text = scrape_with(&monitor, &Exposition::new(&settings), 30);
+    let all = series_of_pairs(&text);
+    let count = |label: &str| all.iter().filter(|line| line.contains(label)).count();
+    assert_eq!(count("replica=\"r:1\""), SERIES_OF_A_PAIR, "{all:#?}");
+    for server in ["server=\"m:1\"", "server=\"r:1\""] {
+        assert_eq!(count(server), SERIES_OF_A_SERVER, "{all:#?}");
+    }
+    let expected = SERIES_OF_A_PAIR + SERIES_OF_AN_ENTRY + 2 * SERIES_OF_A_SERVER;
+    assert_eq!(all.len(), expected, "{all:#?}");
+    assert!(all.len() <= 35, "the most that a pair may have by default");
+}
+
+#[test]
+fn every_switch_adds_what_the_documentation_says() {
+    let by_default = settings_of(&[("orders", "m:1", &["r:1"])]);
+    let monitor = healthy(&by_default);
+    let count = |change: fn(&mut MetricsSettings)| {
+        let mut settings = by_default.clone();
+        change(&mut settings.metrics);
+        let text = scrape_with(&monitor, &Exposition::new(&settings), 30);
+        series(&text).len()
+    };
+    let base = count(|_| ());
+    let defaults = thresholds_of(&by_default.alerts).len();
+    assert_eq!(defaults, 9);
+    assert_eq!(count(|shown| shown.raw_signals = true), base + 4);
+    assert_eq!(
+        count(|shown| shown.states = ShownStates::All),
+        base + 10 + 2
+    );
+    assert_eq!(
+        count(|shown| shown.thresholds = ShownThresholds::On),
+        base + 9
+    );
+    assert_eq!(
+        count(|shown| shown.thresholds = ShownThresholds::Off),
+        base - 9
+    );
+    assert_eq!(count(|shown| shown.diagnostics = true), base + 2 + 2);
+}
+
+#[test]
+fn the_metrics_behind_a_switch_are_absent_without_it() {
+    let settings = with_everything();
+    let monitor = healthy(&settings);
+    let all = scrape_with(&monitor, &Exposition::new(&settings), 30);
+    let by_default = scrape(&monitor, 30);
+    let mut switched = 0;
+    for metric in ALL.iter().filter(|metric| switch_of(metric).is_some()) {
+        assert!(value(&all, metric.name).is_some(), "{}", metric.name);
+        assert_eq!(value(&by_default, metric.name), None, "{}", metric.name);
+        switched += 1;
+    }
+    assert_eq!(switched, 7);
+}
+
+#[test]
+fn thresholds_are_exported_where_a_pair_differs_from_the_default() {
+    let mut settings = settings_of(&[("orders", "m:1", &["r:1"])]);
+    let rules = &mut settings.pairs[0].alerts;
+    rules.lag_seconds.warning = rules.lag_seconds.warning.map(|mut level| {
+        level.at = Span::from_secs(7);
+        level
+    });
+    rules.link_down.critical = None;
+    let monitor = healthy(&settings);
+    let text = scrape_with(&monitor, &Exposition::new(&settings), 30);
+    let mut own = series(&text);
+    own.retain(|line| line.starts_with("redis_cross_dc_alert_threshold"));
+    let pair = r#"pair="orders",source_dc="unknown",target_dc="unknown",replica="r:1""#;
+    let line = |level: &str, value: &str| {
+        format!("redis_cross_dc_alert_threshold{{{level},{pair}}} {value}")
+    };
+    let expected = [
+        line(r#"rule="lag_seconds",severity="warning""#, "7"),
+        line(r#"rule="link_down",severity="critical""#, "+Inf"),
+    ];
+    assert_eq!(own, expected);
+    let default =
+        r#"redis_cross_dc_alert_default_threshold{rule="lag_seconds",severity="warning"} 30"#;
+    assert!(text.contains(default), "{text}");
 }

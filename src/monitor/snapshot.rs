@@ -13,7 +13,7 @@ use super::overload::{PollCounts, PollingLoad};
 use crate::alert::news::{Clock, PairNews, Sentence, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::chart::PairChart;
-use crate::config::LevelRule;
+use crate::config::{AlertSettings, LevelRule};
 use crate::delivery::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::journal::Journal;
 use crate::lost_writes::CaptureStatus;
@@ -301,29 +301,33 @@ impl PairSnapshot {
 
     /// The thresholds of the pair's rules, in the rules' units; levels that are off have none.
     pub fn thresholds(&self) -> Vec<Threshold> {
-        let rules = &self.meta.alerts;
-        let mut all = Vec::new();
-        let in_seconds = [
-            (Rule::LagSeconds, &rules.lag_seconds),
-            (Rule::LinkDown, &rules.link_down),
-            (Rule::Unknown, &rules.unknown),
-            (Rule::Diverged, &rules.diverged),
-        ];
-        for (rule, levels) in in_seconds {
-            add_thresholds(&mut all, rule, levels, Span::as_secs_f64);
-        }
-        let in_bytes = &rules.lag_bytes;
-        add_thresholds(&mut all, Rule::LagBytes, in_bytes, Bytes::as_f64);
-        let failovers = &rules.failover.levels;
-        add_thresholds(&mut all, Rule::Failover, failovers, |count| count as f64);
-        let headroom = &rules.backlog_headroom;
-        add_thresholds(&mut all, Rule::BacklogHeadroom, headroom, |left| {
-            left.0.as_secs_f64()
-        });
-        let buffer = &rules.output_buffer;
-        add_thresholds(&mut all, Rule::OutputBuffer, buffer, Share::as_f64);
-        all
+        thresholds_of(&self.meta.alerts)
     }
+}
+
+/// The thresholds of the rules about pairs, in the rules' units; levels that are off have none.
+pub fn thresholds_of(rules: &AlertSettings) -> Vec<Threshold> {
+    let mut all = Vec::new();
+    let in_seconds = [
+        (Rule::LagSeconds, &rules.lag_seconds),
+        (Rule::LinkDown, &rules.link_down),
+        (Rule::Unknown, &rules.unknown),
+        (Rule::Diverged, &rules.diverged),
+    ];
+    for (rule, levels) in in_seconds {
+        add_thresholds(&mut all, rule, levels, Span::as_secs_f64);
+    }
+    let in_bytes = &rules.lag_bytes;
+    add_thresholds(&mut all, Rule::LagBytes, in_bytes, Bytes::as_f64);
+    let failovers = &rules.failover.levels;
+    add_thresholds(&mut all, Rule::Failover, failovers, |count| count as f64);
+    let headroom = &rules.backlog_headroom;
+    add_thresholds(&mut all, Rule::BacklogHeadroom, headroom, |left| {
+        left.0.as_secs_f64()
+    });
+    let buffer = &rules.output_buffer;
+    add_thresholds(&mut all, Rule::OutputBuffer, buffer, Share::as_f64);
+    all
 }
 
 fn add_thresholds<T: Copy>(

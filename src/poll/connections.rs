@@ -7,8 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::own_delay::OwnDelay;
-use super::report::Reporter;
+use super::context::PollContext;
 use super::server::{PollCommand, ServerTask};
 use crate::model::ServerAddr;
 use crate::topology::{Server, Topology};
@@ -32,17 +31,12 @@ struct Running {
 impl Connections {
     /// Starts and drops tasks so that they match the servers of `topology`. The task of a server
     /// that is gone, or has another login, ends as soon as no tree holds its sender any more.
-    pub(super) fn reload(
-        &mut self,
-        topology: &Topology,
-        reporter: &Reporter,
-        own_delay: &OwnDelay,
-    ) {
+    pub(super) fn reload(&mut self, topology: &Topology, context: &PollContext) {
         self.running
             .retain(|addr, running| topology.servers.get(addr) == Some(&running.server));
         for (addr, server) in &topology.servers {
             self.running.entry(addr.clone()).or_insert_with(|| {
-                let (commands, task) = start(server, reporter, own_delay);
+                let (commands, task) = start(server, context);
                 Running {
                     server: Arc::clone(server),
                     commands,
@@ -71,15 +65,14 @@ impl Connections {
 /// Starts the task of one server, without a connection. It ends when all senders are dropped.
 pub(super) fn start(
     server: &Arc<Server>,
-    reporter: &Reporter,
-    own_delay: &OwnDelay,
+    context: &PollContext,
 ) -> (mpsc::Sender<PollCommand>, JoinHandle<()>) {
     let (commands, received) = mpsc::channel(COMMAND_QUEUE);
     let task = ServerTask::new(
         Arc::clone(server),
         received,
-        reporter.clone(),
-        own_delay.clone(),
+        context.reporter.clone(),
+        context.own_delay.clone(),
     );
-    (commands, tokio::spawn(task.run()))
+    (commands, context.runtime.spawn(task.run()))
 }

@@ -7,8 +7,10 @@
 //! budget are pure: time and chance are their arguments.
 
 mod backoff;
+mod beat;
 mod budget;
 mod connections;
+mod context;
 mod heartbeat;
 mod output_buffers;
 mod own_delay;
@@ -18,6 +20,7 @@ mod report;
 mod round_timer;
 mod schedule;
 mod server;
+mod thread;
 mod timer;
 mod tree;
 
@@ -25,17 +28,20 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use budget::{PollBudget, sustainable_interval};
 use connections::Connections;
+use context::PollContext;
 use heartbeat::Heartbeats;
 use output_buffers::OutputBuffers;
 use own_delay::DelayMeter;
 use refresher::{TreeHandle, TreeHandles};
-use report::Reporter;
-use tree::{PollContext, PollRequests, ServerRequest, TreeProgress, TreeServer, TreeTask};
+use report::{BatchSender, Reporter};
+use thread::PollThread;
+use tree::{PollRequests, ServerRequest, TreeProgress, TreeServer, TreeTask};
 
 use crate::clock;
 use crate::config::PollSettings;
@@ -65,7 +71,10 @@ pub struct Poller {
     refreshable: watch::Sender<TreeHandles>,
     context: PollContext,
     delay_meter: DelayMeter,
+    _batches: BatchSender,
     dropped_events: Arc<AtomicU64>,
+    /// The thread that everything runs on; `None` where that is the caller's runtime.
+    thread: Option<PollThread>,
 }
 
 #[derive(Debug)]
@@ -75,18 +84,50 @@ struct RunningTree {
 }
 
 impl Poller {
-    /// Starts to poll every tree of `topology`. Results are sent to `events`, or dropped and counted
-    /// when it is full. Must be called within a tokio runtime.
+    /// Starts to poll every tree of `topology` on the current tokio runtime. Results are sent to
+    /// `events`, or dropped and counted when it is full.
     pub fn start(
+        topology: &Topology,
+        settings: PollSettings,
+        events: mpsc::Sender<PollEvent>,
+    ) -> Self {
+        Self::start_on(&Handle::current(), topology, settings, events)
+    }
+
+    /// As [`Self::start`], on a thread that does nothing else. Where the system gives none, on the
+    /// current runtime, with a line in the log.
+    pub fn start_on_own_thread(
+        topology: &Topology,
+        settings: PollSettings,
+        events: mpsc::Sender<PollEvent>,
+    ) -> Self {
+        match PollThread::start() {
+            Ok(thread) => {
+                let mut poller = Self::start_on(thread.handle(), topology, settings, events);
+                poller.thread = Some(thread);
+                poller
+            }
+            Err(error) => {
+                tracing::warn!(%error, "there is no thread for polls alone: they share those of the rest");
+                Self::start(topology, settings, events)
+            }
+        }
+    }
+
+    fn start_on(
+        runtime: &Handle,
         topology: &Topology,
         settings: PollSettings,
         events: mpsc::Sender<PollEvent>,
     ) -> Self {
         let dropped_events = Arc::default();
         let budget = PollBudget::new(settings.max_polls_per_second, clock::now());
-        let delay_meter = DelayMeter::start();
+        let delay_meter = DelayMeter::start(runtime);
+        let dropped = Arc::clone(&dropped_events);
+        let (reporter, batches) = Reporter::with_batches(events, dropped, runtime);
         let context = PollContext {
-            reporter: Reporter::new(events, Arc::clone(&dropped_events)),
+            runtime: runtime.clone(),
+            reporter,
             own_delay: delay_meter.delay().clone(),
             budget: Arc::new(Mutex::new(budget)),
             rounds: Arc::default(),
@@ -107,7 +148,9 @@ impl Poller {
             refreshable: watch::Sender::default(),
             context,
             delay_meter,
+            _batches: batches,
             dropped_events,
+            thread: None,
         };
         poller.reload(topology, settings);
         poller
@@ -120,13 +163,15 @@ impl Poller {
         self.topology = topology.clone();
         self.settings = sustainable(topology, settings);
         self.share_out_budget();
-        self.connections
-            .reload(topology, &self.context.reporter, self.delay_meter.delay());
+        self.connections.reload(topology, &self.context);
         self.reload_trees(&diff);
+        let PollContext {
+            reporter, runtime, ..
+        } = &self.context;
         self.heartbeats
-            .reload(topology, &settings, &self.context.reporter);
+            .reload(topology, &settings, reporter, runtime);
         self.output_buffers
-            .reload(topology, &settings, &self.context.reporter);
+            .reload(topology, &settings, reporter, runtime);
         self.publish_refreshable();
     }
 
@@ -182,6 +227,12 @@ impl Poller {
         self.request(tree, server, |request| request.link_delay = Some(delay));
     }
 
+    /// The runtime of the polls' own thread, where there is one.
+    pub fn own_runtime(&self) -> Option<Handle> {
+        let thread = self.thread.as_ref()?;
+        Some(thread.handle().clone())
+    }
+
     /// Where refreshes may be requested; follows reloads.
     pub fn refresher(&self) -> Refresher {
         Refresher::new(self.refreshable.subscribe())
@@ -199,6 +250,7 @@ impl Poller {
         self.connections.stop().await;
         self.heartbeats.stop().await;
         self.output_buffers.stop().await;
+        self.context.reporter.flush();
     }
 
     /// What polling has done and lost since the start, as of `now`.
@@ -257,7 +309,7 @@ impl Poller {
                 requests,
                 progress,
             }),
-            task: tokio::spawn(task.run()),
+            task: self.context.runtime.spawn(task.run()),
         }
     }
 

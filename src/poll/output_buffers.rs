@@ -9,6 +9,7 @@ use std::collections::btree_map::Entry;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -54,6 +55,7 @@ impl OutputBuffers {
         topology: &Topology,
         settings: &PollSettings,
         reporter: &Reporter,
+        runtime: &Handle,
     ) {
         let wanted = asked_masters(topology, settings);
         self.running
@@ -61,7 +63,7 @@ impl OutputBuffers {
         for (addr, master) in wanted {
             if let Entry::Vacant(vacant) = self.running.entry(addr) {
                 let mut tasks = JoinSet::new();
-                tasks.spawn(master.clone().run(reporter.clone()));
+                tasks.spawn_on(master.clone().run(reporter.clone()), runtime);
                 vacant.insert((master, tasks));
             }
         }

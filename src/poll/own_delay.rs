@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use tokio::runtime::Handle;
+
 use crate::clock;
 use crate::model::{Span, Timestamp};
 
@@ -38,10 +40,10 @@ pub(super) struct DelayMeter {
 }
 
 impl DelayMeter {
-    /// Starts to measure. Must be called within a tokio runtime.
-    pub(super) fn start() -> Self {
+    /// Starts to measure the delay of tasks on `runtime`.
+    pub(super) fn start(runtime: &Handle) -> Self {
         let delay = OwnDelay::default();
-        let task = tokio::spawn(measure(delay.clone()));
+        let task = runtime.spawn(measure(delay.clone()));
         Self { delay, task }
     }
 
@@ -129,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_blocked_runtime_is_measured() {
-        let meter = DelayMeter::start();
+        let meter = DelayMeter::start(&Handle::current());
         tokio::time::sleep(Span::from_millis(30).to_duration()).await;
         let before = meter.delay().total(clock::now());
         std::thread::sleep(Span::from_millis(300).to_duration());

@@ -1,35 +1,164 @@
 //! Sends poll events to the monitor on a bounded channel, without ever making a poll wait.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
-use crate::model::ServerAddr;
+use super::beat;
+use super::timer;
+use crate::clock;
+use crate::model::{ServerAddr, Timestamp};
 use crate::monitor::{PollEvent, PollEventKind};
+
+/// Events that wait to be sent together at most: fewer than the monitor handles at once.
+const LARGEST_BATCH: usize = 128;
 
 /// Sends poll events to the monitor.
 ///
 /// If the channel is full, the event is dropped and counted. Waiting would delay the polls, and a
 /// late sample is worse than a missing one: a missing sample only widens the certified interval.
+///
+/// With [`BatchSender`], events that follow each other closely are sent together, at the next
+/// [beat](super::beat): each time that the monitor is woken costs as much as several events. An
+/// event after a quiet time is sent at once.
 #[derive(Clone, Debug)]
-pub(super) struct Reporter {
+pub(super) struct Reporter(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     events: mpsc::Sender<PollEvent>,
     dropped: Arc<AtomicU64>,
+    /// `None` where every event is sent at once.
+    batches: Option<Batches>,
+}
+
+#[derive(Debug)]
+struct Batches {
+    waiting: Mutex<Batch>,
+    /// Notified when an event begins to wait.
+    begun: Arc<Notify>,
+}
+
+/// The events that wait, in their order.
+#[derive(Debug, Default)]
+struct Batch {
+    events: Vec<PollEvent>,
+    /// When events were last sent.
+    sent: Timestamp,
+}
+
+/// The task that sends batches. Dropping it ends the task.
+#[derive(Debug)]
+pub(super) struct BatchSender(JoinHandle<()>);
+
+impl Drop for BatchSender {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Reporter {
+    /// One that sends every event at once.
+    #[cfg(test)]
     pub(super) fn new(events: mpsc::Sender<PollEvent>, dropped: Arc<AtomicU64>) -> Self {
-        Self { events, dropped }
+        Self(Arc::new(Shared {
+            events,
+            dropped,
+            batches: None,
+        }))
+    }
+
+    /// One that sends events together, and the task that does so, on `runtime`.
+    pub(super) fn with_batches(
+        events: mpsc::Sender<PollEvent>,
+        dropped: Arc<AtomicU64>,
+        runtime: &Handle,
+    ) -> (Self, BatchSender) {
+        let begun = Arc::new(Notify::new());
+        let shared = Arc::new(Shared {
+            events,
+            dropped,
+            batches: Some(Batches {
+                waiting: Mutex::default(),
+                begun: Arc::clone(&begun),
+            }),
+        });
+        let task = runtime.spawn(send_batches(Arc::downgrade(&shared), begun));
+        (Self(shared), BatchSender(task))
     }
 
     /// Reports what happened to `server`.
     pub(super) fn report(&self, server: &ServerAddr, kind: PollEventKind) {
         let server = server.clone();
         let event = PollEvent { server, kind };
+        match &self.0.batches {
+            None => self.0.send(event),
+            Some(batches) => self.0.send_or_wait(batches, event),
+        }
+    }
+
+    /// Sends what waits, so that the monitor has every event from before.
+    pub(super) fn flush(&self) {
+        self.0.flush(clock::now());
+    }
+}
+
+impl Shared {
+    fn send(&self, event: PollEvent) {
         if self.events.try_send(event).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn send_or_wait(&self, batches: &Batches, event: PollEvent) {
+        let now = clock::now();
+        let mut batch = batches.lock();
+        if batch.events.is_empty() {
+            if now >= batch.sent + beat::LENGTH {
+                batch.sent = now;
+                return self.send(event);
+            }
+            batches.begun.notify_one();
+        }
+        batch.events.push(event);
+        if batch.events.len() >= LARGEST_BATCH {
+            self.send_batch(&mut batch, now);
+        }
+    }
+
+    fn flush(&self, now: Timestamp) {
+        if let Some(batches) = &self.batches {
+            self.send_batch(&mut batches.lock(), now);
+        }
+    }
+
+    fn send_batch(&self, batch: &mut Batch, now: Timestamp) {
+        batch.sent = now;
+        for event in batch.events.drain(..) {
+            self.send(event);
+        }
+    }
+}
+
+impl Batches {
+    fn lock(&self) -> MutexGuard<'_, Batch> {
+        // Every change is complete before anything could panic.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends what waits at the beat after its first event, until no reporter is left.
+async fn send_batches(shared: Weak<Shared>, begun: Arc<Notify>) {
+    loop {
+        begun.notified().await;
+        timer::sleep_until(beat::at_or_after(clock::now())).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        shared.flush(clock::now());
     }
 }
 
@@ -37,16 +166,52 @@ impl Reporter {
 mod tests {
     use super::*;
 
+    fn server(name: &str) -> ServerAddr {
+        ServerAddr::new(name, 1)
+    }
+
     #[test]
     fn a_full_channel_costs_an_event_and_is_counted() {
         let (events, mut seen) = mpsc::channel(1);
         let dropped = Arc::new(AtomicU64::new(0));
         let reporter = Reporter::new(events, Arc::clone(&dropped));
-        let server = ServerAddr::new("a", 1);
-        reporter.report(&server, PollEventKind::Skipped);
-        reporter.report(&server, PollEventKind::Skipped);
+        reporter.report(&server("a"), PollEventKind::Skipped);
+        reporter.report(&server("a"), PollEventKind::Skipped);
         assert_eq!(dropped.load(Ordering::Relaxed), 1);
         assert!(seen.try_recv().is_ok());
         assert!(seen.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn events_arrive_in_order_and_without_a_further_one() {
+        let (events, mut seen) = mpsc::channel(100);
+        let (reporter, _task) = Reporter::with_batches(events, Arc::default(), &Handle::current());
+        let names = ["a", "b", "c", "d"];
+        for name in names {
+            reporter.report(&server(name), PollEventKind::Skipped);
+        }
+        for name in names {
+            assert_eq!(seen.recv().await.unwrap().server, server(name));
+        }
+        drop(reporter);
+        assert!(seen.recv().await.is_none(), "no sender is left");
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_sent_when_it_has_to_be_or_is_too_much() {
+        let (events, mut seen) = mpsc::channel(2 * LARGEST_BATCH);
+        let dropped = Arc::default();
+        let (reporter, task) = Reporter::with_batches(events, dropped, &Handle::current());
+        drop(task);
+        for _ in 0..4 {
+            reporter.report(&server("a"), PollEventKind::Skipped);
+        }
+        reporter.flush();
+        assert_eq!(seen.len(), 4);
+        while seen.try_recv().is_ok() {}
+        for _ in 0..=LARGEST_BATCH {
+            reporter.report(&server("a"), PollEventKind::Skipped);
+        }
+        assert!(seen.len() >= LARGEST_BATCH);
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Rounds are planned from the plan, not from when they really began, so the rate does not drift.
 //! Exact periods would lock in step with the 1 Hz timers of the servers themselves, so each period
-//! differs by a few percent.
+//! differs by a few percent. Rounds begin at a [beat](super::beat), so that trees whose rounds are
+//! due within the same few milliseconds begin them together.
 
 use fastrand::Rng;
 
+use super::beat;
 use crate::model::{Span, Timestamp};
 
 /// By how much a period may differ from the configured one, in both directions.
@@ -74,7 +76,7 @@ impl RoundTimer {
             half_interval_rounds,
             stretch: 1.0,
             rng: Rng::with_seed(seed),
-            base_due: now + wait,
+            base_due: beat::at_or_after_in(now + wait, intervals.base),
             boost_due: now,
             boosted_until: Timestamp::default(),
             extra_due: None,
@@ -133,16 +135,18 @@ impl RoundTimer {
         self.half_interval_due = None;
         self.extra_due = None;
         if round == Round::Base {
-            self.base_due = planned + self.dithered(self.intervals.base);
+            let base = self.intervals.base;
+            self.base_due = beat::nearest(planned + self.dithered(base), base);
             if self.half_interval_rounds {
-                self.half_interval_due = Some(planned + self.intervals.base.half());
+                self.half_interval_due = Some(beat::nearest(planned + base.half(), base));
             }
         }
         if matches!(round, Round::Base | Round::Refresh) {
             self.refresh_due = None;
         }
         if round != Round::HalfInterval {
-            self.boost_due = planned + self.dithered(self.boost_period());
+            let period = self.boost_period();
+            self.boost_due = beat::nearest(planned + self.dithered(period), period);
         }
         planned
     }
@@ -278,10 +282,9 @@ mod tests {
 
     fn assert_within(periods: &[Span], nominal: Span) {
         let off = |period: &Span| (period.as_secs_f64() / nominal.as_secs_f64() - 1.0).abs();
-        assert!(
-            periods.iter().all(|p| off(p) <= DITHER + 1e-6),
-            "{periods:?}"
-        );
+        let to_beat = beat::LENGTH.half().as_secs_f64() / nominal.as_secs_f64();
+        let longest = DITHER + to_beat + 1e-6;
+        assert!(periods.iter().all(|p| off(p) <= longest), "{periods:?}");
     }
 
     proptest! {
@@ -306,9 +309,10 @@ mod tests {
         fn the_phase_is_a_matter_of_the_seed_alone(seed: u64, start in 0_i64..10_000_000_000) {
             let now = Timestamp::from_nanos(start);
             let first = RoundTimer::new(INTERVALS, true, seed, now).next();
-            prop_assert!(first >= now && first - now < SECOND);
+            prop_assert!(first >= now && first - now < SECOND + beat::LENGTH);
             let phase = i64::try_from(seed % 1_000_000_000).unwrap();
-            prop_assert_eq!(first.as_nanos() % 1_000_000_000, phase);
+            let phase = beat::at_or_after(Timestamp::from_nanos(phase)).as_nanos();
+            prop_assert_eq!(first.as_nanos() % 1_000_000_000, phase % 1_000_000_000);
         }
 
         /// Whatever else is requested, all servers are polled each base period.

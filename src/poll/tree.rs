@@ -1,16 +1,14 @@
 //! The task that drives one replication tree: the pure schedule on one side, the tasks of its
 //! servers on the other.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
-use super::budget::PollBudget;
 use super::connections;
-use super::own_delay::OwnDelay;
-use super::report::Reporter;
+use super::context::PollContext;
 use super::round_timer::{Intervals, Round};
 use super::schedule::{DuePoll, TreeSchedule};
 use super::server::{PollCommand, PollFeedback, PollOrder, ReplyTo};
@@ -52,18 +50,6 @@ pub(super) struct TreeProgress {
     pub(super) refreshes: u64,
     /// When the last round ended.
     pub(super) round_ended: Timestamp,
-}
-
-/// What all trees share.
-#[derive(Clone, Debug)]
-pub(super) struct PollContext {
-    pub(super) reporter: Reporter,
-    pub(super) own_delay: OwnDelay,
-    pub(super) budget: Arc<Mutex<PollBudget>>,
-    /// Base rounds that have begun.
-    pub(super) rounds: Arc<AtomicU64>,
-    /// Base rounds whose time had passed before they could begin.
-    pub(super) missed_rounds: Arc<AtomicU64>,
 }
 
 /// A server of the tree, and where its task takes commands.
@@ -226,6 +212,10 @@ impl TreeTask {
             return;
         }
         let refreshes = self.applied.refreshes;
+        if self.progress.borrow().refreshes != refreshes {
+            // Whoever waits for it looks for its results.
+            self.context.reporter.flush();
+        }
         self.progress.send_if_modified(|progress| {
             let changed = progress.refreshes != refreshes;
             progress.refreshes = refreshes;
@@ -275,7 +265,7 @@ impl TreeServer {
     fn restart(&mut self, command: PollCommand, context: &PollContext) {
         let addr = &self.server.addr;
         tracing::error!(server = %addr, "the server's polling task ended; restarting it");
-        let (commands, _) = connections::start(&self.server, &context.reporter, &context.own_delay);
+        let (commands, _) = connections::start(&self.server, context);
         // The new channel is empty and open: this cannot fail.
         drop(commands.try_send(command));
         self.commands = commands;
@@ -286,13 +276,6 @@ impl Drop for TreeTask {
     /// A tree that is gone has no demand.
     fn drop(&mut self) {
         self.context.budget().change_demand(self.demand, 0.0);
-    }
-}
-
-impl PollContext {
-    /// The budget is consistent between any two of its operations, so a poisoned one is too.
-    pub(super) fn budget(&self) -> MutexGuard<'_, PollBudget> {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -173,6 +173,24 @@ test('d8_thresholds_are_the_configured_ones', () => {
   }
 });
 
+test('d8_a_pair_without_its_own_thresholds_has_the_default_ones', () => {
+  const worst = exprs(panelCalled('overview', 'Worst lag'));
+  const lines = panelCalled('overview', 'Lag of the ten worst pairs').targets.filter(({ expr }) => expr.includes('alert_threshold'));
+  const of = (name, lag) => [metric('pair_info', pair(name), '1x10'), metric('replication_lag_seconds', pair(name), `${lag}x10`),
+    metric('replication_lag_lower_seconds', pair(name), `${lag}x10`)];
+  const defaults = [['warning', 10], ['critical', 40]].map(([severity, value]) => metric('alert_default_threshold', `rule="lag_seconds",severity="${severity}"`, `${value}x10`));
+  const own = (name, severity, values) => metric('alert_threshold', `rule="lag_seconds",severity="${severity}",${pair(name)}`, values);
+  // What a level that is off for one pair only is exported as.
+  const never = Array(11).fill('Inf').join(' ');
+  const shows = (series, values, levels) => assertQueries(series, [...worst.map((expr, at) => [expr, '5m', values[at]]), ...lines.map(({ expr }, at) => [expr, '5m', levels[at]])]);
+  shows([...of('a', 29), ...defaults], [[], [29], [], []], [[10], [40]]);
+  shows([...of('a', 41), ...defaults], [[41], [], [], []], [[10], [40]]);
+  shows([...of('a', 29), ...defaults, own('a', 'warning', '30x10')], [[], [], [], [29]], [[30], [40]]);
+  shows([...of('a', 29), ...defaults, own('a', 'warning', never)], [[], [], [], [29]], [[], [40]]);
+  shows([...of('a', 29), ...of('b', 5), ...defaults, own('a', 'warning', '30x10')], [[], [], [], [29]], [[10], [40]]);
+  shows(of('a', 29), [[], [], [], [29]], [[], []]);
+});
+
 test('d9_an_annotation_of_full_syncs_works_at_one_scrape_a_minute', () => {
   const note = dashboard('overview').annotations.list.find(({ name }) => name === 'Full syncs');
   const series = [metric('pair_info', pair('a', ',master="m:1"'), '1x20'), metric('full_syncs_total', 'dc="dc1",server="m:1"', '0x5 1x15'),

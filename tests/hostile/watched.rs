@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use redis_cross_dc_exporter::alert::{AlertStatus, Notification};
 use redis_cross_dc_exporter::config::{Environment, Format, Settings, parse};
+use redis_cross_dc_exporter::metrics::{self, Exposition};
 use redis_cross_dc_exporter::model::{ClockAnchor, Secret, ServerAddr, Span, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::{Action, Monitor, PollEvent, PollEventKind};
 use redis_cross_dc_exporter::notify::MessageContext;
@@ -15,7 +16,7 @@ use redis_cross_dc_exporter::notify::receivers::{slack, webhook};
 use redis_cross_dc_exporter::report::{PairReport, PairsReport};
 use redis_cross_dc_exporter::topology::Topology;
 use redis_cross_dc_exporter::web::{Limits, Refreshing, Server, WebState};
-use redis_cross_dc_exporter::{admin, info, metrics};
+use redis_cross_dc_exporter::{admin, info};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::sync::watch;
@@ -98,7 +99,7 @@ impl Watched {
 
     pub(crate) fn scrape(&self) -> String {
         let snapshot = self.monitor.snapshot(anchor(self.now));
-        metrics::encode(&metrics::collect(&snapshot, self.now)).unwrap()
+        metrics::collect(&snapshot, self.now, &Exposition::default()).to_text()
     }
 
     pub(crate) fn pair(&self) -> PairReport {
@@ -112,7 +113,8 @@ impl Watched {
         let (_sender, snapshots) =
             watch::channel(Arc::new(self.monitor.snapshot(anchor(self.now))));
         let encode_metrics = Arc::new(|fleet: &_, now| {
-            Ok(metrics::encode(&metrics::collect(fleet, now))?.into_bytes())
+            let families = metrics::collect(fleet, now, &Exposition::default());
+            Ok(families.to_text().into_bytes())
         });
         let refresh = Arc::new(|| -> Refreshing { Box::pin(std::future::ready(())) });
         // A GET sends no command, so there is no core.

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use super::cursor::{Context, Cursor, Section};
 use super::node::Table;
 use super::table::ROOT;
-use super::{ListenAddress, Settings, StateSettings, fields};
+use super::{ListenAddress, MetricsSettings, Settings, StateSettings, fields};
 pub(super) use maintenance::day_name;
 
 /// Reads the whole tree. Refused values are replaced by defaults, so the result is valid only if no
@@ -44,6 +44,7 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         alerts: alerts.settings(),
         notify: notify::read(&root),
         state: state(&root, context),
+        metrics: fields::read(&root.section("metrics"), MetricsSettings::default()),
         listen_address: web(&root).unwrap_or_default(),
         doctor: doctor::read(&root),
         shard: None,

@@ -9,7 +9,7 @@ use super::fields::{Fields, Visitor};
 use super::inherited::TlsKeys;
 use super::schema::{Key, Keys};
 use super::value::any_secret;
-use super::{HeartbeatSettings, PollSettings, StateSettings};
+use super::{HeartbeatSettings, MetricsSettings, PollSettings, StateSettings};
 use crate::model::Span;
 
 const fn ms(millis: i64) -> Span {
@@ -93,6 +93,8 @@ keys! {
         key Key::section("notify", &NOTIFY);
         /// where state is kept
         key Key::section("state", &STATE);
+        /// which series `/metrics` has ([metrics.md](metrics.md#how-many-series))
+        key Key::section("metrics", &METRICS);
         /// how the exporter is reached
         key Key::section("web", &WEB);
         /// the audit for disaster recovery, [doctor](doctor.md)
@@ -448,6 +450,26 @@ keys! {
         /// exporter needs its own. A change takes effect at the next start. If it cannot be
         /// written, monitoring goes on from memory
         key path = Key::scalar("path", "path").default("`./data`");
+    }
+}
+
+keys! {
+    METRICS for MetricsSettings {
+        /// whether the raw signals are exported, which are no lag: seconds since the replica heard
+        /// from its master, the age of its last ACK, bytes that are not acknowledged and not applied.
+        /// The page of a pair shows them always
+        key raw_signals = Key::flag("raw_signals").default_flag(false);
+        /// `current`: only the state that a pair is in, and the role that a server claims; `all`:
+        /// the others, too, with 0, for receivers that do not notice the end of a series
+        key states = Key::text("states").default("`current`").range("`current`, `all`");
+        /// `overrides`: the default thresholds once, and those of a pair where they differ; `on`: all
+        /// thresholds of every pair; `off`: none, and the dashboards have no colours and lines of
+        /// thresholds
+        key thresholds = Key::text("thresholds")
+            .default("`overrides`")
+            .range("`on`, `overrides`, `off`");
+        /// whether skipped polls and the size of the offset history are exported
+        key diagnostics = Key::flag("diagnostics").default_flag(false);
     }
 }
 

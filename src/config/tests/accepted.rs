@@ -539,3 +539,18 @@ fn doctor_has_its_interruption_and_its_exceptions() {
     assert_eq!(first.until, Some(jiff::civil::date(2027, 1, 31)));
     assert_eq!((second.pair.is_none(), second.until), (true, None));
 }
+
+#[test]
+fn the_series_of_metrics_are_switched_by_words_and_flags() {
+    assert_eq!(good("").metrics, MetricsSettings::default());
+    let all = good("metrics: {raw_signals: true, states: all, thresholds: on, diagnostics: true}");
+    let expected = MetricsSettings {
+        raw_signals: true,
+        states: ShownStates::All,
+        thresholds: ShownThresholds::On,
+        diagnostics: true,
+    };
+    assert_eq!(all.metrics, expected);
+    let off = good("metrics: {thresholds: off, states: current}").metrics;
+    assert_eq!(off.thresholds, ShownThresholds::Off);
+}

@@ -672,3 +672,19 @@ fn an_operator_needs_a_password_and_observers_have_a_limit() {
         "observers: has 17 exporters; allowed: at most 16",
     );
 }
+
+#[test]
+fn an_unknown_word_in_metrics_is_refused_with_those_that_are_known() {
+    bad(
+        "metrics: {thresholds: some}",
+        "metrics.thresholds: \"some\" is not allowed; allowed: on, overrides, off",
+    );
+    bad(
+        "metrics: {states: true}",
+        "metrics.states: true is not text; put it in quotes",
+    );
+    bad(
+        "metrics: {raw_signals: some}",
+        "metrics.raw_signals: \"some\" is not true or false",
+    );
+}

@@ -18,6 +18,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use self::plan::{HeartbeatPlan, plans};
@@ -53,13 +54,14 @@ impl Heartbeats {
         topology: &Topology,
         settings: &PollSettings,
         reporter: &Reporter,
+        runtime: &Handle,
     ) {
         let plans = plans(topology, settings);
         self.running
             .retain(|top, (plan, _)| plans.get(top) == Some(plan));
         for (top, plan) in plans {
             if let Entry::Vacant(vacant) = self.running.entry(top) {
-                let tasks = start(&plan, reporter);
+                let tasks = start(&plan, reporter, runtime);
                 vacant.insert((plan, tasks));
             }
         }
@@ -74,7 +76,7 @@ impl Heartbeats {
 }
 
 /// Starts the tasks of one master: its publisher, and a subscriber for each replica.
-fn start(plan: &HeartbeatPlan, reporter: &Reporter) -> JoinSet<()> {
+fn start(plan: &HeartbeatPlan, reporter: &Reporter, runtime: &Handle) -> JoinSet<()> {
     let top = &plan.top;
     let publisher = Publisher {
         server: Arc::clone(top),
@@ -96,9 +98,9 @@ fn start(plan: &HeartbeatPlan, reporter: &Reporter) -> JoinSet<()> {
             sent: Arc::clone(&publisher.sent),
             status: HeartbeatStatus::new(server.addr.clone(), reporter.clone()),
         };
-        tasks.spawn(subscriber.run());
+        tasks.spawn_on(subscriber.run(), runtime);
     }
-    tasks.spawn(publisher.run());
+    tasks.spawn_on(publisher.run(), runtime);
     tasks
 }
 

@@ -63,7 +63,8 @@ impl Publisher {
     async fn query_run_id(&self, connection: &mut Connection) -> Result<RunId, HeartbeatError> {
         let info = timeout(self.timeout.to_duration(), connection.fetch_info()).await;
         let reply = info.map_err(|_| PollError::Timeout)??;
-        master_run_id(&observe(&reply.text)?)
+        let seen = observe(&reply.text)?;
+        master_run_id(&seen)
     }
 
     async fn send_one(&self, connection: &mut Connection) -> Result<(), HeartbeatError> {

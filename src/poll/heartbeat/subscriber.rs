@@ -45,7 +45,8 @@ impl Subscriber {
     async fn listen(&mut self) -> Result<(), HeartbeatError> {
         let (mut subscription, info) =
             Subscription::open(&self.server, &[&self.channel], self.timeout).await?;
-        let replica = usable_run_id(&observe(&info.text)?)?;
+        let seen = observe(&info.text)?;
+        let replica = usable_run_id(&seen)?;
         let subscribed = timeout(self.timeout.to_duration(), subscription.subscribe()).await;
         subscribed.map_err(|_| PollError::Timeout)??;
         let silence = SILENCE.max(self.interval.mul_f64(10.0)).to_duration();

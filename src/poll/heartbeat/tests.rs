@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::super::report::Reporter;
 use super::sent::SentHeartbeats;
 use super::*;
 use crate::client::ChannelMessage;
@@ -52,8 +53,12 @@ impl Rig {
     }
 
     fn reload(&mut self, topology: &Topology) {
-        self.heartbeats
-            .reload(topology, &settings_of(&[]).poll, &self.reporter);
+        self.heartbeats.reload(
+            topology,
+            &settings_of(&[]).poll,
+            &self.reporter,
+            &Handle::current(),
+        );
     }
 
     /// The first event about `server`.

@@ -272,13 +272,16 @@ impl TreeSchedule {
         if self.stage == RoundStage::Idle {
             return self.timer.next() <= now;
         }
-        let (expired, awaited): (Vec<_>, Vec<_>) =
-            self.awaited.drain(..).partition(|(_, until)| *until <= now);
+        let mut awaited = std::mem::take(&mut self.awaited);
+        awaited.retain(|(server, until)| {
+            let is_expired = *until <= now;
+            if is_expired {
+                self.mark_unresponsive(*server);
+                self.settled_at = self.settled_at.max(*until);
+            }
+            !is_expired
+        });
         self.awaited = awaited;
-        for (server, until) in expired {
-            self.mark_unresponsive(server);
-            self.settled_at = self.settled_at.max(until);
-        }
         self.awaited.is_empty() && self.to_poll.is_empty()
     }
 
@@ -375,23 +378,30 @@ impl TreeSchedule {
     }
 
     fn take_due_polls(&mut self, now: Timestamp, polls: &mut Vec<DuePoll>) {
-        let (due, later): (Vec<_>, Vec<_>) = self.to_poll.drain(..).partition(|(_, at)| *at <= now);
-        self.to_poll = later;
-        for (server, planned) in due {
-            let Some(member) = self.members.get_mut(server) else {
-                continue; // indices of members only
-            };
-            let patience = patience(member.rtt.get(), member.timeout);
-            member.unawaited = !member.responsive;
-            if member.responsive {
-                self.awaited.push((server, now + patience));
+        let mut to_poll = std::mem::take(&mut self.to_poll);
+        to_poll.retain(|(server, planned)| {
+            let is_due = *planned <= now;
+            if is_due {
+                polls.extend(self.begin_poll(*server, *planned, now));
             }
-            polls.push(DuePoll {
-                server,
-                planned,
-                patience,
-            });
+            !is_due
+        });
+        self.to_poll = to_poll;
+    }
+
+    /// The poll of `server` that is due, whose answer is awaited from now on.
+    fn begin_poll(&mut self, server: usize, planned: Timestamp, now: Timestamp) -> Option<DuePoll> {
+        let member = self.members.get_mut(server)?;
+        let patience = patience(member.rtt.get(), member.timeout);
+        member.unawaited = !member.responsive;
+        if member.responsive {
+            self.awaited.push((server, now + patience));
         }
+        Some(DuePoll {
+            server,
+            planned,
+            patience,
+        })
     }
 
     /// How long after the roots' answers `member` is polled in a base round.

@@ -15,7 +15,7 @@ use super::backoff::Backoff;
 use super::own_delay::OwnDelay;
 use super::report::Reporter;
 use super::timer;
-use crate::client::{Connection, InfoReply, RequestWatch};
+use crate::client::{Connection, InfoAnswer, RequestWatch};
 use crate::clock;
 use crate::info::{self, InfoError, Observation};
 use crate::model::{PollError, PollFailure, Span, Timestamp};
@@ -119,7 +119,10 @@ enum ServerLink {
     },
 }
 
-type InfoResult = (Box<Connection>, Result<InfoReply, PollFailure>);
+type InfoResult = (Box<Connection>, Result<InfoAnswer<Observed>, PollFailure>);
+
+/// What a reply says, or why it says nothing.
+type Observed = Result<Box<Observation>, PollError>;
 
 /// The poll in progress.
 #[derive(Clone, Copy, Debug)]
@@ -271,8 +274,8 @@ impl ServerTask {
             LinkProgress::Connected {
                 result: Err(error), ..
             } => self.fail_and_disconnect(&poll, error).await,
-            LinkProgress::Answered((connection, Ok(reply))) => {
-                self.on_reply(connection, &poll, &reply).await;
+            LinkProgress::Answered((connection, Ok(answer))) => {
+                self.on_answer(connection, &poll, answer).await;
             }
             LinkProgress::Answered((connection, Err(error))) => {
                 self.on_refusal(connection, poll, error).await;
@@ -280,23 +283,27 @@ impl ServerTask {
         }
     }
 
-    async fn on_reply(
+    async fn on_answer(
         &mut self,
         connection: Box<Connection>,
         poll: &PendingPoll,
-        reply: &InfoReply,
+        answer: InfoAnswer<Observed>,
     ) {
         self.backoff.reset();
         self.link = ServerLink::Idle(connection);
-        let observation = match observe(&reply.text) {
-            Ok(observation) => Box::new(observation),
+        let InfoAnswer {
+            content,
+            sent,
+            received,
+        } = answer;
+        let observation = match content {
+            Ok(observation) => observation,
             Err(error) => {
                 self.report_failure(poll, error.into());
                 return self.give_up().await;
             }
         };
         self.log_answer();
-        let &InfoReply { sent, received, .. } = reply;
         self.report(PollEventKind::Answered {
             sent,
             received,
@@ -339,17 +346,11 @@ impl ServerTask {
     fn deadline(&self) -> Option<Timestamp> {
         let poll = self.poll.as_ref()?;
         let delayed = self.delayed(poll, clock::now());
-        let mut deadlines = Vec::new();
-        if !poll.timed_out {
-            deadlines.push(poll.times_out_at(delayed));
-        }
-        if let Some((_, overdue)) = self.overdue_at(poll, delayed) {
-            deadlines.push(overdue);
-        }
-        if let Some(abandon) = self.abandon_at(poll, delayed) {
-            deadlines.push(abandon);
-        }
-        deadlines.into_iter().min()
+        let times_out = (!poll.timed_out).then(|| poll.times_out_at(delayed));
+        let overdue = self.overdue_at(poll, delayed).map(|(_, at)| at);
+        let abandoned = self.abandon_at(poll, delayed);
+        let deadlines = [times_out, overdue, abandoned];
+        deadlines.into_iter().flatten().min()
     }
 
     async fn on_deadline(&mut self) {
@@ -448,7 +449,7 @@ impl ServerTask {
         };
         let watch = connection.watch();
         let done = Box::pin(async move {
-            let result = connection.fetch_info().await;
+            let result = connection.read_info(observe).await;
             let result = result.map_err(|reason| connection.explain(reason));
             (connection, result)
         });
@@ -535,11 +536,12 @@ impl ServerLink {
 }
 
 /// Parses an INFO reply.
-pub(super) fn observe(text: &str) -> Result<Observation, PollError> {
-    info::parse(text).map_err(|error| match error {
-        InfoError::Loading => PollError::Loading,
-        InfoError::NotInfo | InfoError::NoRole | InfoError::Sentinel => PollError::Parse,
-    })
+pub(super) fn observe(text: &str) -> Observed {
+    match info::parse(text) {
+        Ok(observation) => Ok(Box::new(observation)),
+        Err(InfoError::Loading) => Err(PollError::Loading),
+        Err(InfoError::NotInfo | InfoError::NoRole | InfoError::Sentinel) => Err(PollError::Parse),
+    }
 }
 
 #[cfg(test)]
