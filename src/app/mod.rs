@@ -34,8 +34,8 @@ use start::StartInfo;
 use systemd::Notifier;
 
 pub use access::{Access, MissingRule, ServerAccess, try_access};
-pub use lost_writes::{EntryTails, find_deposed};
 pub use audit::{AuditRequest, AuditStage, Progress, collect_facts};
+pub use lost_writes::{EntryTails, find_deposed};
 pub use probe::{ProbeError, probe_once};
 pub use systemd_socket::SocketError;
 

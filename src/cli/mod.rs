@@ -1,8 +1,8 @@
 //! The command line: parses the arguments, runs the command, and maps its outcome to an exit code.
 //! One file per command.
 
-mod active_active;
 mod access;
+mod active_active;
 mod alerts;
 mod args;
 mod check;
@@ -20,15 +20,15 @@ mod healthcheck;
 mod help;
 mod init;
 mod logging;
-mod notified;
 mod lost_writes;
+mod notified;
 mod output;
 mod packaging;
 mod place;
 mod rules;
 mod run;
-mod shard;
 mod server_args;
+mod shard;
 mod silence;
 mod style;
 mod summary;

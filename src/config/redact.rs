@@ -14,8 +14,8 @@ use super::{
     DatacenterRule, DeadMansSwitchSettings, DoctorException, DoctorSettings, GroupReceiver,
     HeartbeatSettings, HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector,
     NotifySettings, PagerDutySettings, PairSettings, PeriodicReceiver, PollSettings, ReceiverKind,
-    ReceiverSettings, RecoverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings, Settings,
-    SlackBotSettings, SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
+    ReceiverSettings, RecoverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings,
+    Settings, SlackBotSettings, SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
 };
 
 impl Settings {

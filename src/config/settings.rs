@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use super::{ListenAddress, ReceiverKind};
 use crate::model::{
     Bytes, Datacenter, DoctorCheck, FleetShard, PairName, Secret, ServerAddr, ShardId, Share, Span,
-    TimeLeft,
-    closed_set, serde_as_label,
+    TimeLeft, closed_set, serde_as_label,
 };
 use crate::template::Template;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::catalogue as c;
-use super::families::{Families, label};
+use super::families::Families;
+use super::labels::{SeriesLabels, label};
 use crate::doctor::{EntryReport, FindingSeverity};
 use crate::monitor::FleetSnapshot;
 
@@ -19,7 +20,7 @@ pub(super) fn add_findings(families: &mut Families, snapshot: &FleetSnapshot) {
         if !monitored.contains(entry.pair.as_str()) {
             continue;
         }
-        let labels = vec![label("pair", &entry.pair)];
+        let labels = SeriesLabels::new([label("pair", &entry.pair)]);
         let counts =
             FindingSeverity::ALL.map(|severity| (severity.label(), count(entry, severity)));
         families.add_each(&c::DOCTOR_FINDINGS, &labels, "severity", counts);

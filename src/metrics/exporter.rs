@@ -124,10 +124,9 @@ pub(super) fn add_exporter(families: &mut Families, snapshot: &FleetSnapshot) {
 }
 
 fn add_shard(families: &mut Families, shard: FleetShard) {
-    let labels = vec![
-        label("index", &shard.index().to_string()),
-        label("count", &shard.count().to_string()),
-    ];
+    let index = shard.index().to_string();
+    let count = shard.count().to_string();
+    let labels = SeriesLabels::new([label("index", &index), label("count", &count)]);
     families.add(&c::SHARD_INFO, &labels, true);
 }
 

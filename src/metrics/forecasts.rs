@@ -1,7 +1,8 @@
 //! The metrics of what is expected of a pair. Each is absent where there is no prediction.
 
 use super::catalogue as c;
-use super::families::{Families, SeriesLabels};
+use super::families::Families;
+use super::labels::SeriesLabels;
 use crate::model::Timestamp;
 use crate::monitor::PairSnapshot;
 use crate::replication::{Assessment, Forecast, Headroom, OutputBuffer};

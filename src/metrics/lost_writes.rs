@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::catalogue as c;
-use super::families::{Families, label};
+use super::families::Families;
+use super::labels::{SeriesLabels, label};
 use crate::lost_writes::CaptureStatus;
 
 /// How many captures there are of each pair, deposed master and state.
@@ -18,11 +19,11 @@ pub(super) fn add(families: &mut Families, captures: &[CaptureStatus]) {
         *counts.entry(key).or_default() += 1;
     }
     for ((pair, server, state), count) in counts {
-        let labels = vec![
+        let labels = SeriesLabels::new([
             label("pair", &pair),
             label("server", &server),
             label("state", state.label()),
-        ];
+        ]);
         families.add(&c::LOST_WRITES, &labels, count);
     }
 }

@@ -5,6 +5,7 @@ use super::fleet::{Fleet, PairEntry};
 use super::{Action, DISTRIBUTION_TICK, EVALUATION_TICK, Monitor, poll_boost};
 use crate::alert::DueNotifications;
 use crate::journal::JournalEvent;
+use crate::lost_writes::CaptureStatus;
 use crate::model::{ServerAddr, Span, Timestamp};
 use crate::replication::{Assessment, Gap, PairState};
 
@@ -130,34 +131,15 @@ impl Monitor {
         if entry.loss().is_some() || !seen.only_ages_to(&later, until - now) {
             return false;
         }
-        let observed = self.observed(entry, &later, until);
+        let observed = observed_pair(&self.fleet, &self.captures, entry, &later, until);
         self.alerting.has_no_alert(index, observed, until)
-    }
-
-    /// What the rules of a pair are evaluated on at `now`, when `seen` is true of it.
-    fn observed<'a>(
-        &'a self,
-        entry: &'a PairEntry,
-        seen: &'a Assessment,
-        now: Timestamp,
-    ) -> ObservedPair<'a> {
-        ObservedPair {
-            pair: &entry.meta,
-            seen,
-            since: entry.since(),
-            link: entry.link(),
-            history: self.fleet.history_of(&entry.meta),
-            has_lost_history: entry.has_lost_history(now),
-            captures: &self.captures,
-            facts: entry.facts(),
-        }
     }
 
     fn evaluate_pair(&mut self, index: usize, assessment: &Assessment, now: Timestamp) {
         let Some(entry) = self.fleet.pairs.get(index) else {
             return;
         };
-        let observed = self.observed(entry, assessment, now);
+        let observed = observed_pair(&self.fleet, &self.captures, entry, assessment, now);
         self.alerting.evaluate_pair(index, observed, now);
         self.alerting
             .evaluate_history(index, observed, entry.loss(), now);
@@ -263,5 +245,25 @@ impl Monitor {
                 self.journal.record(event, now);
             }
         }
+    }
+}
+
+/// What the rules of a pair are evaluated on at `now`, when `seen` is true of it.
+fn observed_pair<'a>(
+    fleet: &'a Fleet,
+    captures: &'a [CaptureStatus],
+    entry: &'a PairEntry,
+    seen: &'a Assessment,
+    now: Timestamp,
+) -> ObservedPair<'a> {
+    ObservedPair {
+        pair: &entry.meta,
+        seen,
+        since: entry.since(),
+        link: entry.link(),
+        history: fleet.history_of(&entry.meta),
+        has_lost_history: entry.has_lost_history(now),
+        captures,
+        facts: entry.facts(),
     }
 }

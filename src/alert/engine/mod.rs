@@ -135,6 +135,8 @@ impl AlertEngine {
             RuleInput::Seconds { rule, reading } => is_past(rule, reading),
             RuleInput::Bytes { rule, reading } => is_past(rule, reading),
             RuleInput::Count { rule, reading } => is_past(rule, reading),
+            RuleInput::TimeLeft { rule, reading } => is_past(rule, reading),
+            RuleInput::Share { rule, reading } => is_past(rule, reading),
         }
     }
 

@@ -368,9 +368,10 @@ impl Scene {
         }
         let request = audit::AuditRequest {
             pair: Some(pair.clone()),
-            measure: MEASURE,
+            measure: Some(MEASURE),
+            ..audit::AuditRequest::default()
         };
-        let progress: audit::Progress = std::sync::Arc::new(|_, _| {});
+        let progress: audit::Progress = std::sync::Arc::new(|_, _, _| {});
         let entries = audit::collect_facts(&self.settings, &request, progress).await;
         let options = AuditOptions {
             survive: self.settings.doctor.survive,

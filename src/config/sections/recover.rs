@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use crate::config::cursor::{Context, Cursor, Section};
 use crate::config::RecoverSettings;
+use crate::config::cursor::{Context, Cursor, Section};
 use crate::model::Bytes;
 
 const MAX_BYTES: RangeInclusive<Bytes> = Bytes::new(1 << 20)..=Bytes::new(1 << 40);

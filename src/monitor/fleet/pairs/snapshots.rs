@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{PairEntry, Pairs};
 use crate::model::Timestamp;
-use crate::monitor::foresight::writes;
 use crate::monitor::fleet::histories::Histories;
 use crate::monitor::fleet::servers::{ServerIndex, Servers};
+use crate::monitor::foresight::writes;
 use crate::monitor::snapshot::{PairSnapshot, ServerSnapshot};
 
 impl Pairs {
