@@ -43,12 +43,9 @@ pub(super) async fn read_all<S: Site>(site: &S, keys: &[Vec<u8>]) -> Result<Site
     let mut empty = Vec::new();
     let mut long = Vec::new();
     for (key, reply) in keys.iter().zip(replies) {
-        let text = match text_of(reply)? {
-            Some(text) => text,
-            None => {
-                stored.push(Stored::WrongType);
-                continue;
-            }
+        let Some(text) = text_of(reply)? else {
+            stored.push(Stored::WrongType);
+            continue;
         };
         match text.len() {
             0 => empty.push((stored.len(), key.clone())),
