@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak lab lab-update screenshots clean
+.PHONY: demo test release format build lint unit active-active real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak lab lab-update screenshots clean
 
 demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -23,11 +23,11 @@ demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C 
 # `make lint` alone checks without building anything, which is faster while you edit.
 test: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 test: export CLIPPY_ARGS = -D__CLIPPY_HACKERY__warnings
-test: tools format build unit real benches dashboards packaging docs ## everything that must pass
+test: tools format build unit active-active real benches dashboards packaging docs ## everything that must pass
 	@echo "==> all checks passed"
 
 tools:
-	@.ci/install-tools redis-server=redis-server promtool=prometheus amtool=prometheus-alertmanager node=nodejs npm=npm curl=curl
+	@.ci/install-tools redis-server=redis-server python3=python3 promtool=prometheus amtool=prometheus-alertmanager node=nodejs npm=npm curl=curl
 	@.ci/install-browser
 
 format:
@@ -45,6 +45,11 @@ lint: format ## rustfmt and clippy
 unit: ## unit and property tests, hostile input, the simulator, the architecture
 	@echo "==> unit and property tests, simulation, architecture"
 	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs --test hostile --test packaging --test rules
+
+active-active: ## the library for two sites: Rust against Lua, storms, the tutorial's holes; AA_PAIRS=100000 AA_RUNS=500 for more; builds the library alone
+	@echo "==> active-active"
+	@$(CARGO) test --locked --test active_active
+	@env -u RUSTC_WORKSPACE_WRAPPER $(CARGO) check --locked --quiet --lib --no-default-features --features active-active
 
 real: ## tests on real servers, and a search of all their output for secrets
 	@echo "==> tests on real servers"

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::error::Malformed;
 
 /// The largest number that Redis's HINCRBY reaches.
-pub const MAX_COUNT: u64 = i64::MAX.unsigned_abs();
+pub const LARGEST_COUNT: u64 = i64::MAX.unsigned_abs();
 
 /// Most fields of a counter that are read: two for each run of each datacenter's servers.
 pub const MAX_FIELDS: usize = 1024;
@@ -168,7 +168,7 @@ fn parse_count(text: &[u8]) -> Result<u64, Malformed> {
     let is_canonical = text == b"0" || matches!(text.first(), Some(b'1'..=b'9'));
     let digits = std::str::from_utf8(text).map_err(|_| Malformed::NoCount)?;
     let number: u64 = digits.parse().map_err(|_| Malformed::NoCount)?;
-    if is_canonical && number <= MAX_COUNT {
+    if is_canonical && number <= LARGEST_COUNT {
         Ok(number)
     } else {
         Err(Malformed::NoCount)
@@ -197,9 +197,9 @@ mod tests {
             ("other", "x"),
         ]);
         assert_eq!(read.value(), 146);
-        let full = MAX_COUNT.to_string();
+        let full = LARGEST_COUNT.to_string();
         let read = counter(&[("p:dc1", &full), ("p:dc2", &full), ("n:dc1", "1")]);
-        assert_eq!(read.value(), 2 * i128::from(MAX_COUNT) - 1);
+        assert_eq!(read.value(), 2 * i128::from(LARGEST_COUNT) - 1);
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
 
     fn any_counter() -> impl Strategy<Value = Counter> {
         let field = prop::sample::select(vec!["p:a", "p:b", "n:a", "n:b#1"]);
-        let number = prop_oneof![0..5_u64, (MAX_COUNT - 3)..=MAX_COUNT];
+        let number = prop_oneof![0..5_u64, (LARGEST_COUNT - 3)..=LARGEST_COUNT];
         prop::collection::btree_map(field, number, 0..4).prop_map(|fields| {
             let texts = fields.into_iter().map(|(field, number)| {
                 (field.as_bytes().to_vec(), number.to_string().into_bytes())

@@ -1,20 +1,71 @@
 //! Text as Python's `json.dumps` writes it, to the byte, so that an envelope stays the same when a
 //! Python client reads it and writes it back.
 
-use std::io::{self, Write};
-
 use serde_core::Serialize;
-use serde_json::ser::{Formatter, Serializer};
 
 /// `value` as `json.dumps` writes it: a space behind `,` and `:`, all but printable ASCII escaped.
 ///
 /// # Errors
 /// Where `value` has no JSON form, such as a map whose keys are no strings.
 pub(super) fn dumps<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json::Error> {
-    let mut text = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut text, Python))?;
-    // The formatter writes ASCII alone.
-    Ok(String::from_utf8_lossy(&text).into_owned())
+    let compact = serde_json::to_string(value)?;
+    let mut text = String::with_capacity(compact.len() + compact.len() / 8);
+    let mut rest = compact.as_str();
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' => string_length(rest),
+            '-' | '0'..='9' => rest.find([',', ']', '}']).unwrap_or(rest.len()),
+            _ => first.len_utf8(),
+        };
+        let Some((token, after)) = rest.split_at_checked(length) else {
+            break;
+        };
+        match first {
+            '"' => push_ascii(&mut text, token),
+            '-' | '0'..='9' => push_number(&mut text, token),
+            ',' | ':' => {
+                text.push(first);
+                text.push(' ');
+            }
+            _ => text.push_str(token),
+        }
+        rest = after;
+    }
+    Ok(text)
+}
+
+/// How long the string is that `text` begins with, its quotes included.
+fn string_length(text: &str) -> usize {
+    let mut is_escaped = false;
+    for (place, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return place + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn push_ascii(text: &mut String, token: &str) {
+    for character in token.chars() {
+        if matches!(character, ' '..='~') {
+            text.push(character);
+            continue;
+        }
+        let mut units = [0; 2];
+        for unit in character.encode_utf16(&mut units) {
+            text.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+}
+
+fn push_number(text: &mut String, token: &str) {
+    match token.parse() {
+        Ok(number) if token.contains(['.', 'e', 'E']) => text.push_str(&float(number)),
+        _ => text.push_str(token),
+    }
 }
 
 /// `text` as a JSON string.
@@ -63,75 +114,6 @@ impl Digits {
             exponent: exponent.parse().ok()?,
         })
     }
-}
-
-struct Python;
-
-impl Formatter for Python {
-    fn write_f64<W: ?Sized + Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        writer.write_all(float(value).as_bytes())
-    }
-
-    fn write_f32<W: ?Sized + Write>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
-        // Python has no such numbers: what it is in double precision would be more digits, not
-        // more truth.
-        let value = value.to_string().parse().unwrap_or(f64::from(value));
-        self.write_f64(writer, value)
-    }
-
-    fn begin_array_value<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            writer.write_all(b", ")
-        }
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            writer.write_all(b", ")
-        }
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
-    }
-
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(|character| !matches!(character, ' '..='~')) {
-            let (plain, special) = rest.split_at(at);
-            writer.write_all(plain.as_bytes())?;
-            let mut characters = special.chars();
-            if let Some(character) = characters.next() {
-                write_escaped(writer, character)?;
-            }
-            rest = characters.as_str();
-        }
-        writer.write_all(rest.as_bytes())
-    }
-}
-
-fn write_escaped<W: ?Sized + Write>(writer: &mut W, character: char) -> io::Result<()> {
-    let mut units = [0; 2];
-    for unit in character.encode_utf16(&mut units) {
-        write!(writer, "\\u{unit:04x}")?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::batch::Acknowledged;
-use super::counter::{Counter, MAX_COUNT};
+use super::counter::{Counter, LARGEST_COUNT};
 use super::envelope::{Draft, Envelope};
 use super::error::{Malformed, SiteError};
 use super::item::{overflow_key, rejected_list};
@@ -234,7 +234,9 @@ pub struct Amount(u64);
 impl Amount {
     /// An amount; `None` for 0 and for more than HINCRBY takes.
     pub fn new(amount: u64) -> Option<Self> {
-        (1..=MAX_COUNT).contains(&amount).then_some(Self(amount))
+        (1..=LARGEST_COUNT)
+            .contains(&amount)
+            .then_some(Self(amount))
     }
 
     /// The number.

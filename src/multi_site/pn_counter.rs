@@ -15,10 +15,10 @@ use crate::active_active::{
 
 /// Counters whose field was chosen and is remembered. Beyond that all are forgotten, which costs two
 /// reads the next time.
-const MAX_REMEMBERED: usize = 10_000;
+const REMEMBERED: usize = 10_000;
 
 /// How often an increment is tried while the server is replaced again and again.
-const MAX_RUNS: usize = 5;
+const RUNS: usize = 5;
 
 /// Counters in two sites, each of which counts in fields of its own. Cheap to clone.
 ///
@@ -266,7 +266,7 @@ impl<S: Site> PnCounter<S> {
         }
         let amount = Amount::new(amount).ok_or(CounterError::Overflow)?;
         let key = self.key(name);
-        for _ in 0..MAX_RUNS {
+        for _ in 0..RUNS {
             let chosen = self.choose_field(&key).await?;
             let field = own_field(sign, &self.shared.dc, chosen.incarnation.as_deref());
             let request = Request::increment(key.as_bytes(), &chosen.run_id, &field, amount);
@@ -324,7 +324,7 @@ impl<S: Site> PnCounter<S> {
             chosen.run_id = Some(run_id.to_owned());
             chosen.incarnations.clear();
         }
-        if chosen.incarnations.len() >= MAX_REMEMBERED {
+        if chosen.incarnations.len() >= REMEMBERED {
             chosen.incarnations.clear();
         }
         chosen.incarnations.insert(key.to_owned(), incarnation);

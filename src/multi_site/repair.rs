@@ -8,6 +8,9 @@ use crate::active_active::{
     Request, Site, SiteError,
 };
 
+/// Keys that are repaired at once; fewer where their values are long.
+const KEYS_AT_ONCE: usize = 500;
+
 /// What a comparison repairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
@@ -57,13 +60,27 @@ pub(super) async fn repair<S: Site>(
             settled.finding.direction == direction && repairs.includes(settled.finding.difference)
         });
         let keys: Vec<&[u8]> = chosen.map(|settled| settled.key.as_slice()).collect();
-        let versions = read_versions(sites.source(direction), &keys).await?;
-        let requests = versions
-            .iter()
-            .map(|(key, envelope)| Request::apply(key, envelope, limits));
-        let replies = sites.target(direction).send(requests.collect()).await?;
-        for reply in replies {
-            note(reply.and_then(Reply::apply), direction, report)?;
+        let mut keys = keys.as_slice();
+        let mut size = KEYS_AT_ONCE;
+        while let Some((some, rest)) = keys.split_at_checked(size.min(keys.len())) {
+            if some.is_empty() {
+                break;
+            }
+            let versions = match read_versions(sites.source(direction), some).await {
+                Err(SiteError::TooLarge) if size > 1 => {
+                    size /= 2;
+                    continue;
+                }
+                versions => versions?,
+            };
+            let requests = versions
+                .iter()
+                .map(|(key, envelope)| Request::apply(key, envelope, limits));
+            let replies = sites.target(direction).send(requests.collect()).await?;
+            for reply in replies {
+                note(reply.and_then(Reply::apply), direction, report)?;
+            }
+            keys = rest;
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! The rules exist twice, in Rust and in Lua: random requests through the model and through real servers,
 //! whose replies and data have to be the same. `AA_PAIRS=100000` tries as many.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
@@ -102,7 +103,7 @@ fn envelope(random: &mut Random) -> Vec<u8> {
 
 /// Changes a byte or two.
 fn mutate(text: &mut Vec<u8>, random: &mut Random) {
-    for _ in 0..1 + random.below(2) {
+    for _ in 0..=random.below(2) {
         let place = random.below(text.len());
         let byte = *random.pick(b"\"\\{}[],:0129.eE+-nNiIuax \t\n\0\xff");
         match random.below(3) {
@@ -143,7 +144,7 @@ async fn both(
 async fn compare_applies(real: &RealServer, seed: u64, pairs: usize) -> usize {
     let site = real.prepared_site().await;
     let mut random = Random::new(seed);
-    let mut decided = std::collections::BTreeMap::new();
+    let mut decided = BTreeMap::new();
     let mut done = 0;
     while done < pairs {
         let mut model = Server::new("0");
@@ -334,7 +335,7 @@ async fn counters_in_lua_and_in_rust_are_the_same() {
             site.request(Request::Command(words)).await.unwrap();
             let mut hash = match model.data.values.remove(&key) {
                 Some(Value::Hash(hash)) => hash,
-                _ => Default::default(),
+                _ => BTreeMap::default(),
             };
             hash.insert(field.as_bytes().to_vec(), text.as_bytes().to_vec());
             model.data.values.insert(key.clone(), Value::Hash(hash));

@@ -82,7 +82,7 @@ import json, sys
 for line in sys.stdin:
     print(json.dumps(json.loads(line)))
 ";
-    let input: String = texts.iter().map(|text| format!("{text}\n")).collect();
+    let input = texts.join("\n") + "\n";
     assert_eq!(python(program, &input), input);
     assert_eq!(dc1.query::<u64>(&["LLEN", "sync_queue"]).await, 0);
 }
@@ -100,7 +100,7 @@ async fn each_reads_drains_and_counts_what_the_other_wrote() {
 
     // Theirs queues, ours drains.
     theirs_alone
-        .run("store", "set", json!(["user:1", {"a": [1, "é"]}]))
+        .run("store", "set", &json!(["user:1", {"a": [1, "é"]}]))
         .result();
     let report = ours.drain(10).await;
     assert_eq!(
@@ -123,18 +123,18 @@ async fn each_reads_drains_and_counts_what_the_other_wrote() {
         "{written:?}"
     );
     dc2.query::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
-    assert_eq!(theirs.run("store", "sync_pending", json!([])).result(), 1);
+    assert_eq!(theirs.run("store", "sync_pending", &json!([])).result(), 1);
     let first: String = dc1.query(&["GET", "user:2"]).await;
     assert_eq!(first, dc2.query::<String>(&["GET", "user:2"]).await);
     assert_eq!(
-        theirs.run("store", "get", json!(["user:2"])).result(),
+        theirs.run("store", "get", &json!(["user:2"])).result(),
         "ours"
     );
 
     // A tombstone is no value to them, and they carry it on unchanged.
     ours.delete("user:1").await.unwrap();
     assert_eq!(
-        theirs.run("store", "get", json!(["user:1"])).result(),
+        theirs.run("store", "get", &json!(["user:1"])).result(),
         &Value::Null
     );
     assert_eq!(ours.get::<Value>("user:1").await.unwrap().value, None);
@@ -144,15 +144,15 @@ async fn each_reads_drains_and_counts_what_the_other_wrote() {
         .connect(dc2.connect().await, dc1.connect().await)
         .unwrap();
     theirs
-        .run("counter", "increment", json!(["visits", 7]))
+        .run("counter", "increment", &json!(["visits", 7]))
         .result();
     theirs
-        .run("counter", "increment", json!(["visits", -2]))
+        .run("counter", "increment", &json!(["visits", -2]))
         .result();
     counters.increment("visits", 10).await.unwrap();
     assert_eq!(counters.merge("visits").await.unwrap(), 15);
     assert_eq!(
-        theirs.run("counter", "value", json!(["visits"])).result(),
+        theirs.run("counter", "value", &json!(["visits"])).result(),
         15
     );
 }

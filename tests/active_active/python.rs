@@ -73,7 +73,7 @@ impl TutorialClient {
     }
 
     /// Calls a method of an object, to its end.
-    pub(crate) fn run(&mut self, on: &str, method: &str, arguments: Value) -> Answer {
+    pub(crate) fn run(&mut self, on: &str, method: &str, arguments: &Value) -> Answer {
         self.say(&json!({"do": "run", "on": on, "method": method, "arguments": arguments}))
     }
 
@@ -85,7 +85,7 @@ impl TutorialClient {
     }
 
     /// Begins a call: it does its first request.
-    pub(crate) fn start_call(&mut self, on: &str, method: &str, arguments: Value) -> Answer {
+    pub(crate) fn start_call(&mut self, on: &str, method: &str, arguments: &Value) -> Answer {
         self.say(&json!({"do": "start", "on": on, "method": method, "arguments": arguments}))
     }
 

@@ -80,9 +80,9 @@ async fn a_race_swaps_values_for_ever_and_the_repair_ends_it() {
     let mut first = sites.client("dc1");
     let mut second = sites.client("dc2");
     // Both write locally.
-    first.start_call("store", "set", json!(["user:1", "old", 1000.0]));
+    first.start_call("store", "set", &json!(["user:1", "old", 1000.0]));
     first.step();
-    second.start_call("store", "set", json!(["user:1", "new", 2000.0]));
+    second.start_call("store", "set", &json!(["user:1", "new", 2000.0]));
     // Before the second one's value is there, the first one looks at the other site: nothing.
     first.step();
     second.step();
@@ -116,7 +116,7 @@ async fn a_timeout_is_neither_queued_nor_repeated() {
     let silent = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let port = silent.local_addr().unwrap().port();
     let mut client = TutorialClient::start("dc1", sites.dc1.port(), port);
-    let answer = client.run("store", "set", json!(["user:1", "lost"]));
+    let answer = client.run("store", "set", &json!(["user:1", "lost"]));
     assert_eq!(answer.error(), "Timeout");
     assert_eq!(sites.values("user:1").await, [json!("lost"), Value::Null]);
     assert_eq!(sites.queued().await, [0, 0]);
@@ -152,15 +152,15 @@ async fn drain(sites: &Sites) -> redis_cross_dc_exporter::multi_site::DrainRepor
 async fn a_worker_that_dies_takes_an_item_with_it() {
     let sites = Sites::start();
     let mut away = TutorialClient::start("dc1", sites.dc1.port(), free_port());
-    away.run("store", "set", json!(["user:1", "first"]))
+    away.run("store", "set", &json!(["user:1", "first"]))
         .result();
-    away.run("store", "set", json!(["user:2", "second"]))
+    away.run("store", "set", &json!(["user:2", "second"]))
         .result();
     assert_eq!(sites.queued().await, [2, 0]);
     let mut worker = sites.client("dc1");
     assert!(
         !worker
-            .start_call("store", "sync_pending", json!([]))
+            .start_call("store", "sync_pending", &json!([]))
             .has_ended()
     );
     worker.kill();
@@ -191,11 +191,11 @@ async fn writes_of_one_site_in_one_instant_have_no_order() {
         let nowhere = free_port();
         let mut at_dc1 = TutorialClient::start("dc1", sites.dc1.port(), nowhere);
         at_dc1
-            .run("store", "set", json!(["user:1", dc1, 1000.0]))
+            .run("store", "set", &json!(["user:1", dc1, 1000.0]))
             .result();
         let mut at_dc2 = TutorialClient::start("dc1", sites.dc2.port(), nowhere);
         at_dc2
-            .run("store", "set", json!(["user:1", dc2, 1000.0]))
+            .run("store", "set", &json!(["user:1", dc2, 1000.0]))
             .result();
     }
     assert_eq!(sites.values("user:1").await, [json!("b"), json!("a")]);
@@ -210,12 +210,12 @@ async fn a_stamp_from_the_future_poisons_a_key() {
     let sites = Sites::start();
     let mut client = sites.client("dc1");
     client
-        .run("store", "set", json!(["user:1", "poison", 9e9]))
+        .run("store", "set", &json!(["user:1", "poison", 9e9]))
         .result();
     client
-        .run("store", "set", json!(["user:1", "mine"]))
+        .run("store", "set", &json!(["user:1", "mine"]))
         .result();
-    let read = client.run("store", "get", json!(["user:1"]));
+    let read = client.run("store", "get", &json!(["user:1"]));
     assert_eq!(read.result(), "poison", "its own write is gone");
 
     // Ours wins all the same, at both sites, and says how far ahead it had to go.
@@ -232,22 +232,22 @@ async fn a_restored_site_swallows_increments() {
     let mut first = sites.client("dc1");
     let mut second = sites.client("dc2");
     first
-        .run("counter", "increment", json!(["visits", 100]))
+        .run("counter", "increment", &json!(["visits", 100]))
         .result();
     first
-        .run("counter", "increment", json!(["visits", 50]))
+        .run("counter", "increment", &json!(["visits", 50]))
         .result();
-    second.run("counter", "merge", json!(["visits"])).result();
+    second.run("counter", "merge", &json!(["visits"])).result();
     // dc1 comes back from a snapshot of before the second increment.
     sites
         .dc1
         .query::<()>(&["HSET", "counter:visits", "p:dc1", "100"])
         .await;
     first
-        .run("counter", "increment", json!(["visits", 10]))
+        .run("counter", "increment", &json!(["visits", 10]))
         .result();
-    first.run("counter", "merge", json!(["visits"])).result();
-    let value = first.run("counter", "value", json!(["visits"]));
+    first.run("counter", "merge", &json!(["visits"])).result();
+    let value = first.run("counter", "value", &json!(["visits"]));
     assert_eq!(value.result(), 150, "100 + 50 + 10 were counted");
 
     // Ours sees that dc2 knows more of dc1 than dc1 does, and counts in a field of its own.
@@ -265,7 +265,7 @@ async fn a_restored_site_swallows_increments() {
     assert!(counted.field.unwrap().starts_with("p:dc1#"));
     assert_eq!(counters.merge("orders").await.unwrap(), 160);
     for client in [&mut first, &mut second] {
-        let value = client.run("counter", "value", json!(["orders"]));
+        let value = client.run("counter", "value", &json!(["orders"]));
         assert_eq!(value.result(), 160, "the tutorial's readers agree");
     }
 }
@@ -283,7 +283,7 @@ async fn a_merge_in_two_steps_takes_increments_back() {
         .dc1
         .query::<()>(&["HSET", "counter:visits", "p:dc1", "100"])
         .await;
-    first.start_call("counter", "merge", json!(["visits"]));
+    first.start_call("counter", "merge", &json!(["visits"]));
     first.step();
     // It has read 100; now the site counts on.
     sites
@@ -300,7 +300,7 @@ async fn its_worker_never_ends_while_the_other_site_is_down() {
     let sites = Sites::start();
     let mut away = TutorialClient::start("dc1", sites.dc1.port(), free_port());
     for key in ["user:1", "user:2", "user:3"] {
-        away.run("store", "set", json!([key, 1])).result();
+        away.run("store", "set", &json!([key, 1])).result();
     }
     let answer = away.run_for(1000, "store", "sync_pending");
     assert!(!answer.has_ended(), "{answer:?}");

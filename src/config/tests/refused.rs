@@ -165,6 +165,31 @@ fn active_active_sites_that_cannot_work_are_refused() {
 }
 
 #[test]
+fn active_active_patterns_are_limited() {
+    let entry = |keys: &str| {
+        let sites = "[{address: 'a:1', dc: dc1}, {address: 'b:1', dc: dc2}]";
+        format!("active_active: [{{name: x, sites: {sites}, {keys}}}]")
+    };
+    let many = vec!["a"; 101].join(", ");
+    bad(
+        &entry(&format!("keys: [{many}]")),
+        "active_active[0]: it has 101 keys; allowed: at most 100",
+    );
+    let long = "a".repeat(513);
+    let problem = "is not a key or pattern; allowed: 1 to 512 bytes";
+    for keys in [
+        format!("keys: ['{long}']"),
+        format!("keys: [a], sync_queue: '{long}'"),
+    ] {
+        let errors = read(&format!("{PAIR}\n{}", entry(&keys)))
+            .unwrap_err()
+            .to_string();
+        assert!(errors.contains(problem), "{errors}");
+    }
+    good(&entry(&format!("keys: ['{}']", "a".repeat(512))));
+}
+
+#[test]
 fn addresses_that_cannot_be_reached_are_refused() {
     let unix = "is the path of a Unix socket; write it like unix:///run/redis.sock";
     let (unix, redis_unix) = (

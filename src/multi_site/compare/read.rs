@@ -1,9 +1,12 @@
 //! Reading many keys of a site at once.
 
-use crate::active_active::{Counter, MAX_ENVELOPE, Reply, Request, Site, SiteError, Stored};
+use crate::active_active::{Counter, MAX_ENVELOPE, Reply, Request, Site, SiteError, Stamp, Stored};
 
-/// So many bytes of each value are read at first; longer ones are read one by one.
-const FIRST_READ: usize = 64 * 1024;
+/// So many bytes of each value are read at first; the whole of longer ones afterwards.
+const FIRST_READ: usize = 16 * 1024;
+
+/// Long values that are read at once: at most 16 MiB.
+const LONG_AT_ONCE: usize = 16;
 
 /// Those of `keys` that `site` does not have.
 pub(super) async fn absent_keys<S: Site>(
@@ -21,39 +24,67 @@ pub(super) async fn absent_keys<S: Site>(
     Ok(absent)
 }
 
-/// What a site holds under `keys`.
-pub(super) async fn read_all<S: Site>(
-    site: &S,
-    keys: &[Vec<u8>],
-) -> Result<Vec<Stored>, SiteError> {
-    let requests = keys.iter().map(|key| Request::read(key, FIRST_READ));
-    let replies = site.send(requests.collect()).await?;
-    let mut found = Vec::with_capacity(keys.len());
-    let mut empty = Vec::new();
-    for (key, reply) in keys.iter().zip(replies) {
-        let stored = match reply {
-            Err(SiteError::WrongType) => Stored::WrongType,
-            reply => from_first_read(site, key, reply?).await?,
-        };
-        if stored == Stored::Malformed(Vec::new()) {
-            empty.push((found.len(), key.clone()));
-        }
-        found.push(stored);
-    }
-    note_missing(site, empty, &mut found).await?;
-    Ok(found)
+/// What a site holds under some keys, and what its clock shows.
+pub(super) struct SiteView {
+    pub(super) now: Stamp,
+    pub(super) stored: Vec<Stored>,
 }
 
-async fn from_first_read<S: Site>(site: &S, key: &[u8], reply: Reply) -> Result<Stored, SiteError> {
-    let text = reply.bytes()?.unwrap_or_default();
-    if text.len() < FIRST_READ {
-        return Ok(Stored::from_text(text));
+/// Reads `keys` in one exchange; more of them for long values and missing keys.
+pub(super) async fn read_all<S: Site>(site: &S, keys: &[Vec<u8>]) -> Result<SiteView, SiteError> {
+    let reads = keys.iter().map(|key| Request::read(key, FIRST_READ));
+    let requests = std::iter::once(Request::time()).chain(reads);
+    let mut replies = site.send(requests.collect()).await?.into_iter();
+    let now = replies
+        .next()
+        .unwrap_or(Err(SiteError::Disconnected))?
+        .time()?;
+    let mut stored = Vec::with_capacity(keys.len());
+    let mut empty = Vec::new();
+    let mut long = Vec::new();
+    for (key, reply) in keys.iter().zip(replies) {
+        let Some(text) = text_of(reply)? else {
+            stored.push(Stored::WrongType);
+            continue;
+        };
+        match text.len() {
+            0 => empty.push((stored.len(), key.clone())),
+            FIRST_READ => long.push((stored.len(), key.clone())),
+            _ => {}
+        }
+        stored.push(Stored::from_text(text));
     }
-    match site.request(Request::read(key, MAX_ENVELOPE + 1)).await {
-        Err(SiteError::WrongType) => Ok(Stored::WrongType),
-        Err(SiteError::TooLarge) => Ok(Stored::TooLarge),
-        reply => Ok(Stored::from_text(reply?.bytes()?.unwrap_or_default())),
+    note_missing(site, empty, &mut stored).await?;
+    read_long(site, &long, &mut stored).await?;
+    Ok(SiteView { now, stored })
+}
+
+/// The string in a reply; none where the key holds another type.
+fn text_of(reply: Result<Reply, SiteError>) -> Result<Option<Vec<u8>>, SiteError> {
+    match reply {
+        Err(SiteError::WrongType) => Ok(None),
+        reply => Ok(Some(reply?.bytes()?.unwrap_or_default())),
     }
+}
+
+/// Reads the whole of what the first read has cut off.
+async fn read_long<S: Site>(
+    site: &S,
+    long: &[(usize, Vec<u8>)],
+    found: &mut [Stored],
+) -> Result<(), SiteError> {
+    for some in long.chunks(LONG_AT_ONCE) {
+        let requests = some
+            .iter()
+            .map(|(_, key)| Request::read(key, MAX_ENVELOPE + 1));
+        let replies = site.send(requests.collect()).await?;
+        for ((place, _), reply) in some.iter().zip(replies) {
+            if let Some(stored) = found.get_mut(*place) {
+                *stored = text_of(reply)?.map_or(Stored::WrongType, Stored::from_text);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A key that does not exist reads as an empty string: asks which of the `empty` ones do.

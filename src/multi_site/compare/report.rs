@@ -6,7 +6,7 @@ use crate::active_active::{Difference, Direction};
 use crate::multi_site::repair::RepairReport;
 
 /// Keys that are named in a report, for each direction.
-const MAX_EXAMPLES: usize = 20;
+const EXAMPLES: usize = 20;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl DirectionReport {
     }
 
     pub(super) fn note(&mut self, key: &[u8], difference: &'static str) {
-        if self.examples.len() < MAX_EXAMPLES {
+        if self.examples.len() < EXAMPLES {
             self.examples.push(Example {
                 key: String::from_utf8_lossy(key).into_owned(),
                 difference,
