@@ -108,7 +108,11 @@ mod tests {
         for text in wrong {
             assert!(text.parse::<TelemetryPath>().is_err(), "{text}");
         }
-        assert!(format!("/{}", "x".repeat(200)).parse::<TelemetryPath>().is_err());
+        assert!(
+            format!("/{}", "x".repeat(200))
+                .parse::<TelemetryPath>()
+                .is_err()
+        );
         assert!("/metrics".parse::<TelemetryPath>().unwrap().is_default());
     }
 }
