@@ -29,6 +29,10 @@ const MAX_REPLY: Bytes = Bytes::new(8 * 1024 * 1024);
 /// A channel within the heartbeats' pattern that nobody subscribes to.
 const CHANNEL: &str = "__redis_cross_dc_exporter:check-config";
 
+/// Another one that nobody publishes to: what is published on a master reaches the subscribers of its
+/// replicas, where it would be no answer to any question.
+const QUIET_CHANNEL: &str = "__redis_cross_dc_exporter:check-config-quiet";
+
 /// A master's name that no Sentinel knows: what counts is whether the question is allowed.
 const NO_MASTER: &str = "redis-cross-dc-exporter-check-config";
 
@@ -243,7 +247,7 @@ impl Question {
         if self.heartbeat {
             questions.push((&["PUBLISH", CHANNEL, "0"], PUBLISH));
             // Last, because a subscribed connection takes hardly any other command.
-            questions.push((&["SUBSCRIBE", CHANNEL], SUBSCRIBE));
+            questions.push((&["SUBSCRIBE", QUIET_CHANNEL], SUBSCRIBE));
         }
         let denied = self.denied(&mut connection, &questions).await;
         let denied = denied.map_err(|failure| failure.sentence("the server"))?;
