@@ -66,6 +66,8 @@ pub async fn stored_files(folder: &Path) -> io::Result<Vec<StoredFile>> {
 }
 
 fn list(folder: &Path) -> io::Result<Vec<StoredFile>> {
+    // People read the path elsewhere: in an alert, or on the page.
+    let folder = std::path::absolute(folder)?;
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

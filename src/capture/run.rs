@@ -308,11 +308,48 @@ fn select(database: u64) -> Vec<u8> {
     format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{number}\r\n", number.len()).into_bytes()
 }
 
-/// How many shared bytes before the tail can be read: half of what there is, so that the beginning
-/// does not go meanwhile.
+/// How many shared bytes before the tail can be read: all of them where the backlog has room for what
+/// is written meanwhile, or else half, so that the beginning does not go before it is asked for.
 fn shared_bytes(info: &ReplicationInfo, tail: &UnsharedTail) -> u64 {
     let Some(first_byte) = info.backlog.first_byte.value() else {
         return 0;
     };
-    (tail.first.since(first_byte).get() / 2).min(LOOK_BACK)
+    let held = tail.first.since(first_byte).get();
+    if room_for(info, first_byte, Bytes::ZERO) {
+        held.min(LOOK_BACK)
+    } else {
+        (held / 2).min(LOOK_BACK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::info::{BacklogInfo, Field};
+    use crate::model::ReplicationId;
+
+    #[test]
+    fn what_is_read_before_the_tail_cannot_go_meanwhile() {
+        let tail = UnsharedTail {
+            history: ReplicationId::parse(&"a".repeat(40)).unwrap(),
+            first: ReplicationOffset::new(1001),
+            last: ReplicationOffset::new(2000),
+        };
+        let shared = |size: u64| {
+            let backlog = BacklogInfo {
+                active: Field::Value(true),
+                size: Field::Value(Bytes::new(size)),
+                first_byte: Field::Value(ReplicationOffset::new(1)),
+                histlen: Field::Value(Bytes::new(2000)),
+            };
+            let info = ReplicationInfo {
+                backlog,
+                ..ReplicationInfo::default()
+            };
+            shared_bytes(&info, &tail)
+        };
+        assert_eq!(shared(1024 * 1024), 1000, "the backlog is not full");
+        assert_eq!(shared(2000), 500, "what comes next replaces its beginning");
+        assert_eq!(shared_bytes(&ReplicationInfo::default(), &tail), 0);
+    }
 }

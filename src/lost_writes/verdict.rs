@@ -5,6 +5,7 @@
 //! it has from that offset on, nobody else has. Its backlog holds the commands, as long as it has
 //! not been run over, freed or lost in a restart.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use crate::info::{Observation, ReplicationInfo, Role};
@@ -281,9 +282,10 @@ pub fn deposed_servers(servers: &[AskedServer]) -> Vec<DeposedServer> {
 }
 
 /// The server that was promoted: the one that others follow, or that continues the history of
-/// another one; of several, the one that was promoted last out of a longer history.
+/// another one; of two that continue the same history, the one that shares less of it: the other one
+/// wrote it for longer, and is a master again.
 fn promoted_server(servers: &[AskedServer]) -> Option<PromotedServer> {
-    let mut best: Option<((bool, bool, ReplicationOffset), PromotedServer)> = None;
+    let mut best: Option<((bool, bool, Reverse<ReplicationOffset>), PromotedServer)> = None;
     for server in servers {
         let Ok(answer) = &server.answer else { continue };
         let Some(promoted) = PromotedServer::new(&server.addr, answer) else {
@@ -298,7 +300,7 @@ fn promoted_server(servers: &[AskedServer]) -> Option<PromotedServer> {
             continues_one |= replid == Some(&promoted.continues);
             is_followed |= replid == Some(&promoted.history);
         }
-        let rank = (continues_one, is_followed, promoted.first_own);
+        let rank = (continues_one, is_followed, Reverse(promoted.first_own));
         if best.as_ref().is_none_or(|(known, _)| rank > *known) {
             best = Some((rank, promoted));
         }
@@ -563,9 +565,19 @@ mod tests {
         // Promoted long ago, and deposed by a server that continues its history.
         let old = asked("old", master(OLD, 900, 'z', 800));
         let new = asked("new", master(NEW, 300, OLD, 100));
-        for servers in [[old.clone(), new.clone()], [new, old]] {
+        for servers in [[old.clone(), new.clone()], [new.clone(), old]] {
             let found = deposed_servers(&servers);
             assert_eq!(found[0].addr, ServerAddr::new("old", 6379));
+        }
+        // The deposed one is a master again, and wrote the shared history for longer.
+        let again = asked("old", master('c', 170, OLD, 160));
+        for servers in [[again.clone(), new.clone()], [new, again]] {
+            let found = deposed_servers(&servers);
+            assert_eq!(found[0].addr, ServerAddr::new("old", 6379));
+            assert!(
+                matches!(found[0].state, TailState::Readable(_)),
+                "{found:?}"
+            );
         }
     }
 

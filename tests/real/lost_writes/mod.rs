@@ -110,7 +110,8 @@ impl Run {
     /// The only file.
     pub(crate) fn file(&self) -> PathBuf {
         let report = self.report();
-        PathBuf::from(report["servers"][0]["file"].as_str().expect("a file"))
+        let file = report["servers"][0]["file"].as_str().expect("a file");
+        self.folder.path().join(file)
     }
 }
 
