@@ -253,7 +253,7 @@ impl Executor<'_> {
             let line = entry(Record::Will {
                 order: order.clone(),
             });
-            if let Err(error) = self.journal.append(line, true) {
+            if let Err(error) = self.journal.append(line, order.changes_role()) {
                 return Err(without_journal(&error));
             }
         }

@@ -308,7 +308,7 @@ impl Scene {
             .overrides
             .discard
             .filter(|_| kind == OperationKind::Rejoin);
-        let stated = loss.map(|loss| loss.sentences(time_text).join("; "));
+        let stated = loss.map(|loss| loss.certified(time_text).join("; "));
         let intent = Intent {
             id: self.id.clone(),
             kind,
