@@ -77,12 +77,16 @@ fn promoted(run: &mut Run, world: &World, now: Timestamp) -> Act {
 fn add_obligations(run: &mut Run, world: &World) {
     let (old, pair) = (run.intent.old.addr.clone(), run.intent.pair.clone());
     let is_back = world.old.is_master();
-    let fence = if is_back {
-        format!("{old} lives and is a master, too: keep clients away from it")
+    if is_back {
+        // Whatever was stated about its fence: two masters are not what was wanted.
+        run.add_open(format!(
+            "{old} lives and is a master, too: keep clients away from it"
+        ));
     } else {
-        format!("{old} is not fenced: keep clients away from it when it returns")
-    };
-    run.oblige(fence);
+        run.oblige(format!(
+            "{old} is not fenced: keep clients away from it when it returns"
+        ));
+    }
     run.oblige(format!(
         "what only {old} has is not saved: when it returns, failback --pair {pair} says how much that is \
          before anything overwrites it"

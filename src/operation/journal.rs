@@ -1,7 +1,8 @@
 //! The journal of an operation: one JSON object a line, each with its CRC.
 //!
 //! A line is `{"crc":"89abcdef","entry":{...}}`, the CRC-32 (IEEE) being that of the text of the
-//! entry. The line of an order is on the disk before the order leaves.
+//! entry. The line of an order
+//! that changes a role is on the disk before the order leaves.
 
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,17 @@ pub enum Record {
     },
 }
 
+/// What a journal holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Journal {
+    /// What the operation is meant to do.
+    pub intent: Intent,
+    /// Every whole line.
+    pub entries: Vec<Entry>,
+    /// The bytes of the whole lines; what follows is a torn one.
+    pub length: usize,
+}
+
 /// Why a journal cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JournalError {
@@ -92,23 +104,32 @@ pub fn encode(entry: &Entry) -> Result<String, serde_json::Error> {
 ///
 /// # Errors
 /// [`JournalError`] where another line is damaged, or the first is no intent.
-pub fn decode(text: &str) -> Result<(Intent, Vec<Entry>), JournalError> {
+pub fn decode(text: &str) -> Result<Journal, JournalError> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let mut entries = Vec::with_capacity(lines.len());
+    let mut length = 0;
     for (index, line) in lines.iter().enumerate() {
         match decode_line(line) {
-            Some(entry) => entries.push(entry),
+            Some(entry) => {
+                entries.push(entry);
+                length += line.len();
+            }
             None if index + 1 == lines.len() => {}
             None => return Err(JournalError::Damaged { line: index + 1 }),
         }
     }
-    match entries.first() {
+    let intent = match entries.first() {
         Some(Entry {
             record: Record::Began { intent },
             ..
-        }) => Ok(((**intent).clone(), entries)),
-        _ => Err(JournalError::NoIntent),
-    }
+        }) => (**intent).clone(),
+        _ => return Err(JournalError::NoIntent),
+    };
+    Ok(Journal {
+        intent,
+        entries,
+        length,
+    })
 }
 
 fn decode_line(line: &str) -> Option<Entry> {

@@ -52,8 +52,8 @@ impl Loss {
         Span::from_secs_f64(self.silent_from - self.safe_until).or_zero()
     }
 
-    /// What is known and what is not, as sentences. `time` writes an instant for people.
-    pub fn sentences(&self, time: impl Fn(f64) -> String) -> Vec<String> {
+    /// What is certified, as sentences. `time` writes an instant for people.
+    pub fn certified(&self, time: impl Fn(f64) -> String) -> Vec<String> {
         let safe = time(self.safe_until);
         let heard = time(self.last_heard);
         let silent = time(self.silent_from);
@@ -70,6 +70,13 @@ impl Loss {
                 "the target lacked at most {bytes} when the master last answered ({heard})"
             ));
         }
+        all
+    }
+
+    /// What is certified, and what nobody can know.
+    pub fn sentences(&self, time: impl Fn(f64) -> String) -> Vec<String> {
+        let heard = time(self.last_heard);
+        let mut all = self.certified(time);
         all.push(format!(
             "if the master lives and clients reach it, what they write from {heard} on will be lost \
              unless it is captured when it returns: no tool can see that"

@@ -42,7 +42,7 @@ pub use ending::{Ending, Outcome};
 pub use evidence::{DeathEvidence, Verdict, Witness};
 pub use goal::Goal;
 pub use intent::{Intent, Limits, OperationKind, Party};
-pub use journal::{Entry, JournalError, Record, decode, encode};
+pub use journal::{Entry, Journal, JournalError, Record, decode, encode};
 pub use loss::{ExporterKnows, Loss};
 pub use order::{Order, OrderError, OrderResult};
 pub use overrides::{Discard, Overrides};

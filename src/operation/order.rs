@@ -101,6 +101,15 @@ impl Order {
         }
     }
 
+    /// Whether it changes a role, so that its line has to be on the disk before it leaves. A pause
+    /// ends by itself, and the other orders can be repeated.
+    pub const fn changes_role(&self) -> bool {
+        matches!(
+            self,
+            Self::Demote { .. } | Self::Promote { .. } | Self::Follow { .. }
+        )
+    }
+
     /// The commands, as a person would type them.
     pub fn commands(&self) -> Vec<String> {
         let mut commands = Vec::new();

@@ -7,7 +7,7 @@ use super::intent::OperationKind;
 use super::loss::Loss;
 use super::overrides::{Discard, Overrides};
 use super::refusal::{Refusal, RefusalName};
-use super::unshared::Unshared;
+use super::unshared::{SavedWrites, Unshared};
 use super::view::{Said, ServerView};
 use crate::doctor::{Finding, FindingSeverity};
 use crate::info::Role;
@@ -24,6 +24,8 @@ pub const TOO_SOON: Span = Span::from_secs(3600);
 pub struct Preflight<'a> {
     /// What is to be done.
     pub kind: OperationKind,
+    /// The pair.
+    pub pair: &'a str,
     /// The old master, or the returning server.
     pub old: &'a ServerView,
     /// The server that becomes, or is, the master.
@@ -52,6 +54,8 @@ pub struct Preflight<'a> {
     pub max_loss_bytes: Bytes,
     /// What was decided beforehand.
     pub overrides: &'a Overrides,
+    /// Writes of the returning server that are in files already.
+    pub saved: &'a [SavedWrites],
 }
 
 /// What the assessment found.
@@ -272,14 +276,20 @@ impl Preflight<'_> {
                     self.old.addr, self.target.addr
                 ),
                 "each may have writes that the other lacks",
-                "failback --pair NAME says what only the old one has, and brings it back",
+                &format!(
+                    "failback --pair {} says what only the old one has, and brings it back",
+                    self.pair
+                ),
             );
         }
         Refusal::new(
             RefusalName::NotAReplica,
             format!("{} is a master already", self.target.addr),
             "there is nothing to promote",
-            "to bring the other datacenter back: failback --pair NAME",
+            &format!(
+                "to bring the other datacenter back: failback --pair {}",
+                self.pair
+            ),
         )
     }
 
@@ -405,7 +415,8 @@ impl Preflight<'_> {
         }
         let unshared = Unshared::between(old, master);
         let allowed = self.overrides.discard.map(Discard::bytes);
-        if unshared.may_be_overwritten(allowed) {
+        let is_saved = unshared.is_saved(&old.replid, self.saved);
+        if is_saved || unshared.may_be_overwritten(allowed) {
             return Vec::new();
         }
         let value = unshared.discard_value().unwrap_or_default();
@@ -413,8 +424,11 @@ impl Preflight<'_> {
             RefusalName::UnsavedWrites,
             unshared.sentence(),
             "a rejoin overwrites them for good",
-            "save them first: lost-writes --pair NAME --save DIR, or an RDB copy of the server \
-             (redis-cli --rdb FILE)",
+            &format!(
+                "save them first: lost-writes --pair {} --save DIR, or an RDB copy of the server \
+                 (redis-cli --rdb FILE)",
+                self.pair
+            ),
         );
         vec![refusal.overridden_by(format!("--discard {value}"))]
     }

@@ -32,8 +32,8 @@ pub struct OperationReport {
     pub sentence: String,
     /// What is open.
     pub open: Vec<String>,
-    /// For how long writes waited, in seconds: from the order to pause to the answer of the one
-    /// that opened the new master. `null` where one run did not do both.
+    /// For how long writes waited, in seconds: from the order to pause to the answer of the one that
+    /// let a master take them. `null` where one run did not do both.
     pub pause_seconds: Option<f64>,
     /// From the old master's last answer to the new master's first write, in seconds; `null` where
     /// it is not known.
@@ -172,7 +172,10 @@ impl OperationReport {
 
 /// What was lost.
 fn rpo(intent: &Intent, ending: Option<&Ending>) -> String {
-    let is_done = ending.is_some_and(|ending| ending.outcome == Outcome::Done);
+    let outcome = ending.map(|ending| ending.outcome);
+    if let Some(Outcome::AsBefore | Outcome::Refused) = outcome {
+        return "nothing: everything is as before".to_owned();
+    }
     match (&intent.stated_loss, intent.kind) {
         (Some(stated), _) => stated.clone(),
         (None, OperationKind::Disaster) => "not known: no exporter certified it".to_owned(),
@@ -183,7 +186,7 @@ fn rpo(intent: &Intent, ending: Option<&Ending>) -> String {
             }
             Some(bytes) => format!("{bytes} bytes that only the returning server had"),
         },
-        (None, OperationKind::SwitchOver) if is_done => {
+        (None, OperationKind::SwitchOver) if outcome == Some(Outcome::Done) => {
             "nothing: the new master had everything before it was promoted".to_owned()
         }
         (None, OperationKind::SwitchOver) => "see the steps".to_owned(),

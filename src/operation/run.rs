@@ -93,6 +93,8 @@ pub(super) struct Proofs {
     pub(super) promoted_at: Option<Timestamp>,
     /// When the target began to take writes.
     pub(super) opened_at: Option<Timestamp>,
+    /// For how long writes had waited when the old master took them again.
+    pub(super) given_back_after: Option<Span>,
     /// Servers that were told once and are not told again.
     pub(super) told: BTreeSet<(ServerAddr, &'static str)>,
     /// What failed, for somebody to look after.
@@ -207,9 +209,13 @@ impl Run {
         self.goal
     }
 
-    /// For how long writes waited, where this run paused them and opened the new master.
+    /// For how long writes waited, where this run paused them: until the new master took them, or the
+    /// old one again.
     pub fn pause(&self) -> Option<Span> {
-        Some(self.proofs.opened_at? - self.proofs.fenced_at?)
+        if let Some(opened) = self.proofs.opened_at {
+            return Some(opened - self.proofs.fenced_at?);
+        }
+        self.proofs.given_back_after
     }
 
     /// When the new master began to take writes.
@@ -255,13 +261,21 @@ impl Run {
 
     fn note_unpause(&mut self, is_old: bool, result: &OrderResult) {
         if is_old {
-            self.proofs.fence = None;
-            self.proofs.fenced_at = None;
+            self.note_given_back(result.received);
             return;
         }
         self.proofs.hold = None;
         if self.proofs.promoted_at.is_some() || self.proofs.is_resumed {
             self.proofs.opened_at = Some(result.received);
+        }
+    }
+
+    /// The old master takes writes again.
+    fn note_given_back(&mut self, at: Timestamp) {
+        let proofs = &mut self.proofs;
+        proofs.fence = None;
+        if let Some(since) = proofs.fenced_at.take() {
+            proofs.given_back_after = Some(at - since);
         }
     }
 
@@ -291,10 +305,9 @@ impl Run {
         let proofs = &mut self.proofs;
         if is_old {
             proofs.restorations += 1;
-            proofs.fence = None;
-            proofs.fenced_at = None;
             proofs.equal = None;
             proofs.demoted = None;
+            self.note_given_back(result.received);
             return;
         }
         // A refusal is certain; silence is not.

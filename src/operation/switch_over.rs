@@ -260,8 +260,8 @@ fn after(run: &mut Run, world: &World, now: Timestamp) -> Act {
         let verify = run.intent.limits.verify;
         let (old, target) = (run.intent.old.addr.clone(), addr);
         run.turn_back(format!(
-            "{old} could not follow {target} within {verify} (--verify): is {target} reachable from \
-             there?"
+            "{old} could not follow {target} within {verify} (--verify): look whether it is \
+             reachable from there"
         ));
         return look();
     }

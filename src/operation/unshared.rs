@@ -1,7 +1,7 @@
 //! What only a returning master has, and whether it may be overwritten.
 
 use super::view::Said;
-use crate::model::Bytes;
+use crate::model::{Bytes, ReplicationId};
 
 /// The writes that a returning server has and the new master lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +24,12 @@ pub enum Unshared {
     Unknown,
 }
 
-/// Writes of a deposed master that are in a file already; what a capture hands to a rejoin.
+/// Writes of a deposed master that are in a file already: what a capture hands to a rejoin, which
+/// then may overwrite them. Whoever captures fills `OperationRequest::saved` (app/operation).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedWrites {
     /// The history that they are from.
-    pub replid: crate::model::ReplicationId,
+    pub replid: ReplicationId,
     /// Their first offset.
     pub from: u64,
     /// How many bytes.
@@ -89,6 +90,19 @@ impl Unshared {
             Self::Tail { bytes, .. } => allowed == Some(bytes),
             Self::Unknown => allowed == Some(UNKNOWN_BYTES),
         }
+    }
+
+    /// Whether all of it is in one of the files in `saved`, `replid` being the history that it is
+    /// from.
+    pub fn is_saved(self, replid: &ReplicationId, saved: &[SavedWrites]) -> bool {
+        let Self::Tail { bytes, from, .. } = self else {
+            return false;
+        };
+        let holds = |file: &SavedWrites| {
+            let reaches = file.from.saturating_add(file.bytes) >= from.saturating_add(bytes);
+            file.replid == *replid && file.from <= from && reaches
+        };
+        saved.iter().any(holds)
     }
 
     /// The value of `--discard` that allows it; `None` where none is needed.

@@ -12,8 +12,8 @@ use crate::clock;
 use crate::config::Settings;
 use crate::model::Span;
 use crate::operation::{
-    self, Act, Ending, Entry, Goal, Intent, Measured, OperationReport, Order, OrderError,
-    OrderResult, Outcome, Record, World,
+    self, Act, Ending, Entry, Goal, Intent, Measured, OperationKind, OperationReport, Order,
+    OrderError, OrderResult, Outcome, Record, World,
 };
 use crate::topology::Topology;
 
@@ -253,7 +253,7 @@ impl Executor<'_> {
             let line = entry(Record::Will {
                 order: order.clone(),
             });
-            if let Err(error) = self.journal.append(line, true) {
+            if let Err(error) = self.journal.append(line, order.changes_role()) {
                 return Err(without_journal(&error));
             }
         }
@@ -339,15 +339,21 @@ impl Executor<'_> {
 
     fn measured(&self) -> Measured {
         let pause = self.run.pause().map(Span::as_secs_f64);
-        let anchor = clock::anchor();
-        let opened = self.run.opened_at().map(|at| anchor.wall(at).as_secs_f64());
-        let since_last_answer = opened
-            .zip(self.last_answer)
-            .map(|(opened, last)| opened - last);
+        let rto = match self.run.intent().kind {
+            OperationKind::Disaster => self.since_last_answer(),
+            OperationKind::SwitchOver => pause,
+            OperationKind::Rejoin => None,
+        };
         Measured {
             pause,
-            rto: since_last_answer.or(pause),
+            rto,
             full_syncs: self.run.full_syncs_given(),
         }
+    }
+
+    /// From the old master's last answer to the new one's first write, in seconds.
+    fn since_last_answer(&self) -> Option<f64> {
+        let opened = clock::anchor().wall(self.run.opened_at()?);
+        Some(opened.as_secs_f64() - self.last_answer?)
     }
 }

@@ -32,6 +32,8 @@ pub struct StoredOperation {
     pub entries: Vec<Entry>,
     /// Its folder.
     pub path: PathBuf,
+    /// The bytes of the journal's whole lines.
+    length: u64,
 }
 
 /// The lock of a pair. Dropping it, and the end of the process, unlock.
@@ -134,11 +136,12 @@ impl OperationsFolder {
         let text =
             fs::read(&journal).map_err(|error| format!("{shown} cannot be read: {error}"))?;
         let text = String::from_utf8_lossy(&text);
-        let (intent, entries) = decode(&text).map_err(|error| format!("{shown}: {error}"))?;
+        let read = decode(&text).map_err(|error| format!("{shown}: {error}"))?;
         Ok(StoredOperation {
-            intent,
-            entries,
+            intent: read.intent,
+            entries: read.entries,
             path,
+            length: u64::try_from(read.length).unwrap_or(size),
         })
     }
 
@@ -209,15 +212,8 @@ impl StoredOperation {
     /// Opens its journal for further lines. A torn last line is cut off.
     pub(super) fn reopen(&self) -> io::Result<JournalFile> {
         let path = self.path.join(JOURNAL);
-        let mut whole = String::new();
-        for entry in &self.entries {
-            whole += &encode(entry).map_err(io::Error::other)?;
-        }
-        let file = OpenOptions::new().append(true).open(&path)?;
-        let length = u64::try_from(whole.len()).map_err(io::Error::other)?;
-        if file.metadata()?.len() > length {
-            file.set_len(length)?;
-        }
+        let file = OpenOptions::new().append(true).open(path)?;
+        file.set_len(self.length)?;
         Ok(JournalFile {
             file,
             entries: self.entries.clone(),
@@ -312,5 +308,62 @@ mod tests {
             earlier < later && earlier.starts_with("20261"),
             "{earlier} {later}"
         );
+    }
+
+    #[test]
+    fn a_reopened_journal_keeps_every_line_whatever_its_times_are() {
+        let (_state, folder) = folder();
+        let record = Record::Began {
+            intent: Box::new(intent()),
+        };
+        let first = Entry { at: 1.1, record };
+        let mut journal = folder.begin("x", first).unwrap();
+        let mut expected = 1;
+        for round in 0..200 {
+            // With all of their digits: not every number is read back to the last of them.
+            let at = 1_796_034_910.0 + f64::from(round) / 7.0;
+            let what = "something".to_owned();
+            let record = Record::Proved { what };
+            journal.append(Entry { at, record }, false).unwrap();
+            expected += 1;
+            let stored = folder.read("x").unwrap();
+            assert_eq!(stored.entries.len(), expected);
+            journal = stored.reopen().unwrap();
+        }
+        let path = folder.path().join("x").join(JOURNAL);
+        let mut torn = fs::read(&path).unwrap();
+        let whole = torn.len();
+        torn.extend_from_slice(b"{\"crc\":\"0000");
+        fs::write(&path, torn).unwrap();
+        let stored = folder.read("x").unwrap();
+        stored.reopen().unwrap();
+        assert_eq!(fs::read(&path).unwrap().len(), whole);
+        assert_eq!(stored.entries.len(), expected);
+    }
+
+    fn intent() -> Intent {
+        use crate::model::ServerAddr;
+        use crate::operation::{Limits, OperationKind, Party};
+        let party = |port| Party {
+            addr: ServerAddr::new("10.0.0.1", port),
+            dc: "dc1".to_owned(),
+            run_id: None,
+            replid: None,
+        };
+        Intent {
+            id: "x".to_owned(),
+            kind: OperationKind::SwitchOver,
+            pair: "orders".to_owned(),
+            old: party(1),
+            target: party(2),
+            old_for_target: ServerAddr::new("10.0.0.1", 1),
+            followers: Vec::new(),
+            limits: Limits::default(),
+            can_pause: true,
+            discard: None,
+            fingerprint: String::new(),
+            overridden: Vec::new(),
+            stated_loss: None,
+        }
     }
 }

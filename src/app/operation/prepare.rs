@@ -14,8 +14,9 @@ use crate::config::{PairSettings, ServerSettings, Settings};
 use crate::doctor::{self, AuditOptions, Finding};
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 use crate::operation::{
-    Assessment, DeathEvidence, Intent, Limits, Loss, OperationKind, Outcome, Overrides, Party,
-    Plan, Preflight, Refusal, RefusalName, ServerView, TOO_SOON, choose_target, fingerprint,
+    Assessment, DeathEvidence, Discard, Intent, Limits, Loss, OperationKind, Outcome, Overrides,
+    Party, Plan, Preflight, Refusal, RefusalName, SavedWrites, ServerView, TOO_SOON, Unshared,
+    choose_target, fingerprint,
 };
 use crate::topology::Topology;
 
@@ -49,6 +50,8 @@ pub struct OperationRequest {
     pub plan: Option<String>,
     /// What exporters say; the local one first.
     pub exporters: Vec<ExporterView>,
+    /// Writes of a returning server that were captured: they may be overwritten.
+    pub saved: Vec<SavedWrites>,
 }
 
 /// Why there is no assessment.
@@ -280,6 +283,7 @@ impl Scene {
         let findings = self.findings(kind, &request.pair).await;
         let preflight = Preflight {
             kind,
+            pair: request.pair.as_str(),
             old: &old,
             target: &target,
             others: &others,
@@ -294,6 +298,7 @@ impl Scene {
             max_loss: request.max_loss,
             max_loss_bytes: request.max_loss_bytes,
             overrides: &request.overrides,
+            saved: &request.saved,
         };
         let mut assessment = preflight.assess();
         assessment
@@ -304,11 +309,11 @@ impl Scene {
         assessment
             .refusals
             .extend(plan_changed(request.plan.as_deref(), &fingerprint));
-        let discard = request
-            .overrides
-            .discard
-            .filter(|_| kind == OperationKind::Rejoin);
-        let stated = loss.map(|loss| loss.sentences(time_text).join("; "));
+        let discard = match kind {
+            OperationKind::Rejoin => may_overwrite(&old, &target, request),
+            _ => None,
+        };
+        let stated = loss.map(|loss| loss.certified(time_text).join("; "));
         let intent = Intent {
             id: self.id.clone(),
             kind,
@@ -319,7 +324,7 @@ impl Scene {
             followers,
             limits: request.limits,
             can_pause,
-            discard: discard.map(crate::operation::Discard::bytes),
+            discard,
             fingerprint,
             overridden: assessment.overridden.clone(),
             stated_loss: stated,
@@ -422,6 +427,20 @@ async fn discovered_entry(
             "There is no pair called {name:?}. Run check to see all of them."
         ))
     })
+}
+
+/// How many bytes that only the returning server has may be overwritten: those that were given up, or
+/// are in a file.
+fn may_overwrite(old: &ServerView, master: &ServerView, request: &OperationRequest) -> Option<u64> {
+    if let (Some(old), Some(master)) = (old.said(), master.said()) {
+        let unshared = Unshared::between(old, master);
+        if let Unshared::Tail { bytes, .. } = unshared
+            && unshared.is_saved(&old.replid, &request.saved)
+        {
+            return Some(bytes);
+        }
+    }
+    request.overrides.discard.map(Discard::bytes)
 }
 
 fn pauses_writes(view: &ServerView) -> bool {

@@ -94,6 +94,7 @@ fn common(pair: &str, action: &ActionArgs) -> Result<OperationRequest, String> {
         },
         plan: action.plan.clone(),
         exporters: Vec::new(),
+        saved: Vec::new(),
     })
 }
 

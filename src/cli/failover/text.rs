@@ -49,12 +49,19 @@ pub(super) fn plan(prepared: &Prepared) -> String {
             text += &wrapped(2, "- ", note);
         }
     }
-    text += &format!("\nplan {}:\n", prepared.plan.fingerprint);
-    for (index, step) in prepared.plan.steps.iter().enumerate() {
-        text += &wrapped(2, &format!("{}. ", index + 1), step);
+    if assessment.refusals.is_empty() {
+        text += &plan_text(prepared);
     }
     text += "\n";
     text + &last_line(prepared)
+}
+
+fn plan_text(prepared: &Prepared) -> String {
+    let mut text = format!("\nplan {}:\n", prepared.plan.fingerprint);
+    for (index, step) in prepared.plan.steps.iter().enumerate() {
+        text += &wrapped(2, &format!("{}. ", index + 1), step);
+    }
+    text
 }
 
 fn refusal_text(refusal: &Refusal) -> String {

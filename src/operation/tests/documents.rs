@@ -47,9 +47,10 @@ fn text() -> String {
 fn a_journal_is_read_as_it_was_written() {
     let text = text();
     assert_eq!(text.lines().count(), 5, "one line an entry");
-    let (read, all) = decode(&text).unwrap();
-    assert_eq!(read, intent(OperationKind::SwitchOver));
-    assert_eq!(all, entries());
+    let read = decode(&text).unwrap();
+    assert_eq!(read.intent, intent(OperationKind::SwitchOver));
+    assert_eq!(read.entries, entries());
+    assert_eq!(read.length, text.len());
 }
 
 #[test]
@@ -57,8 +58,9 @@ fn a_torn_last_line_is_left_out_wherever_it_is_torn() {
     let text = text();
     let last = text.trim_end().rfind('\n').unwrap() + 1;
     for length in last..text.len() {
-        let (_, all) = decode(&text[..length]).unwrap();
-        assert_eq!(all, entries()[..4], "{length}");
+        let read = decode(&text[..length]).unwrap();
+        assert_eq!(read.entries, entries()[..4], "{length}");
+        assert_eq!(read.length, last, "what is torn is not counted");
     }
 }
 

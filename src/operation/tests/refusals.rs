@@ -20,6 +20,7 @@ struct Scene {
     evidence: DeathEvidence,
     loss: Option<Loss>,
     recent: Option<(String, Span)>,
+    saved: Vec<SavedWrites>,
 }
 
 impl Scene {
@@ -37,6 +38,7 @@ impl Scene {
             evidence: DeathEvidence::default(),
             loss: None,
             recent: None,
+            saved: Vec::new(),
         }
     }
 
@@ -81,6 +83,7 @@ impl Scene {
     fn assess(&self, overrides: &Overrides) -> Assessment {
         let preflight = Preflight {
             kind: self.kind,
+            pair: "orders",
             old: &self.old,
             target: &self.target,
             others: &self.others,
@@ -95,6 +98,7 @@ impl Scene {
             max_loss: Span::from_secs(30),
             max_loss_bytes: Bytes::new(30_000_000),
             overrides,
+            saved: &self.saved,
         };
         preflight.assess()
     }
@@ -397,4 +401,28 @@ fn a_trap_that_is_no_more_than_a_warning_is_a_note() {
     let found = scene.assess(&Overrides::default());
     assert_eq!(found.refusals, []);
     assert_eq!(found.notes, ["A1: it refuses every write"]);
+}
+
+#[test]
+fn what_is_saved_as_a_whole_may_be_overwritten() {
+    let file = |digit, from, bytes| SavedWrites {
+        replid: history(digit),
+        from,
+        bytes,
+        file: "tail.aof".into(),
+    };
+    // Offsets 901 to 1000 are only on the returning server.
+    let cases = [
+        (file('a', 901, 100), true),
+        (file('a', 800, 300), true),
+        (file('a', 901, 99), false),
+        (file('a', 902, 100), false),
+        (file('f', 901, 100), false),
+    ];
+    for (file, is_enough) in cases {
+        let mut scene = Scene::rejoin();
+        scene.saved.push(file);
+        let found = scene.assess(&Overrides::default());
+        assert_eq!(found.refusals.is_empty(), is_enough, "{:?}", scene.saved);
+    }
 }

@@ -155,9 +155,12 @@ fn an_old_master_that_cannot_follow_is_restored_before_the_new_one_is_open() {
     for seed in 0..100 {
         let mut model = Model::new(seed);
         model.old_cannot_follow = true;
-        let ending = whole(&mut start(&model), &mut model);
+        let mut run = start(&model);
+        let ending = whole(&mut run, &mut model);
         assert_eq!(ending.outcome, Outcome::AsBefore, "seed {seed}: {ending:?}");
         assert!(ending.sentence.contains("could not follow"), "{ending:?}");
+        let waited = run.pause().expect("writes waited");
+        assert!(waited >= Span::from_secs(2), "seed {seed}: {waited}");
         assert!(
             model.servers[0].is_master() && model.accepts(0),
             "seed {seed}"

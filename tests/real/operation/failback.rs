@@ -24,7 +24,7 @@ async fn writes_that_only_the_returning_master_has_are_counted_and_not_overwritt
         "{before:#?}"
     );
     apart.proxy.stall(Direction::Both);
-    let done = failover(apart.folder.path(), &FENCED).await.ended_with(0);
+    let done = failover(apart.folder.path(), &FENCED).await.ended_with(30);
     assert!(
         done.stdout.contains("overridden: master-alive: "),
         "{done:#?}"
