@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(rate.lasts(Bytes::new(3000)), Span::from_secs(30));
         assert_eq!(
             rate.to_string(),
-            "100 B/s in the busiest minute of the exporter's history of 1h 00m"
+            "100 B/s in the busiest minute of the exporter's history of 60m 00s"
         );
     }
 

@@ -654,7 +654,7 @@ fn bad_exceptions_of_doctor_say_what_is_allowed() {
     );
     bad(
         "doctor: {every: 59s}",
-        "doctor.every: 59s is out of range; allowed: 1m to 30d",
+        "doctor.every: \"59s\" is out of range; allowed: 1m to 30d",
     );
     let errors = read(&format!("{PAIR}\n{}", exception("check: A15, reason: x"))).unwrap_err();
     let errors = errors.to_string();

@@ -12,10 +12,8 @@ use crate::model::Span;
 pub(in crate::doctor) fn reverse_way(subject: &Subject<'_>) -> Verdict {
     let server = &subject.server.addr;
     let master = &subject.entry.master;
-    if share_machine(server, &master.addr) {
-        return Ok(Vec::new());
-    }
-    let mut is_reached = false;
+    // Servers of one machine reach each other, unless a Sentinel says otherwise.
+    let mut is_reached = share_machine(server, &master.addr);
     for sentinel in &subject.entry.sentinels {
         match seen_from(subject, sentinel) {
             Some(Sight::Up) => is_reached = true,

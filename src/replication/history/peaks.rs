@@ -75,8 +75,9 @@ mod tests {
         let most = |secs| history.most_written_within(Span::from_secs(secs)).unwrap();
         let burst = most(60).get();
         assert!((10_000..=10_060).contains(&burst), "{burst}");
+        // Old polls were merged to within 1 % of their age, which is 4 s here.
         let part = most(5).get();
-        assert!((5000..=7000).contains(&part), "{part}");
+        assert!((5000..=10_000).contains(&part), "{part}");
         assert_eq!(history.most_written_within(Span::from_secs(600)), None);
     }
 

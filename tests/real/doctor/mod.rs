@@ -22,7 +22,11 @@ use crate::command::{Outcome, configuration, folder_with, no_exporter, run};
 use crate::stage::{LIMIT, entry};
 
 /// What a server has on which doctor finds nothing but advice.
-const REFERENCE: [&str; 2] = ["save 3600 1", "repl-backlog-ttl 0"];
+const REFERENCE: [&str; 3] = [
+    "save 3600 1",
+    "repl-backlog-ttl 0",
+    "repl-diskless-sync yes",
+];
 
 /// A server as the reference pair has it.
 pub(crate) fn reference() -> RedisServerBuilder {
@@ -132,6 +136,12 @@ pub(crate) fn expect_one(
         [(check, severity, server.to_string())],
         "{report:#?}"
     );
+}
+
+/// Whether the server has ACL DRYRUN: from 7.0 on.
+pub(crate) async fn has_dryrun(server: &RedisServer) -> bool {
+    let version = server.info_field("server", "redis_version").await.unwrap();
+    version.is_some_and(|version| !version.starts_with('6'))
 }
 
 /// What a finding is, for a comparison.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redis_cross_dc_exporter::doctor::DoctorReport;
 use redis_cross_dc_exporter::doctor::FindingSeverity::{Advice, Critical, Warning};
 use redis_cross_dc_exporter::lab::{
     RedisServer, Reply, SteadyWriter, WanConditions, WanProxy, WriteLoad, eventually,
@@ -15,10 +16,8 @@ use crate::stage::{LIMIT, entry};
 
 #[tokio::test]
 async fn b3_a_buffer_that_a_full_sync_fills() {
-    // Without a line for B1: a backlog of any size is cheap until it is used.
     let limit = "client-output-buffer-limit replica 1mb 0 0";
-    let server = || reference().config("repl-backlog-size 1gb").allow_debug();
-    let pair = Pair::start(server().config(limit), server()).await;
+    let pair = Pair::start(reference().config(limit).allow_debug(), reference()).await;
     let populate = ["DEBUG", "POPULATE", "600", "key", "100000"];
     pair.master.command(&populate).await.unwrap();
     let load = WriteLoad {
@@ -33,28 +32,25 @@ async fn b3_a_buffer_that_a_full_sync_fills() {
         }
     };
     eventually("the writes", LIMIT, has_begun).await.unwrap();
+    let master = pair.master.addr().to_string();
+    let b3 = |report: &DoctorReport| {
+        let own = super::serious(report).into_iter();
+        let mut own = own.filter(|f| f.check == DoctorCheck::B3 && f.server == master);
+        own.next().cloned()
+    };
     let report = pair.report().await;
-    let is_raised = pair.master.info_field("server", "redis_version").await;
-    let is_raised = is_raised
-        .unwrap()
-        .is_some_and(|version| !version.starts_with('6'));
-    let own: Vec<_> = found(&report)
-        .into_iter()
-        .filter(|found| found.0 == DoctorCheck::B3)
-        .collect();
-    if is_raised {
-        // The backlog's size counts as the hard limit: nothing is found until it is small, too.
-        assert_eq!(own, [], "{report:#?}");
-        let small = ["CONFIG", "SET", "repl-backlog-size", "1mb"];
-        pair.master.command(&small).await.unwrap();
-        let report = pair.report().await;
-        assert!(
-            found(&report).contains(&(DoctorCheck::B3, Warning)),
-            "{report:#?}"
-        );
-    } else {
-        assert_eq!(own, [(DoctorCheck::B3, Warning)], "{report:#?}");
-    }
+    let finding = b3(&report).unwrap_or_else(|| panic!("{report:#?}"));
+    // Its repair: a limit for what is written meanwhile.
+    assert!(finding.fix.commands[0].starts_with("CONFIG SET client-output-buffer-limit"));
+    let wide = [
+        "CONFIG",
+        "SET",
+        "client-output-buffer-limit",
+        "replica 1gb 512mb 60",
+    ];
+    pair.master.command(&wide).await.unwrap();
+    let report = pair.report().await;
+    assert_eq!(b3(&report), None, "{report:#?}");
 }
 
 #[tokio::test]

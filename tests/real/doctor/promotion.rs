@@ -206,8 +206,15 @@ async fn a14_a_clock_that_is_ahead_ends_keys_too_early() {
     machine.set_clock(3600);
     let report = pair.report().await;
     expect_one(&report, DoctorCheck::A14, Critical, pair.replica.addr());
-    let lives = ["SET", "key", "value", "EX", "600"];
-    pair.master.command(&lives).await.unwrap();
+    // Older versions send some lifetimes as they were given, but this one is absolute everywhere.
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let end = (now + 600).to_string();
+    let mut connection = pair.master.connect().await.unwrap();
+    connection.command(&["SET", "key", "value"]).await.unwrap();
+    connection
+        .command(&["EXPIREAT", "key", &end])
+        .await
+        .unwrap();
     pair.replica.wait_until_in_sync(LIMIT).await.unwrap();
     promote(&pair.replica).await;
     let value = pair.replica.command(&["GET", "key"]).await.unwrap();

@@ -115,7 +115,7 @@ fn b4_a_timeout_that_a_slow_line_needs_longer_than() {
     let slow = found(|entry| line(entry, 500));
     assert_eq!(slow, [(DoctorCheck::B4, Warning, REPLICA.to_owned())]);
     assert_eq!(found(|entry| line(entry, 100)), []);
-    leaves_open(DoctorCheck::B4, "between 100", |entry| {
+    leaves_open(DoctorCheck::B4, "between 0.100 s and 0.600 s", |entry| {
         line(entry, 350);
         master(entry).round_trip = Some(Span::from_millis(250));
     });
