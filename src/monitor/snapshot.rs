@@ -292,10 +292,12 @@ impl PairSnapshot {
         forecast(evidence, seen, &self.writes, now)
     }
 
-    /// Its lag and states over the last day, up to `now`.
+    /// Its lag and states over the last day, up to `now`; before its first poll there is none.
     pub fn chart_at(&self, now: Timestamp) -> PairChart {
         let mut chart = self.chart.clone();
-        chart.record(&self.assess(now), now);
+        if chart.last_state().is_some() {
+            chart.record(&self.assess(now), now);
+        }
         chart
     }
 

@@ -487,7 +487,7 @@ impl Fleet {
             failovers,
             ..
         } = self;
-        servers.prepare_snapshots(histories);
+        servers.prepare_snapshots(&|addr| histories.footprint(addr));
         pairs.prepare_snapshots(servers, histories, now);
         failovers.prepare_list();
     }
@@ -496,7 +496,8 @@ impl Fleet {
     pub(super) fn snapshot(&self, now: Timestamp) -> FleetParts {
         let histories = &self.histories;
         let servers = self.servers.iter();
-        let servers: Vec<_> = servers.map(|server| server.snapshot(histories)).collect();
+        let footprint = |addr: &ServerAddr| histories.footprint(addr);
+        let servers: Vec<_> = servers.map(|server| server.snapshot(&footprint)).collect();
         let mut pairs = Vec::with_capacity(self.pairs.len());
         for entry in &self.pairs.entries {
             let server = |index: ServerIndex| index.of(&servers).map(Arc::clone);

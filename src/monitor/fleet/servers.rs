@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use super::Answer;
 use super::evaluation_plan::EvaluationPlan;
-use super::histories::Histories;
 use crate::info::Observation;
 use crate::model::{
     Datacenter, HeartbeatError, PollError, PollFailure, ReplicationId, RunId, ServerAddr, Timestamp,
 };
 use crate::monitor::snapshot::ServerSnapshot;
-use crate::replication::{MasterSample, ServerFacts};
+use crate::replication::{Footprint, MasterSample, ServerFacts};
 use crate::topology::{Pair, Server, Topology};
 
 /// Every server that is polled, ordered by address.
@@ -24,6 +23,9 @@ pub(super) struct Servers {
     /// How many are outside the exporter's own datacenter.
     remote: usize,
 }
+
+/// The size of the offset history that is kept of a server at the top of a tree.
+pub(super) type FootprintOf<'a> = dyn Fn(&ServerAddr) -> Option<Footprint> + 'a;
 
 /// The place of a server among those of one topology, ordered by address. It means nothing in
 /// another topology.
@@ -163,9 +165,9 @@ impl Servers {
     }
 
     /// Prepares the snapshot of each server that has changed since the last one.
-    pub(super) fn prepare_snapshots(&mut self, histories: &Histories) {
+    pub(super) fn prepare_snapshots(&mut self, footprint: &FootprintOf<'_>) {
         for entry in &mut self.entries {
-            entry.prepare_snapshot(histories);
+            entry.prepare_snapshot(footprint);
         }
     }
 
@@ -318,9 +320,9 @@ impl ServerEntry {
         });
     }
 
-    /// Its snapshot: the last one that was prepared, unless it has changed since. `histories` has
-    /// what is kept of it.
-    pub(super) fn snapshot(&self, histories: &Histories) -> Arc<ServerSnapshot> {
+    /// Its snapshot: the last one that was prepared, unless it has changed since. `footprint` is of
+    /// the history that is kept of it.
+    pub(super) fn snapshot(&self, footprint: &FootprintOf<'_>) -> Arc<ServerSnapshot> {
         if let Some(prepared) = &self.snapshot {
             return Arc::clone(prepared);
         }
@@ -330,15 +332,15 @@ impl ServerEntry {
             polls: self.polls,
             skipped: self.skipped,
             errors: self.errors.clone(),
-            history: histories.footprint(&self.meta.addr),
+            history: footprint(&self.meta.addr),
             heartbeat_errors: self.heartbeat_errors.clone(),
         })
     }
 
     /// Prepares its snapshot, unless it has not changed since the last one.
-    fn prepare_snapshot(&mut self, histories: &Histories) {
+    fn prepare_snapshot(&mut self, footprint: &FootprintOf<'_>) {
         if self.snapshot.is_none() {
-            self.snapshot = Some(self.snapshot(histories));
+            self.snapshot = Some(self.snapshot(footprint));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{PairEntry, Pairs};
-use crate::model::Timestamp;
+use crate::model::{ServerAddr, Timestamp};
 use crate::monitor::fleet::histories::Histories;
 use crate::monitor::fleet::servers::{ServerIndex, Servers};
 use crate::monitor::foresight::writes;
@@ -18,7 +18,8 @@ impl Pairs {
         histories: &Histories,
         now: Timestamp,
     ) {
-        let server = |index| Some(servers.at(index)?.snapshot(histories));
+        let footprint = |addr: &ServerAddr| histories.footprint(addr);
+        let server = |index| Some(servers.at(index)?.snapshot(&footprint));
         for entry in &mut self.entries {
             if entry.snapshot.is_none() {
                 entry.snapshot = entry.snapshot(server, histories, now);
