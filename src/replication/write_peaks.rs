@@ -94,7 +94,10 @@ impl WritePeaks {
             let Some(before) = history.reached_by(previous - length) else {
                 break;
             };
-            is_more |= self.record(place, newest.since(before), received);
+            if length < before.gap.mul_f64(GAPS) {
+                continue;
+            }
+            is_more |= self.record(place, newest.since(before.offset), received);
         }
         is_more |= self.forget_old(received);
         if is_more {
@@ -160,6 +163,12 @@ impl WritePeaks {
             for (all, one) in most.iter_mut().zip(&group.most) {
                 *all = (*all).max(*one);
             }
+        }
+        // A longer window contains a shorter one: where both are known, it saw no less.
+        let mut highest = 0;
+        for one in most.iter_mut().filter(|one| **one > 0) {
+            highest = highest.max(*one);
+            *one = highest;
         }
         self.known = Arc::new(PeakTable {
             most,

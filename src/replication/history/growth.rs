@@ -3,6 +3,15 @@
 use super::{OffsetHistory, Plateau};
 use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
 
+/// An offset that a master had certainly reached at some instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::replication) struct Reached {
+    pub(in crate::replication) offset: ReplicationOffset,
+    /// The time around the instant in which it is not known when what was written; zero where the
+    /// master stood at the offset.
+    pub(in crate::replication) gap: Span,
+}
+
 /// How much a history grew in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::replication) struct Growth {
@@ -10,19 +19,20 @@ pub(in crate::replication) struct Growth {
     pub(in crate::replication) bytes: Bytes,
     /// When the window ended.
     pub(in crate::replication) at: Timestamp,
-    /// The time before its end in which it is not known when what was written.
+    /// The longer of the times, at its beginning and at its end, in which it is not known when what
+    /// was written.
     pub(in crate::replication) gap: Span,
 }
 
 impl OffsetHistory {
-    /// An offset that the master had certainly reached at `instant`; `None` before the first poll.
-    pub(in crate::replication) fn reached_by(
-        &self,
-        instant: Timestamp,
-    ) -> Option<ReplicationOffset> {
+    /// The offset that the master had certainly reached at `instant`; `None` before the first poll.
+    pub(in crate::replication) fn reached_by(&self, instant: Timestamp) -> Option<Reached> {
         let later = self.plateaus.partition_point(|p| p.first_seen <= instant);
         let plateau = self.plateaus.get(later.checked_sub(1)?)?;
-        Some(plateau.offset)
+        Some(Reached {
+            offset: plateau.offset,
+            gap: gap_at(plateau, self.plateaus.get(later), instant),
+        })
     }
 
     /// When the first poll was answered.
@@ -43,6 +53,15 @@ impl OffsetHistory {
             length,
         };
         std::iter::from_fn(move || windows.next_window())
+    }
+}
+
+/// The time between two plateaus, at an instant after the beginning of the first of them; zero where
+/// that one still lasts.
+fn gap_at(plateau: &Plateau, next: Option<&Plateau>, instant: Timestamp) -> Span {
+    match next {
+        Some(next) if instant > plateau.last_sent => next.first_seen - plateau.last_sent,
+        _ => Span::ZERO,
     }
 }
 
@@ -70,10 +89,12 @@ impl Windows<'_> {
             }
             let oldest = self.plateaus.get(self.begin)?;
             if oldest.first_seen <= begins {
+                let at_end = newest.first_seen - before.last_sent;
+                let at_begin = gap_at(oldest, self.plateaus.get(self.begin + 1), begins);
                 return Some(Growth {
                     bytes: newest.offset.since(oldest.offset),
                     at: newest.first_seen,
-                    gap: newest.first_seen - before.last_sent,
+                    gap: at_end.max(at_begin),
                 });
             }
         }

@@ -13,13 +13,14 @@ async fn transfer(diskless: &str) -> (Vec<(f64, f64)>, f64, bool) {
         .allow_debug()
         .config(&format!("repl-diskless-sync {diskless}"))
         .config("repl-diskless-sync-delay 0")
+        .config("rdbcompression no")
         .start()
         .await
         .unwrap();
     let populate = ["DEBUG", "POPULATE", "120000", "key", "400"];
     master.command(&populate).await.unwrap();
     let conditions = WanConditions {
-        rate: Some(3_000_000),
+        rate: Some(4_000_000),
         ..WanConditions::default()
     };
     let wan = WanProxy::start(None, master.addr(), conditions)
