@@ -4,6 +4,7 @@
 //! series of a pair that is no longer watched are gone with it.
 
 pub mod catalogue;
+pub mod documentation;
 mod exporter;
 mod families;
 mod labels;
