@@ -97,7 +97,7 @@ docs:
 	@RUSTDOC=.ci/rustdoc RUSTDOCFLAGS="-D warnings --document-private-items --out-dir target/doc" $(CARGO) test --locked --doc --quiet
 
 docs-update: ## rewrites what is generated from the code: docs/metrics.md, tables of docs/configuration.md and docs/doctor.md, a fuzz dictionary, the rules in alerts/
-	@UPDATE_DOCS=1 $(CARGO) test --locked --lib -- metrics::catalogue doctor::catalogue rules::tests config::tests::documents
+	@UPDATE_DOCS=1 $(CARGO) test --locked --lib -- metrics::documentation doctor::catalogue rules::tests config::tests::documents
 
 doctor-bench: ## how long doctor takes for a hundred pairs (200 servers on this machine); part of no other target
 	@$(CARGO) test --locked --quiet --test real -- doctor::fleet::a_hundred_pairs --exact --ignored --nocapture

@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 mod doctor;
+pub mod documentation;
 mod exporter;
 mod families;
 mod forecasts;
