@@ -113,7 +113,7 @@ fn assert_same_pair(shown: &PairSnapshot, expected: &PairSnapshot, now: Timestam
     assert_eq!(shown.facts, expected.facts, "{now:?}");
     assert_eq!(shown.master.facts, expected.master.facts, "{now:?}");
     assert_eq!(shown.replica.facts, expected.replica.facts, "{now:?}");
-    assert_eq!(shown.recent_writes, expected.recent_writes, "{now:?}");
+    assert_eq!(shown.writes, expected.writes, "{now:?}");
     let highest = |pair: &PairSnapshot| pair.lag_max.max(pair.assess(now).lag.estimate);
     assert_eq!(highest(shown), highest(expected), "{now:?}");
 }
