@@ -281,11 +281,15 @@ pub fn deposed_servers(servers: &[AskedServer]) -> Vec<DeposedServer> {
     deposed
 }
 
+/// How likely a server is the promoted one: whether it continues the history of another one, whether
+/// it is followed, and how little it shares of the old history.
+type Rank = (bool, bool, Reverse<ReplicationOffset>);
+
 /// The server that was promoted: the one that others follow, or that continues the history of
 /// another one; of two that continue the same history, the one that shares less of it: the other one
 /// wrote it for longer, and is a master again.
 fn promoted_server(servers: &[AskedServer]) -> Option<PromotedServer> {
-    let mut best: Option<((bool, bool, Reverse<ReplicationOffset>), PromotedServer)> = None;
+    let mut best: Option<(Rank, PromotedServer)> = None;
     for server in servers {
         let Ok(answer) = &server.answer else { continue };
         let Some(promoted) = PromotedServer::new(&server.addr, answer) else {
