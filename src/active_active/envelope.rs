@@ -217,6 +217,7 @@ impl Draft {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "what is read is exactly what was written")]
 mod tests {
     use super::*;
 

@@ -117,6 +117,10 @@ impl Digits {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::excessive_precision,
+    reason = "the digits as they are written, more than are kept"
+)]
 mod tests {
     use super::*;
 

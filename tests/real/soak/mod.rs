@@ -184,7 +184,7 @@ async fn soak(length: Duration, seed: u64) {
             began.elapsed().as_secs()
         );
     }
-    println!("{troubles} troubles in {minutes} minutes: {footprints}");
+    eprintln!("{troubles} troubles in {minutes} minutes: {footprints}");
     footprints.assert_flat();
 }
 
