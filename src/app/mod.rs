@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod core;
 mod descriptors;
+mod host;
 mod log;
 mod lost_writes;
 pub mod operation;
@@ -35,6 +36,7 @@ use systemd::Notifier;
 
 pub use access::{Access, MissingRule, ServerAccess, try_access};
 pub use audit::{AuditRequest, AuditStage, Progress, collect_facts};
+pub use host::host_name;
 pub use lost_writes::{EntryTails, find_deposed};
 pub use probe::{ProbeError, probe_once};
 pub use systemd_socket::SocketError;

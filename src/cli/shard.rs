@@ -1,5 +1,6 @@
 //! `--shard`: which share of the fleet this exporter watches.
 
+use crate::app;
 use crate::model::FleetShard;
 
 /// Stands for the number at the end of the host name.
@@ -17,8 +18,7 @@ fn of_this_host(count: &str) -> Result<FleetShard, String> {
     let count = count
         .parse()
         .map_err(|_| format!("{count:?} is not the number of shards"))?;
-    let system = rustix::system::uname();
-    FleetShard::of_host(&system.nodename().to_string_lossy(), count)
+    FleetShard::of_host(&app::host_name(), count)
 }
 
 #[cfg(test)]
@@ -29,9 +29,7 @@ mod tests {
     fn a_number_or_the_host_name_names_the_shard() {
         assert_eq!(parse("1/3").unwrap().to_string(), "1/3");
         assert!(parse("hostname/many").unwrap_err().contains("\"many\""));
-        let host = rustix::system::uname();
-        let host = host.nodename().to_string_lossy().into_owned();
-        let expected = FleetShard::of_host(&host, 1000);
+        let expected = FleetShard::of_host(&app::host_name(), 1000);
         assert_eq!(parse("hostname/1000"), expected);
     }
 }

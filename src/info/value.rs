@@ -16,7 +16,7 @@ const MAX_SECONDS: i128 = (i64::MAX / 1_000_000_000) as i128;
 const NEVER_CONNECTED_SECONDS: i128 = 10 * 365 * 86_400;
 
 /// As many digits and a sign fit 64 bits in any case.
-const MAX_SHORT: usize = 18;
+const SHORT_NUMBER: usize = 18;
 
 /// How a server prints "none" instead of a number.
 const NONE: i128 = -1;
@@ -44,7 +44,7 @@ fn integer(text: &str) -> Option<i128> {
     if !digits.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    if text.len() <= MAX_SHORT {
+    if text.len() <= SHORT_NUMBER {
         // Nearly all of them, and read three times as fast.
         return text.parse::<i64>().ok().map(i128::from);
     }

@@ -119,7 +119,7 @@ pub(super) fn documentation() -> String {
          no lag. The page of a pair and the API show them always |\n\
          | `metrics.states` | `current` | with `all`: a series with 0 for each state that a pair is not in (ten) and the role that a \
          server does not claim (one), for receivers that do not notice the end of a series, and for averages over time |\n\
-         | `metrics.thresholds` | `overrides` | with `on`: every threshold of every pair (nine by default); with `off`: none at \
+         | `metrics.thresholds` | `overrides` | with `on`: every threshold of every pair (twelve by default); with `off`: none at \
          all, and the dashboards then have no colours and lines of thresholds |\n\
          | `metrics.diagnostics` | `false` | one series a server, and two a master: skipped polls, and the size of the \
          offset history |\n"

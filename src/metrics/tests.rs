@@ -429,7 +429,7 @@ fn every_switch_adds_what_the_documentation_says() {
     };
     let base = count(|_| ());
     let defaults = thresholds_of(&by_default.alerts).len();
-    assert_eq!(defaults, 9);
+    assert_eq!(defaults, 12);
     assert_eq!(count(|shown| shown.raw_signals = true), base + 4);
     assert_eq!(
         count(|shown| shown.states = ShownStates::All),
@@ -437,11 +437,11 @@ fn every_switch_adds_what_the_documentation_says() {
     );
     assert_eq!(
         count(|shown| shown.thresholds = ShownThresholds::On),
-        base + 9
+        base + 12
     );
     assert_eq!(
         count(|shown| shown.thresholds = ShownThresholds::Off),
-        base - 9
+        base - 12
     );
     assert_eq!(count(|shown| shown.diagnostics = true), base + 2 + 2);
 }

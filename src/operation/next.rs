@@ -2,7 +2,7 @@
 
 use super::ending::Outcome;
 use super::intent::OperationKind;
-use super::run::{Act, MAX_ORDERS, Run};
+use super::run::{Act, Run, TOO_MANY_ORDERS};
 use super::view::World;
 use super::{disaster, rejoin, switch_over};
 use crate::model::Timestamp;
@@ -10,9 +10,9 @@ use crate::model::Timestamp;
 impl Run {
     /// What to do next, in this `world` at `now`.
     pub fn next(&mut self, world: &World, now: Timestamp) -> Act {
-        if self.orders > MAX_ORDERS {
+        if self.orders > TOO_MANY_ORDERS {
             let masters = world.masters();
-            let sentence = format!("{masters}; it did not settle after {MAX_ORDERS} orders");
+            let sentence = format!("{masters}; it did not settle after {TOO_MANY_ORDERS} orders");
             return Act::End(self.end(Outcome::Incomplete, sentence));
         }
         if world.old.said.is_ok() && world.target.said.is_ok() {

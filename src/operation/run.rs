@@ -24,7 +24,7 @@ pub(super) const PATIENCE: Span = Span::from_secs(10);
 pub(super) const RETRY: Span = Span::from_millis(200);
 
 /// The most orders of one run: more are a circle.
-pub(super) const MAX_ORDERS: u32 = 100;
+pub(super) const TOO_MANY_ORDERS: u32 = 100;
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]

@@ -123,6 +123,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 fn every_number_matches_the_source_and_every_test_exists() {
     let (mut files, mut tests) = (Vec::new(), BTreeSet::new());
     sources(&root().join("src"), &mut files);
+    sources(&root().join("tests"), &mut files);
     for text in files.iter().map(|path| read(path)) {
         let names = text
             .split("fn ")

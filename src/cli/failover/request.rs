@@ -107,3 +107,36 @@ fn duration(flag: &str, text: &str, longest: Span) -> Result<Span, String> {
     }
     Ok(span)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    fn request(how: &str) -> Result<OperationRequest, String> {
+        let words = [
+            "x",
+            "failover",
+            "--pair",
+            "p",
+            "--disaster",
+            "--old-master-is-fenced",
+            how,
+        ];
+        let Some(Command::Failover(args)) = Cli::try_parse_from(words).unwrap().command else {
+            panic!("it is a failover");
+        };
+        of_failover(&args)
+    }
+
+    #[test]
+    fn how_a_master_was_fenced_is_said_in_some_characters() {
+        assert!(request("powered off by PDU 7").is_ok());
+        for how in [String::new(), "x".repeat(MAX_TEXT + 1)] {
+            let refusal = request(&how).unwrap_err();
+            assert!(refusal.contains("1 to 400 characters"), "{refusal}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::config::RecoverSettings;
 use crate::config::cursor::{Context, Cursor, Section};
 use crate::model::Bytes;
 
-const MAX_BYTES: RangeInclusive<Bytes> = Bytes::new(1 << 20)..=Bytes::new(1 << 40);
+const SIZES: RangeInclusive<Bytes> = Bytes::new(1 << 20)..=Bytes::new(1 << 40);
 
 const DEFAULT_MAX_BYTES: Bytes = Bytes::new(1 << 30);
 
@@ -14,7 +14,7 @@ const DEFAULT_MAX_BYTES: Bytes = Bytes::new(1 << 30);
 pub(super) fn read(root: &Section<'_>, context: Context<'_>) -> RecoverSettings {
     let section = root.section("recover");
     let dir = section.read("dir", Cursor::file_path);
-    let max_bytes = section.read("max_bytes", |cursor| cursor.bytes(&MAX_BYTES));
+    let max_bytes = section.read("max_bytes", |cursor| cursor.bytes(&SIZES));
     RecoverSettings {
         capture: section.read("capture", on_or_off).unwrap_or(false),
         dir: dir.unwrap_or_else(|| context.in_folder("./data/lost-writes")),

@@ -35,6 +35,11 @@ impl OffsetHistory {
         })
     }
 
+    /// What the first poll showed.
+    pub(in crate::replication) fn first_offset(&self) -> Option<ReplicationOffset> {
+        Some(self.plateaus.first()?.offset)
+    }
+
     /// When the first poll was answered.
     pub(in crate::replication) fn begins(&self) -> Option<Timestamp> {
         let first = self.plateaus.first()?;

@@ -176,11 +176,23 @@ pub(crate) fn ids(commands: &[Vec<String>]) -> BTreeSet<u64> {
 
 /// The numbers of the writer's keys that a server has.
 pub(crate) async fn ids_on(server: &RedisServer) -> BTreeSet<u64> {
-    let Reply::Array(keys) = server.command(&["KEYS", "id:*"]).await.unwrap() else {
-        panic!("no list of keys")
-    };
-    let names: Vec<String> = keys.iter().filter_map(Reply::text).collect();
-    ids(&[names])
+    let mut found = BTreeSet::new();
+    let mut cursor = "0".to_owned();
+    loop {
+        let scan = ["SCAN", &cursor, "MATCH", "id:*", "COUNT", "1000"];
+        let Reply::Array(page) = server.command(&scan).await.unwrap() else {
+            panic!("no page of keys")
+        };
+        let [next, Reply::Array(keys)] = page.as_slice() else {
+            panic!("a page is a cursor and keys")
+        };
+        let names: Vec<String> = keys.iter().filter_map(Reply::text).collect();
+        found.extend(ids(&[names]));
+        cursor = next.text().expect("a cursor");
+        if cursor == "0" {
+            return found;
+        }
+    }
 }
 
 /// Writes one key after another until it is refused or stopped, and remembers which were

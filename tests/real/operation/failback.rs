@@ -95,7 +95,10 @@ async fn a_master_that_comes_back_empty_rejoins_and_takes_over() {
         .command(&["SET", "key", "value"])
         .await
         .unwrap();
-    let arrived = || async { replication(&apart.replica, "master_link_status").await == "up" };
+    let arrived = || async {
+        let text = apart.replica.command(&["GET", "key"]).await.unwrap().text();
+        (text.as_deref() == Some("value")).then_some(())
+    };
     redis_cross_dc_exporter::lab::eventually("the write", crate::stage::LIMIT, arrived)
         .await
         .unwrap();
