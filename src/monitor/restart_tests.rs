@@ -566,9 +566,7 @@ mod properties {
                             continue; // it stays as it was
                         }
                         let since = stage.answered.get(&server).copied().unwrap_or(0);
-                        // Instants are saved in whole seconds, rounded outwards, and a pause ends
-                        // within one.
-                        prop_assert!(seconds <= stage.second - since + 2, "{server} {seconds} {since}");
+                        prop_assert!(seconds <= stage.second - since + 1, "{server} {seconds} {since}");
                         let silent = stage.silent.iter().any(|silent| server.starts_with(silent));
                         prop_assert!(silent, "{server} answers");
                     }

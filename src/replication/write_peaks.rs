@@ -36,6 +36,8 @@ pub(super) struct WritePeaks {
     groups: VecDeque<Group>,
     /// When the first window began.
     begun: Option<Timestamp>,
+    /// The longest time between two polls since then.
+    longest_gap: Span,
     known: Arc<PeakTable>,
 }
 
@@ -89,8 +91,9 @@ impl WritePeaks {
         let Some((newest, _)) = history.newest() else {
             return;
         };
-        self.begun.get_or_insert(previous);
+        let begun = *self.begun.get_or_insert(previous);
         let gap = received - previous;
+        self.longest_gap = self.longest_gap.max(gap);
         let mut is_more = self.known.since.is_none();
         for (place, length) in lengths().enumerate() {
             if length < gap.mul_f64(GAPS) {
@@ -98,8 +101,9 @@ impl WritePeaks {
             }
             // Every window of this length that ended between the two polls began after this.
             let Some(before) = history.reached_by(previous - length) else {
-                // It began before the history did: within the history it saw all of it.
-                if let Some(first) = history.first_offset() {
+                // It began before the history did: it saw all that the history has.
+                let is_fine = received - begun >= self.longest_gap.mul_f64(GAPS);
+                if let Some(first) = history.first_offset().filter(|_| is_fine) {
                     is_more |= self.record(place, newest.since(first), received);
                 }
                 break;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::command::{Outcome, folder_with, run};
 use crate::exporter::program;
+use crate::planted;
 use crate::stage::LIMIT;
 
 /// Two sites.
@@ -247,6 +248,7 @@ async fn active_active_sync_can_be_killed_anywhere() {
     for _ in 0..6 {
         let before = applied(&sites).await;
         let mut child = Command::new(program())
+            .envs(planted::ENVIRONMENT)
             .args([
                 "active-active",
                 "sync",
