@@ -25,6 +25,7 @@ alerts:
   link_down: {warning: null, critical: 2s, for: 1s}
   lag_seconds: {warning: 4s, critical: 5s, for: 0s}
   full_sync: {warning: null, critical: null}
+  backlog_headroom: {warning: null}
 ";
 
 /// A master in dc1, two replicas in dc2, and the one link between them.

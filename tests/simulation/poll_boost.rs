@@ -135,7 +135,8 @@ fn a_replica_delay_narrows_the_interval_of_a_long_link() {
     );
 }
 
-/// Five polls a second of a healthy pair (three of the master, two of the replica); twelve while
+/// Five to five and a half polls a second of a healthy pair (three of the master, two of the replica,
+/// and some more where rounds begin at beats); twelve while
 /// something is wrong.
 #[test]
 fn what_polling_costs() {
@@ -154,7 +155,7 @@ fn what_polling_costs() {
             let calm = measure(world.clone(), CONDITIONS, seed, WARM, hit).polls;
             let boosted = measure(world, CONDITIONS, seed, hit + 15 * SEC, end).polls;
             println!("seed {seed} {load:?}: {calm:.2} polls/s calm, {boosted:.2} boosted");
-            assert!((4.8..=5.1).contains(&calm), "{calm}");
+            assert!((4.8..=5.6).contains(&calm), "{calm}");
             assert!((11.5..=12.5).contains(&boosted), "{boosted}");
         }
     });

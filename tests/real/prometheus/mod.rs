@@ -119,7 +119,7 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
         ),
     ];
     let yaml = format!(
-        "poll: {{interval: 200ms, min_interval: 100ms, heartbeat: {{enabled: true}}}}\nmetrics: {{raw_signals: true}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
+        "poll: {{interval: 200ms, min_interval: 100ms, heartbeat: {{enabled: true}}, output_buffers: true}}\nmetrics: {{raw_signals: true}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
          sentinels: [{{name: watched, master_name: watched, addresses: ['{}']}}]\n\
          notify: {{group_wait: 0s, receivers: [{{name: hook, webhook: {{url: '{}'}}}}]}}\n",
         pairs.join(", "),
