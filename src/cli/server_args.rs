@@ -64,7 +64,7 @@ pub(super) struct InitArgs {
     /// The name of the pair or of the Sentinels' entry
     #[arg(long, value_name = "NAME", default_value = "orders")]
     pub(super) pair: String,
-    /// A datacenter and the hosts in it, as NAME=PATTERN[,PATTERN], such as dc1=10.1.0.0/16 or
+    /// A datacenter and the hosts in it, as `NAME=PATTERN[,PATTERN]`, such as dc1=10.1.0.0/16 or
     /// dc1=*.dc1.example.com; may be given several times
     #[arg(long = "datacenter", value_name = "DATACENTER")]
     pub(super) datacenters: Vec<DatacenterArg>,

@@ -22,7 +22,7 @@ const LARGEST_BATCH: usize = 128;
 /// late sample is worse than a missing one: a missing sample only widens the certified interval.
 ///
 /// With [`BatchSender`], events that follow each other closely are sent together, at the next
-/// [beat](super::beat): each time that the monitor is woken costs as much as several events. An
+/// [`super::beat`]: each time that the monitor is woken costs as much as several events. An
 /// event after a quiet time is sent at once.
 #[derive(Clone, Debug)]
 pub(super) struct Reporter(Arc<Shared>);

@@ -2,7 +2,7 @@
 //!
 //! Rounds are planned from the plan, not from when they really began, so the rate does not drift.
 //! Exact periods would lock in step with the 1 Hz timers of the servers themselves, so each period
-//! differs by a few percent. Rounds begin at a [beat](super::beat), so that trees whose rounds are
+//! differs by a few percent. Rounds begin at a [`super::beat`], so that trees whose rounds are
 //! due within the same few milliseconds begin them together.
 
 use fastrand::Rng;

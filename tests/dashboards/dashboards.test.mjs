@@ -226,7 +226,12 @@ test('d9_directions_say_unknown_and_no_pair_apart', async () => {
 });
 
 test('d9_units_are_those_of_the_metrics', async () => {
-  const unit = (expr) => (/rate\([^)]*bytes_total/.test(expr) ? 'Bps' : /_seconds|time\(\)/.test(expr) ? 's' : 'bytes');
+  const unit = (expr) => {
+    if (/rate\([^)]*bytes_total/.test(expr)) return 'Bps';
+    // Bytes as a part of bytes.
+    if (/_bytes\{[^}]*\}\) \/ on/.test(expr)) return 'percentunit';
+    return /_seconds|time\(\)/.test(expr) ? 's' : 'bytes';
+  };
   for (const { name, panel } of everyPanel()) {
     if (panel.type !== 'timeseries' || !exprs(panel).some((expr) => /_bytes|_seconds[^_]/.test(expr))) {
       continue;

@@ -24,13 +24,23 @@ pub(super) struct Query {
     pub(super) expr: String,
 }
 
+/// What is in queries that may have no result.
+const MAY_BE_EMPTY: [&str; 8] = [
+    "and on ()",
+    "unless on ()",
+    "web_config",
+    "redis_cross_dc_doctor_",
+    "redis_cross_dc_catch_up_seconds",
+    "redis_cross_dc_sync_left_seconds",
+    "redis_cross_dc_output_buffer_disconnect_seconds",
+    "redis_cross_dc_evidence_expires_seconds",
+];
+
 impl Query {
     /// Whether it is one of several of its panel that are never true together, or shows what this
-    /// fleet does not have: a web configuration.
+    /// fleet does not have: a web configuration, audits, and trouble that lasts for seconds.
     pub(super) fn may_be_empty(&self) -> bool {
-        ["and on ()", "unless on ()", "web_config"]
-            .iter()
-            .any(|part| self.expr.contains(part))
+        MAY_BE_EMPTY.iter().any(|part| self.expr.contains(part))
     }
 }
 
