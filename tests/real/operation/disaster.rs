@@ -84,6 +84,11 @@ async fn a_disaster_loses_what_was_stated_and_no_more() {
     let exporter = Exporter::start(&apart.yaml).await;
     let writer = Writer::start(vec![apart.master.addr().clone()]);
     writer.after(300).await;
+    // The master sends nothing before it has seen the first ACK after the sync.
+    let has_applied = || async { replication(&apart.replica, "slave_repl_offset").await != "0" };
+    eventually("the replica to apply writes", LIMIT, has_applied)
+        .await
+        .unwrap();
     // The replica falls behind, and the master dies with what only it has.
     apart.proxy.stall(Direction::Both);
     writer.after(200).await;
