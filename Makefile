@@ -27,7 +27,7 @@ test: tools format build unit active-active real benches dashboards packaging do
 	@echo "==> all checks passed"
 
 tools:
-	@.ci/install-tools redis-server=redis-server python3=python3 promtool=prometheus amtool=prometheus-alertmanager node=nodejs npm=npm curl=curl
+	@.ci/install-tools redis-server=redis-server python3=python3 promtool=prometheus amtool=prometheus-alertmanager node=nodejs npm=npm curl=curl /usr/sbin/locale-gen=locales
 	@.ci/install-browser
 
 format:
@@ -71,7 +71,7 @@ crash: ## 500 kills at random moments; CRASH_KILLS=500 CRASH_SEED=7 for another 
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- crash::many_kills_lose_nothing_and_leave_nothing_open --exact --ignored --nocapture
 
-soak: ## an hour of cuts, kills, failovers, reloads and deaf receivers: memory, tasks and open files stay as they were; SOAK_MINUTES=60 SOAK_SEED=7; part of no other target
+soak: ## an hour of cuts, kills, failovers, reloads and receivers that do not answer: memory, tasks and open files stay as they were; SOAK_MINUTES=60 SOAK_SEED=7; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- soak::churn_leaves_nothing_behind --exact --ignored --nocapture
 
@@ -100,6 +100,7 @@ docs-update: ## rewrites what is generated from the code: docs/metrics.md, table
 	@UPDATE_DOCS=1 $(CARGO) test --locked --lib -- metrics::documentation doctor::catalogue rules::tests config::tests::documents
 
 doctor-bench: ## how long doctor takes for a hundred pairs (200 servers on this machine); part of no other target
+	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- doctor::fleet::a_hundred_pairs --exact --ignored --nocapture
 
 dashboards: ## the dashboards against Grafana's types and its code for frames
@@ -117,13 +118,13 @@ release: ## dist/: static binary, manual, completions and docs in an archive; ch
 	@.ci/release
 
 packages: ## dist/: all of release, and a .deb, an .rpm, the Helm chart; checks them. SIGNING_KEY=... signs the checksums
-	@.ci/install-tools rpm=rpm gpg=gpg systemd-analyze=systemd
+	@.ci/install-tools rpm=rpm gpg=gpg gpg-agent=gpg-agent systemd-analyze=systemd python3=python3
 	@.ci/packages
 	@echo "==> checking what dist/ holds"
 	@binary=$$(.ci/build-static) && .ci/check-packages "$$binary"
 
 first-run: ## what a stranger does in a fresh Debian: install the .deb of dist/, init, check, a stall, the message, uninstall; minutes for each
-	@.ci/install-tools redis-server=redis-server
+	@.ci/install-tools redis-server=redis-server python3=python3
 	@[ -n "$$(ls dist/*.deb 2>/dev/null)" ] || $(MAKE) --no-print-directory packages
 	@.ci/debian-root target/packages-root/debian.tar
 	@echo "==> a first run"

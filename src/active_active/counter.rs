@@ -136,7 +136,7 @@ impl Counter {
 }
 
 /// Whether `field` is one in which `dc` counts: `p:<dc>`, or `p:<dc>#<incarnation>`, or with `n`.
-pub fn is_own(field: &[u8], dc: &str) -> bool {
+fn is_own(field: &[u8], dc: &str) -> bool {
     if CountSign::of(field).is_none() {
         return false;
     }

@@ -63,7 +63,7 @@ pub enum Difference {
     Tie,
     /// One of the two holds a string that is no envelope.
     Malformed,
-    /// One of the two holds another type of value.
+    /// One of the two holds another type of value, or both do: nothing was compared.
     WrongType,
     /// The source's version is ahead of its clock by more than is accepted.
     Future,
@@ -141,9 +141,10 @@ pub struct Judgement {
 }
 
 /// Compares what two sites hold under one key; `None` where they agree. A tombstone and nothing are
-/// the same.
+/// the same. Two values that are not read, of another type or too long, are not known to agree.
 pub fn compare(first: &Stored, second: &Stored, by: Judgement) -> Option<Finding> {
-    if first == second && *first != Stored::TooLarge {
+    let is_unread = matches!(first, Stored::TooLarge | Stored::WrongType);
+    if first == second && !is_unread {
         return None;
     }
     let newer = match (first, second) {
@@ -249,13 +250,6 @@ impl Sighting {
             _ => true,
         }
     }
-
-    /// How long before `now` the version was written, in seconds; none for what is no envelope and
-    /// for a version that is ahead of `now`.
-    pub fn age(&self, now: Stamp) -> Option<f64> {
-        let age = now.seconds_after(self.version.as_ref()?.stamp);
-        (age >= 0.0).then_some(age)
-    }
 }
 
 fn hash_of(text: &[u8]) -> u64 {
@@ -308,6 +302,11 @@ mod tests {
             Some(Difference::Malformed),
         );
         check(&new, &Stored::WrongType, Some(Difference::WrongType));
+        check(
+            &Stored::WrongType,
+            &Stored::WrongType,
+            Some(Difference::WrongType),
+        );
         check(&new, &Stored::TooLarge, Some(Difference::TooLarge));
         check(
             &Stored::TooLarge,
@@ -358,8 +357,6 @@ mod tests {
         assert!(seen.is_lacking_at(&Stored::WrongType));
         assert!(!seen.is_lacking_at(&at(5.0, 1, "")));
         assert!(!seen.is_lacking_at(&at(6.0, 9, "")), "the key has moved on");
-        assert_eq!(seen.age(Stamp::new(8.0).unwrap()), Some(3.0));
-        assert_eq!(seen.age(Stamp::new(4.0).unwrap()), None);
         let text = Sighting::of(&Stored::Malformed(b"x".to_vec()));
         assert!(text.is_lacking_at(&Stored::Malformed(b"y".to_vec())));
         assert!(!text.is_lacking_at(&Stored::Malformed(b"x".to_vec())));

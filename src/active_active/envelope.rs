@@ -76,6 +76,7 @@ impl Envelope {
 
     /// The value as JSON; `null` for a tombstone.
     pub fn value(&self) -> &[u8] {
+        // Never missing: `parse` has found it.
         let members = json::members(&self.text).unwrap_or_default();
         json::last(&members, "value").unwrap_or(b"null")
     }
@@ -157,7 +158,7 @@ impl Draft {
         self
     }
 
-    /// How long it lives in milliseconds, if not for ever.
+    /// How long it lives in milliseconds; `None` where it never expires.
     pub const fn lives_ms(&self) -> Option<u64> {
         self.lives_ms
     }

@@ -16,7 +16,7 @@ pub struct QueueItem {
     pub envelope: Envelope,
 }
 
-/// Why an item is set aside rather than applied: it would block what stands behind it for ever.
+/// Why an item is set aside rather than applied: it would block everything behind it for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Rejection {

@@ -29,7 +29,7 @@ mod stamp;
 
 pub use batch::{Acknowledged, Batch, Fate};
 pub use bound::{lower_share, upper_share};
-pub use counter::{CountSign, Counter, LARGEST_COUNT, MAX_FIELDS, is_own, own_field};
+pub use counter::{CountSign, Counter, LARGEST_COUNT, MAX_FIELDS, own_field};
 pub use difference::{Difference, Direction, Finding, Judgement, Sighting, Stored, compare};
 pub use envelope::{Draft, Envelope, MAX_ENVELOPE, Version};
 pub use error::{Malformed, SiteError};

@@ -70,8 +70,9 @@ fn push_number(text: &mut String, token: &str) {
 
 /// `text` as a JSON string.
 pub(super) fn string(text: &str) -> String {
-    // Text always has a JSON form.
-    dumps(text).unwrap_or_default()
+    let mut quoted = String::with_capacity(text.len() + 2);
+    push_ascii(&mut quoted, &serde_json::Value::from(text).to_string());
+    quoted
 }
 
 /// `value` as Python's `repr` writes it: the fewest digits that read back, with an exponent below

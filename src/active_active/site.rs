@@ -97,19 +97,9 @@ impl Request {
         command([b"LRANGE", queue, first.as_bytes(), b"-1"])
     }
 
-    /// The newest item of a queue.
-    pub fn newest(queue: &[u8]) -> Self {
-        command([b"LINDEX", queue, b"0"])
-    }
-
     /// Takes one item from a queue, looking from its new end.
     pub fn remove(queue: &[u8], item: &[u8]) -> Self {
         command([b"LREM", queue, b"1", item])
-    }
-
-    /// Deletes a key.
-    pub fn delete(key: &[u8]) -> Self {
-        command([b"DEL", key])
     }
 
     /// All fields of a counter; answered with [`Reply::counter`].
@@ -414,10 +404,11 @@ impl Reply {
     /// For another form, and for a counter of too many fields.
     pub fn counter(self) -> Result<Counter, SiteError> {
         let texts = self.strings()?;
-        let pairs = texts.chunks_exact(2).filter_map(|pair| match pair {
-            [field, text] => Some((field.clone(), text.clone())),
-            _ => None,
-        });
+        let (pairs, rest) = texts.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(unexpected("HGETALL"));
+        }
+        let pairs = pairs.iter().cloned().map(<(Vec<u8>, Vec<u8>)>::from);
         Counter::from_fields(pairs).map_err(|_| SiteError::TooLarge)
     }
 

@@ -36,6 +36,10 @@ const QUIET_CHANNEL: &str = "__redis_cross_dc_exporter:check-config-quiet";
 /// A master's name that no Sentinel knows: what counts is whether the question is allowed.
 const NO_MASTER: &str = "redis-cross-dc-exporter-check-config";
 
+/// What is wrong with an address of a Sentinel where another program answers.
+const NO_SENTINEL: &str = "it is no Sentinel: SENTINEL MASTERS is refused with an error; name the Sentinel's \
+     port, 26379 unless it is configured otherwise";
+
 /// What a server or Sentinel grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAccess {
@@ -257,6 +261,14 @@ impl Question {
 
     async fn ask_sentinel(&self) -> Result<Access, String> {
         let mut connection = self.connect("the Sentinel").await?;
+        let masters = command(&["SENTINEL", "MASTERS"]);
+        let asked = connection.request(&masters, ReplyShape::Records, MAX_REPLY);
+        match self.within(asked).await {
+            // Whether the user may ask this is found out below, with everything else.
+            Ok(_) | Err(PollError::Denied) => {}
+            Err(PollError::Protocol) => return Err(NO_SENTINEL.to_owned()),
+            Err(reason) => return Err(connection.explain(reason).sentence("the Sentinel")),
+        }
         let denied = self.denied(&mut connection, &SENTINEL_QUESTIONS).await;
         let mut missing = denied.map_err(|failure| failure.sentence("the Sentinel"))?;
         // Two channels stand for one rule.

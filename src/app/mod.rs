@@ -127,7 +127,6 @@ impl App {
         } = web;
         let web_config = config.as_ref().map(WebConfig::status);
         descriptors::raise_limit();
-        let first = first(&listen, &settings);
         let limits = descriptors::web_limits();
         let server = Server::new(limits)
             .with_config(config)
@@ -140,9 +139,15 @@ impl App {
                 server.on_sockets(sockets)?
             }
         };
+        let listen = match &listen {
+            Listen::Addresses(addresses) => addresses.first(),
+            Listen::PassedSockets => None,
+        };
+        let listen = listen.cloned();
+        let listen = listen.unwrap_or_else(|| ListenAddress::from(server.local_addr()));
         Ok(Self {
             settings,
-            listen: first,
+            listen,
             server,
             web_config,
             load,
@@ -242,15 +247,6 @@ pub(crate) fn message_context(listens: &ListenAddress, has_web_config: bool) -> 
         external_url,
         ..MessageContext::default()
     }
-}
-
-/// The first address as it was given; that of the file where systemd passes the sockets.
-fn first(listen: &Listen, settings: &Settings) -> ListenAddress {
-    let given = match listen {
-        Listen::Addresses(addresses) => addresses.first(),
-        Listen::PassedSockets => None,
-    };
-    given.unwrap_or(&settings.listen_address).clone()
 }
 
 fn resolved_all(addresses: &[ListenAddress]) -> Result<Vec<SocketAddr>, StartError> {

@@ -201,7 +201,7 @@ impl Supervisor {
             let end = match capture(&target, &options, there).await {
                 Ok(Captured::Nothing) => CaptureEnd::Nothing,
                 Ok(Captured::Tail(tail)) => {
-                    log_saved(&target, &tail.header.summary(), tail.file.as_deref());
+                    log_saved(&target, &tail.header, tail.file.as_deref());
                     CaptureEnd::Saved {
                         length: Bytes::new(tail.header.stream_bytes),
                         took: first_saved.get().map_or(Span::ZERO, |at| *at - begun),
@@ -291,14 +291,19 @@ fn deposed_master(pair: &PairSnapshot) -> Option<(CaptureTarget, Bytes)> {
     Some((target, split.older()))
 }
 
-fn log_saved(target: &CaptureTarget, summary: &str, file: Option<&Path>) {
-    let file = file.map(|file| file.display().to_string());
+fn log_saved(target: &CaptureTarget, header: &LostWritesHeader, file: Option<&Path>) {
+    let file = file.map_or_else(|| "none".to_owned(), |file| file.display().to_string());
+    let news = if header.is_complete {
+        "the writes that only the deposed master has are saved"
+    } else {
+        "only a part of the writes that only the deposed master has is saved"
+    };
     info!(
         pair = %target.pair,
         server = %target.deposed.addr,
-        file = file.unwrap_or_default(),
-        what = summary,
-        "the writes that only the deposed master has are saved"
+        file,
+        what = header.summary(),
+        "{news}"
     );
 }
 

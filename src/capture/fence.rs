@@ -14,6 +14,9 @@ use crate::lost_writes::CannotBeHad;
 /// whose messages wait, too.
 const LEASE: &str = "2000";
 
+/// [`LEASE`] as a duration.
+const LEASE_LENGTH: Duration = Duration::from_secs(2);
+
 /// How often the pause is renewed.
 const RENEWED_EVERY: Duration = Duration::from_millis(500);
 
@@ -59,17 +62,21 @@ impl Fence {
     }
 
     async fn pause(&mut self, session: &mut Session) -> bool {
+        let at = Instant::now();
         let paused = session.request(&["CLIENT", "PAUSE", LEASE, "WRITE"]).await;
-        self.paused = paused.is_ok().then(Instant::now);
+        self.paused = paused.is_ok().then_some(at);
         self.paused.is_some()
     }
 
-    /// Renews the pause where it is time. A server that refuses it now lets writes through.
+    /// Renews the pause where it is time. A server that refuses it now, or that waited for longer
+    /// than the pause lasts, lets writes through.
     pub(super) async fn renew(&mut self, session: &mut Session) {
-        let is_due = self.paused.is_some_and(|at| at.elapsed() >= RENEWED_EVERY);
-        if is_due && !self.pause(session).await {
-            self.is_open = true;
+        let Some(at) = self.paused else { return };
+        if at.elapsed() < RENEWED_EVERY {
+            return;
         }
+        let is_renewed = self.pause(session).await;
+        self.is_open |= !is_renewed || at.elapsed() >= LEASE_LENGTH;
     }
 
     /// Lets writes go on. If the answer is lost, the pause ends by itself.

@@ -11,7 +11,7 @@ use super::file::{blocking, write_whole};
 use crate::lost_writes::{DoneMark, LostWritesHeader, UnsharedTail};
 use crate::model::{PairName, ServerAddr};
 
-/// The most descriptions that are read of one folder.
+/// The most descriptions that are read of one folder: the newest.
 const MAX_FILES: usize = 500;
 
 /// The longest description: one with a thousand keys of 256 escaped characters is shorter.
@@ -73,13 +73,18 @@ fn list(folder: &Path) -> io::Result<Vec<StoredFile>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut paths = Vec::new();
+    let mut by_age = Vec::new();
     for entry in entries {
-        let path = entry?.path();
-        if path.extension() == Some(OsStr::new("json")) && paths.len() < MAX_FILES {
-            paths.push(path);
+        let entry = entry?;
+        let path = entry.path();
+        if path.extension() == Some(OsStr::new("json")) {
+            let changed = entry.metadata().and_then(|file| file.modified()).ok();
+            by_age.push((changed, path));
         }
     }
+    by_age.sort();
+    let newest = by_age.into_iter().rev().take(MAX_FILES);
+    let mut paths: Vec<PathBuf> = newest.map(|(_, path)| path).collect();
     paths.sort();
     Ok(paths.iter().filter_map(|path| stored(path)).collect())
 }

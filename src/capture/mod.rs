@@ -22,6 +22,8 @@ mod session;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tracing::warn;
+
 pub use automatic::{AutomaticCapture, CAPTURE_QUEUE, CaptureEvent};
 pub use folder::{StoredFile, mark_done, stored_files};
 
@@ -145,10 +147,20 @@ pub async fn capture(
     };
     let mut fence = Fence::close(&mut session, &capture.facts, options.unfenced).await?;
     let result = capture.read(&mut session, &mut fence, saved).await;
+    if fence.is_open {
+        warn!(
+            pair = %target.pair,
+            server = %target.deposed.addr,
+            "writes may have got through min-replicas-to-write while the stream was read"
+        );
+    }
     fence.release(&mut session).await;
     let mut captured = result?;
-    if captured.header.commands_total == 0 && captured.header.is_complete {
-        return Ok(Captured::Nothing);
+    if captured.header.commands_total == 0 {
+        if captured.header.is_complete {
+            return Ok(Captured::Nothing);
+        }
+        return Err(nothing_read(captured.header.missing));
     }
     let since = Sighting {
         offset: first_offset,
@@ -156,6 +168,14 @@ pub async fn capture(
     };
     note_growth(&mut captured, &mut session, since).await;
     Ok(Captured::Tail(Box::new(captured)))
+}
+
+/// Why there is no file although the server has bytes of its own.
+fn nothing_read(missing: Option<String>) -> CannotBeHad {
+    let missing = missing.unwrap_or_else(|| "they end inside a transaction".to_owned());
+    CannotBeHad::Broken {
+        why: format!("not one whole command of a client was read ({missing}): run this again"),
+    }
 }
 
 /// What `server` answers to INFO.

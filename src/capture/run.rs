@@ -186,7 +186,10 @@ impl Capture<'_> {
     ) -> Result<Output, CannotBeHad> {
         match output {
             Output::Finished(file) if reading.has_more() => {
-                Ok(Output::Finished(reading.extend(file).await?))
+                let file = reading.extend(file).await?;
+                // Before the search for conflicts, which takes time: the description fits its file.
+                self.save_header(&file, header).await?;
+                Ok(Output::Finished(file))
             }
             Output::Pending(file) => match reading.write(Some(file)).await? {
                 Some(file) => self.finish(file, header).await,
@@ -214,6 +217,7 @@ impl Capture<'_> {
                 self.options.timeout,
             )
             .await;
+            header.conflicts.note_own(digest.counts());
         }
         let Output::Finished(file) = output else {
             return Ok(None);

@@ -60,10 +60,11 @@ impl ChartTier {
 
     /// The points, oldest first and the open one last, each with the beginning of its step.
     pub fn points(&self) -> impl Iterator<Item = (Timestamp, ChartPoint)> {
-        let first = self.open_number.unwrap_or(0) - step_count(&self.closed);
-        let open = self.open_number.map(|_| self.open);
-        let all = self.closed.iter().copied().chain(open);
-        let numbered = (first..).zip(all);
+        let numbers = self
+            .open_number
+            .map(|open| open - step_count(&self.closed)..=open);
+        let all = self.closed.iter().copied().chain([self.open]);
+        let numbered = numbers.into_iter().flatten().zip(all);
         numbered.map(|(number, point)| (self.begin_of(number), point))
     }
 

@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
+use super::args::{InitArgs, LoginArgs};
 use super::place::{DatacenterArg, Place};
-use super::server_args::{InitArgs, LoginArgs};
 
 /// What is known of a configuration that does not exist yet.
 #[derive(Clone, Debug)]

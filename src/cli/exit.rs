@@ -7,8 +7,9 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// All is well.
     Ok,
-    /// The command failed, and an operation left everything as before; `healthcheck`: the exporter is not ready; `check`: a warning; `doctor`:
-    /// nothing was found, but not everything was checked.
+    /// The command failed, and an operation left everything as before; `healthcheck`: the exporter
+    /// is not ready; `check`: a warning; `doctor`: nothing was found, but not everything was
+    /// checked.
     Failed,
     /// `check`: critical.
     Critical,

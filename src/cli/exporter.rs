@@ -1,5 +1,4 @@
-//! The running exporter that `check`, `alerts`, `deliveries`, `healthcheck` and `silence` query: its address, and the
-//! credentials for it.
+//! The running exporter that commands query: its address, and the credentials for it.
 
 use std::path::Path;
 

@@ -7,12 +7,16 @@ use super::args::Cli;
 
 /// The commands by use, and which of the shared options each of them uses. A command that is not
 /// here comes last and shows all of them.
-const COMMANDS: [(&str, &[&str]); 14] = [
+const COMMANDS: [(&str, &[&str]); 18] = [
     ("run", RUN),
     ("check", ASKS),
     ("init", &["config_file"]),
     ("check-config", &["config_file", "web_config_file"]),
-    ("doctor", &["config_file"]),
+    ("doctor", ASKS),
+    ("failover", ASKS),
+    ("failback", ASKS),
+    ("lost-writes", &["config_file"]),
+    ("active-active", &["config_file"]),
     ("alerts", ASKS),
     ("deliveries", ASKS),
     ("silence", ASKS),
@@ -32,6 +36,7 @@ const RUN: &[&str] = &[
     "telemetry_path",
     "web_config_file",
     "enable_admin_api",
+    "shard",
     "log_level",
     "log_format",
 ];
@@ -107,7 +112,18 @@ mod tests {
             }
         }
         assert!(!help_of(&["init"]).contains("--exporter.url"));
-        assert!(help_of(&["run"]).contains("--web.telemetry-path"));
+        for used in ["--web.telemetry-path", "--shard"] {
+            assert!(help_of(&["run"]).contains(used), "{used}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_its_place_and_its_options() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let is_listed = COMMANDS.iter().any(|(listed, _)| *listed == name);
+            assert!(is_listed, "{name}");
+        }
     }
 
     #[test]

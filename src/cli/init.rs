@@ -5,11 +5,11 @@ use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
+use super::args::InitArgs;
 use super::args::{DEFAULT_CONFIG_FILE, Global};
 use super::draft::{Draft, DraftServers};
 use super::exit::Exit;
 use super::output::{complain, say};
-use super::server_args::InitArgs;
 use super::summary::summary;
 use crate::config::{Environment, Format, Loaded, load, parse};
 use crate::topology::Topology;
@@ -60,8 +60,13 @@ fn check(draft: &Draft) -> Result<(), String> {
 /// Writes a file that was not there before.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    let written = file.write_all(text.as_bytes());
+    let written = written.and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a file would stop the next `init`; the error that counts is the first.
+        let _ = std::fs::remove_file(path);
+    }
+    written
 }
 
 fn refusal(path: &Path, error: &io::Error) -> String {
@@ -72,7 +77,7 @@ fn refusal(path: &Path, error: &io::Error) -> String {
              --config.file, or move it away."
         );
     }
-    format!("{path} cannot be written: {error}.")
+    format!("{path} cannot be written: {error}. Name another place with --config.file.")
 }
 
 /// Reads the written file back as every command does, and names the next command.

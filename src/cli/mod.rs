@@ -27,7 +27,6 @@ mod packaging;
 mod place;
 mod rules;
 mod run;
-mod server_args;
 mod shard;
 mod silence;
 mod style;

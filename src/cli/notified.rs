@@ -1,5 +1,6 @@
 //! Which receivers were notified of an alert, or why none was: for `check` and `alerts`.
 
+use crate::notify::outbox::MAX_RECENT;
 use crate::report::{AlertReport, DeliveriesReport, DeliveryReport, utc_text, visible_text};
 
 /// Which receivers were notified of the alert, or why none was. `deliveries` is `None` where that is
@@ -29,11 +30,20 @@ pub(super) fn notified(
         let at = clock_text(at, now);
         receivers.push(format!("{} {at}", visible_text(name)));
     }
-    if receivers.is_empty() {
+    if !receivers.is_empty() {
+        return format!("notified: {}", receivers.join(", "));
+    }
+    if reaches_back_to(alert.started_timestamp, deliveries) {
         "nobody was notified yet".to_owned()
     } else {
-        format!("notified: {}", receivers.join(", "))
+        "who was notified is no longer known".to_owned()
     }
+}
+
+/// Whether the exporter still shows every delivery since `began`: it keeps only the newest.
+fn reaches_back_to(began: f64, deliveries: &DeliveriesReport) -> bool {
+    let recent = &deliveries.recent;
+    recent.len() < MAX_RECENT || recent.iter().any(|past| past.ended_timestamp <= began)
 }
 
 /// The receivers that accepted a notification of the alert since it began, and when each did so

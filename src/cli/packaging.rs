@@ -11,6 +11,7 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 use super::args::CompletionsArgs;
 use super::exit::Exit;
 use super::help;
+use super::output::complain;
 
 /// The sections of the manual page that the command line's definition does not hold.
 const MORE: [(&str, &[(&str, &str)]); 4] = [
@@ -36,12 +37,26 @@ const MORE: [(&str, &[(&str, &str)]); 4] = [
             ),
             (
                 "1",
-                "It failed. Of check: a warning. Of healthcheck: the exporter is not ready.",
+                "It failed. Of check: a warning. Of healthcheck: the exporter is not ready. Of doctor: nothing was \
+                 found, but not everything was checked. Of failover and failback: everything is as before.",
             ),
             ("2", "Of check: critical."),
             (
                 "3",
                 "Of check: unknown, which includes a wrong command line, because 2 means critical to Nagios.",
+            ),
+            (
+                "10",
+                "Of doctor: warnings. Of lost-writes: there are some. Of failover and failback: the plan is safe, and \
+                 nothing was done. Of active-active: the sites differ, or not every key is known to agree.",
+            ),
+            (
+                "20",
+                "Of doctor: something critical. Of lost-writes: they cannot be had. Of failover and failback: refused.",
+            ),
+            (
+                "30",
+                "Of failover and failback: incomplete; the last line says who is master and what is open.",
             ),
             ("64", "The command line or the configuration is wrong."),
         ],
@@ -88,7 +103,10 @@ pub(super) fn man() -> Exit {
     match page() {
         Ok(page) => print(&page),
         // Writing into memory does not fail.
-        Err(_) => Exit::Failed,
+        Err(error) => {
+            complain(&format!("The manual page cannot be made: {error}."));
+            Exit::Failed
+        }
     }
 }
 
@@ -98,7 +116,10 @@ fn print(bytes: &[u8]) -> Exit {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Exit::Ok,
-        Err(_) => Exit::Failed,
+        Err(error) => {
+            complain(&format!("The output cannot be written: {error}."));
+            Exit::Failed
+        }
     }
 }
 
@@ -124,7 +145,7 @@ fn page() -> std::io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Each visible command with the options that only it has.
+/// Each visible command, and those below it, with the options that only it has.
 fn commands(roff: &mut Roff) {
     roff.control("SH", ["COMMANDS"]);
     let cli = help::command();
@@ -132,13 +153,21 @@ fn commands(roff: &mut Roff) {
         if command.is_hide_set() {
             continue;
         }
-        roff.control("SS", [command.get_name()]);
-        roff.text([roman(text_of(command.get_about()))]);
-        for argument in command.get_arguments() {
-            if !argument.is_hide_set() {
-                let term = [bold(flag_of(argument)), italic(value_of(argument))];
-                entry(roff, &term, &text_of(argument.get_help()));
-            }
+        section(roff, command.get_name(), command);
+        for nested in command.get_subcommands() {
+            let name = format!("{} {}", command.get_name(), nested.get_name());
+            section(roff, &name, nested);
+        }
+    }
+}
+
+fn section(roff: &mut Roff, name: &str, command: &clap::Command) {
+    roff.control("SS", [name]);
+    roff.text([roman(text_of(command.get_about()))]);
+    for argument in command.get_arguments() {
+        if !argument.is_hide_set() {
+            let term = [bold(flag_of(argument)), italic(value_of(argument))];
+            entry(roff, &term, &text_of(argument.get_help()));
         }
     }
 }
@@ -185,8 +214,10 @@ mod tests {
         for command in cli.get_subcommands() {
             let heading = format!("\n.SS {}\n", command.get_name());
             assert_eq!(page.contains(&heading), !command.is_hide_set(), "{heading}");
+            let nested = command.get_subcommands();
             let options = command
                 .get_arguments()
+                .chain(nested.flat_map(clap::Command::get_arguments))
                 .chain(cli.get_arguments())
                 .filter_map(clap::Arg::get_long);
             for option in options {

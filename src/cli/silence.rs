@@ -11,6 +11,7 @@ use super::columns::{pad, widths};
 use super::exit::Exit;
 use super::exporter::{Exporter, LOGIN_REQUIRED};
 use super::output::{complain, say};
+use crate::app;
 use crate::clock;
 use crate::config::parse_duration;
 use crate::http_client::{HttpResponse, HttpTimeouts};
@@ -209,8 +210,7 @@ pub(super) fn author(flag: Option<&str>) -> String {
 
 /// The author where neither the command line nor the environment names one, as in a container.
 fn on_call() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim();
+    let host = app::host_name();
     if host.is_empty() {
         return "oncall".to_owned();
     }

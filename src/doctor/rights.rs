@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The commands of a planned failover, as words that any server of 7.0 and later takes, and the rule
+/// The commands of `failover`, `failback` and `lost-writes`, as words that any server of 7.0 and later takes, and the rule
 /// of an ACL that permits each. They are tried by `ACL DRYRUN`, which runs nothing.
 pub const FAILOVER_RIGHTS: [(&str, &[&str]); 12] = [
     ("+info", &["INFO"]),
@@ -24,6 +24,8 @@ pub const FAILOVER_RIGHTS: [(&str, &[&str]); 12] = [
 pub struct OperatorRights {
     /// The user.
     pub user: String,
+    /// Whether the configuration names it (`operator`), so that it has to be there.
+    pub is_configured: bool,
     /// The rules that it lacks; `None` where the server has no such user.
     pub missing: Option<Vec<&'static str>>,
 }

@@ -90,6 +90,7 @@ fn facts_of(role: &str) -> ServerFacts {
         asked_for: BTreeMap::new(),
         operator: Ok(OperatorRights {
             user: "operator".to_owned(),
+            is_configured: false,
             missing: None,
         }),
         sentinel_users: Err(Gap::NotApplicable),

@@ -138,6 +138,21 @@ impl ConflictsOfFile {
             keys: found.keys.into_iter().map(KeyOfFile::from).collect(),
         }
     }
+
+    /// Notes which commands of the file itself may conflict with more than the keys that were looked
+    /// for.
+    pub fn note_own(&mut self, counts: &TailCounts) {
+        if self.why.is_some() {
+            return;
+        }
+        if counts.changed_everything {
+            let why = "a command of the file changes all keys at once (FLUSHALL or the like)";
+            self.why = Some(why.to_owned());
+        } else if !counts.unknown_keys.is_empty() {
+            let why = "there may be more: the keys of some commands of the file are not known";
+            self.why = Some(why.to_owned());
+        }
+    }
 }
 
 impl From<ConflictKey> for KeyOfFile {
@@ -171,16 +186,20 @@ impl LostWritesHeader {
             plural(self.commands_total, "command"),
             plural(self.keys, "key")
         );
+        let is_all = self.conflicts.why.is_none();
         match self.conflicts.count {
-            Some(0) => text += &format!(", none of them changed on {}", self.promoted.server),
+            Some(0) if is_all => {
+                text += &format!(", none of them changed on {}", self.promoted.server);
+            }
+            None | Some(0) => text += ", conflicts not known",
             Some(count) => {
+                let least = if is_all { "" } else { "at least " };
                 text += &format!(
-                    ", {} also changed on {}",
+                    ", {least}{} also changed on {}",
                     plural(count, "key"),
                     self.promoted.server
                 );
             }
-            None => text += ", conflicts not known",
         }
         if !self.is_complete {
             text += ", not complete";
@@ -240,6 +259,24 @@ mod tests {
     }
 
     #[test]
+    fn commands_of_the_file_that_may_change_any_key_leave_conflicts_open() {
+        for (command, words) in [
+            ("FLUSHALL", "all keys at once"),
+            ("JSON.SET k . 1", "may be more"),
+        ] {
+            let mut digest = TailDigest::new(Some(0), 1024);
+            digest.feed(&stream(&[command]), &mut Vec::new()).unwrap();
+            let mut conflicts = ConflictsOfFile {
+                count: Some(0),
+                why: None,
+                keys: Vec::new(),
+            };
+            conflicts.note_own(digest.counts());
+            assert!(conflicts.why.unwrap().contains(words), "{command}");
+        }
+    }
+
+    #[test]
     fn the_summary_says_what_a_person_asks_first() {
         let mut header = header();
         header.commands_total = 1_603;
@@ -248,7 +285,15 @@ mod tests {
             header.summary(),
             "1,603 commands for 512 keys, conflicts not known"
         );
+        header.conflicts.count = Some(0);
+        assert!(header.summary().ends_with("conflicts not known"), "not all");
         header.conflicts.count = Some(3);
+        assert!(
+            header
+                .summary()
+                .ends_with("at least 3 keys also changed on 127.0.0.2:6379")
+        );
+        header.conflicts.why = None;
         header.is_complete = false;
         let expected =
             "1,603 commands for 512 keys, 3 keys also changed on 127.0.0.2:6379, not complete";

@@ -147,13 +147,13 @@ impl CannotBeHad {
         match self {
             Self::Silent { .. }
             | Self::Loading
+            | Self::Demoted { .. } // it may be made a master again
             | Self::BeingRunOver
             | Self::Refused { .. }
             | Self::WouldOpenFence
             | Self::Broken { .. }
             | Self::NotWritten { .. } => true,
-            Self::Demoted { .. }
-            | Self::NoBacklog { .. }
+            Self::NoBacklog { .. }
             | Self::RunOver { .. }
             | Self::Restarted { .. }
             | Self::HistoryGone { .. } => false,
@@ -204,7 +204,7 @@ impl fmt::Display for CannotBeHad {
                 }
                 f.write_str(
                     ": it was restarted, or freed its backlog (repl-backlog-ttl after its last replica left). \
-                     What was only on it cannot be told apart any more: compare its data set before it resyncs",
+                     What was only on it can no longer be distinguished: compare its data set before it resyncs",
                 )
             }
             Self::Refused { why } | Self::Broken { why } | Self::NotWritten { why } => f.write_str(why),
@@ -365,7 +365,10 @@ fn in_continued_history(
 /// The state of a server that still shows the history that `promoted` continues.
 fn in_old_history(info: &ReplicationInfo, promoted: &PromotedServer) -> TailState {
     let Some(last) = last_offset(info) else {
-        return TailState::Nothing;
+        return TailState::Unreadable(CannotBeHad::Broken {
+            why: "it does not show its replication offset, so what is only on it is not known: run this again"
+                .to_owned(),
+        });
     };
     let tail = UnsharedTail {
         history: promoted.continues.clone(),
@@ -392,12 +395,12 @@ fn in_old_history(info: &ReplicationInfo, promoted: &PromotedServer) -> TailStat
 }
 
 /// The last offset that a server has: written as a master, or applied as a replica whose link is
-/// down.
+/// down. Once its full sync has begun, a demoted master shows an applied offset of 1; its own is the
+/// old one until the new data set is loaded.
 fn last_offset(info: &ReplicationInfo) -> Option<ReplicationOffset> {
-    match &info.upstream {
-        Some(upstream) => upstream.applied_offset.value(),
-        None => info.master_offset.value(),
-    }
+    let upstream = info.upstream.as_ref();
+    let applied = upstream.and_then(|upstream| upstream.applied_offset.value());
+    applied.max(info.master_offset.value())
 }
 
 fn is_master(info: &ReplicationInfo) -> bool {
@@ -507,6 +510,17 @@ mod tests {
         assert_eq!(why(&replica(OLD, 150)), CannotBeHad::Demoted { length });
         assert_eq!(state(&replica(OLD, 99)), TailState::Nothing);
         assert_eq!(state(&replica(NEW, 200)), TailState::Nothing);
+        // The transfer of the full sync has begun: the applied offset is a default.
+        let mut in_transfer = replica(OLD, 1);
+        in_transfer.replication.master_offset = info::Field::Value(ReplicationOffset::new(150));
+        assert_eq!(why(&in_transfer), CannotBeHad::Demoted { length });
+    }
+
+    #[test]
+    fn a_server_without_an_offset_is_not_said_to_have_nothing() {
+        let mut without = master(OLD, 250, NONE, -1);
+        without.replication.master_offset = info::Field::Missing;
+        assert!(matches!(why(&without), CannotBeHad::Broken { .. }));
     }
 
     #[test]
@@ -521,8 +535,8 @@ mod tests {
         with_nothing.replication.backlog.active = info::Field::Value(false);
         assert_eq!(state(&with_nothing), TailState::Nothing);
         let uptime = Some(Span::from_secs(7));
-        let anew = master('c', 0, NONE, -1);
-        assert_eq!(why(&anew), CannotBeHad::HistoryGone { uptime });
+        let unrelated = master('c', 0, NONE, -1);
+        assert_eq!(why(&unrelated), CannotBeHad::HistoryGone { uptime });
     }
 
     #[test]

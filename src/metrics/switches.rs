@@ -7,7 +7,8 @@ use crate::config::{MetricsSettings, Settings, ShownStates, ShownThresholds};
 use crate::model::closed_set;
 use crate::monitor::{PairSnapshot, Threshold, thresholds_of};
 
-/// Series of one healthy pair alone, by default.
+/// Series of one healthy pair alone, by default, where it is not known for how long its link may be
+/// cut.
 pub(super) const SERIES_OF_A_PAIR: usize = 16;
 
 /// Series of an entry of the configuration, however many replicas it has.
@@ -108,9 +109,12 @@ pub(super) fn documentation() -> String {
     format!(
         "## How many series\n\n\
          A healthy master with one replica has **{all} series**: {pair} of the pair, {entry} of its entry in the \
-         configuration and {server} of each of the two servers. One more replica adds {pair} and {server}. More appear \
+         configuration and {server} of each of the two servers. One more replica adds {pair} and {server}. A pair has \
+         up to two more where it is known for how long its link may be cut (`redis_cross_dc_backlog_headroom_seconds`): \
+         once its master has been seen to write for ten seconds, and unless that is more than 30 days. More appear \
          while something is wrong or under way (an outage, a full sync, diverged histories, alerts, errors of \
-         polls), for heartbeats and Sentinels, and for thresholds that are not the default ones. The exporter itself has some \
+         polls), for heartbeats, Sentinels, `poll.output_buffers` and audits of `doctor`, and for thresholds that are not the \
+         default ones. The exporter itself has some \
          100, and 15 to 60 for each datacenter, direction and receiver.\n\n\
          What is constant, follows from other series or is for diagnosis only is left out by default, and comes with \
          a switch in the configuration:\n\n\

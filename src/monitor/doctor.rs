@@ -14,7 +14,7 @@ const PEAKS_EVERY: Span = Span::from_secs(60);
 /// How often it is checked whose peaks are due.
 const CHECKED_EVERY: Span = Span::from_secs(1);
 
-/// Masters whose peaks are computed at once: each takes some tenths of a millisecond.
+/// Masters whose peaks are computed at once: polls come first.
 const PEAKS_AT_ONCE: usize = 32;
 
 /// The audits of `doctor`, as readers see them.
@@ -89,7 +89,7 @@ impl Doctor {
             let due = self.due.entry((*addr).clone()).or_insert(now);
             if *due <= now {
                 *due = now + PEAKS_EVERY;
-                computed.push(((*addr).clone(), peaks(history)));
+                computed.push(((*addr).clone(), peaks(history, now)));
             }
         }
         let is_gone = |known: &ServerAddr| !current.contains_key(known);
@@ -108,11 +108,12 @@ impl Doctor {
 }
 
 /// The peaks of one master.
-fn peaks(history: &MasterHistory) -> Option<WriteHistory> {
-    let over = history.length()?;
+fn peaks(history: &MasterHistory, now: Timestamp) -> Option<WriteHistory> {
+    let table = history.write_peaks();
+    let over = (now - table.since()?).or_zero();
     let mut peaks = Vec::with_capacity(PEAK_WINDOWS.len());
     for window in PEAK_WINDOWS {
-        if let Some(bytes) = history.most_written_within(window) {
+        if let Some(bytes) = table.most_within(window) {
             peaks.push(WritePeak { window, bytes });
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn entry_labels(entry: &PairName) -> Labels {
 }
 
 /// The labels of alerts about this exporter itself. Where several exporters share a fleet, the
-/// shard tells them apart: the same alert of two of them is not one alert.
+/// shard distinguishes them: the same alert of two of them is not one alert.
 pub(super) fn exporter_labels(shard: Option<FleetShard>) -> Labels {
     match shard {
         Some(shard) => labels([("shard", shard.to_string())]),

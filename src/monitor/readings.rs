@@ -6,11 +6,19 @@ use super::alert_keys::PairKeys;
 use super::alerting::{ObservedPair, Since};
 use super::context::PairFault;
 use crate::alert::{AlertKey, Inhibitor, Reading, RuleInput, ServedPair, ServiceRole};
-use crate::config::AlertSettings;
+use crate::config::{AlertSettings, LevelRule};
 use crate::model::{Bytes, Share, Span, TimeLeft, Timestamp};
 use crate::replication::{
     Assessment, HistoryLoss, LONGEST_HEADROOM, LagBytes, LagInterval, NoForecast, OutputBuffer,
     PairState,
+};
+
+/// The rule about output buffers where masters are not asked for them: it is off.
+const NOT_ASKED: LevelRule<Share> = LevelRule {
+    warning: None,
+    critical: None,
+    pending_for: Span::ZERO,
+    keep_firing_for: Span::ZERO,
 };
 
 /// What one rule of a pair reads, and what its alert is about.
@@ -21,11 +29,13 @@ pub(super) struct PairReading<'a> {
     pub(super) inhibitors: &'a Arc<[Inhibitor]>,
 }
 
-/// The reading of each rule of a pair. `is_down`: whether the alert about its link fires.
+/// The reading of each rule of a pair. `is_down`: whether the alert about its link fires;
+/// `asks_buffers`: whether masters are asked for their output buffers.
 pub(super) fn pair_readings<'a>(
     keys: &'a PairKeys,
     observed: &ObservedPair<'a>,
     is_down: bool,
+    asks_buffers: bool,
     now: Timestamp,
 ) -> [PairReading<'a>; 7] {
     let seen = observed.seen;
@@ -90,7 +100,11 @@ pub(super) fn pair_readings<'a>(
         PairReading {
             key: &keys.output_buffer,
             input: RuleInput::Share {
-                rule: &rules.output_buffer,
+                rule: if asks_buffers {
+                    &rules.output_buffer
+                } else {
+                    &NOT_ASKED
+                },
                 reading: buffer_reading(observed.output_buffer(now)),
             },
             fault: PairFault::OutputBuffer,
@@ -128,14 +142,12 @@ fn headroom_reading(observed: &ObservedPair<'_>) -> Reading<TimeLeft> {
     }
 }
 
-/// How full an output buffer is. One that is gone or has no limit is not full, and one that is not
-/// asked for has no alert.
+/// How full an output buffer is. One that is gone or has no limit is not full. Before the first
+/// answer nothing is known: a restored alert stays until then.
 fn buffer_reading(buffer: Result<OutputBuffer, NoForecast>) -> Reading<Share> {
     match buffer.and_then(|buffer| buffer.full) {
         Ok(full) => Reading::exact(full),
-        Err(NoForecast::NotAsked | NoForecast::NoLimit | NoForecast::NoConnection) => {
-            Reading::exact(Share::default())
-        }
+        Err(NoForecast::NoLimit | NoForecast::NoConnection) => Reading::exact(Share::default()),
         Err(_) => Reading::NO_DATA,
     }
 }
@@ -201,4 +213,16 @@ pub(super) fn with_syncs(reason: String, services: &[ServedPair]) -> String {
         }
     }
     parts.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_the_first_answer_it_is_not_known_how_full_a_buffer_is() {
+        assert!(buffer_reading(Err(NoForecast::NotAsked)).is_no_data());
+        let gone = buffer_reading(Err(NoForecast::NoConnection));
+        assert_eq!(gone, Reading::exact(Share::default()));
+    }
 }

@@ -24,8 +24,7 @@ struct State {
 }
 
 impl Health {
-    /// Whether to ask the site at the instant `now`. While it is away one caller a second is told
-    /// to.
+    /// Whether to ask the site at the instant `now`. While it is away one caller a second may.
     pub(super) fn may_try(&self, now: Duration) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failures < FAILURES {

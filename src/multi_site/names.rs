@@ -26,7 +26,7 @@ impl fmt::Display for BuildError {
 
 impl std::error::Error for BuildError {}
 
-/// Whether a datacenter's name can be told apart in envelopes and counters.
+/// Refuses a datacenter's name that envelopes and counters cannot have.
 pub(super) fn check_dc(dc: &str) -> Result<(), BuildError> {
     if dc.is_empty() {
         return Err(BuildError::NoDatacenter);

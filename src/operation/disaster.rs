@@ -23,12 +23,7 @@ pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
 
 /// The target is promoted, unless the old master turns out to live.
 fn promote(run: &mut Run, world: &World) -> Act {
-    let is_fenced = run
-        .intent
-        .overridden
-        .iter()
-        .any(|said| said.starts_with("master-alive"));
-    if world.old.is_master() && !is_fenced {
+    if world.old.is_master() && !run.intent.states_fence() {
         let old = &world.old.addr;
         run.turn_back(format!("{old} answers: it is alive (master-alive)"));
         return look();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::view::ServerView;
+use super::view::{Said, ServerView};
 use crate::model::{closed_set, serde_as_label};
 
 closed_set! {
@@ -53,7 +53,15 @@ impl Witness {
             .as_ref()
             .map(|link| (link.last_io, link.applied));
         let has_moved = earlier.applied() < now.applied();
-        let (verdict, what) = if !link.is_up {
+        let sync_read = |said: &Said| said.upstream.as_ref().and_then(|link| link.sync_read);
+        let (verdict, what) = if link.syncing && sync_read(now) > sync_read(earlier) {
+            // Until it is loaded, INFO says that the link is down.
+            let what = "it receives a full sync from the master, which arrives just now";
+            (Verdict::Alive, what.to_owned())
+        } else if link.syncing {
+            let what = "it receives a full sync, of which nothing arrived just now";
+            (Verdict::Unclear, what.to_owned())
+        } else if !link.is_up {
             (Verdict::Dead, "its link to the master is down".to_owned())
         } else if has_moved {
             let bytes = now.applied() - earlier.applied();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::refusal::RefusalName;
 use super::view::{Said, ServerView};
 use crate::model::{ReplicationId, ServerAddr, Span, closed_set, serde_as_label};
 
@@ -78,6 +79,14 @@ pub struct Intent {
     pub overridden: Vec<String>,
     /// What would be lost, as it was stated in the plan; for a disaster only.
     pub stated_loss: Option<String>,
+}
+
+impl Intent {
+    /// Whether a person has stated how the old master is fenced, although it is alive.
+    pub(super) fn states_fence(&self) -> bool {
+        let name = RefusalName::MasterAlive.label();
+        self.overridden.iter().any(|said| said.starts_with(name))
+    }
 }
 
 impl Party {

@@ -15,7 +15,7 @@ pub struct ExporterKnows {
     pub upper_bytes: Option<u64>,
     /// When the master last answered it (Unix seconds).
     pub master_last_answer: Option<f64>,
-    /// How often it polls, in seconds.
+    /// How often it polls, in seconds; `None` while it does not.
     pub interval: Option<f64>,
 }
 
@@ -38,7 +38,7 @@ impl Loss {
     pub fn new(knows: ExporterKnows) -> Option<Self> {
         let last_heard = knows.master_last_answer?;
         let safe_until = (knows.certified_at - knows.upper_seconds).min(last_heard);
-        let silent_from = last_heard + knows.interval.unwrap_or(1.0);
+        let silent_from = last_heard + knows.interval?;
         Some(Self {
             safe_until,
             last_heard,

@@ -63,10 +63,23 @@ fn switch_over(intent: &Intent) -> Vec<String> {
             "prove that both are at one offset; {target}: CLIENT PAUSE 2000 WRITE"
         ));
     }
+    let unpause = if intent.can_pause {
+        "CLIENT UNPAUSE / "
+    } else {
+        ""
+    };
     steps.push(format!(
-        "{old}: MULTI / CLIENT UNPAUSE / REPLICAOF {target} / CONFIG REWRITE / EXEC: it is a replica, \
-         and nobody is master"
+        "{old}: MULTI / {unpause}REPLICAOF {target} / CONFIG REWRITE / EXEC: it is a replica, and nobody is \
+         master"
     ));
+    if !intent.can_pause {
+        steps.push(format!(
+            "{target}: REPLICAOF NO ONE, once it has everything: it takes writes. This is the point of no \
+             return"
+        ));
+        steps.extend(followers(intent));
+        return steps;
+    }
     steps.push(format!(
         "{target}: REPLICAOF NO ONE, once it has everything"
     ));
@@ -85,20 +98,30 @@ fn switch_over(intent: &Intent) -> Vec<String> {
 
 fn disaster(intent: &Intent) -> Vec<String> {
     let (old, target) = (&intent.old.addr, &intent.target.addr);
-    let mut steps = vec![
-        format!("ask {old} once more: if it answers, nothing is done"),
-        format!("{target}: REPLICAOF NO ONE: it takes writes. This cannot be undone"),
-    ];
+    let mut steps = Vec::new();
+    if !intent.states_fence() {
+        steps.push(format!(
+            "ask {old} once more: if it answers as a master, nothing is done"
+        ));
+    }
+    steps.push(format!(
+        "{target}: REPLICAOF NO ONE: it takes writes. This cannot be undone"
+    ));
     steps.extend(followers(intent));
     steps
 }
 
 fn rejoin(intent: &Intent) -> Vec<String> {
     let (old, target) = (&intent.old.addr, &intent.target.addr);
+    let (measure, unpause) = if intent.can_pause {
+        ("CLIENT PAUSE 2000 WRITE, and measure", "CLIENT UNPAUSE / ")
+    } else {
+        ("measure", "")
+    };
     vec![
-        format!("{old}: CLIENT PAUSE 2000 WRITE, and measure what only it has"),
+        format!("{old}: {measure} what only it has"),
         format!(
-            "{old}: MULTI / CLIENT UNPAUSE / REPLICAOF {target} / CONFIG REWRITE / EXEC: its data are \
+            "{old}: MULTI / {unpause}REPLICAOF {target} / CONFIG REWRITE / EXEC: its data are \
              replaced where it has to sync fully"
         ),
         format!("wait until {old} has everything"),

@@ -215,9 +215,12 @@ impl Preflight<'_> {
         if link.applied <= 1 && !link.is_up {
             found.push(Refusal::new(
                 RefusalName::NeverSynced,
-                format!("{addr} has applied nothing of its master's stream"),
-                "it would be an empty master",
-                "wait until its first sync is complete",
+                format!("{addr} has applied nothing of its master's stream, and its link is down"),
+                "nothing shows that it has the master's data: it may be empty, or have older data",
+                &format!(
+                    "wait until its sync is complete; if the master is lost, look at the data of {addr} \
+                     (DBSIZE) before you promote it by hand (REPLICAOF NO ONE)"
+                ),
             ));
         }
         if link.syncing {
@@ -436,12 +439,11 @@ impl Preflight<'_> {
     /// What makes the target useless once it is promoted: chapter A of doctor.
     fn traps(&self, found: &mut Assessment) {
         for finding in self.findings {
-            let is_chapter_a = finding.check.label().starts_with('A');
+            let check = finding.check;
             let is_target = finding.server == self.target.addr.to_string();
-            if !is_chapter_a || !is_target {
+            if !check.is_promotion_trap() || !is_target {
                 continue;
             }
-            let check = finding.check;
             if finding.severity < FindingSeverity::Critical {
                 found.notes.push(format!("{check}: {}", finding.what));
                 continue;

@@ -3,7 +3,7 @@
 use super::intent::OperationKind;
 use super::run::Run;
 use super::view::{Said, World};
-use crate::model::{Bytes, Span, Timestamp};
+use crate::model::{Span, Timestamp};
 
 /// How often it is shown.
 const EVERY: Span = Span::from_secs(5);
@@ -39,7 +39,9 @@ fn phase(said: &Said, elapsed: Span) -> String {
     if !link.syncing {
         return "it waits for the master".to_owned();
     }
-    let read = link.sync_read.unwrap_or(Bytes::ZERO);
+    let Some(read) = link.sync_read else {
+        return "full sync: it does not say how much it has received".to_owned();
+    };
     let Some(total) = link.sync_total else {
         return format!("full sync: {read} received; the total of a diskless sync is not known");
     };

@@ -8,6 +8,7 @@ use super::intent::Intent;
 use super::journal::{Entry, Record};
 use super::order::{Order, OrderError, OrderResult};
 use super::view::{EqualOffsets, World};
+use crate::info::Role;
 use crate::model::{ReplicationId, ServerAddr, Span, Timestamp};
 
 /// How long a pause of writes lasts unless it is renewed: if the controller dies, writes go on by
@@ -265,7 +266,9 @@ impl Run {
             return;
         }
         self.proofs.hold = None;
-        if self.proofs.promoted_at.is_some() || self.proofs.is_resumed {
+        // Also where the answer to its promotion was lost.
+        let said = result.said.as_ref();
+        if said.is_some_and(|said| said.role == Role::Master) {
             self.proofs.opened_at = Some(result.received);
         }
     }

@@ -33,7 +33,7 @@ pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
         (Goal::Forward, Situation::Nobody) => nobody(run, world, now),
         (Goal::Forward, Situation::After) => after(run, world, now),
         (Goal::Back, Situation::Before) => back_where_it_began(run, world, now),
-        (Goal::Back, Situation::Nobody) => restore_old(run, world),
+        (Goal::Back, Situation::Nobody) => back_from_nobody(run, world),
         (Goal::Back, Situation::After) => back_from_after(run, world, now),
         (_, Situation::OldSilent(Role::Replica)) => old_silent(run, world, now),
         (_, Situation::OldSilent(Role::Master)) => after_without_old(run, world, now),
@@ -179,14 +179,41 @@ fn nobody(run: &mut Run, world: &World, now: Timestamp) -> Act {
     }
 }
 
-/// Whether the target has everything that the demoted master has: it says so, or it was level at
-/// the place where the old master's stream has ended.
+/// Whether the target has everything that the demoted master has: it says so, it was level at the
+/// place where the old master's stream has ended, or its own history begins there.
 fn is_level(run: &Run, old: &Said, target: &Said) -> bool {
     let was_level = run.proofs.equal.as_ref().is_some_and(|equal| {
         equal.offset == old.offset && equal.replid == old.replid && target.replid == old.replid
     });
     let is_level = target.replid == old.replid && target.applied() == old.offset;
-    was_level || is_level
+    was_level || is_level || continues(old, target)
+}
+
+/// Whether the target was promoted, earlier in this operation, exactly where the old master's stream
+/// has ended.
+fn continues(old: &Said, target: &Said) -> bool {
+    target.replid2.as_ref() == Some(&old.replid) && target.second_offset == Some(old.offset + 1)
+}
+
+/// The way back, with each following the other: the old master is restored, unless the target took
+/// something while it was a master, because its pause was over before its demotion arrived.
+fn back_from_nobody(run: &mut Run, world: &World) -> Act {
+    let (Some(old), Some(target)) = (world.old.said(), world.target.said()) else {
+        return look();
+    };
+    if continues(old, target) && target.offset > old.offset {
+        // Forward is the only way that loses nothing, and there is no way back from it.
+        run.tell(
+            "the target may have taken writes before it was demoted: it becomes the master again",
+        );
+        run.proofs.hold_broken = true;
+        if let Some(why) = run.proofs.why_back.take() {
+            run.add_open(why);
+        }
+        run.goal = Goal::Forward;
+        return look();
+    }
+    restore_old(run, world)
 }
 
 fn promote(run: &mut Run, target: &Said, now: Timestamp) -> Act {

@@ -47,8 +47,6 @@ pub struct Said {
     pub full_syncs: u64,
     /// Whether CONFIG REWRITE can keep its role over a restart; `None` where that is not known.
     pub has_config_file: Option<bool>,
-    /// How many replicas follow it.
-    pub replicas: u64,
     /// The link to its master; present where it is a replica.
     pub upstream: Option<UpstreamView>,
 }
@@ -145,10 +143,7 @@ impl Said {
                 syncing: upstream.sync_in_progress == Field::Value(true),
                 sync_read: upstream.sync_read.value(),
                 sync_total: upstream.sync_total.value(),
-                applied: upstream
-                    .applied_offset
-                    .value()
-                    .map_or(0, ReplicationOffset::get),
+                applied: required(&upstream.applied_offset, "slave_repl_offset")?.get(),
                 last_io: upstream.last_io.value(),
             }),
             _ => None,
@@ -180,7 +175,6 @@ impl Said {
                 Field::None => Some(false),
                 Field::Missing | Field::Malformed => None,
             },
-            replicas: replication.connected_replicas.value().unwrap_or(0),
             upstream,
         })
     }

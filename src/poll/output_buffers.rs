@@ -214,9 +214,12 @@ fn answer(replies: Vec<Value>, received: Timestamp) -> Result<BufferAnswer, Poll
     })
 }
 
-/// A reply that is no error. Errors mean that the user may not ask, or that the command is disabled.
+/// A reply that is no error. The user may not ask, or the command is disabled; other errors (BUSY) pass.
 fn permitted(reply: Value) -> Result<Value, NoForecast> {
-    reply.extract_error().map_err(|_| NoForecast::Denied)
+    reply.extract_error().map_err(|error| match error.code() {
+        Some("NOPERM" | "ERR") => NoForecast::Denied,
+        _ => NoForecast::NotAnswered,
+    })
 }
 
 fn text(reply: Value) -> Option<String> {

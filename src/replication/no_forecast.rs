@@ -35,7 +35,7 @@ closed_set! {
         NotGrowing => "not_growing",
         /// No full sync is under way.
         NoFullSync => "no_full_sync",
-        /// The full sync has not told its size or its rate yet.
+        /// The size or the rate of the full sync is not known yet.
         SizeUnknown => "size_unknown",
         /// The pair has one history.
         NotDiverged => "not_diverged",
@@ -63,7 +63,7 @@ impl NoForecast {
                 "the replica does not come closer to its master, or that is not known yet"
             }
             Self::NotStreaming => "the link is not streaming",
-            Self::NotAsked => "the master is not asked for it: poll.output_buffers is off",
+            Self::NotAsked => "poll.output_buffers is off, or the master has not answered yet",
             Self::NotAnswered => "the master has not answered CLIENT LIST or CONFIG GET",
             Self::Denied => "the master does not let the exporter call CLIENT LIST or CONFIG GET",
             Self::NoConnection => "the master lists no connection of the replica",
@@ -73,7 +73,7 @@ impl NoForecast {
                 "the buffer does not grow towards its limit, or that is not known yet"
             }
             Self::NoFullSync => "no full sync is under way",
-            Self::SizeUnknown => "the servers have not told its size or its rate yet",
+            Self::SizeUnknown => "the servers have not reported its size or its rate yet",
             Self::NotDiverged => "the pair is not diverged",
             Self::Following => {
                 "the server with the unshared writes follows another one and will replace them"

@@ -14,8 +14,8 @@ use crate::model::{Bytes, Span, Timestamp};
 /// the distance of two of them, 19 %.
 const STEPS_TO_DOUBLE: f64 = 4.0;
 
-/// The lengths of windows: 1 s to 4096 s.
-const WINDOWS: usize = 49;
+/// The lengths of windows: 1 s to 26 h.
+const WINDOWS: usize = 67;
 
 /// Windows are kept in groups by their end, so that old ones can be forgotten.
 const GROUP: Span = Span::from_secs(6 * 3600);
@@ -221,6 +221,14 @@ impl PeakTable {
         Some(seen.mul_f64(MARGIN))
     }
 
+    /// The most bytes that were written within any window of this length. Of the lengths that are known
+    /// it is the shortest of at least this one that says so: up to 19 % too long. `None` where the
+    /// history is shorter, or nothing was written.
+    pub fn most_within(&self, length: Span) -> Option<Bytes> {
+        let (_, most) = self.known().find(|(known, _)| *known >= length)?;
+        Some(Bytes::new(most))
+    }
+
     /// The longest window that saw less than `bytes`; `None` where the shortest saw as much.
     fn longest_below(&self, bytes: u64) -> Option<Span> {
         let mut below = None;
@@ -320,6 +328,23 @@ mod tests {
         );
         let average = 21_000.0 / (offset as f64 / 600.0);
         assert!(beyond < average / 3.0, "the average says {average} s");
+    }
+
+    /// Also of what is old: the history merges polls to within 1 % of their age, the peaks do not.
+    #[test]
+    fn the_most_of_a_minute_stays_that_of_a_minute() {
+        let day = 86_400_i64;
+        let polls: Vec<_> = (0..day)
+            .map(|second| (second * 1000, second.unsigned_abs() * 100))
+            .collect();
+        let table = watch(&polls).1.table();
+        let most = |secs| table.most_within(Span::from_secs(secs)).map(Bytes::get);
+        let minute = most(60).unwrap();
+        assert!((6000..=7200).contains(&minute), "{minute}");
+        let hours = most(6 * 3600).unwrap();
+        assert!((2_160_000..=2_650_000).contains(&hours), "{hours}");
+        assert_eq!(most(2 * day), None, "the history is shorter");
+        assert_eq!(PeakTable::default().most_within(Span::from_secs(1)), None);
     }
 
     #[test]

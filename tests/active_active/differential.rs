@@ -202,37 +202,30 @@ async fn applies_in_lua_and_in_rust_are_the_same() {
 
 #[tokio::test]
 async fn applies_are_the_same_where_the_servers_locale_sorts_otherwise() {
-    let Some(environment) = english() else {
-        println!("skipped: there is no locale en_US.UTF-8 (apt-get install locales)");
-        return;
-    };
-    let real = RealServer::start_in(&[], environment);
+    let folder = tempfile::tempdir().unwrap();
+    let real = RealServer::start_in(&[], english(folder.path()));
     let script = "return tostring(ARGV[1] > ARGV[2])";
     let sorted: String = real.query(&["EVAL", script, "0", "dc-2", "dc10"]).await;
     assert_eq!(sorted, "true", "this server does not sort as en_US.UTF-8");
     assert_eq!(compare_applies(&real, 2, pairs()).await, 8);
 }
 
-/// The environment of a server in American English; made here, since few machines have it.
-fn english() -> Option<Vec<(String, String)>> {
-    let folder = std::env::temp_dir().join("redis-cross-dc-locale");
+/// The environment of a server in American English, whose locale is made in `folder`: few machines have it.
+fn english(folder: &Path) -> Vec<(String, String)> {
     let locale = folder.join("en_US.UTF-8");
-    if !locale.exists() && Path::new("/usr/share/i18n/locales/en_US").exists() {
-        std::fs::create_dir_all(&folder).unwrap();
-        let made = Command::new("localedef")
-            .args(["-i", "en_US", "-f", "UTF-8"])
-            .arg(&locale)
-            .status();
-        made.ok()?;
-    }
-    let has_it = locale.exists();
+    let made = Command::new("localedef")
+        .args(["-i", "en_US", "-f", "UTF-8"])
+        .arg(&locale)
+        .output();
+    assert!(
+        locale.join("LC_COLLATE").exists(),
+        "the locale en_US.UTF-8 cannot be made: `make tools`, or apt-get install locales; {made:?}"
+    );
     let folder = folder.to_string_lossy().into_owned();
-    has_it.then(|| {
-        vec![
-            ("LOCPATH".to_owned(), folder),
-            ("LC_ALL".to_owned(), "en_US.UTF-8".to_owned()),
-        ]
-    })
+    vec![
+        ("LOCPATH".to_owned(), folder),
+        ("LC_ALL".to_owned(), "en_US.UTF-8".to_owned()),
+    ]
 }
 
 #[tokio::test]

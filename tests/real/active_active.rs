@@ -180,9 +180,29 @@ async fn active_active_sites_are_verified_and_repaired() {
     let outcome = sites
         .run(&["verify", "--sample", "2", "--settle", "1s"])
         .await
-        .ended_with(0);
+        .ended_with(10);
+    assert!(
+        outcome
+            .stdout
+            .starts_with("no difference was found in a sample"),
+        "{outcome:#?}"
+    );
     assert!(outcome.stdout.contains("(a sample)"), "{outcome:#?}");
     assert!(outcome.stdout.contains("95 % confidence"), "{outcome:#?}");
+
+    // Of another type at both sites: nothing says that they agree.
+    for server in [&sites.dc1, &sites.dc2] {
+        server.command(&["LPUSH", "user:list", "x"]).await.unwrap();
+    }
+    let report = sites.verify().await;
+    assert_eq!(report["converged"], false, "{report:#}");
+
+    set(&sites.dc1, "sync_queue", "x").await;
+    let outcome = sites.run(&["verify", "--settle", "1s"]).await.ended_with(1);
+    assert!(
+        outcome.stderr.contains("at dc1 the queue sync_queue"),
+        "{outcome:#?}"
+    );
 }
 
 #[tokio::test]
@@ -281,11 +301,11 @@ async fn active_active_sync_can_be_killed_anywhere() {
     assert_eq!(applied(&sites).await, 4_000);
 }
 
-/// How many applies have changed something at dc2.
 fn now() -> f64 {
     redis_cross_dc_exporter::clock::wall_now().as_secs_f64()
 }
 
+/// How many applies have changed something at dc2.
 async fn applied(sites: &Sites) -> u64 {
     let dirty = sites.dc2.command(&["EVAL", "local n = 0 for i = 0, 3999 do local v = redis.call('GET', 'user:' .. i) if v and string.find(v, '\"x\"', 1, true) then n = n + 1 end end return n", "0"]);
     match dirty.await.unwrap() {

@@ -1,4 +1,4 @@
-//! Two monitors that are told the same: the one of the product, which evaluates only the rules that
+//! Two monitors that get the same events: the product's, which evaluates only the rules that
 //! are due, and one that evaluates every rule in every tick. Whatever a test does to them, they want
 //! the same done in each tick and show the same in each snapshot that is compared.
 

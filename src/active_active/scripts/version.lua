@@ -1,5 +1,5 @@
--- The rule of active_active/envelope.rs and active_active/order.rs; tests/real/active_active compares
--- the two. Shared by apply.lua and set.lua.
+-- The rule of active_active/envelope.rs; tests/active_active/differential.rs compares the two. Shared by apply.lua and
+-- set.lua.
 
 -- The stamp and the datacenter of an envelope; nil for everything else.
 local function version(text)

@@ -64,7 +64,7 @@ pub(super) fn full_buffer(alert: &AlertSnapshot) -> Sentence {
     let subject = subject(&news(alert));
     let Some(Quantity::Share(full)) = alert.value.best() else {
         return Sentence::words(format!(
-            "{subject}: the output buffer for the replica is full."
+            "{subject}: the master's output buffer for the replica is near its limit."
         ));
     };
     let Some(Details::OutputBuffer(buffer)) = &alert.context.details else {

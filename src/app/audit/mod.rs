@@ -31,7 +31,8 @@ const AT_ONCE: usize = 50;
 /// answer matters more than its speed.
 const SHORTEST_TIMEOUT: Span = Span::from_secs(2);
 
-/// The user that failovers log in as.
+/// The user that failovers log in as where none is configured but this one, the name in the documents,
+/// exists.
 const OPERATOR: &str = "operator";
 
 /// What to ask. The default asks every server, and measures and compares no writes: enough for the
@@ -115,6 +116,13 @@ impl Collection<'_> {
         Some(own.name.clone())
     }
 
+    /// The user that failovers log in as, where the configuration has a login for them.
+    fn operator_user(&self) -> Option<String> {
+        let login = self.settings.operator.as_ref()?;
+        let user = login.username.as_deref().unwrap_or("default");
+        Some(user.to_owned())
+    }
+
     async fn ask_servers(&self) -> Audits {
         let settings = self.settings;
         let roles = ObservedMasters::default();
@@ -128,6 +136,7 @@ impl Collection<'_> {
                 server,
                 request: Arc::clone(&self.request),
                 has_sentinels: !settings.sentinels.is_empty(),
+                operator_user: self.operator_user(),
                 permits: Arc::clone(&permits),
             };
             tasks.spawn(question.ask());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::OPERATOR;
 use super::reply::{command, gap, text};
 use super::server::Question;
 use crate::client::{Command, Connection, MAX_REPLY, ReplyShape, Value};
@@ -24,11 +25,12 @@ impl Question {
         &self,
         connection: &mut Connection,
         facts: &ServerFacts,
-        user: &str,
     ) -> Result<OperatorRights, Gap> {
+        let user = self.operator_user.as_deref().unwrap_or(OPERATOR);
         let users = facts.users.as_ref().map_err(Clone::clone)?;
         let mut rights = OperatorRights {
             user: user.to_owned(),
+            is_configured: self.operator_user.is_some(),
             missing: None,
         };
         if !users.has(user) {
@@ -66,7 +68,9 @@ impl Question {
             .request(connection, &list, ReplyShape::Scalar, MAX_REPLY)
             .await;
         let reply = reply.map_err(|reason| gap("CLIENT LIST", "+client|list", reason))?;
-        let lines = text(reply).unwrap_or_default();
+        let Some(lines) = text(reply) else {
+            return Err(Gap::because("the answer to CLIENT LIST is not understood"));
+        };
         let mut found = SentinelUsers::new();
         for user in users_of_sentinels(&lines) {
             let may = self.may(connection, user, &[&["FAILOVER"]]).await?;
@@ -102,11 +106,26 @@ impl Question {
 fn is_permitted(reply: Value) -> Result<bool, Gap> {
     match reply.extract_error() {
         Ok(Value::Okay) => Ok(true),
-        Ok(reply) => Ok(text(reply).is_some_and(|text| text == "OK")),
+        Ok(reply) => match text(reply) {
+            Some(text) => Ok(text == "OK"),
+            None => Err(dryrun_unclear()),
+        },
         Err(error) if error.code() == Some("NOPERM") => Err(dryrun_gap(PollError::Denied)),
-        // A command that the server does not have: A13 says so where that matters.
-        Err(_) => Ok(true),
+        // "Command 'x' not found": A13 says so where that matters.
+        Err(error)
+            if error
+                .detail()
+                .is_some_and(|text| text.starts_with("Command ")) =>
+        {
+            Ok(true)
+        }
+        // Such as a user that is gone since it was listed.
+        Err(_) => Err(dryrun_unclear()),
     }
+}
+
+fn dryrun_unclear() -> Gap {
+    Gap::because("the answer to ACL DRYRUN is not understood")
 }
 
 fn dryrun_gap(reason: PollError) -> Gap {
@@ -139,6 +158,15 @@ fn sentinel_user(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_understood_is_not_permitted() {
+        assert_eq!(is_permitted(Value::Okay), Ok(true));
+        let denied = "User x has no permissions to run the 'failover' command";
+        let denied = Value::SimpleString(denied.to_owned());
+        assert_eq!(is_permitted(denied), Ok(false));
+        assert!(is_permitted(Value::Nil).is_err());
+    }
 
     #[test]
     fn the_user_of_a_sentinel_is_in_its_line() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::AuditRequest;
 use super::reply::{command, config_get, gap, parameters, text, wall_time};
-use super::{AuditRequest, OPERATOR};
 use crate::client::{Command, Connection, MAX_REPLY, ReplyShape, Value};
 use crate::clock;
 use crate::doctor::{
@@ -32,6 +32,8 @@ pub(super) struct Question {
     pub(super) request: Arc<AuditRequest>,
     /// Whether Sentinels are configured, so that the rights of their users matter.
     pub(super) has_sentinels: bool,
+    /// The user that failovers log in as, where one is configured.
+    pub(super) operator_user: Option<String>,
     /// How many servers may be asked at the same time; waiting for a measurement does not count.
     pub(super) permits: Arc<Semaphore>,
 }
@@ -75,7 +77,7 @@ impl Question {
             Ok(version) if version.major < 6 => Err(Gap::NotApplicable),
             _ => self.users(&mut connection).await,
         };
-        facts.operator = self.operator(&mut connection, &facts, OPERATOR).await;
+        facts.operator = self.operator(&mut connection, &facts).await;
         facts.sentinel_users = self.sentinel_users(&mut connection, &facts).await;
         drop(permit);
         if facts.observation.replication.role == Field::Value(Role::Master) {

@@ -91,6 +91,14 @@ pub async fn resume(
         Ok(lock) => lock,
         Err(sentence) => return Ok(refused(sentence)),
     };
+    // Under the lock: whoever had it may have added lines since.
+    let operation = folder.read(&intent.id)?;
+    if operation.is_finished() {
+        return Err(format!(
+            "operation {} is finished: failover --status shows it",
+            intent.id
+        ));
+    }
     let mut journal = operation
         .reopen()
         .map_err(|error| no_journal(folder, &error))?;
@@ -239,7 +247,10 @@ impl Executor<'_> {
                 }
                 Act::Do { order, renewal } => match self.give(&order, renewal).await {
                     Ok(result) => update(&mut world, &order, &result),
-                    Err(ending) => return self.finish(ending),
+                    Err(ending) => {
+                        let sentence = format!("{}; {}", world.masters(), ending.sentence);
+                        return self.finish(Ending { sentence, ..ending });
+                    }
                 },
                 Act::End(ending) => return self.finish(ending),
             }

@@ -126,8 +126,10 @@ impl OperationsFolder {
         let journal = path.join(JOURNAL);
         let shown = journal.display();
         let size = fs::metadata(&journal).map(|meta| meta.len());
-        let size =
-            size.map_err(|error| format!("there is no operation {id} ({shown}: {error})"))?;
+        let size = size.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no operation {id} ({shown}: {error})"),
+            _ => format!("{shown} cannot be read: {error}"),
+        })?;
         if size > MAX_JOURNAL {
             return Err(format!(
                 "{shown} is larger than 16 MiB: it is no journal of an operation"
@@ -147,8 +149,16 @@ impl OperationsFolder {
 
     /// All operations that can be read, the newest first, and a sentence about each that cannot.
     pub fn list(&self) -> (Vec<StoredOperation>, Vec<String>) {
-        let Ok(folder) = fs::read_dir(&self.path) else {
-            return (Vec::new(), Vec::new()); // there has been none
+        let folder = match fs::read_dir(&self.path) {
+            Ok(folder) => folder,
+            // There has been none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return (Vec::new(), Vec::new());
+            }
+            Err(error) => {
+                let path = self.path.display();
+                return (Vec::new(), vec![format!("{path} cannot be read: {error}")]);
+            }
         };
         let mut ids = Vec::new();
         for entry in folder.flatten() {
@@ -156,8 +166,10 @@ impl OperationsFolder {
                 continue;
             };
             // One without a whole line was killed before it could do anything.
-            let begun =
-                fs::read(entry.path().join(JOURNAL)).is_ok_and(|text| text.contains(&b'\n'));
+            let begun = match fs::read(entry.path().join(JOURNAL)) {
+                Ok(text) => text.contains(&b'\n'),
+                Err(error) => entry.path().is_dir() && error.kind() != io::ErrorKind::NotFound,
+            };
             if begun {
                 ids.push(id);
             }
@@ -181,13 +193,17 @@ impl OperationsFolder {
     /// # Errors
     /// A sentence for the user.
     pub fn newest_unfinished(&self) -> Result<StoredOperation, String> {
-        let (operations, _) = self.list();
+        let (operations, unreadable) = self.list();
         let mut unfinished = operations
             .into_iter()
             .filter(|operation| !operation.is_finished());
-        unfinished
-            .next()
-            .ok_or_else(|| format!("no operation in {} is unfinished", self.path.display()))
+        unfinished.next().ok_or_else(|| {
+            let none = format!("no operation in {} is unfinished", self.path.display());
+            std::iter::once(none)
+                .chain(unreadable)
+                .collect::<Vec<_>>()
+                .join("; ")
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use super::world::Hands;
 use crate::app::{audit, probe};
 use crate::clock;
 use crate::config::{PairSettings, ServerSettings, Settings};
-use crate::doctor::{self, AuditOptions, Finding};
+use crate::doctor::{AuditOptions, PromotionTraps, promotion_traps};
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 use crate::operation::{
     Assessment, DeathEvidence, Discard, Intent, Limits, Loss, OperationKind, Outcome, Overrides,
@@ -155,6 +155,13 @@ pub async fn prepare_return(
     if view.is_some_and(|view| view.follows(&master)) {
         return Ok(None);
     }
+    if let Some(other) = view.and_then(followed) {
+        return Err(PrepareError::Usage(format!(
+            "{returning} is a replica of {other}, and the master is {master}. If that is another name of \
+             {master}, it is back already: write that name into the configuration. If not, make it a master \
+             first: REPLICAOF NO ONE, before a sync replaces what only it has."
+        )));
+    }
     let evidence = DeathEvidence::default();
     let kind = OperationKind::Rejoin;
     let prepared = scene.prepare(folder, request, kind, &returning, &master, evidence);
@@ -280,7 +287,11 @@ impl Scene {
                 missing.extend(rights::missing(hand, can_pause && is_party).await);
             }
         }
-        let findings = self.findings(kind, &request.pair).await;
+        let traps = self.traps(kind, &request.pair, &target.addr).await;
+        let mut findings = Vec::new();
+        for found in &traps {
+            findings.extend(found.findings.iter().cloned());
+        }
         let preflight = Preflight {
             kind,
             pair: request.pair.as_str(),
@@ -304,6 +315,7 @@ impl Scene {
         assessment
             .notes
             .extend(left_alone(kind, &others, &followers));
+        assessment.notes.extend(not_checked(&traps, &target.addr));
         let servers: Vec<_> = [&old, &target].into_iter().chain(&others).collect();
         let fingerprint = fingerprint(kind, request.pair.as_str(), &servers);
         assessment
@@ -366,8 +378,13 @@ impl Scene {
         found
     }
 
-    /// What doctor finds on the pair.
-    async fn findings(&self, kind: OperationKind, pair: &PairName) -> Vec<Finding> {
+    /// What a promotion of `target` would run into, and what of that could not be looked for.
+    async fn traps(
+        &self,
+        kind: OperationKind,
+        pair: &PairName,
+        target: &ServerAddr,
+    ) -> Vec<PromotionTraps> {
         if kind == OperationKind::Rejoin {
             return Vec::new();
         }
@@ -383,11 +400,11 @@ impl Scene {
             now: clock::wall_now(),
         };
         let exceptions = &self.settings.doctor.ignore;
-        let mut findings = Vec::new();
+        let mut found = Vec::with_capacity(entries.len());
         for entry in &entries {
-            findings.extend(doctor::audit(entry, exceptions, options).findings);
+            found.push(promotion_traps(entry, target, exceptions, options));
         }
-        findings
+        found
     }
 
     fn into_hands(self, intent: &Intent) -> Result<Hands, PrepareError> {
@@ -515,6 +532,23 @@ fn plan_changed(agreed: Option<&str>, now: &str) -> Option<Refusal> {
         "something else would be done than what was agreed to",
         "read the new plan, and give its fingerprint",
     ))
+}
+
+/// A sentence about the promotion traps on the target that could not be looked for.
+fn not_checked(traps: &[PromotionTraps], target: &ServerAddr) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for missing in traps.iter().flat_map(|found| &found.not_checked) {
+        if missing.server != target.to_string() {
+            continue;
+        }
+        let checks: Vec<_> = missing.checks.iter().map(|check| check.label()).collect();
+        let checks = checks.join(", ");
+        let why = &missing.why;
+        sentences.push(format!(
+            "these promotion traps were not looked for on {target}: {checks} ({why})"
+        ));
+    }
+    sentences
 }
 
 /// A sentence about each replica that is not pointed to the new master although a disaster took its

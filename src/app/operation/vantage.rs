@@ -57,6 +57,8 @@ fn this_machine(hand: Option<&Hand>, view: &ServerView) -> Witness {
         // This machine's own trouble says nothing about the server.
         (Err(why), Some(failure)) if failure.is_fault() => (Verdict::Unclear, why.clone()),
         (Err(why), Some(_)) => (Verdict::Dead, why.clone()),
+        // It answered something, such as BUSY or NOPERM.
+        (Err(why), None) if hand.is_some() => (Verdict::Alive, format!("it is there: {why}")),
         (Err(why), None) => (Verdict::Unclear, why.clone()),
     };
     Witness {
@@ -106,7 +108,7 @@ fn judge(report: &PairsReport, server: &ServerReport) -> (Verdict, String) {
     }
 }
 
-/// What the exporters certified of a pair: the first that knows it.
+/// What the exporters certified of a pair: the first that knows both servers as its master and replica.
 pub(super) fn knowledge(
     exporters: &[ExporterView],
     pair: &PairName,
@@ -117,9 +119,9 @@ pub(super) fn knowledge(
         let Ok(report) = &exporter.report else {
             continue;
         };
-        let target = target.to_string();
+        let (master, target) = (old.to_string(), target.to_string());
         let fits = |known: &&crate::report::PairReport| {
-            known.pair == pair.as_str() && known.replica == target
+            known.pair == pair.as_str() && known.master == master && known.replica == target
         };
         let Some(known) = report.pairs.iter().find(fits) else {
             continue;

@@ -16,7 +16,7 @@ use crate::active_active::{ApplyLimits, Request, Site, SiteError, overflow_key, 
 use crate::client::ServerSite;
 use crate::config::{ActiveActiveSettings, Settings, parse_duration};
 use crate::model::Span;
-use crate::multi_site::{Comparison, ComparisonReport, Drain, Pace, Repairs};
+use crate::multi_site::{Comparison, ComparisonReport, Drain, Pace, Repairs, Stopped};
 use crate::topology::Topology;
 use report::{Drained, EntryReport, PairReport, QueueReport, Report};
 
@@ -116,8 +116,8 @@ impl<'a> Chosen<'a> {
 fn is_converged(entry: &EntryReport, is_sync: bool) -> bool {
     let waits = entry.queues.iter().any(|queue| queue.length > 0);
     let mut pairs = entry.pairs.iter();
-    // A sample in which nothing differs has done what it was asked.
-    pairs.all(|pair| pair.divergent == 0) && !(is_sync && waits)
+    // A sample says nothing certain about the other keys.
+    pairs.all(|pair| pair.complete && pair.divergent == 0) && !(is_sync && waits)
 }
 
 fn settle(text: &str) -> Result<Duration, String> {
@@ -180,20 +180,17 @@ impl<'a> EntryRun<'a> {
         })
     }
 
-    /// The two sites of a queue, each once as its source.
-    fn queue_directions(&self) -> Vec<(&ServerSite, &ServerSite)> {
-        match self.sites.as_slice() {
-            [first, second] if self.entry.sync_queue.is_some() => {
-                vec![(first, second), (second, first)]
-            }
+    /// The key of the queue and its two sites, each once as its source.
+    fn queue_directions(&self) -> Vec<(&str, &ServerSite, &ServerSite)> {
+        match (self.sites.as_slice(), self.entry.sync_queue.as_deref()) {
+            ([first, second], Some(queue)) => vec![(queue, first, second), (queue, second, first)],
             _ => Vec::new(),
         }
     }
 
     async fn drain(&self, items_per_second: u32) -> Vec<Drained> {
-        let queue = self.entry.sync_queue.as_deref().unwrap_or_default();
         let mut reports = Vec::new();
-        for (source, target) in self.queue_directions() {
+        for (queue, source, target) in self.queue_directions() {
             let drain = Drain {
                 source,
                 target,
@@ -209,20 +206,37 @@ impl<'a> EntryRun<'a> {
                 ));
             });
             let report = report.await;
-            let trouble = source.trouble().or_else(|| target.trouble());
-            reports.push(Drained::new(report, trouble));
+            let stopped = report.stopped.as_ref().map(|stopped| {
+                let (site, error) = match stopped {
+                    Stopped::Source(error) => (source, error),
+                    Stopped::Target(error) => (target, error),
+                };
+                let trouble = site.trouble();
+                trouble.unwrap_or_else(|| format!("{}: {error}", site.server().dc))
+            });
+            reports.push(Drained::new(report, stopped));
         }
         clear_progress();
         reports
     }
 
     async fn queues(&self, drained: Vec<Drained>) -> Result<Vec<QueueReport>, String> {
-        let queue = self.entry.sync_queue.as_deref().unwrap_or_default();
         let mut drained = drained.into_iter();
         let mut reports = Vec::new();
-        for (source, target) in self.queue_directions() {
+        for (queue, source, target) in self.queue_directions() {
             let read = QueueState::read(source, queue).await;
-            let state = read.map_err(|error| self.sentence(&error))?;
+            let state = read.map_err(|error| match source.trouble() {
+                Some(_) => self.sentence(&error),
+                // The site answers, but one of these keys is not what it should be.
+                None => format!(
+                    "{}: at {} the queue {queue}, its list {} or its key {} cannot be read: {error}. \
+                     TYPE and GET show what they hold.",
+                    self.entry.name,
+                    source.server().dc,
+                    rejected_list(queue),
+                    overflow_key(queue)
+                ),
+            })?;
             reports.push(QueueReport {
                 source_dc: source.server().dc.to_string(),
                 target_dc: target.server().dc.to_string(),
@@ -316,11 +330,14 @@ impl QueueState {
         let rejected = Request::length(rejected_list(queue).as_bytes());
         let overflow = Request::get(overflow_key(queue).as_bytes());
         let since = site.request(overflow).await?.bytes()?;
-        let since = since.and_then(|text| String::from_utf8(text).ok());
+        let since = since.map(|text| {
+            let seconds = String::from_utf8_lossy(&text).parse::<u64>();
+            seconds.map_err(|_| SiteError::unexpected("the time of the overflow is no number"))
+        });
         Ok(Self {
             length: site.request(length).await?.number()?,
             rejected: site.request(rejected).await?.number()?,
-            overflow_since: since.and_then(|text| text.parse().ok()),
+            overflow_since: since.transpose()?,
         })
     }
 }
@@ -342,9 +359,12 @@ fn print(report: &Report, format: OutputFormat) -> Exit {
         OutputFormat::Table => say(&table::table(report)),
         OutputFormat::Json => match serde_json::to_string_pretty(report) {
             Ok(text) => say(&text),
-            Err(error) => complain(&format!(
-                "The report cannot be written as JSON: {error}. Please report it."
-            )),
+            Err(error) => {
+                complain(&format!(
+                    "The report cannot be written as JSON: {error}. Please report it."
+                ));
+                return Exit::Failed;
+            }
         },
     }
     if report.converged {

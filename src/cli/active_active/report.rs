@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::active_active::{Direction, lower_share, upper_share};
-use crate::multi_site::{ComparisonReport, DrainReport, Stopped};
+use crate::multi_site::{ComparisonReport, DrainReport};
 
 /// The result of a command.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// Whether every key was compared and the sites agree.
+    /// Whether every key was compared and the sites agree; for `sync`, also whether nothing waits.
     pub(super) converged: bool,
     /// Whether the sites were changed.
     pub(super) executed: bool,
@@ -68,8 +68,8 @@ pub(super) struct PairReport {
     pub(super) complete: bool,
     /// Keys and counters that differ for good.
     pub(super) divergent: u64,
-    /// Of a sample: with 95 % confidence at least and at most this share of the keys differs; none
-    /// where every key was compared.
+    /// Of a sample: with 95 % confidence at least and at most this share of the first site's keys
+    /// differs; none where every key was compared.
     pub(super) lower_share: Option<f64>,
     pub(super) upper_share: Option<f64>,
     pub(super) directions: Vec<DirectionLines>,
@@ -106,11 +106,7 @@ pub(super) struct ExampleLine {
 }
 
 impl Drained {
-    pub(super) fn new(report: DrainReport, trouble: Option<String>) -> Self {
-        let stopped = report.stopped.map(|stopped| {
-            let (Stopped::Source(error) | Stopped::Target(error)) = stopped;
-            trouble.unwrap_or_else(|| error.to_string())
-        });
+    pub(super) fn new(report: DrainReport, stopped: Option<String>) -> Self {
         Self {
             taken: report.taken,
             applied: report.applied,

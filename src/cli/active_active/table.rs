@@ -15,12 +15,19 @@ pub(super) fn table(report: &Report) -> String {
 }
 
 fn headline(report: &Report) -> String {
-    let pairs = report.entries.iter().flat_map(|entry| &entry.pairs);
-    let divergent: u64 = pairs.map(|pair| pair.divergent).sum();
-    let result = match (report.converged, divergent) {
-        (true, _) => "the sites agree".to_owned(),
-        (false, 0) => "no difference was found, but not everything is known".to_owned(),
-        (false, count) => format!("the sites differ in {count} keys and counters"),
+    let pairs = || report.entries.iter().flat_map(|entry| &entry.pairs);
+    let divergent: u64 = pairs().map(|pair| pair.divergent).sum();
+    let compared: u64 = pairs().map(|pair| pair.keys + pair.counters).sum();
+    let result = if divergent > 0 {
+        format!("the sites differ in {divergent} keys and counters")
+    } else if compared == 0 {
+        "there was nothing to compare: no key matches the patterns of the configuration".to_owned()
+    } else if report.converged {
+        "the sites agree".to_owned()
+    } else if pairs().all(|pair| pair.complete) {
+        "no difference was found, but items still wait in a queue".to_owned()
+    } else {
+        "no difference was found in a sample; the other keys were not compared".to_owned()
     };
     if report.executed {
         format!("{result}; this is how it is after the repair")
@@ -47,7 +54,10 @@ fn queue_line(queue: &QueueReport) -> String {
         queue.source_dc, queue.target_dc, queue.length, queue.rejected
     );
     if let Some(since) = queue.overflow_since {
-        line += &format!("; it was full at {since} (unix time): later writes are not in it");
+        line += &format!(
+            "; it was full at {since} (Unix time), and later writes may be missing in it: \
+             once a sync has ended with 0, delete its key :overflow"
+        );
     }
     line
 }
@@ -72,7 +82,8 @@ fn pair_lines(pair: &PairReport, lines: &mut Vec<String>) {
     ));
     if let (Some(lower), Some(upper)) = (pair.lower_share, pair.upper_share) {
         lines.push(format!(
-            "    of all keys, {} to {} differ (each bound with 95 % confidence)",
+            "    of the keys at {}, {} to {} differ (each bound with 95 % confidence)",
+            pair.first_dc,
             percent(lower),
             percent(upper)
         ));

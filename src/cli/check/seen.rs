@@ -36,6 +36,7 @@ impl Seen {
         report.pairs.retain(|pair| pair.pair == name);
         report.sentinels.retain(|group| group.pair == name);
         report.failovers.retain(|entry| entry.pair == name);
+        report.lost_writes.retain(|entry| entry.pair == name);
     }
 
     /// The level of the worst pair; `None` without a pair.

@@ -107,6 +107,8 @@ async fn bring_back(
             if exit != Exit::Ok || args.only_rejoin {
                 return exit;
             }
+            // The plan that was agreed to was that of the rejoin.
+            request.plan = None;
         }
         Ok(None) if args.only_rejoin => {
             say("Nothing to do: the returning server follows the master already. Nothing is open.");
@@ -115,8 +117,6 @@ async fn bring_back(
         Ok(None) => {}
         Err(PrepareError::Usage(sentence)) => return usage(&sentence),
     }
-    // The plan that was agreed to was that of the rejoin.
-    request.plan = request.plan.filter(|_| !args.action.execute);
     request.to = returning;
     // Boxed: two operations in one future are large.
     Box::pin(plan_and_do(
@@ -146,6 +146,9 @@ async fn decide(prepared: Prepared, folder: &OperationsFolder, action: &ActionAr
         say(text::heading(&prepared.intent).trim_end());
         for record in &prepared.assessment.overridden {
             say(&format!("overridden: {}", visible_line(record)));
+        }
+        for note in &prepared.assessment.notes {
+            say(&format!("worth knowing: {}", visible_line(note)));
         }
     }
     let run = execute(prepared, folder, &mut lines).await;

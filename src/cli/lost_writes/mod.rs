@@ -15,7 +15,10 @@ use crate::app::{self, EntryTails};
 use crate::capture::{CaptureOptions, Captured, CapturedTail, capture, mark_done};
 use crate::clock;
 use crate::config::Settings;
-use crate::lost_writes::{CannotBeHad, DeposedServer, DoneMark, LostWritesHeader, TailState};
+use crate::info::Role;
+use crate::lost_writes::{
+    AskedServer, CannotBeHad, DeposedServer, DoneMark, LostWritesHeader, TailState,
+};
 use crate::model::{Bytes, PairName, Span};
 
 pub(super) fn lost_writes(global: &Global, args: &LostWritesArgs) -> Exit {
@@ -32,8 +35,13 @@ pub(super) fn lost_writes(global: &Global, args: &LostWritesArgs) -> Exit {
     let report = match block_on(find(&settings, &PairName::new(pair), args)) {
         Ok(Some(report)) => report,
         Ok(None) => {
+            let unless = if settings.sentinels.is_empty() {
+                ""
+            } else {
+                ", or no Sentinel that knows it answers"
+            };
             complain(&format!(
-                "There is no pair called {pair:?}. Run check without --pair to see all of them."
+                "There is no pair called {pair:?}{unless}. Run check without --pair to see all of them."
             ));
             return Exit::Usage;
         }
@@ -111,7 +119,7 @@ struct ServerReport {
     result: Verdict,
     /// Why they cannot be had, as a word for programs.
     reason: Option<&'static str>,
-    /// The same as a sentence without its end.
+    /// The same as a sentence without its end; or what is missing where not all was read.
     detail: Option<String>,
     /// The file; `null` where nothing was saved.
     file: Option<String>,
@@ -150,13 +158,19 @@ impl ServerReport {
     }
 
     fn found(deposed: &DeposedServer, tail: CapturedTail) -> Self {
+        let result = if tail.header.is_complete {
+            Verdict::Found
+        } else {
+            Verdict::CannotBeHad
+        };
         Self {
+            detail: tail.header.missing.clone(),
             file: tail.file.map(|file| file.display().to_string()),
             was_there: tail.was_there,
             writes: Some(tail.header),
             grown_bytes: tail.grown.map(Bytes::get),
             held_for_seconds: tail.held_for.map(Span::as_secs_f64),
-            ..Self::new(deposed, Verdict::Found)
+            ..Self::new(deposed, result)
         }
     }
 }
@@ -176,15 +190,14 @@ async fn find(settings: &Settings, pair: &PairName, args: &LostWritesArgs) -> Op
             TailState::Readable(_) => servers.push(read(settings, &entry, deposed, args).await),
         }
     }
-    if entry.asked.iter().all(|server| server.answer.is_err()) {
-        silent = entry.asked.iter().map(silent_server).collect();
+    if entry.deposed.is_empty() {
+        silent = entry.asked.iter().filter_map(silent_server).collect();
     }
     let worst = servers.iter().map(|server| server.result).max();
-    let nobody_answers = entry.asked.len() == silent.len();
     Some(Report {
         pair: pair.to_string(),
         result: match worst {
-            _ if nobody_answers => Verdict::CannotBeHad,
+            _ if may_hide_promotion(&entry) => Verdict::CannotBeHad,
             Some(worst) => worst,
             None => Verdict::None,
         },
@@ -193,9 +206,26 @@ async fn find(settings: &Settings, pair: &PairName, args: &LostWritesArgs) -> Op
     })
 }
 
-fn silent_server(server: &crate::lost_writes::AskedServer) -> String {
-    let why = server.answer.as_ref().err().map_or("", String::as_str);
-    format!("{}: {why}", server.addr)
+fn silent_server(server: &AskedServer) -> Option<String> {
+    let why = server.answer.as_ref().err()?;
+    Some(format!("{}: {why}", server.addr))
+}
+
+/// Whether a server may have been promoted although no answer shows one: a silent server, or one of
+/// two masters that was restarted since.
+fn may_hide_promotion(entry: &EntryTails) -> bool {
+    if !entry.deposed.is_empty() {
+        return false;
+    }
+    let mut masters = 0;
+    for server in &entry.asked {
+        match &server.answer {
+            Ok(answer) if answer.replication.role.value() == Some(Role::Master) => masters += 1,
+            Ok(_) => {}
+            Err(_) => return true,
+        }
+    }
+    masters > 1
 }
 
 /// Whether some server still shows the history that was deposed: then a silent one is another

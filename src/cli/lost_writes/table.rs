@@ -22,7 +22,9 @@ pub(super) fn table(report: &Report) -> String {
             format!("{pair}: no server has writes of clients that its new master lacks.\n")
         }
         Verdict::CannotBeHad if report.servers.is_empty() => {
-            format!("{pair}: whether there are lost writes is not known: no server answers.\n")
+            format!(
+                "{pair}: whether there are lost writes is not known: no answer shows which server was promoted.\n"
+            )
         }
         _ => String::new(),
     };
@@ -136,12 +138,17 @@ fn databases(writes: &LostWritesHeader) -> String {
     let mut parts: Vec<_> = counts
         .map(|(number, count)| format!("{number} ({count})"))
         .collect();
-    if writes.database.is_none() {
+    if begins_in_unknown_database(writes) {
         parts.push(
             "the first commands: not known, choose it when you replay (redis-cli -n N)".to_owned(),
         );
     }
     parts.join(", ")
+}
+
+/// Whether a replay has to be given the database of the first commands.
+fn begins_in_unknown_database(writes: &LostWritesHeader) -> bool {
+    writes.database.is_none() && writes.databases.values().sum::<u64>() < writes.commands_total
 }
 
 fn conflicts(writes: &LostWritesHeader) -> String {
@@ -152,6 +159,7 @@ fn conflicts(writes: &LostWritesHeader) -> String {
         return format!("not known: {}", why.unwrap_or_default());
     };
     let mut text = match count {
+        0 if why.is_some() => "none are known".to_owned(),
         0 => format!("none: {promoted} has changed none of these keys since"),
         _ => format!(
             "{} were also changed on {promoted} since",
@@ -187,14 +195,22 @@ fn next(server: &ServerReport, writes: &LostWritesHeader) -> String {
         None => format!("-s {}", shell_quote(&writes.promoted.server)),
     };
     let file = shell_quote(file);
+    // A shell refuses the line until it is set: without -n the commands would go to database 0.
+    let database = if begins_in_unknown_database(writes) {
+        " -n \"${DATABASE:?set it to the database of the first commands}\""
+    } else {
+        ""
+    };
     line(
         "decide",
         "conflicts first: a replayed SET overwrites what is newer, a replayed INCR adds",
-    ) + &line("replay", &format!("redis-cli {promoted} --pipe < {file}"))
-        + &line(
-            "then",
-            &format!("redis-cross-dc-exporter lost-writes --done {file}"),
-        )
+    ) + &line(
+        "replay",
+        &format!("redis-cli {promoted}{database} --pipe < {file}"),
+    ) + &line(
+        "then",
+        &format!("redis-cross-dc-exporter lost-writes --done {file}"),
+    )
 }
 
 fn line(name: &str, text: &str) -> String {
@@ -267,6 +283,30 @@ mod tests {
         assert!(text.contains("  not saved  run this without --summary: they are gone when"));
         assert!(!text.contains("replay"));
         assert!(text.contains("conflicts  not known: the other side was not read"));
+    }
+
+    #[test]
+    fn a_replay_into_a_database_that_is_not_known_has_to_be_given_one() {
+        let mut writes = header();
+        writes.database = None;
+        writes.commands_total = 3;
+        writes.databases = [(5, 2)].into();
+        let text = report(writes.clone(), Some("/d/x.aof"));
+        assert!(text.contains("replay     redis-cli -h 127.0.0.2 -p 6379 -n \"${DATABASE:?"));
+        assert!(text.contains("databases  5 (2), the first commands: not known"));
+        // It begins with a SELECT of its own.
+        writes.commands_total = 2;
+        let text = report(writes, Some("/d/x.aof"));
+        assert!(text.contains("-p 6379 --pipe") && !text.contains("not known, choose it"));
+    }
+
+    #[test]
+    fn a_search_that_found_nothing_and_missed_something_is_not_calm() {
+        let mut writes = header();
+        writes.conflicts.count = Some(0);
+        writes.conflicts.why = Some("there may be more".to_owned());
+        let text = report(writes, Some("/d/x.aof"));
+        assert!(text.contains("conflicts  none are known; there may be more"));
     }
 
     #[test]

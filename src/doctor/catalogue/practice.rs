@@ -18,9 +18,9 @@ pub(super) const F1: CheckRow = CheckRow {
 
 pub(super) const F2: CheckRow = CheckRow {
     title: "rights of the operator",
-    looks_at: "`ACL DRYRUN` of each command of a failover, for the user `operator`",
-    versions: "7.0; where one of the servers has that user",
-    finds: "warning: a command is not permitted, or one side lacks the user",
+    looks_at: "`ACL DRYRUN` of each command of failovers and `lost-writes`, for the user of `operator.username`; where no `operator` is configured, for one called `operator`",
+    versions: "7.0; where one of the servers has that user, or it is configured",
+    finds: "warning: a command is not permitted, or the user is missing",
     consequence: "A failover stops half way, when it is needed most.",
     may_be_wrong: "failovers are done as another user",
     source: "redis.conf, aclfile",

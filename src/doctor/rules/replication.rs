@@ -224,10 +224,14 @@ const LINK_ROUND_TRIPS: f64 = 10.0;
 /// Whether the line to the master is too slow for `timeout` seconds.
 fn slow_line(subject: &Subject<'_>, timeout: u64) -> Result<Option<Problem>, Gap> {
     let master = subject.master()?;
-    let trips = subject.facts.round_trip.zip(master.round_trip);
-    let (true, Some((own, of_master))) = (subject.server.addr != subject.entry.master.addr, trips)
-    else {
+    if subject.server.addr == subject.entry.master.addr {
         return Ok(None);
+    }
+    let trips = subject.facts.round_trip.zip(master.round_trip);
+    let Some((own, of_master)) = trips else {
+        return Err(Gap::because(
+            "the round trips to it and to its master were not measured",
+        ));
     };
     let bounds = RoundTripBounds::between(own, of_master);
     let limit = Span::from_secs(i64::try_from(timeout).unwrap_or(i64::MAX));

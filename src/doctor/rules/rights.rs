@@ -43,12 +43,12 @@ pub(in crate::doctor) fn operator_rights(subject: &Subject<'_>) -> Verdict {
     let quoted = shell_quote(user);
     let note = "ACL SAVE keeps it where users are in an aclfile, else CONFIG REWRITE";
     let Some(missing) = rights.missing else {
-        if !is_elsewhere(subject) {
+        if !rights.is_configured && !is_elsewhere(subject) {
             return Err(Gap::NotApplicable);
         }
         return Ok(vec![Problem::new(
             FindingSeverity::Warning,
-            format!("it has no user {user}, which the other side has: failovers log in as it"),
+            format!("it has no user {user}, which failovers log in as"),
             Evidence::new(
                 format!("no user {user}"),
                 "the user on both sides, with one password".to_owned(),
@@ -63,10 +63,10 @@ pub(in crate::doctor) fn operator_rights(subject: &Subject<'_>) -> Verdict {
     let rules = missing.join(" ");
     Ok(vec![Problem::new(
         FindingSeverity::Warning,
-        format!("its user {user} may not do what a failover does: {rules}"),
+        format!("its user {user} may not do what failovers and lost-writes do: {rules}"),
         Evidence::new(
             format!("{user} lacks {rules}"),
-            "every command of a failover, on both sides".to_owned(),
+            "every command of failover, failback and lost-writes, on both sides".to_owned(),
             subject.on_server("ACL DRYRUN"),
         ),
         Fix::commands(server, vec![format!("ACL SETUSER {quoted} {rules}")], note),

@@ -134,7 +134,7 @@ fn priority(replica: &ServerAudit) -> Result<u64, Gap> {
     }
 }
 
-/// D3: Sentinels are not told of the replica.
+/// D3: Sentinels do not learn of the replica.
 pub(in crate::doctor) fn announced(subject: &Subject<'_>) -> Verdict {
     if *reported(&subject.facts.details.announced, "replica_announced")? {
         return Ok(Vec::new());

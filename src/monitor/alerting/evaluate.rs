@@ -56,7 +56,7 @@ impl Alerting {
             return;
         };
         let is_down = self.alerts.fires_at(&keys.link_down).is_some();
-        for reading in pair_readings(keys, &observed, is_down, now) {
+        for reading in pair_readings(keys, &observed, is_down, self.asks_buffers, now) {
             let PairReading {
                 key,
                 input,
@@ -83,7 +83,7 @@ impl Alerting {
         let Some(keys) = self.keys.pairs.get(index) else {
             return true;
         };
-        let readings = pair_readings(keys, &observed, false, now);
+        let readings = pair_readings(keys, &observed, false, self.asks_buffers, now);
         let none_begins = readings
             .iter()
             .all(|reading| self.alerts.begins_none(reading.key, reading.input));

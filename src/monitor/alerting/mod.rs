@@ -31,6 +31,8 @@ pub(super) struct Alerting {
     quorums: BTreeSet<AlertKey>,
     /// The global rules: those of pairs are in [`Pair::alerts`].
     rules: AlertSettings,
+    /// Whether masters are asked for their output buffers.
+    asks_buffers: bool,
     full_syncs: FullSyncs,
     /// The entries whose rule about failovers is evaluated in the next tick.
     due_entries: BTreeSet<PairName>,
@@ -82,6 +84,7 @@ impl Alerting {
             keys: AlertKeys::new(settings, topology),
             quorums: BTreeSet::new(),
             rules: settings.alerts.clone(),
+            asks_buffers: settings.poll.output_buffers,
             due_entries: BTreeSet::new(),
             full_syncs: FullSyncs::default(),
             full_syncs_seen: BTreeMap::new(),
@@ -111,6 +114,7 @@ impl Alerting {
         let keys = AlertKeys::new(settings, topology);
         let before = std::mem::replace(&mut self.keys, keys);
         self.rules = settings.alerts.clone();
+        self.asks_buffers = settings.poll.output_buffers;
         self.evaluate_all();
         self.full_syncs.reconfigure(topology);
         self.full_syncs_seen

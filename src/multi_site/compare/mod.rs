@@ -15,7 +15,7 @@ use super::pair::SitePair;
 use super::pn_counter::merge;
 use super::repair::{Repairs, Settled, repair};
 use crate::active_active::{
-    ApplyLimits, Counter, Difference, Direction, Finding, Judgement, Request, Sighting, Site,
+    ApplyLimits, Counter, Difference, Direction, Finding, Judgement, Page, Request, Sighting, Site,
     SiteError, Stamp, Stored, compare,
 };
 use read::{absent_keys, counters_at, read_all};
@@ -180,28 +180,20 @@ impl<'a, S: Site> Run<'a, S> {
         }
     }
 
-    /// Compares the keys of a direction's source. On the way back only those are new that the first
-    /// site does not have.
+    /// Compares the keys of a direction's source.
     async fn compare_keys(
         &mut self,
         direction: Direction,
         pattern: &[u8],
         progress: &mut impl FnMut(&ComparisonReport),
     ) -> Result<(), SiteError> {
-        let source = self.plan.sites().source(direction);
         let mut cursor = 0;
         loop {
             if self.is_sampled(self.report.keys) {
                 return Ok(());
             }
-            let scan = Request::scan(cursor, pattern, PAGE);
-            let page = source.request(scan).await?.page()?;
-            self.asked += page.keys.len() as u64;
-            let keys = match direction {
-                Direction::FirstToSecond => page.keys,
-                Direction::SecondToFirst => absent_keys(self.plan.first, page.keys).await?,
-            };
-            for some in keys.chunks(PAGE) {
+            let page = self.page(direction, cursor, pattern).await?;
+            for some in page.keys.chunks(PAGE) {
                 self.compare_page(some).await?;
             }
             progress(&self.report);
@@ -211,6 +203,28 @@ impl<'a, S: Site> Run<'a, S> {
                 return Ok(());
             }
         }
+    }
+
+    /// A page of a direction's source. On the way back only those keys are new that the first site
+    /// does not have.
+    async fn page(
+        &mut self,
+        direction: Direction,
+        cursor: u64,
+        pattern: &[u8],
+    ) -> Result<Page, SiteError> {
+        let source = self.plan.sites().source(direction);
+        let scan = Request::scan(cursor, pattern, PAGE);
+        let page = source.request(scan).await?.page()?;
+        self.asked += page.keys.len() as u64;
+        let keys = match direction {
+            Direction::FirstToSecond => page.keys,
+            Direction::SecondToFirst => absent_keys(self.plan.first, page.keys).await?,
+        };
+        Ok(Page {
+            cursor: page.cursor,
+            keys,
+        })
     }
 
     fn is_sampled(&mut self, compared: u64) -> bool {
@@ -327,24 +341,15 @@ impl<'a, S: Site> Run<'a, S> {
         pattern: &[u8],
         progress: &mut impl FnMut(&ComparisonReport),
     ) -> Result<(), SiteError> {
-        let source = self.plan.sites().source(direction);
         let mut cursor = 0;
         loop {
             if self.is_sampled(self.report.counters) {
                 return Ok(());
             }
-            let page = source
-                .request(Request::scan(cursor, pattern, PAGE))
-                .await?
-                .page()?;
-            self.asked += page.keys.len() as u64;
-            let keys = match direction {
-                Direction::FirstToSecond => page.keys,
-                Direction::SecondToFirst => absent_keys(self.plan.first, page.keys).await?,
-            };
-            let pairs = self.read_counters(&keys).await?;
-            self.report.counters += keys.len() as u64;
-            for (key, pair) in keys.into_iter().zip(pairs) {
+            let page = self.page(direction, cursor, pattern).await?;
+            let pairs = self.read_counters(&page.keys).await?;
+            self.report.counters += page.keys.len() as u64;
+            for (key, pair) in page.keys.into_iter().zip(pairs) {
                 self.note_counter(key, pair);
             }
             if self.counter_suspects.len() >= SUSPECTS_AT_ONCE {
@@ -359,12 +364,13 @@ impl<'a, S: Site> Run<'a, S> {
         }
     }
 
-    fn note_counter(&mut self, key: Vec<u8>, pair: Option<CounterPair>) {
-        let Some(pair) = pair else {
-            let report = self.report.direction_mut(Direction::FirstToSecond);
-            *report.settled.entry(Difference::WrongType).or_default() += 1;
-            report.note(&key, Difference::WrongType.label());
-            return;
+    fn note_counter(&mut self, key: Vec<u8>, pair: Result<CounterPair, Difference>) {
+        let pair = match pair {
+            Ok(pair) => pair,
+            Err(why) => {
+                self.note_no_counter(&key, why);
+                return;
+            }
         };
         for direction in Direction::ALL {
             if !pair.source(direction).malformed().is_empty() {
@@ -381,21 +387,31 @@ impl<'a, S: Site> Run<'a, S> {
         }
     }
 
-    async fn read_counters(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<CounterPair>>, SiteError> {
+    /// Counts a key that cannot be compared, since a site has no counter there.
+    fn note_no_counter(&mut self, key: &[u8], why: Difference) {
+        let report = self.report.direction_mut(Direction::FirstToSecond);
+        *report.settled.entry(why).or_default() += 1;
+        report.note(key, why.label());
+    }
+
+    async fn read_counters(
+        &self,
+        keys: &[Vec<u8>],
+    ) -> Result<Vec<Result<CounterPair, Difference>>, SiteError> {
         let first = counters_at(self.plan.first, keys).await?;
         let second = counters_at(self.plan.second, keys).await?;
-        let pairs = first.into_iter().zip(second);
-        let pairs = pairs.map(|(first, second)| {
-            Some(CounterPair {
-                first: first?,
-                second: second?,
-            })
-        });
-        Ok(pairs.collect())
+        let mut pairs = Vec::with_capacity(keys.len());
+        for (first, second) in first.into_iter().zip(second) {
+            pairs.push(match (first, second) {
+                (Ok(first), Ok(second)) => Ok(CounterPair { first, second }),
+                (Err(why), _) | (_, Err(why)) => Err(why),
+            });
+        }
+        Ok(pairs)
     }
 
     /// Takes the second look at counters: a field is settled that the target still has less of than
-    /// the source had at the first look.
+    /// the source had at the first look. Only what is still a counter at both sites is merged.
     async fn look_at_counters_again(&mut self) -> Result<(), SiteError> {
         let suspects = std::mem::take(&mut self.counter_suspects);
         if suspects.is_empty() {
@@ -405,13 +421,19 @@ impl<'a, S: Site> Run<'a, S> {
         let keys: Vec<Vec<u8>> = suspects.keys().cloned().collect();
         for some in keys.chunks(PAGE) {
             let pairs = self.read_counters(some).await?;
+            let mut counters = Vec::new();
             for (key, now) in some.iter().zip(pairs) {
-                if let (Some(seen), Some(now)) = (suspects.get(key), now) {
-                    self.judge_counter(key, seen, &now);
+                match (now, suspects.get(key)) {
+                    (Err(why), _) => self.note_no_counter(key, why),
+                    (Ok(now), Some(seen)) => {
+                        self.judge_counter(key, seen, &now);
+                        counters.push(key);
+                    }
+                    (Ok(_), None) => {}
                 }
             }
             if self.plan.repairs.is_some() {
-                for key in some {
+                for key in counters {
                     merge(self.plan.first, self.plan.second, key).await?;
                     self.report.repairs.counters += 1;
                 }

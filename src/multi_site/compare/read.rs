@@ -1,6 +1,8 @@
 //! Reading many keys of a site at once.
 
-use crate::active_active::{Counter, MAX_ENVELOPE, Reply, Request, Site, SiteError, Stamp, Stored};
+use crate::active_active::{
+    Counter, Difference, MAX_ENVELOPE, Reply, Request, Site, SiteError, Stamp, Stored,
+};
 
 /// So many bytes of each value are read at first; the whole of longer ones afterwards.
 const FIRST_READ: usize = 16 * 1024;
@@ -105,24 +107,21 @@ async fn note_missing<S: Site>(
     Ok(())
 }
 
-/// The counters of a site; none for a key that is no hash or has too many fields.
+/// The counters of a site; for a key that is no hash or has too many fields, which of the two.
 pub(super) async fn counters_at<S: Site>(
     site: &S,
     keys: &[Vec<u8>],
-) -> Result<Vec<Option<Counter>>, SiteError> {
+) -> Result<Vec<Result<Counter, Difference>>, SiteError> {
     let requests = keys.iter().map(|key| Request::counter(key));
     let replies = site.send(requests.collect()).await?;
     let mut found = Vec::with_capacity(keys.len());
     for reply in replies {
-        let counter = match reply {
-            Ok(reply) => reply.counter(),
-            Err(error) => Err(error),
-        };
-        match counter {
-            Ok(counter) => found.push(Some(counter)),
-            Err(SiteError::WrongType | SiteError::TooLarge) => found.push(None),
+        found.push(match reply.and_then(Reply::counter) {
+            Ok(counter) => Ok(counter),
+            Err(SiteError::WrongType) => Err(Difference::WrongType),
+            Err(SiteError::TooLarge) => Err(Difference::TooLarge),
             Err(error) => return Err(error),
-        }
+        });
     }
     Ok(found)
 }

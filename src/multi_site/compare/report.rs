@@ -87,16 +87,4 @@ impl ComparisonReport {
     pub fn divergent(&self) -> u64 {
         self.first_to_second.divergent() + self.second_to_first.divergent()
     }
-
-    /// Keys that nothing is known of, since they hold more than is read.
-    pub fn unknown(&self) -> u64 {
-        let counts = Direction::ALL.map(|direction| {
-            let settled = &self.direction(direction).settled;
-            settled
-                .get(&Difference::TooLarge)
-                .copied()
-                .unwrap_or_default()
-        });
-        counts.iter().sum()
-    }
 }

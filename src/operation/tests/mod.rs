@@ -39,7 +39,6 @@ pub(super) fn master(port: u16) -> ServerView {
             keys: Some(10),
             full_syncs: 1,
             has_config_file: Some(true),
-            replicas: 1,
             upstream: None,
         }),
     }

@@ -295,17 +295,6 @@ impl MasterHistory {
         self.current.as_ref()?.history.written_within(window)
     }
 
-    /// How long the current history is.
-    pub fn length(&self) -> Option<Span> {
-        self.current.as_ref()?.history.length()
-    }
-
-    /// The most bytes that the current history can have grown by within any `window` of it; `None`
-    /// where it is shorter.
-    pub fn most_written_within(&self, window: Span) -> Option<Bytes> {
-        self.current.as_ref()?.history.most_written_within(window)
-    }
-
     /// The size and precision of the current history; `None` while there is none.
     pub fn footprint(&self) -> Option<Footprint> {
         let epoch = self.current.as_ref()?;

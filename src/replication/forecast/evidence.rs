@@ -90,7 +90,8 @@ fn left(
 fn room(backlog: &BacklogFacts, unshared: Bytes) -> Option<Bytes> {
     let first_unshared = backlog.end?.get().checked_sub(unshared.get())? + 1;
     let Some(first) = backlog.first else {
-        return Some(Bytes::ZERO); // without a backlog there is no evidence
+        // Without a backlog there is no evidence.
+        return (backlog.active == Some(false)).then_some(Bytes::ZERO);
     };
     let Some(before) = first_unshared.checked_sub(first.get()) else {
         return Some(Bytes::ZERO);

@@ -63,7 +63,8 @@ pub fn forecast(
     }
 }
 
-/// How long until the replica has everything, by the median of the last three slopes.
+/// How long until the replica has everything, at the speed at which it has come closer since it was
+/// farthest behind.
 fn catch_up(facts: &ForecastFacts, seen: &Assessment, now: Timestamp) -> Result<Span, NoForecast> {
     if seen.state != PairState::Streaming || seen.stale {
         return Err(NoForecast::NotStreaming);
@@ -74,12 +75,9 @@ fn catch_up(facts: &ForecastFacts, seen: &Assessment, now: Timestamp) -> Result<
     if lag < BEHIND_FROM || bytes == Bytes::ZERO {
         return Err(NoForecast::CaughtUp);
     }
-    let slope = facts.lag.per_second().ok_or(NoForecast::NotDraining)?;
-    if slope >= 0.0 {
-        return Err(NoForecast::NotDraining);
-    }
+    let speed = facts.lag.shrinks_by().ok_or(NoForecast::NotDraining)?;
     let since_sample = seen.sampled_at.map_or(Span::ZERO, |at| now - at);
-    let from_sample = Span::from_secs_f64(bytes.as_f64() / -slope);
+    let from_sample = Span::from_secs_f64(bytes.as_f64() / speed);
     Ok((from_sample - since_sample).or_zero())
 }
 

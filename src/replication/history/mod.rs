@@ -8,7 +8,6 @@
 
 mod growth;
 mod interpolate;
-mod peaks;
 mod saved;
 
 use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};

@@ -10,6 +10,8 @@ use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
 pub struct BacklogFacts {
     /// `master_repl_offset`.
     pub(in crate::replication) end: Option<ReplicationOffset>,
+    /// `repl_backlog_active`: whether it has a backlog.
+    pub(in crate::replication) active: Option<bool>,
     /// `repl_backlog_first_byte_offset`, of an active backlog.
     pub(in crate::replication) first: Option<ReplicationOffset>,
     /// `repl_backlog_size`.
@@ -43,7 +45,8 @@ impl BacklogFacts {
             };
             return;
         }
-        let is_active = info.backlog.active.value() == Some(true);
+        self.active = info.backlog.active.value();
+        let is_active = self.active == Some(true);
         self.end = info.master_offset.value();
         self.first = info.backlog.first_byte.value().filter(|_| is_active);
         self.size = info.backlog.size.value();
@@ -52,11 +55,13 @@ impl BacklogFacts {
             self.writes
                 .observe(received, Bytes::new(end.get()), Span::from_secs(1));
         }
-        if info.connected_replicas.value() == Some(0) {
-            self.lone_since = self.lone_since.or(self.replica_seen);
-        } else {
-            self.lone_since = None;
-            self.replica_seen = Some(sent);
+        match info.connected_replicas.value() {
+            Some(0) => self.lone_since = self.lone_since.or(self.replica_seen),
+            Some(_) => {
+                self.lone_since = None;
+                self.replica_seen = Some(sent);
+            }
+            None => {}
         }
     }
 }

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use super::lane::{Lane, pause, since};
 
-/// A replica that lacks no more than this has caught up.
-const NEARLY_NOTHING: u64 = 150_000;
+/// A replica that lacks no more than this has caught up: what is on its way on a healthy line. The
+/// predictions count to the last byte, so more would end a drain seconds before they do.
+const NEARLY_NOTHING: u64 = 40_000;
 
 /// What was foreseen at one moment of a drain, beside what was left: in seconds.
 #[derive(Clone, Copy, Debug)]

@@ -98,9 +98,9 @@ async fn a_replica_that_catches_up_says_when() {
     pause(2.0).await;
     let seen = super::drain::drain(lane, 10.0, 650_000, 2.0).await;
     assert!(!seen.is_empty(), "nothing was foreseen");
-    // How close is scored by `make lab`; here, beside other tests, one in four has to be.
+    // How close is scored by `make lab`; here, beside other tests, every second one has to be.
     let close = seen.iter().filter(|one| one.is_close()).count();
-    assert!(close * 4 >= seen.len(), "{seen:?}");
+    assert!(close * 2 >= seen.len(), "{seen:?}");
     // Once it has caught up there is nothing to foresee, and the reason says so.
     let after = lane.forecast().await.catch_up;
     assert_eq!(after.seconds, None);

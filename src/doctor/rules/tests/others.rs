@@ -219,13 +219,22 @@ fn f2_the_operator_needs_its_rights_on_both_sides() {
     let rights = |missing: Option<Vec<&'static str>>| {
         Ok(OperatorRights {
             user: "operator".to_owned(),
+            is_configured: false,
             missing,
         })
     };
     finds(DoctorCheck::F2, Warning, REPLICA, |entry| {
         master(entry).operator = Ok(OperatorRights {
             user: "operator".to_owned(),
+            is_configured: false,
             missing: Some(Vec::new()),
+        });
+    });
+    finds(DoctorCheck::F2, Warning, REPLICA, |entry| {
+        replica(entry).operator = Ok(OperatorRights {
+            user: "operator".to_owned(),
+            is_configured: true,
+            missing: None,
         });
     });
     let lacking = found(|entry| {

@@ -6,7 +6,7 @@ use crate::monitor::fleet::servers::{ServerEntry, Servers};
 use crate::replication::BufferAnswer;
 
 impl Pairs {
-    /// The server told what it buffers for its replicas; it is asked each `interval`.
+    /// The server answered what it buffers for its replicas; it is asked each `interval`.
     pub(in crate::monitor::fleet) fn buffers_answered(
         &mut self,
         server: &ServerEntry,

@@ -51,7 +51,8 @@ impl DoctorView {
         now: Timestamp,
     ) -> Option<Self> {
         let doctor = &fleet.doctor;
-        let is_used = doctor.every.is_some() || doctor.running_since.is_some();
+        let is_used =
+            doctor.every.is_some() || doctor.running_since.is_some() || doctor.failure.is_some();
         let Some(last) = &doctor.last else {
             let reason = DoctorStatusReport::reason(fleet);
             return is_used.then(|| Self::unknown(reason.unwrap_or_default()));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::place::{DatacenterArg, Place};
+use crate::cli::place::{DatacenterArg, Place};
 
 /// How to log in to servers that are named on the command line: `servers`, which is an argument of
 /// `check` and a group of arguments of `init`.
@@ -14,27 +14,27 @@ use super::place::{DatacenterArg, Place};
 )]
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Servers that are named here")]
-pub(super) struct LoginArgs {
+pub(in crate::cli) struct LoginArgs {
     /// The user on the servers; without it the default user
     #[arg(
         long = "redis.username",
         value_name = "NAME",
         requires = "redis_password_file"
     )]
-    pub(super) redis_username: Option<String>,
+    pub(in crate::cli) redis_username: Option<String>,
     /// The file that holds the user's password
     #[arg(
         long = "redis.password-file",
         value_name = "FILE",
         requires = "servers"
     )]
-    pub(super) redis_password_file: Option<PathBuf>,
+    pub(in crate::cli) redis_password_file: Option<PathBuf>,
     /// Connects over TLS, and trusts the system's certificate authorities
     #[arg(long = "redis.tls", requires = "servers")]
-    pub(super) redis_tls: bool,
+    pub(in crate::cli) redis_tls: bool,
     /// Connects over TLS, and trusts the certificate authorities in this file (PEM)
     #[arg(long = "redis.ca-file", value_name = "FILE", requires = "servers")]
-    pub(super) redis_ca_file: Option<PathBuf>,
+    pub(in crate::cli) redis_ca_file: Option<PathBuf>,
 }
 
 /// The arguments of `init`.
@@ -42,17 +42,17 @@ pub(super) struct LoginArgs {
 #[command(group(
     clap::ArgGroup::new("servers").args(["master", "sentinels"]).required(true)
 ))]
-pub(super) struct InitArgs {
+pub(in crate::cli) struct InitArgs {
     /// The master, as HOST:PORT or DC=HOST:PORT
     #[arg(long, value_name = "MASTER", requires = "replicas")]
-    pub(super) master: Option<Place>,
+    pub(in crate::cli) master: Option<Place>,
     /// A replica, as HOST:PORT or DC=HOST:PORT; may be given several times
     #[arg(long = "replica", value_name = "REPLICA", requires = "master")]
-    pub(super) replicas: Vec<Place>,
+    pub(in crate::cli) replicas: Vec<Place>,
     /// A Sentinel that finds masters and replicas, as HOST:PORT; may be given several times: name
     /// all of them, of every datacenter
     #[arg(long = "sentinel", value_name = "SENTINEL", conflicts_with = "master")]
-    pub(super) sentinels: Vec<Place>,
+    pub(in crate::cli) sentinels: Vec<Place>,
     /// The master's name on the Sentinels; without it every master that they know
     #[arg(
         long,
@@ -60,26 +60,26 @@ pub(super) struct InitArgs {
         requires = "sentinels",
         conflicts_with = "master"
     )]
-    pub(super) master_name: Option<String>,
+    pub(in crate::cli) master_name: Option<String>,
     /// The name of the pair or of the Sentinels' entry
     #[arg(long, value_name = "NAME", default_value = "orders")]
-    pub(super) pair: String,
+    pub(in crate::cli) pair: String,
     /// A datacenter and the hosts in it, as `NAME=PATTERN[,PATTERN]`, such as dc1=10.1.0.0/16 or
     /// dc1=*.dc1.example.com; may be given several times
     #[arg(long = "datacenter", value_name = "DATACENTER")]
-    pub(super) datacenters: Vec<DatacenterArg>,
+    pub(in crate::cli) datacenters: Vec<DatacenterArg>,
     /// The datacenter in which the exporter runs
     #[arg(long, value_name = "NAME")]
-    pub(super) local: Option<String>,
+    pub(in crate::cli) local: Option<String>,
     /// The URL of a webhook that is notified of alerts
     #[arg(long = "webhook-url", value_name = "URL")]
-    pub(super) webhook_url: Option<String>,
+    pub(in crate::cli) webhook_url: Option<String>,
     /// The file that holds the URL of a Slack webhook that is notified of alerts
     #[arg(long = "slack-webhook-url-file", value_name = "FILE")]
-    pub(super) slack_webhook_url_file: Option<PathBuf>,
+    pub(in crate::cli) slack_webhook_url_file: Option<PathBuf>,
     /// The file that holds the routing key of PagerDuty, which is notified of critical alerts
     #[arg(long = "pagerduty-routing-key-file", value_name = "FILE")]
-    pub(super) pagerduty_routing_key_file: Option<PathBuf>,
+    pub(in crate::cli) pagerduty_routing_key_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) login: LoginArgs,
+    pub(in crate::cli) login: LoginArgs,
 }
