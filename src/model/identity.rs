@@ -5,6 +5,8 @@ use std::net::Ipv6Addr;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::text::shell_quote;
+
 /// Where a Redis server listens: a TCP port or a Unix socket.
 ///
 /// Cheap to clone. Equality is by spelling: `10.0.0.1:6379` and `redis.example.com:6379` are two
@@ -89,6 +91,14 @@ impl ServerAddr {
         match &self.0 {
             Place::Tcp { .. } => None,
             Place::Unix(path) => Some(Path::new(&**path)),
+        }
+    }
+
+    /// The command line that asks this server, for a person to complete: `redis-cli -h 10.0.0.1 -p 6379`.
+    pub fn redis_cli(&self) -> String {
+        match &self.0 {
+            Place::Tcp { host, port } => format!("redis-cli -h {} -p {port}", shell_quote(host)),
+            Place::Unix(path) => format!("redis-cli -s {}", shell_quote(path)),
         }
     }
 }
@@ -267,6 +277,17 @@ impl fmt::Display for PairKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_line_reaches_every_kind_of_address() {
+        for (addr, line) in [
+            ("10.0.0.1:6379", "redis-cli -h 10.0.0.1 -p 6379"),
+            ("[2001:db8::1]:6380", "redis-cli -h 2001:db8::1 -p 6380"),
+            ("unix:///run/a b.sock", "redis-cli -s '/run/a b.sock'"),
+        ] {
+            assert_eq!(ServerAddr::parse(addr).unwrap().redis_cli(), line);
+        }
+    }
 
     #[test]
     fn a_parsed_address_prints_as_it_was_written() {

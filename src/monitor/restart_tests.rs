@@ -8,12 +8,12 @@ use super::*;
 use crate::alert::{AlertState, Quantity, Rule};
 use crate::config::{Environment, Format, parse};
 use crate::delivery::{DeliveryEventKind, DeliveryFailure, QueueState};
-use crate::info::{Field, Observation, Role};
+use crate::info::{self, Field, Observation, OutputBufferLimit, ReplicaConnection, Role};
 use crate::model::{
-    ClockShift, DocumentTable, Persisted, PollError, SaveScope, SavedDocument, SavedDocuments,
-    ServerAddr, WallTime,
+    Bytes, ClockShift, DocumentTable, Persisted, PollError, SaveScope, SavedDocument,
+    SavedDocuments, ServerAddr, WallTime,
 };
-use crate::replication::StateReason;
+use crate::replication::{BufferAnswer, StateReason};
 
 pub(super) const YAML: &str = "
 pairs:
@@ -25,6 +25,9 @@ alerts:
 notify: {group_wait: 0s, receivers: [{name: hook, webhook: {url_file: f}}]}
 ";
 
+/// How long a poll takes.
+const POLL_TAKES: Span = Span::from_millis(10);
+
 /// A monitor in virtual time, and what is on its disk.
 pub(super) struct Stage {
     yaml: String,
@@ -34,6 +37,8 @@ pub(super) struct Stage {
     pub(super) polls: bool,
     pub(super) second: i64,
     full_syncs: u64,
+    /// What the master of p buffers for its replica, of 1,000 bytes, where it is asked.
+    buffered: Option<u64>,
     disk: BTreeMap<(DocumentTable, String), String>,
     notified: Vec<String>,
     /// What was logged: states and alerts that changed.
@@ -76,6 +81,7 @@ impl Stage {
             polls: true,
             second: 0,
             full_syncs: 7,
+            buffered: None,
             disk: BTreeMap::new(),
             notified: Vec::new(),
             logged: Vec::new(),
@@ -88,10 +94,15 @@ impl Stage {
         while self.second < second {
             self.second += 1;
             let now = anchor(self.second);
+            // Polls begin once the program knows that a pause is over.
+            self.monitor.observe_running(now.mono - POLL_TAKES);
             for server in ["m:1", "r:1", "n:1", "s:1"] {
                 if self.polls && self.yaml.contains(server) {
                     self.poll(server, now.mono);
                 }
+            }
+            if let Some(bytes) = self.buffered {
+                self.answer_buffered(bytes, now.mono);
             }
             self.monitor.update_clocks(now);
             for action in self.monitor.tick(now.mono) {
@@ -158,7 +169,7 @@ impl Stage {
     }
 
     fn poll(&mut self, server: &str, now: Timestamp) {
-        let (late, began) = (Span::ZERO, now - Span::from_millis(10));
+        let (late, began) = (Span::ZERO, now - POLL_TAKES);
         let kind = if self.silent.iter().any(|silent| server.starts_with(silent)) {
             PollEventKind::Failed {
                 began,
@@ -181,6 +192,31 @@ impl Stage {
         self.monitor.handle_poll(PollEvent {
             server: ServerAddr::parse(server).unwrap(),
             kind,
+        });
+    }
+
+    fn answer_buffered(&mut self, bytes: u64, now: Timestamp) {
+        let line = "slave0:ip=127.0.0.9,port=1,state=online,offset=5,lag=0";
+        let text = format!("role:master\r\nconnected_slaves:1\r\n{line}\r\n");
+        let connection = ReplicaConnection {
+            ip: "127.0.0.9".to_owned(),
+            buffered: Bytes::new(bytes),
+        };
+        let limit = OutputBufferLimit {
+            hard: Bytes::new(1000),
+            soft: Bytes::ZERO,
+            soft_for: Span::ZERO,
+        };
+        let answer = BufferAnswer {
+            info: info::parse(&text).unwrap(),
+            connections: Ok(vec![connection]),
+            limit: Ok(limit),
+            backlog_ttl: None,
+            received: now,
+        };
+        self.monitor.handle_poll(PollEvent {
+            server: ServerAddr::parse("m:1").unwrap(),
+            kind: PollEventKind::OutputBuffers(Box::new(answer)),
         });
     }
 
@@ -536,6 +572,59 @@ fn an_alert_not_yet_notified_before_a_restart_is_notified_once_confirmed() {
         [""; 0],
         "it had recovered"
     );
+}
+
+/// Found by the property below: two pauses, and a kill in the second after the first answer.
+#[test]
+fn a_server_that_answered_right_after_a_pause_is_not_reported_after_a_restart() {
+    let mut stage = Stage::new();
+    stage.silent = vec!["m", "n"];
+    stage.until(10).second += 1;
+    stage.until(17).second += 1;
+    stage.silent = vec!["r"];
+    stage.until(19).restart(1, YAML);
+    stage.silent = vec!["m"];
+    stage.until(21);
+    for (server, seconds) in stage.blamed() {
+        let since = stage.answered.get(&server).copied().unwrap_or(0);
+        assert!(
+            seconds <= stage.second - since + 1,
+            "{server} {seconds} {since}"
+        );
+    }
+}
+
+/// While the masters have not been asked in this process, nothing is known of their buffers: an alert
+/// that fires is not over.
+#[test]
+fn an_alert_about_an_output_buffer_waits_for_the_first_answer_after_a_restart() {
+    let yaml = format!("poll: {{output_buffers: true}}\n{YAML}");
+    let mut stage = Stage::new();
+    stage.restart(1, &yaml).until(5).buffered = Some(900);
+    stage.until(7);
+    assert_eq!(stage.states(Rule::OutputBuffer), [AlertState::Firing]);
+    stage.notified.clear();
+    stage.buffered = None;
+    stage.restart(3, &yaml).until(14).buffered = Some(0);
+    assert_eq!(stage.states(Rule::OutputBuffer), [AlertState::Firing]);
+    stage.until(16);
+    assert_eq!(
+        stage.notified_of("OutputBuffer"),
+        ["15 OutputBufferHigh resolved"]
+    );
+}
+
+/// Once masters are no longer asked, there is nothing left to judge.
+#[test]
+fn an_alert_about_an_output_buffer_ends_when_buffers_are_no_longer_asked_for() {
+    let yaml = format!("poll: {{output_buffers: true}}\n{YAML}");
+    let mut stage = Stage::new();
+    stage.restart(1, &yaml).buffered = Some(900);
+    stage.until(7).buffered = None;
+    assert_eq!(stage.states(Rule::OutputBuffer), [AlertState::Firing]);
+    stage.restart(1, YAML).until(14);
+    let states = stage.states(Rule::OutputBuffer);
+    assert!(!states.contains(&AlertState::Firing), "{states:?}");
 }
 
 mod properties {

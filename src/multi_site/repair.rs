@@ -60,28 +60,38 @@ pub(super) async fn repair<S: Site>(
             settled.finding.direction == direction && repairs.includes(settled.finding.difference)
         });
         let keys: Vec<&[u8]> = chosen.map(|settled| settled.key.as_slice()).collect();
-        let mut keys = keys.as_slice();
-        let mut size = KEYS_AT_ONCE;
-        while let Some((some, rest)) = keys.split_at_checked(size.min(keys.len())) {
-            if some.is_empty() {
-                break;
+        repair_keys(sites, direction, &keys, limits, report).await?;
+    }
+    Ok(())
+}
+
+/// Writes what the source of `direction` has under each key to its target.
+async fn repair_keys<S: Site>(
+    sites: SitePair<'_, S>,
+    direction: Direction,
+    keys: &[&[u8]],
+    limits: ApplyLimits,
+    report: &mut RepairReport,
+) -> Result<(), SiteError> {
+    let mut left = keys;
+    let mut at_once = KEYS_AT_ONCE;
+    while !left.is_empty() {
+        let (some, rest) = left.split_at_checked(at_once).unwrap_or((left, &[]));
+        let versions = match read_versions(sites.source(direction), some).await {
+            Err(SiteError::TooLarge) if at_once > 1 => {
+                at_once /= 2;
+                continue;
             }
-            let versions = match read_versions(sites.source(direction), some).await {
-                Err(SiteError::TooLarge) if size > 1 => {
-                    size /= 2;
-                    continue;
-                }
-                versions => versions?,
-            };
-            let requests = versions
-                .iter()
-                .map(|(key, envelope)| Request::apply(key, envelope, limits));
-            let replies = sites.target(direction).send(requests.collect()).await?;
-            for reply in replies {
-                note(reply.and_then(Reply::apply), direction, report)?;
-            }
-            keys = rest;
+            versions => versions?,
+        };
+        let requests = versions
+            .iter()
+            .map(|(key, envelope)| Request::apply(key, envelope, limits));
+        let replies = sites.target(direction).send(requests.collect()).await?;
+        for reply in replies {
+            note(reply.and_then(Reply::apply), direction, report)?;
         }
+        left = rest;
     }
     Ok(())
 }

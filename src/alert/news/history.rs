@@ -4,7 +4,7 @@ use super::sentence::Sentence;
 use super::words::{Clock, Rounding, bytes};
 use super::{Ended, pair};
 use crate::alert::{AlertSnapshot, Details};
-use crate::model::Bytes;
+use crate::model::{Bytes, ServerAddr};
 use crate::replication::{HistoryLoss, HistoryRemnant, ReplicaCopy};
 
 /// What the master lost, what the replica still has, and how to keep it.
@@ -124,8 +124,10 @@ fn copy(alert: &AlertSnapshot, loss: &HistoryLoss, clock: Clock<'_>) -> Sentence
 
 /// The command that stops a replica from replacing its data.
 fn keep_command(replica: &str) -> String {
-    let (host, port) = replica.rsplit_once(':').unwrap_or((replica, "6379"));
-    format!("redis-cli -h {host} -p {port} REPLICAOF NO ONE")
+    match ServerAddr::parse(replica) {
+        Ok(addr) => format!("{} REPLICAOF NO ONE", addr.redis_cli()),
+        Err(_) => format!("REPLICAOF NO ONE on {replica}"),
+    }
 }
 
 /// The writes that neither server has any more.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Report, ServerReport, Verdict};
 use crate::lost_writes::{LostWritesHeader, plural};
-use crate::model::{Bytes, shell_quote};
+use crate::model::{Bytes, ServerAddr, shell_quote};
 use crate::report::{bytes_text, seconds_text, utc_text, visible_line, visible_text};
 
 /// How many keys in conflict, and how many kinds of commands, are printed.
@@ -187,12 +187,10 @@ fn next(server: &ServerReport, writes: &LostWritesHeader) -> String {
     let Some(file) = &server.file else {
         return String::new();
     };
-    let promoted = match writes.promoted.server.rsplit_once(':') {
-        Some((host, port)) => format!(
-            "-h {} -p {port}",
-            shell_quote(host.trim_matches(['[', ']']))
-        ),
-        None => format!("-s {}", shell_quote(&writes.promoted.server)),
+    // The description of a file may have been edited.
+    let promoted = match ServerAddr::parse(&writes.promoted.server) {
+        Ok(addr) => addr.redis_cli(),
+        Err(_) => format!("redis-cli -h {}", shell_quote(&writes.promoted.server)),
     };
     let file = shell_quote(file);
     // A shell refuses the line until it is set: without -n the commands would go to database 0.
@@ -204,13 +202,11 @@ fn next(server: &ServerReport, writes: &LostWritesHeader) -> String {
     line(
         "decide",
         "conflicts first: a replayed SET overwrites what is newer, a replayed INCR adds",
-    ) + &line(
-        "replay",
-        &format!("redis-cli {promoted}{database} --pipe < {file}"),
-    ) + &line(
-        "then",
-        &format!("redis-cross-dc-exporter lost-writes --done {file}"),
-    )
+    ) + &line("replay", &format!("{promoted}{database} --pipe < {file}"))
+        + &line(
+            "then",
+            &format!("redis-cross-dc-exporter lost-writes --done {file}"),
+        )
 }
 
 fn line(name: &str, text: &str) -> String {

@@ -352,6 +352,20 @@ async fn f04_a_master_that_loads_an_append_only_file_did_not_come_back_empty() {
         scene.master.command(&set).await.unwrap();
     }
     scene.master.command(&["CONFIG", "REWRITE"]).await.unwrap();
+    // A restart before the first file is whole would find none.
+    let written = || async {
+        for field in ["aof_rewrite_in_progress", "aof_rewrite_scheduled"] {
+            let value = scene.master.info_field("persistence", field).await;
+            let value = value.map_err(|error| error.to_string())?;
+            if value.as_deref() != Some("0") {
+                return Err(format!("{field}: {value:?}"));
+            }
+        }
+        Ok(())
+    };
+    eventually("the append-only file", LIMIT, written)
+        .await
+        .unwrap();
     scene.write("b").await;
     let exporter = Exporter::start(&scene.config()).await;
     streams(&exporter).await;

@@ -117,6 +117,21 @@ async fn the_documented_sentinel_user_is_enough_and_a_lesser_one_misses_only_wha
     assert!(tried.stdout.contains(&what_to_do), "{tried:?}");
 }
 
+/// A plain server, which answers INFO and refuses SENTINEL, was reported as a Sentinel in order.
+#[tokio::test]
+async fn a_server_in_the_place_of_a_sentinel_is_no_sentinel() {
+    let master = server(DC1).start().await.unwrap();
+    let keys = "master_name: m";
+    let tried = try_access(&configuration(&entry(
+        "m",
+        [master.addr()].into_iter(),
+        keys,
+    )))
+    .await
+    .ended_with(1);
+    assert!(tried.stdout.contains("it is no Sentinel"), "{tried:?}");
+}
+
 /// What `check-config --connect` says of the configuration.
 async fn try_access(yaml: &str) -> Outcome {
     let folder = folder_with(yaml);
