@@ -6,6 +6,7 @@
 mod ack;
 mod assess;
 mod counter;
+mod drain;
 mod epochs;
 mod failed_polls;
 mod forecast;

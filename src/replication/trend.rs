@@ -2,19 +2,15 @@
 
 use crate::model::{Bytes, Span, Timestamp};
 
-/// How many values are kept.
-const KEPT: usize = 8;
-
-/// How many of the last values make the trend: three slopes, of which the median is not moved by one
-/// outlier.
-const RECENT: usize = 4;
+/// How many values are kept: three slopes, of which the median is not moved by one outlier.
+const KEPT: usize = 4;
 
 /// Values are at least this part of the polling interval apart: those of boosted polls are too close
 /// to each other for a slope.
-const APART: f64 = 0.75;
+pub(super) const APART: f64 = 0.75;
 
 /// After this many intervals without a value the ones before say nothing about the present.
-const STALE_AFTER: f64 = 8.0;
+pub(super) const STALE_AFTER: f64 = 8.0;
 
 /// The last values of a number of bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,9 +44,8 @@ impl Trend {
     /// Bytes a second, negative while the number shrinks: the median of the last slopes. `None` with
     /// fewer than two of them.
     pub(super) fn per_second(&self) -> Option<f64> {
-        let mut slopes = Vec::with_capacity(RECENT);
-        let (_, recent) = self.values.split_at(KEPT - RECENT);
-        for pair in recent.windows(2) {
+        let mut slopes = Vec::with_capacity(KEPT);
+        for pair in self.values.windows(2) {
             if let [Some(before), Some(after)] = pair {
                 slopes.extend(slope(*before, *after));
             }
@@ -61,28 +56,6 @@ impl Trend {
             [_, median, _] => Some(median),
             _ => None,
         }
-    }
-
-    /// By how many bytes a second the number has shrunk since the highest of its values: the median of
-    /// the slopes between every two values since then, which chance moves less than the last three.
-    /// `None` with fewer than three values, and where it does not shrink.
-    pub(super) fn shrinks_by(&self) -> Option<f64> {
-        let values: Vec<_> = self.values.iter().flatten().copied().collect();
-        let highest = values.iter().map(|(_, bytes)| *bytes).max()?;
-        let turn = values.iter().rposition(|(_, bytes)| *bytes == highest)?;
-        let (_, since) = values.split_at(turn);
-        if since.len() < 3 {
-            return None;
-        }
-        let mut slopes = Vec::with_capacity(KEPT * KEPT / 2);
-        for (index, before) in since.iter().enumerate() {
-            for after in since.iter().skip(index + 1) {
-                slopes.extend(slope(*before, *after));
-            }
-        }
-        slopes.sort_by(f64::total_cmp);
-        let median = *slopes.get(slopes.len() / 2)?;
-        (median < 0.0).then_some(-median)
     }
 
     fn last(&self) -> Option<(Timestamp, Bytes)> {
@@ -104,32 +77,13 @@ mod tests {
 
     const SECOND: Span = Span::from_secs(1);
 
-    fn of(values: &[(i64, u64)]) -> Trend {
+    fn trend(values: &[(i64, u64)]) -> Option<f64> {
         let mut trend = Trend::default();
         for (millis, bytes) in values {
             let at = Timestamp::from_nanos(millis * 1_000_000);
             trend.observe(at, Bytes::new(*bytes), SECOND);
         }
-        trend
-    }
-
-    fn trend(values: &[(i64, u64)]) -> Option<f64> {
-        of(values).per_second()
-    }
-
-    #[test]
-    fn a_number_shrinks_from_its_highest_value_on() {
-        let each_second = |values: &[u64]| {
-            let millis = (0_i64..).map(|second| second * 1000);
-            let values: Vec<_> = millis.zip(values.iter().copied()).collect();
-            of(&values).shrinks_by()
-        };
-        assert_eq!(each_second(&[10, 50, 90, 100, 90]), None, "one slope");
-        assert_eq!(each_second(&[10, 50, 90, 100, 90, 80]), Some(10.0));
-        let uneven = each_second(&[100, 85, 82, 70, 58, 52]).unwrap();
-        assert!((9.0..=11.0).contains(&uneven), "{uneven}");
-        assert_eq!(each_second(&[70, 80, 90, 100]), None, "it grows");
-        assert_eq!(each_second(&[70, 70, 70]), None);
+        trend.per_second()
     }
 
     #[test]

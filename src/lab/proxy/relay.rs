@@ -28,6 +28,9 @@ const PIECES_PER_SECOND: u64 = 50;
 /// ... but to no smaller ones, to spare the timer.
 const MIN_PIECE: u64 = 64;
 
+/// Timers are no later than this; without a cause, that is.
+const LATEST_TIMER: Duration = Duration::from_millis(50);
+
 /// One direction of the line, shared by all connections.
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -63,13 +66,15 @@ impl Flow {
         Bytes::new(self.delivered.load(Ordering::Relaxed))
     }
 
-    /// Promises the line to `length` bytes and returns when it will have sent them. A new rate
-    /// voids what was promised at the old one.
-    fn reserve(&self, length: usize, rate: u64) -> Instant {
+    /// Promises the line to `length` bytes that have been there since `ready`, and returns when it will
+    /// have sent them. A new rate voids what was promised at the old one.
+    fn reserve(&self, length: usize, rate: u64, ready: Instant) -> Instant {
         let mut promised = self.promised.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
+        // A timer that fired late has not slowed the line, unless it stood still.
+        let earliest = now.checked_sub(LATEST_TIMER).unwrap_or(now).max(ready);
         let free_at = if promised.rate == rate {
-            promised.until.max(now)
+            promised.until.max(earliest)
         } else {
             now
         };
@@ -193,12 +198,18 @@ impl Lane {
             let now = *self.conditions.borrow_and_update();
             if now.is_stalled(self.flow.direction) {
                 self.changed().await;
-            } else if self.sleep_until(read_at + now.delay).await {
+                continue;
+            }
+            let ready = read_at + now.delay;
+            if self.sleep_until(ready).await {
                 let Some(rate) = now.rate.map(|rate| rate.max(1)) else {
                     return length;
                 };
                 let piece = length.min(piece_at(rate));
-                if self.sleep_until(self.flow.reserve(piece, rate)).await {
+                if self
+                    .sleep_until(self.flow.reserve(piece, rate, ready))
+                    .await
+                {
                     return piece;
                 }
             }

@@ -23,6 +23,17 @@ pub struct Writes {
     pub peaks: Option<Arc<PeakTable>>,
 }
 
+impl Writes {
+    /// The mean of the last minutes, in bytes a second; `None` where they are too few.
+    pub(super) fn per_second(&self) -> Option<f64> {
+        let (written, counted) = self.recent?;
+        if counted < SHORTEST_RATE {
+            return None;
+        }
+        Some(written.as_f64() / counted.as_secs_f64())
+    }
+}
+
 /// How long the link may be cut before a full resync.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Headroom {

@@ -56,16 +56,20 @@ pub fn forecast(
     let pair = evidence.pair;
     Forecast {
         headroom: Headroom::new(pair.backlog_size, seen, writes, now),
-        catch_up: catch_up(&pair.forecast, seen, now),
+        catch_up: catch_up(&pair.forecast, seen, writes, now),
         output_buffer: pair.output_buffer(now),
         full_sync: full_sync(evidence, seen, now),
         evidence: evidence::at(evidence, now),
     }
 }
 
-/// How long until the replica has everything, at the speed at which it has come closer since it was
-/// farthest behind.
-fn catch_up(facts: &ForecastFacts, seen: &Assessment, now: Timestamp) -> Result<Span, NoForecast> {
+/// How long until the replica has everything.
+fn catch_up(
+    facts: &ForecastFacts,
+    seen: &Assessment,
+    writes: &Writes,
+    now: Timestamp,
+) -> Result<Span, NoForecast> {
     if seen.state != PairState::Streaming || seen.stale {
         return Err(NoForecast::NotStreaming);
     }
@@ -75,7 +79,8 @@ fn catch_up(facts: &ForecastFacts, seen: &Assessment, now: Timestamp) -> Result<
     if lag < BEHIND_FROM || bytes == Bytes::ZERO {
         return Err(NoForecast::CaughtUp);
     }
-    let speed = facts.lag.shrinks_by().ok_or(NoForecast::NotDraining)?;
+    let speed = facts.drain.speed(writes.per_second());
+    let speed = speed.ok_or(NoForecast::NotDraining)?;
     let since_sample = seen.sampled_at.map_or(Span::ZERO, |at| now - at);
     let from_sample = Span::from_secs_f64(bytes.as_f64() / speed);
     Ok((from_sample - since_sample).or_zero())

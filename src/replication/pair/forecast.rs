@@ -1,8 +1,8 @@
 //! What the polls of a pair show that predictions rest on.
 
+use super::super::drain::Drain;
 use super::super::no_forecast::NoForecast;
 use super::super::output_buffer::{BufferFacts, BufferSample, effective_limit};
-use super::super::trend::Trend;
 use super::{PairTracker, located::Located};
 use crate::info::{Observation, OutputBufferLimit, ReplicaConnState, ReplicaConnection};
 use crate::model::{Bytes, Span, Timestamp};
@@ -14,8 +14,8 @@ const SHARES_BUFFERS_SINCE: u32 = 7;
 /// What the polls of a pair show that predictions rest on.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ForecastFacts {
-    /// How many bytes the replica lacked in the last polls.
-    pub(in crate::replication) lag: Trend,
+    /// Where the replica was in the last polls.
+    pub(in crate::replication) drain: Drain,
     /// The direct master's output buffer for the replica.
     pub(in crate::replication) buffer: BufferFacts,
     /// How often the link was lost and came back between two polls of the master, both of which
@@ -60,18 +60,18 @@ impl PairTracker {
         self.facts.forecast.buffer.observe(sample, interval);
     }
 
-    /// Records how many bytes the replica lacked, after it was located again.
+    /// Records where the replica is, after it was located again.
     pub(super) fn observe_drain(&mut self) {
         let interval = self.facts.interval;
-        let trend = &mut self.facts.forecast.lag;
+        let drain = &mut self.facts.forecast.drain;
         let located = self
             .facts
             .located
             .as_ref()
             .filter(|located| located.is_current());
-        match located.and_then(Located::lacking) {
-            Some((at, bytes)) => trend.observe(at, bytes, interval),
-            None => trend.clear(),
+        match located.and_then(Located::drain_position) {
+            Some(position) => drain.observe(position, interval),
+            None => drain.clear(),
         }
     }
 

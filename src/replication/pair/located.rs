@@ -1,6 +1,7 @@
 //! A replica's position, and the position located in its master's history, with the lag at that
 //! sample.
 
+use super::super::drain::DrainPosition;
 use super::super::epochs::Comparison;
 use super::super::history::{Bracket, Point};
 use super::super::lag::{LagBytes, LagInterval};
@@ -190,9 +191,13 @@ impl Located {
         self.bracket.hi.is_none() && self.is_current()
     }
 
-    /// How many bytes it lacked, and when.
-    pub(super) fn lacking(&self) -> Option<(Timestamp, Bytes)> {
-        Some((self.received(), self.bytes.estimate?))
+    /// Where it was; `None` while it is not known how much it lacked.
+    pub(super) fn drain_position(&self) -> Option<DrainPosition> {
+        Some(DrainPosition {
+            at: self.received(),
+            applied: self.applied(),
+            lacks: self.bytes.estimate?,
+        })
     }
 
     /// Whether the position is in the history that the master writes now, and not in one that has

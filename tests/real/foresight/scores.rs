@@ -20,7 +20,7 @@ use super::overrun::{Overrun, overrun};
 const MARKS: [&str; 2] = ["<!-- scores: begin -->\n", "<!-- scores: end -->\n"];
 
 /// Lanes of each pattern, which run at the same time.
-const LANES_EACH: usize = 2;
+const LANES_EACH: usize = 4;
 
 /// The shares to reach.
 mod goals {
@@ -116,10 +116,13 @@ async fn score_drains(all: usize) -> Vec<(Pattern, Vec<CatchUp>)> {
     let directives = ["repl-backlog-size 64mb"];
     let patterns = [Pattern::Steady, Pattern::Bursty];
     let lanes = lanes(plans(200_000.0, &directives, &patterns), "", "").await;
+    // The mean of the load is known by then.
+    pause(45.0).await;
     on_lanes(lanes, all, |lane, _| {
         Box::pin(async move {
-            let stall = 8.0 + 6.0 * fastrand::f64();
-            drain(lane, stall, 450_000, 1.5).await
+            // Several of the load's bursts: what a shorter drain meets of them is chance.
+            let stall = 30.0 + 15.0 * fastrand::f64();
+            drain(lane, stall, 900_000, 1.5).await
         })
     })
     .await

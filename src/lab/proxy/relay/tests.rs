@@ -157,8 +157,9 @@ async fn the_rate_is_kept_and_a_new_one_applies_at_once() {
     );
     bench.conditions.send_replace(rate(0));
     let trickle = bench.arrive_within(Duration::from_secs(200)).await;
+    let on_its_way = piece_at(100_000);
     assert!(
-        trickle <= 3 * 64,
+        trickle <= 3 * 64 + on_its_way,
         "{trickle} bytes in 200 s at 1 B/s, in pieces of 64"
     );
     bench.conditions.send_replace(WanConditions::default());
@@ -169,18 +170,52 @@ async fn the_rate_is_kept_and_a_new_one_applies_at_once() {
 async fn connections_share_the_rate() {
     let flow = Flow::new(Direction::ToMaster);
     let start = Instant::now();
-    assert_eq!(flow.reserve(500, 1000), start + Duration::from_millis(500));
-    assert_eq!(flow.reserve(500, 1000), start + Duration::from_secs(1));
+    assert_eq!(
+        flow.reserve(500, 1000, start),
+        start + Duration::from_millis(500)
+    );
+    assert_eq!(
+        flow.reserve(500, 1000, start),
+        start + Duration::from_secs(1)
+    );
     tokio::time::advance(Duration::from_secs(3)).await;
     assert_eq!(
-        flow.reserve(500, 1000),
+        flow.reserve(500, 1000, Instant::now()),
         start + Duration::from_millis(3500),
         "an idle line saves nothing up"
     );
     assert_eq!(
-        flow.reserve(500, 500),
+        flow.reserve(500, 500, Instant::now()),
         start + Duration::from_secs(4),
         "a new rate voids old promises"
+    );
+}
+
+/// Each piece of a busy line began when its timer had fired: with small pieces that cost a third of the
+/// rate.
+#[tokio::test(start_paused = true)]
+async fn a_late_timer_does_not_slow_a_busy_line() {
+    let flow = Flow::new(Direction::ToReplica);
+    let start = Instant::now();
+    assert_eq!(
+        flow.reserve(10, 1000, start),
+        start + Duration::from_millis(10)
+    );
+    tokio::time::advance(Duration::from_millis(13)).await;
+    assert_eq!(
+        flow.reserve(10, 1000, start),
+        start + Duration::from_millis(20)
+    );
+    // On a line without anything to send, the next piece begins when it is there.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let now = Instant::now();
+    assert_eq!(flow.reserve(10, 1000, now), now + Duration::from_millis(10));
+    // What waited behind a stall does not arrive all at once.
+    tokio::time::advance(Duration::from_secs(9)).await;
+    let due = flow.reserve(10, 1000, start);
+    assert_eq!(
+        due + LATEST_TIMER,
+        Instant::now() + Duration::from_millis(10)
     );
 }
 

@@ -1,0 +1,177 @@
+//! How fast a replica that is behind catches up.
+
+use super::trend::{APART, STALE_AFTER};
+use crate::model::{Bytes, ReplicationOffset, Span, Timestamp};
+
+/// How many positions are kept.
+const KEPT: usize = 8;
+
+/// With fewer positions since the replica was farthest behind, nothing is known.
+const FEWEST: usize = 3;
+
+/// The last positions of a replica, about a poll apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Drain {
+    /// The oldest first; `None` comes before the positions that are there.
+    positions: [Option<DrainPosition>; KEPT],
+}
+
+/// Where a replica was in its master's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DrainPosition {
+    /// When it answered.
+    pub(super) at: Timestamp,
+    /// What it had applied.
+    pub(super) applied: ReplicationOffset,
+    /// What it lacked.
+    pub(super) lacks: Bytes,
+}
+
+/// How fast a replica catches up since it was farthest behind, in bytes a second. Both are medians of
+/// the slopes between every two positions, which chance moves less than any two.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct DrainSpeed {
+    /// What it applies.
+    applies: f64,
+    /// By how much less it lacks; above zero.
+    shrinks: f64,
+}
+
+impl Drain {
+    /// Records a position; the replica is polled each `interval`.
+    pub(super) fn observe(&mut self, position: DrainPosition, interval: Span) {
+        if let Some(last) = self.positions.last().copied().flatten() {
+            let passed = position.at - last.at;
+            if passed > interval.mul_f64(STALE_AFTER) || position.applied < last.applied {
+                *self = Self::default();
+            } else if passed < interval.mul_f64(APART) {
+                return;
+            }
+        }
+        self.positions.rotate_left(1);
+        if let Some(newest) = self.positions.last_mut() {
+            *newest = Some(position);
+        }
+    }
+
+    /// Forgets every position.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// By how many bytes a second the replica will come closer, while its master goes on to write
+    /// `writes` bytes a second, its mean. `None` where it does not come closer now.
+    ///
+    /// That is what it applies less what is written, for the mean foresees bursts that the last
+    /// seconds may not have seen; but at least half of what was seen, for a load that has ended stays
+    /// in the mean for minutes.
+    pub(super) fn speed(&self, writes: Option<f64>) -> Option<f64> {
+        let now = self.seen()?;
+        let expected = writes.map_or(now.shrinks, |writes| now.applies - writes);
+        Some(expected.max(now.shrinks / 2.0))
+    }
+
+    fn seen(&self) -> Option<DrainSpeed> {
+        let positions: Vec<_> = self.positions.iter().flatten().copied().collect();
+        let farthest = positions.iter().map(|position| position.lacks).max()?;
+        let turn = positions
+            .iter()
+            .rposition(|position| position.lacks == farthest)?;
+        let (_, since) = positions.split_at(turn);
+        if since.len() < FEWEST {
+            return None;
+        }
+        let applies = median_slope(since, |position| position.applied.get() as f64)?;
+        let grows = median_slope(since, |position| position.lacks.as_f64())?;
+        (grows < 0.0).then_some(DrainSpeed {
+            applies,
+            shrinks: -grows,
+        })
+    }
+}
+
+/// The median of the slopes between every two positions, a second.
+fn median_slope(positions: &[DrainPosition], value: impl Fn(&DrainPosition) -> f64) -> Option<f64> {
+    let mut slopes = Vec::with_capacity(KEPT * KEPT / 2);
+    for (index, before) in positions.iter().enumerate() {
+        for after in positions.iter().skip(index + 1) {
+            let passed = (after.at - before.at).as_secs_f64();
+            if passed > 0.0 {
+                slopes.push((value(after) - value(before)) / passed);
+            }
+        }
+    }
+    slopes.sort_by(f64::total_cmp);
+    slopes.get(slopes.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Span = Span::from_secs(1);
+
+    /// A replica with these missing bytes, one a second, whose master writes 10 bytes a second.
+    fn drain(lacking: &[u64]) -> Drain {
+        let mut drain = Drain::default();
+        for (second, lacks) in (0_u64..).zip(lacking) {
+            let position = DrainPosition {
+                at: Timestamp::from_nanos(i64::try_from(second).unwrap() * 1_000_000_000),
+                applied: ReplicationOffset::new(1000 + second * 10 - lacks),
+                lacks: Bytes::new(*lacks),
+            };
+            drain.observe(position, SECOND);
+        }
+        drain
+    }
+
+    #[test]
+    fn a_replica_comes_closer_from_where_it_was_farthest_behind() {
+        assert_eq!(
+            drain(&[100, 500, 900, 800]).speed(None),
+            None,
+            "two positions"
+        );
+        assert_eq!(drain(&[100, 500, 900, 800, 700]).speed(None), Some(100.0));
+        let uneven = drain(&[900, 780, 700, 600, 490, 400]).speed(None).unwrap();
+        assert!((95.0..=105.0).contains(&uneven), "{uneven}");
+        assert_eq!(drain(&[700, 800, 900]).speed(None), None, "it falls behind");
+        assert_eq!(drain(&[700, 700, 700]).speed(None), None);
+        assert_eq!(drain(&[]).speed(Some(1.0)), None);
+    }
+
+    #[test]
+    fn the_mean_of_the_writes_counts_and_not_the_lull_of_the_last_seconds() {
+        let lull = drain(&[900, 800, 700]); // it applies 110
+        assert_eq!(lull.speed(Some(10.0)), Some(100.0));
+        assert_eq!(lull.speed(Some(40.0)), Some(70.0));
+        let ended = lull.speed(Some(500.0));
+        assert_eq!(ended, Some(50.0), "a load that has ended");
+        let burst = lull.speed(Some(0.0));
+        assert_eq!(burst, Some(110.0), "a burst that will end");
+    }
+
+    #[test]
+    fn what_is_old_or_of_another_history_says_nothing() {
+        let mut late = drain(&[900, 800, 700]);
+        let position = |second: i64, applied: u64| DrainPosition {
+            at: Timestamp::from_nanos(second * 1_000_000_000),
+            applied: ReplicationOffset::new(applied),
+            lacks: Bytes::new(600),
+        };
+        late.observe(position(20, 2000), SECOND);
+        assert_eq!(late.speed(None), None);
+        let mut back = drain(&[900, 800, 700]);
+        back.observe(position(3, 5), SECOND);
+        assert_eq!(back.speed(None), None);
+        let mut close = drain(&[900, 800]);
+        let soon = DrainPosition {
+            at: Timestamp::from_nanos(1_100_000_000),
+            ..position(1, 400)
+        };
+        close.observe(soon, SECOND);
+        assert_eq!(close.speed(None), None, "closer than polls are");
+        close.clear();
+        assert_eq!(close, Drain::default());
+    }
+}
