@@ -1,7 +1,12 @@
 //! More traps of chapter A, walked into after doctor has warned of them.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use redis_cross_dc_exporter::doctor::FindingSeverity::{Critical, Warning};
-use redis_cross_dc_exporter::lab::{Connection, LabError, RedisServer, Reply, eventually};
+use redis_cross_dc_exporter::lab::{
+    Connection, LabError, RedisServer, RedisServerBuilder, Reply, eventually,
+};
 use redis_cross_dc_exporter::model::{DoctorCheck, Secret, ServerAddr};
 
 use super::machine::{Machine, module_in};
@@ -189,6 +194,29 @@ async fn a13_both_sides_may_rename_alike() {
     let hidden = || reference().config("rename-command FLUSHALL \"\"");
     let pair = Pair::start(hidden(), hidden()).await;
     assert_eq!(found(&pair.report().await), []);
+}
+
+/// A server that reads its configuration from its input has no file.
+fn without_a_file(folder: &tempfile::TempDir) -> RedisServerBuilder {
+    let script = folder.path().join("redis-server");
+    let server = std::env::var("REDIS_SERVER").unwrap_or("redis-server".to_owned());
+    let text = format!("#!/bin/sh\nexec {server} - <\"$1\"\n");
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    reference().program(script)
+}
+
+#[tokio::test]
+async fn a12_without_a_file_a_restart_brings_the_old_role_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pair = Pair::start(reference(), without_a_file(&folder)).await;
+    let report = pair.report().await;
+    expect_one(&report, DoctorCheck::A12, Warning, pair.replica.addr());
+    promote(&pair.replica).await;
+    let reply = refused(&pair.replica, &["CONFIG", "REWRITE"]).await;
+    assert!(reply.contains("without a config file"), "{reply}");
+    pair.replica.restart().await.unwrap();
+    wait_for(&pair.replica, "replication", "role", "slave").await;
 }
 
 #[tokio::test]
