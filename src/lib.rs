@@ -3,8 +3,8 @@
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
 //! invariants): [`model`], [`template`], [`active_active`] - [`clock`], [`config`], [`info`],
 //! [`multi_site`] - [`topology`], [`replication`], [`http_client`], [`lost_writes`] - [`alert`],
-//! [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`], [`operation`] - [`monitor`],
-//! [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`], [`capture`] -
+//! [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`], [`operation`], [`smtp`] -
+//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`], [`capture`] -
 //! [`admin`] - [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
 
 #![cfg_attr(
@@ -68,6 +68,8 @@ pub mod replication;
 pub mod report;
 #[cfg(feature = "exporter")]
 pub mod rules;
+#[cfg(feature = "exporter")]
+pub mod smtp;
 #[cfg(feature = "exporter")]
 pub mod store;
 #[cfg(feature = "exporter")]

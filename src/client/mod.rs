@@ -38,6 +38,7 @@ pub use raw_stream::RawStream;
 pub use sentinel::SentinelConnection;
 pub use site::ServerSite;
 pub use subscription::{ChannelMessage, Subscription};
+pub use tls::{SecureStream, secure};
 pub use wire::RequestWatch;
 // Public so that it can be fuzzed without a socket.
 pub use framing::{Framing, ReplyShape};

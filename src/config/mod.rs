@@ -20,6 +20,7 @@ mod listen;
 mod node;
 mod receiver;
 mod redact;
+mod sample;
 mod schema;
 mod secret;
 mod sections;
@@ -48,15 +49,18 @@ pub use files::{NamedFiles, UnusableFile};
 pub use format::Format;
 pub use listen::ListenAddress;
 pub use receiver::{
-    AlertmanagerSettings, DeadMansSwitchSettings, GroupReceiver, PagerDutySettings,
-    PeriodicReceiver, ReceiverKind, SlackBotSettings, SlackWebhookSettings, WebhookSettings,
+    AlertmanagerSettings, DeadMansSwitchSettings, EmailSettings, GroupReceiver, MailSecurity,
+    MsTeamsSettings, PagerDutySettings, PeriodicReceiver, ReceiverKind, SlackBotSettings,
+    SlackMention, SlackWebhookSettings, WebhookMethod, WebhookSettings,
 };
+pub use sample::sample_messages;
 pub use schema::suggestion;
 pub use secret::SecretError;
 pub use settings::*;
 pub use signing::signing_key;
 pub use small_file::{MAX_PEM_BYTES, SmallFileError, read_small_file};
 pub use telemetry_path::TelemetryPath;
+pub use value::check_url_end;
 pub use web::{
     ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, load_web,
     parse_web,

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::SecretSource;
-use crate::model::Span;
+use super::{SecretSource, TlsSettings};
+use crate::model::{ServerAddr, Span, closed_set};
+use crate::template::Template;
 
 /// What a receiver is and how to reach it.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +26,11 @@ pub enum GroupReceiver {
     SlackBot(SlackBotSettings),
     /// `PagerDuty` Events API v2.
     PagerDuty(PagerDutySettings),
-    /// Any HTTP endpoint that understands Alertmanager's webhook body, version 4.
+    /// Microsoft Teams, through the webhook of a workflow.
+    MsTeams(MsTeamsSettings),
+    /// Mail, through a mail server.
+    Email(EmailSettings),
+    /// Any HTTP endpoint: it gets Alertmanager's webhook body, version 4, or one from a template.
     Webhook(WebhookSettings),
 }
 
@@ -43,6 +48,8 @@ pub enum PeriodicReceiver {
 pub struct SlackWebhookSettings {
     /// The webhook's URL, which is a secret.
     pub url: SecretSource,
+    /// Who is mentioned when an alert is critical.
+    pub mention: Vec<SlackMention>,
 }
 
 /// How to reach a Slack channel through a bot.
@@ -54,6 +61,63 @@ pub struct SlackBotSettings {
     pub channel: String,
     /// The base URL of Slack's Web API, without the method's name.
     pub api_url: String,
+    /// Who is mentioned when an alert is critical.
+    pub mention: Vec<SlackMention>,
+}
+
+/// Whom a Slack message notifies, besides those who watch its channel
+/// (<https://docs.slack.dev/messaging/formatting-message-text#special-mentions>).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlackMention {
+    /// `@here`: the active members of the channel.
+    Here,
+    /// `@channel`: all members of the channel.
+    Channel,
+    /// `@everyone`: everybody, in the general channel.
+    Everyone,
+    /// A member, by the ID, which begins with U or W.
+    User(String),
+    /// A user group, by the ID, which begins with S.
+    Group(String),
+}
+
+/// Characters of an ID of Slack; real ones have 9 to 11.
+const MAX_SLACK_ID: usize = 32;
+
+impl SlackMention {
+    /// Reads a mention as the configuration has it: `here`, `channel`, `everyone` or an ID.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_id_byte = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+        let is_id = (2..=MAX_SLACK_ID).contains(&text.len()) && text.bytes().all(is_id_byte);
+        match text {
+            "here" => Some(Self::Here),
+            "channel" => Some(Self::Channel),
+            "everyone" => Some(Self::Everyone),
+            id if is_id && id.starts_with(['U', 'W']) => Some(Self::User(id.to_owned())),
+            id if is_id && id.starts_with('S') => Some(Self::Group(id.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// The mention as the configuration has it.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Here => "here",
+            Self::Channel => "channel",
+            Self::Everyone => "everyone",
+            Self::User(id) | Self::Group(id) => id,
+        }
+    }
+}
+
+impl SlackWebhookSettings {
+    /// The webhook at `url`, which mentions nobody.
+    pub const fn to(url: SecretSource) -> Self {
+        Self {
+            url,
+            mention: Vec::new(),
+        }
+    }
 }
 
 /// How to reach a `PagerDuty` service.
@@ -65,6 +129,44 @@ pub struct PagerDutySettings {
     pub url: String,
 }
 
+/// How to reach a channel of Microsoft Teams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MsTeamsSettings {
+    /// The URL of the workflow's webhook, which is a secret.
+    pub url: SecretSource,
+}
+
+/// How to send mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailSettings {
+    /// The mail server that takes the mail.
+    pub smarthost: ServerAddr,
+    /// How the connection to it is encrypted.
+    pub security: MailSecurity,
+    /// The certificate authorities that its certificate has to be signed by.
+    pub tls: TlsSettings,
+    /// The user and the password; absent means that there is no login.
+    pub login: Option<(String, SecretSource)>,
+    /// The sender's address.
+    pub from: String,
+    /// The recipients' addresses: at least one.
+    pub to: Vec<String>,
+}
+
+closed_set! {
+    /// How the connection to a mail server is encrypted.
+    #[derive(Default)]
+    pub enum MailSecurity {
+        /// It begins in plain text and must be encrypted before anything is said (port 587).
+        #[default]
+        StartTls => "starttls",
+        /// It is encrypted from the first byte (port 465).
+        Tls => "tls",
+        /// It is not encrypted.
+        None => "none",
+    }
+}
+
 /// How to reach a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookSettings {
@@ -74,6 +176,53 @@ pub struct WebhookSettings {
     pub headers: BTreeMap<String, SecretSource>,
     /// The key that signs requests (Standard Webhooks); absent means that they are not signed.
     pub secret: Option<SecretSource>,
+    /// The method of its requests.
+    pub method: WebhookMethod,
+    /// The media type of the body, as the header `Content-Type` has it.
+    pub content_type: String,
+    /// What is appended to the URL; absent means nothing.
+    pub path: Option<Template>,
+    /// The body; absent means Alertmanager's webhook body, version 4.
+    pub body: Option<Template>,
+}
+
+closed_set! {
+    /// The methods that a webhook may have: those whose requests have a body.
+    #[derive(Default)]
+    pub enum WebhookMethod {
+        /// What nearly every service expects.
+        #[default]
+        Post => "POST",
+        /// Replaces what the URL names.
+        Put => "PUT",
+        /// Changes a part of it.
+        Patch => "PATCH",
+    }
+}
+
+impl WebhookSettings {
+    /// The media type of a body, unless another is configured.
+    pub const CONTENT_TYPE: &str = "application/json";
+
+    /// A webhook at `url` with Alertmanager's body and nothing else.
+    pub fn to(url: SecretSource) -> Self {
+        Self {
+            url,
+            headers: BTreeMap::new(),
+            secret: None,
+            method: WebhookMethod::default(),
+            content_type: Self::CONTENT_TYPE.to_owned(),
+            path: None,
+            body: None,
+        }
+    }
+
+    /// Whether its body is JSON, by its media type (RFC 6838, section 4.2.8).
+    pub fn is_json(&self) -> bool {
+        let essence = self.content_type.split(';').next().unwrap_or_default();
+        let essence = essence.trim().to_ascii_lowercase();
+        essence == Self::CONTENT_TYPE || essence.ends_with("+json")
+    }
 }
 
 /// How to reach an Alertmanager cluster.
@@ -123,6 +272,8 @@ kinds_from_settings! {
     SlackWebhookSettings => Group(GroupReceiver::SlackWebhook),
     SlackBotSettings => Group(GroupReceiver::SlackBot),
     PagerDutySettings => Group(GroupReceiver::PagerDuty),
+    MsTeamsSettings => Group(GroupReceiver::MsTeams),
+    EmailSettings => Group(GroupReceiver::Email),
     WebhookSettings => Group(GroupReceiver::Webhook),
     AlertmanagerSettings => Periodic(PeriodicReceiver::Alertmanager),
     DeadMansSwitchSettings => Periodic(PeriodicReceiver::DeadMansSwitch),

@@ -11,11 +11,12 @@ use super::version;
 use super::yaml::{Mapping, bytes, count, list, off, path, share, span, string, strings};
 use super::{
     ActiveActiveSettings, AlertSettings, AlertmanagerSettings, CountRule, Credentials,
-    DatacenterRule, DeadMansSwitchSettings, DoctorException, DoctorSettings, GroupReceiver,
-    HeartbeatSettings, HostPattern, LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector,
-    NotifySettings, PagerDutySettings, PairSettings, PeriodicReceiver, PollSettings, ReceiverKind,
-    ReceiverSettings, RecoverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings,
-    Settings, SlackBotSettings, SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
+    DatacenterRule, DeadMansSwitchSettings, DoctorException, DoctorSettings, EmailSettings,
+    GroupReceiver, HeartbeatSettings, HostPattern, LevelRule, LevelThreshold, MaintenanceWindow,
+    MasterSelector, MsTeamsSettings, NotifySettings, PagerDutySettings, PairSettings,
+    PeriodicReceiver, PollSettings, ReceiverKind, ReceiverSettings, RecoverSettings, RepageOn,
+    SecretSource, SentinelSettings, ServerSettings, Settings, SlackBotSettings, SlackMention,
+    SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
 };
 
 impl Settings {
@@ -352,6 +353,8 @@ fn kind(kind: &ReceiverKind) -> (&'static str, Mapping) {
         ReceiverKind::Group(GroupReceiver::PagerDuty(pagerduty)) => {
             ("pagerduty", self::pagerduty(pagerduty))
         }
+        ReceiverKind::Group(GroupReceiver::MsTeams(teams)) => ("msteams", msteams(teams)),
+        ReceiverKind::Group(GroupReceiver::Email(email)) => ("email", self::email(email)),
         ReceiverKind::Group(GroupReceiver::Webhook(webhook)) => ("webhook", self::webhook(webhook)),
         ReceiverKind::Periodic(PeriodicReceiver::Alertmanager(alertmanager)) => {
             ("alertmanager", self::alertmanager(alertmanager))
@@ -365,6 +368,7 @@ fn kind(kind: &ReceiverKind) -> (&'static str, Mapping) {
 fn slack_webhook(webhook: &SlackWebhookSettings) -> Mapping {
     let mut map = Mapping::default();
     map.put_secret("webhook_url", &webhook.url);
+    put_mentions(&mut map, &webhook.mention);
     map
 }
 
@@ -373,13 +377,42 @@ fn slack_bot(bot: &SlackBotSettings) -> Mapping {
     map.put_secret("bot_token", &bot.token);
     map.put("channel", string(&bot.channel));
     map.put("api_url", string(&bot.api_url));
+    put_mentions(&mut map, &bot.mention);
     map
+}
+
+fn put_mentions(map: &mut Mapping, mentions: &[SlackMention]) {
+    if !mentions.is_empty() {
+        map.put("mention", list(mentions, |mention| string(mention.text())));
+    }
 }
 
 fn pagerduty(pagerduty: &PagerDutySettings) -> Mapping {
     let mut map = Mapping::default();
     map.put_secret("routing_key", &pagerduty.routing_key);
     map.put("url", string(&pagerduty.url));
+    map
+}
+
+fn msteams(teams: &MsTeamsSettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put_secret("webhook_url", &teams.url);
+    map
+}
+
+fn email(email: &EmailSettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put("smarthost", string(&email.smarthost.to_string()));
+    map.put("security", string(email.security.label()));
+    if let Some(file) = &email.tls.ca_file {
+        map.put("ca_file", path(file));
+    }
+    if let Some((username, password)) = &email.login {
+        map.put("username", string(username));
+        map.put_secret("password", password);
+    }
+    map.put("from", string(&email.from));
+    map.put("to", strings(&email.to));
     map
 }
 
@@ -390,6 +423,14 @@ fn webhook(webhook: &WebhookSettings) -> Mapping {
         map.put_secret("secret", secret);
     }
     map.put("headers", secrets(&webhook.headers));
+    map.put("method", string(webhook.method.label()));
+    map.put("content_type", string(&webhook.content_type));
+    if let Some(path) = &webhook.path {
+        map.put("path", string(path.source()));
+    }
+    if let Some(body) = &webhook.body {
+        map.put("body", string(body.source()));
+    }
     map
 }
 

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::{
-    AlertSettings, Environment, Format, PairSettings, SentinelSettings, ServerSettings, Settings,
-    parse,
+    AlertSettings, Environment, Format, PairSettings, ReceiverSettings, SentinelSettings,
+    ServerSettings, Settings, parse,
 };
 use crate::model::{PairName, ServerAddr};
 
@@ -29,6 +29,12 @@ pub(crate) fn sentinels_of(name: &str, addresses: &[String]) -> SentinelSettings
     ))
     .sentinels
     .remove(0)
+}
+
+/// The receivers of `sections`, which are YAML without pairs.
+pub(crate) fn receivers_of(sections: &str) -> Vec<ReceiverSettings> {
+    let pair = "pairs: [{name: p, master: {address: 'm:1'}, replicas: [{address: 'r:1'}]}]";
+    parsed(&format!("{pair}\n{sections}")).notify.receivers
 }
 
 /// The contract's default rules.

@@ -202,6 +202,48 @@ pub(super) fn check_url(text: &str) -> Result<(), UrlError> {
     }
 }
 
+/// Checks what is appended to a URL: nothing, a further part of its path, or its query. Nothing else
+/// could follow a host without changing it.
+///
+/// # Errors
+/// What is wrong, as a sentence about it.
+pub fn check_url_end(text: &str) -> Result<(), String> {
+    let begins_well = text.is_empty() || text.starts_with(['/', '?', '&']);
+    if !begins_well || text.contains('#') {
+        return Err("what is appended to a URL begins with /, ? or &, and has no #".to_owned());
+    }
+    if text.len() > MAX_URL_BYTES || !text.bytes().all(is_url_byte) {
+        return Err(format!(
+            "it is longer than {MAX_URL_BYTES} characters or holds some that a URL has to \
+             percent-encode; write names as {{{{ key | percent_encode }}}}"
+        ));
+    }
+    Ok(())
+}
+
+/// Bytes of a mail address (RFC 5321, section 4.5.3.1.3, without the angle brackets), and of the
+/// part before the @.
+const MAX_MAIL_ADDRESS: usize = 254;
+const MAX_MAIL_USER: usize = 64;
+
+/// Whether `text` is a mail address in ASCII, without quotation marks or a name: nothing in it can
+/// end a command of SMTP or a header.
+pub(super) fn is_mail_address(text: &str) -> bool {
+    let Some((user, domain)) = text.rsplit_once('@') else {
+        return false;
+    };
+    let is_user_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte);
+    let is_domain_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    let has_empty_part = |text: &str| text.split('.').any(str::is_empty);
+    text.len() <= MAX_MAIL_ADDRESS
+        && user.len() <= MAX_MAIL_USER
+        && user.bytes().all(is_user_byte)
+        && domain.bytes().all(is_domain_byte)
+        && !has_empty_part(user)
+        && !has_empty_part(domain)
+}
+
 /// Whether a URL may have this byte as it is, without percent-encoding.
 fn is_url_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)
@@ -317,6 +359,47 @@ mod tests {
             "99999999TiB",
         ] {
             assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_appended_to_a_url_changes_its_host() {
+        for good in ["", "/a%20b/close?x=y", "?text=a", "&text=a"] {
+            assert_eq!(check_url_end(good), Ok(()), "{good}");
+        }
+        for bad in [".evil.example/", "@evil/", ":1/", "/a b", "/\n", "/#x"] {
+            assert!(check_url_end(bad).is_err(), "{bad}");
+        }
+        assert!(check_url_end(&format!("/{}", "x".repeat(MAX_URL_BYTES))).is_err());
+    }
+
+    #[test]
+    fn mail_addresses_cannot_end_a_command_or_a_header() {
+        for good in ["a@b", "on.call+redis@mail.example.com", "x@localhost"] {
+            assert!(is_mail_address(good), "{good}");
+        }
+        let long = format!("{}@b", "a".repeat(65));
+        let longer = format!("a@{}.example", "b".repeat(245));
+        let bad = [
+            "",
+            "a",
+            "@b",
+            "a@",
+            "a b@c",
+            "a@b>",
+            "<a@b>",
+            "A <a@b>",
+            "a@b\r\nRCPT TO:<c@d>",
+            "\"a\"@b",
+            "a@b,c@d",
+            "ä@b",
+            "a..b@c",
+            "a@b.",
+            &long,
+            &longer,
+        ];
+        for text in bad {
+            assert!(!is_mail_address(text), "{text}");
         }
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod testing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 
@@ -19,6 +20,7 @@ pub use access::{AccessError, ExporterAccess, ServerTrust};
 pub use error::{GetError, HttpError};
 pub use routes::HttpRoute;
 
+use crate::config::WebhookMethod;
 use crate::model::Secret;
 
 /// The longest body that is kept of a receiver's answer: real ones have a few words, and an error
@@ -120,10 +122,27 @@ impl HttpClient {
         headers: &[(String, String)],
         body: Vec<u8>,
     ) -> Result<HttpResponse, HttpError> {
+        self.send_body(WebhookMethod::Post, url, headers, body)
+            .await
+    }
+
+    /// Sends `body` with `method`. A `content-type` among the `headers` (name, value) replaces
+    /// `application/json`.
+    ///
+    /// # Errors
+    /// When no status line came back; every status is an answer, not an error.
+    pub async fn send_body(
+        &self,
+        method: WebhookMethod,
+        url: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<HttpResponse, HttpError> {
         let mut map = header_map(headers)?;
         let json = HeaderValue::from_static("application/json");
         map.entry(CONTENT_TYPE).or_insert(json);
-        let request = self.inner.post(url).headers(map).body(body);
+        let request = self.inner.request(method_of(method), url);
+        let request = request.headers(map).body(body);
         read_answer(self.logged_in(request), MAX_RECEIVER_BODY).await
     }
 
@@ -182,6 +201,15 @@ impl HttpClient {
             return Err(GetError::Incomplete);
         }
         serde_json::from_str(&response.body).map_err(|error| GetError::Json(error.to_string()))
+    }
+}
+
+/// The library's method.
+const fn method_of(method: WebhookMethod) -> Method {
+    match method {
+        WebhookMethod::Post => Method::POST,
+        WebhookMethod::Put => Method::PUT,
+        WebhookMethod::Patch => Method::PATCH,
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) fn describe(status: u16, body: &str) -> String {
 const fn name_of(status: u16) -> Option<&'static str> {
     match status {
         200 => Some("OK"),
+        202 => Some("Accepted"),
+        204 => Some("No Content"),
         301 => Some("Moved Permanently"),
         302 => Some("Found"),
         400 => Some("Bad Request"),

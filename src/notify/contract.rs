@@ -12,7 +12,7 @@ use super::incident::PostedMessage;
 use super::receivers::alertmanager::{FiringAlert, SentAlerts};
 use super::receivers::pagerduty::{self, Incident};
 use super::receivers::slack_bot;
-use super::receivers::{slack, webhook};
+use super::receivers::{msteams, slack, webhook};
 use super::templates;
 use super::testing::{anchor, context, notification, now, pair_alert, resolved, without_times};
 use crate::alert::{Affected, AlertSnapshot, Notification, NotifyReason, TargetKind};
@@ -45,7 +45,7 @@ fn name() -> impl Strategy<Value = String> {
         .prop_map(|(pieces, times)| pieces.concat().repeat(times))
 }
 
-fn notifications() -> impl Strategy<Value = Notification> {
+pub(super) fn notifications() -> impl Strategy<Value = Notification> {
     let alert = (name(), any::<bool>());
     let parts = (
         prop::collection::vec(alert, 1..25),
@@ -82,7 +82,7 @@ fn own(text: &str) -> TemplateSettings {
     }
 }
 
-fn links() -> impl Strategy<Value = MessageContext> {
+pub(super) fn links() -> impl Strategy<Value = MessageContext> {
     let words = prop_oneof![
         Just(TemplateSettings::default()),
         Just("{{ nope }}").prop_map(own),
@@ -108,7 +108,7 @@ fn links() -> impl Strategy<Value = MessageContext> {
     })
 }
 
-fn units(text: &Value) -> usize {
+pub(super) fn units(text: &Value) -> usize {
     text.as_str().unwrap().encode_utf16().count()
 }
 
@@ -162,6 +162,48 @@ fn keeps_pagerdutys_limits(event: &Value) {
     }
 }
 
+/// <https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using>:
+/// 28 KB; <https://adaptivecards.io/explorer/AdaptiveCard.html>: the types of a card.
+fn keeps_teams_limits(body: &Value) {
+    assert!(body.to_string().len() <= 28_000);
+    assert_eq!(body["type"], "message");
+    let attachment = &body["attachments"][0];
+    assert_eq!(
+        attachment["contentType"],
+        "application/vnd.microsoft.card.adaptive"
+    );
+    let card = &attachment["content"];
+    assert_eq!(
+        (&card["type"], &card["version"]),
+        (&"AdaptiveCard".into(), &"1.4".into())
+    );
+    let elements = card["body"].as_array().unwrap();
+    assert!(!elements.is_empty());
+    for element in elements {
+        let styles = ["good", "warning", "attention"];
+        let block = match element["style"].as_str() {
+            Some(style) => {
+                assert!(
+                    element["type"] == "Container" && styles.contains(&style),
+                    "{element}"
+                );
+                &element["items"][0]
+            }
+            None => element,
+        };
+        assert_eq!(block["type"], "RichTextBlock");
+        for run in block["inlines"].as_array().unwrap() {
+            assert!(run["type"] == "TextRun" && units(&run["text"]) > 0, "{run}");
+        }
+    }
+    let buttons = card["actions"].as_array().into_iter().flatten();
+    assert!(buttons.clone().count() <= 6);
+    for button in buttons {
+        let is_link = button["url"].as_str().unwrap().starts_with("https://");
+        assert!(button["type"] == "Action.OpenUrl" && is_link, "{button}");
+    }
+}
+
 fn is_time(value: &Value) -> bool {
     value.as_str().unwrap().parse::<Instant>().is_ok()
 }
@@ -181,6 +223,13 @@ proptest! {
             prop_assert!((1..=3_000).contains(&units(&reply["text"])));
             prop_assert!(!reply["text"].as_str().unwrap().contains(['<', '>']));
         }
+    }
+
+    #[test]
+    fn teams_takes_every_card(notification in notifications(), context in links()) {
+        let message = templates::message(&notification, &anchor(), &context);
+        keeps_teams_limits(&msteams::rich(&message));
+        keeps_teams_limits(&msteams::plain(&message));
     }
 
     #[test]

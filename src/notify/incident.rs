@@ -15,6 +15,15 @@ pub enum IncidentRef {
     PagerDuty(Incident),
     /// By the message of a Slack bot, which is edited in place.
     SlackMessage(PostedMessage),
+    /// By the mail that reported it, which every further one answers.
+    Mail(MailThread),
+}
+
+/// The first mail about a group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailThread {
+    /// Its Message-ID, without angle brackets: what `In-Reply-To` and `References` name.
+    pub message_id: String,
 }
 
 /// The keys of a `PagerDuty` incident. A resolve needs both exactly as the trigger had them; with
@@ -50,6 +59,8 @@ impl IncidentRef {
     pub(super) fn supersedes(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::SlackMessage(_), Self::Unnamed) => true,
+            // Every mail about a group answers the same one.
+            (Self::Mail(_), other) => matches!(other, Self::Mail(_) | Self::Unnamed),
             (Self::SlackMessage(new), Self::SlackMessage(old)) => new.configured == old.configured,
             // The old incident was resolved together with the new trigger.
             (Self::PagerDuty(new), Self::PagerDuty(old)) => new.follows(old),

@@ -12,6 +12,7 @@ mod context;
 mod contract;
 mod dispatch;
 pub mod facts;
+mod fields;
 pub mod incident;
 pub mod links;
 pub mod message;

@@ -9,7 +9,8 @@ use crate::template::Template;
 
 use super::context::MessageContext;
 use super::facts::FACTS;
-use super::message::{DescribedAlert, Message, marked, unmarked};
+use super::fields::set;
+use super::message::{DescribedAlert, Message, marked, plain, unmarked};
 use super::text::one_line;
 
 /// The message for `notification`, with the receiver's own templates where it has any; `anchor`
@@ -29,7 +30,10 @@ pub fn message(
 /// Replaces the texts of `message` by those of the receiver's templates. Where a template fails,
 /// the built-in text stays and the message carries the error: a mistake must not cost a page.
 fn apply(context: &MessageContext, notification: &Notification, message: &mut Message) {
-    let values = values(notification, message, context);
+    let mut values = values(notification, message);
+    // The results are marked, and would be so twice.
+    set(&mut values, "title", unmarked(context, &message.title));
+    set(&mut values, "summary", unmarked(context, &message.summary));
     let mut errors = Vec::new();
     if let Some(title) = render(
         "title",
@@ -76,15 +80,47 @@ fn lines(text: &str) -> String {
     text.lines().map(one_line).collect::<Vec<_>>().join("\n")
 }
 
+/// What a receiver knows a request by.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestNames<'a> {
+    /// The group's key: the same in each of its messages, and over restarts.
+    pub key: &'a str,
+    /// The delivery's id: the same in each attempt.
+    pub id: &'a str,
+    /// The receiver's name.
+    pub receiver: &'a str,
+}
+
+/// The values that the template of a request may name: those of `message`, of which it describes
+/// `described` alerts, all of its text, and the names that a receiver knows it by.
+pub fn request_values(
+    notification: &Notification,
+    message: &Message,
+    names: RequestNames<'_>,
+    described: usize,
+) -> Value {
+    let mut values = values(notification, message);
+    let mut alerts = described_alerts(notification, message);
+    let left_out = alerts.len().saturating_sub(described);
+    alerts.truncate(described);
+    set(&mut values, "alerts", alerts);
+    set(&mut values, "more", message.more + left_out);
+    set(&mut values, "text", plain::lines(message).join("\n"));
+    set(&mut values, "key", names.key);
+    set(&mut values, "id", names.id);
+    set(&mut values, "receiver", names.receiver);
+    values
+}
+
 /// The values that a template may name. One that is not known is empty.
-fn values(notification: &Notification, message: &Message, context: &MessageContext) -> Value {
+fn values(notification: &Notification, message: &Message) -> Value {
     let labels: &Labels = &notification.group.0;
     let label = |name: &str| labels.get(name).map_or("", String::as_str);
     let firing = firing_count(notification);
     let dashboard = link_url(message, "Dashboard").or(link_url(message, "Status page"));
     json!({
-        "title": unmarked(context, &message.title),
-        "summary": unmarked(context, &message.summary),
+        "title": message.title,
+        "summary": message.summary,
         "status": message.status.label(),
         "severity": message.severity.label(),
         "level": message.level(),
@@ -213,6 +249,81 @@ mod tests {
             failed
                 .failed_template
                 .is_some_and(|why| why.starts_with("title: undefined value"))
+        );
+    }
+
+    /// The names of all values, with those inside of mappings and of a list's first item: `group`
+    /// and `labels` have any names, and `affected` may be null.
+    fn names(value: &Value, path: &str, all: &mut std::collections::BTreeSet<String>) {
+        let is_open = path.ends_with(".group") || path.ends_with(".labels");
+        all.insert(path.to_owned());
+        match value {
+            Value::Object(fields) if !is_open => {
+                for (name, value) in fields {
+                    names(value, &format!("{path}.{name}"), all);
+                }
+            }
+            Value::Array(items) => {
+                if let Some(first) = items.first() {
+                    names(first, &format!("{path}[]"), all);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_samples_of_the_configuration_have_the_names_of_real_messages() {
+        let mut firing = notification(
+            NotifyReason::First,
+            vec![pair_alert("orders", 0), pair_alert("b", 1)],
+        );
+        firing.affected = Some(crate::alert::Affected {
+            kind: crate::alert::TargetKind::Pair,
+            firing: 2,
+            of: 3,
+        });
+        let message = Message::new(&firing, &anchor(), &context());
+        let ids = RequestNames {
+            key: "k",
+            id: "i",
+            receiver: "r",
+        };
+        let mut real = std::collections::BTreeSet::new();
+        names(&request_values(&firing, &message, ids, 20), "", &mut real);
+        let samples = crate::config::sample_messages();
+        let mut made_up = std::collections::BTreeSet::new();
+        names(&samples[0], "", &mut made_up);
+        assert_eq!(made_up, real);
+        for sample in &samples {
+            let top = |value: &Value| {
+                let fields = value.as_object().unwrap();
+                fields.keys().cloned().collect::<Vec<_>>()
+            };
+            assert_eq!(top(sample), top(&samples[0]));
+        }
+    }
+
+    #[test]
+    fn the_template_of_a_request_describes_as_many_alerts_as_wanted_and_counts_the_others() {
+        let notification = notification(
+            NotifyReason::First,
+            vec![pair_alert("orders", 0), pair_alert("b", 1)],
+        );
+        let message = Message::new(&notification, &anchor(), &context());
+        let ids = RequestNames {
+            key: "k",
+            id: "i",
+            receiver: "r",
+        };
+        let values = request_values(&notification, &message, ids, 1);
+        assert_eq!(values["alerts"].as_array().unwrap().len(), 1);
+        assert_eq!((&values["more"], &values["key"]), (&json!(1), &json!("k")));
+        assert!(
+            values["text"]
+                .as_str()
+                .unwrap()
+                .contains("sent by monitor-1")
         );
     }
 }

@@ -43,6 +43,8 @@ mod laboratory;
 mod lag;
 mod logline;
 mod lost_writes;
+mod mail;
+mod mail_server;
 mod metrics;
 mod operation;
 mod planted;

@@ -28,6 +28,7 @@ pub(crate) const PROXY: &str = "planted-secret-receivers-proxy";
 /// `whsec_` and the base64 of `planted-secret-signing-key`.
 pub(crate) const SIGNING: &str = "whsec_cGxhbnRlZC1zZWNyZXQtc2lnbmluZy1rZXk=";
 pub(crate) const HEADER: &str = "planted-secret-header";
+pub(crate) const MAIL: &str = "planted-secret-mail-password";
 pub(crate) const FILE: &str = "planted-secret-file";
 pub(crate) const BASIC_AUTH: &str = "planted-secret-basic-auth";
 
@@ -99,6 +100,9 @@ pub(crate) fn in_configuration(yaml: &str) -> String {
          - {{name: planted pager, match: {{pair: nobodys}}, pagerduty: {{routing_key: '${{PLANTED_KEY}}'}}}}\n\
          - {{name: planted hook, match: {{pair: nobodys}}, webhook: \
            {{url: 'https://127.0.0.1:9/?t={WEBHOOK}', secret: '{SIGNING}', headers: {{Authorization: Bearer {HEADER}}}}}}}\n\
+         - {{name: planted teams, match: {{pair: nobodys}}, msteams: {{webhook_url: 'https://127.0.0.1:9/{WEBHOOK}'}}}}\n\
+         - {{name: planted mail, match: {{pair: nobodys}}, email: {{smarthost: '127.0.0.1:9', username: u, \
+           password: {MAIL}, from: a@example.com, to: [b@example.com]}}}}\n\
          - {{name: planted bot, match: {{pair: nobodys}}, slack: {{bot_token: {BOT_TOKEN}, channel: C}}, \
            http: {{proxy_url: 'http://u:{PROXY}@127.0.0.1:9'}}}}\n"
     );

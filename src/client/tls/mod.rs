@@ -79,6 +79,33 @@ where
     connected.map_err(|error| TlsFailure::from_handshake(&error))
 }
 
+/// An encrypted connection to another kind of server than Redis.
+pub type SecureStream<S> = tokio_rustls::client::TlsStream<S>;
+
+/// Performs the TLS handshake on `stream` with the server at `addr`, which is no Redis server: with a
+/// mail server. Reads the files that `settings` name each time. Without a limit in time, which is
+/// the caller's.
+///
+/// # Errors
+/// A sentence that says what to do.
+pub async fn secure<S>(
+    stream: S,
+    addr: &ServerAddr,
+    settings: &TlsSettings,
+) -> Result<SecureStream<S>, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let secured = handshake(stream, addr, settings).await;
+    secured.map_err(|failure| match failure {
+        TlsFailure::Closed => {
+            "the server closed the connection during the TLS handshake: is this its port for TLS?"
+                .to_owned()
+        }
+        failure => failure.to_string(),
+    })
+}
+
 /// The failure of a handshake with a port that answers in plain Redis.
 pub(super) fn plain_port(addr: &ServerAddr) -> PollFailure {
     TlsFailure::PlainPort.log(addr);

@@ -4,6 +4,8 @@ mod active_active;
 mod alerts;
 mod datacenters;
 mod doctor;
+mod email;
+mod headers;
 mod heartbeat;
 mod maintenance;
 mod matchers;
@@ -15,6 +17,7 @@ mod recover;
 mod sentinels;
 mod servers;
 mod tls;
+mod webhook;
 
 use std::collections::HashMap;
 

@@ -1,16 +1,17 @@
 //! `notify`: the receivers, the grouping, and how often they are notified.
 
-use std::collections::{BTreeMap, HashSet};
-
+use super::email::email;
+use super::headers::headers_of;
+use super::webhook::webhook;
 use super::{UniqueNames, maintenance, matchers};
-use crate::config::cursor::{Cursor, Section, inline_source};
+use crate::config::cursor::{Cursor, Section};
 use crate::config::fields;
 use crate::config::table::RECEIVER;
-use crate::config::value::{any_secret, is_header_name, is_label_name};
+use crate::config::value::is_label_name;
 use crate::config::{
-    AlertmanagerSettings, DeadMansSwitchSettings, FlappingRule, HttpSettings, NotifySettings,
-    PagerDutySettings, ReceiverKind, ReceiverSettings, RepageOn, SecretSource, Severity,
-    SlackBotSettings, SlackWebhookSettings, TemplateSettings, WebhookSettings,
+    AlertmanagerSettings, DeadMansSwitchSettings, FlappingRule, GroupReceiver, HttpSettings,
+    MsTeamsSettings, NotifySettings, PagerDutySettings, ReceiverKind, ReceiverSettings, RepageOn,
+    Severity, SlackBotSettings, SlackMention, SlackWebhookSettings, TemplateSettings,
 };
 use crate::model::Span;
 
@@ -32,17 +33,19 @@ const MAX_ALERTMANAGERS: usize = 16;
 /// Characters of a Slack channel's name or ID; Slack's names have up to 80.
 const MAX_CHANNEL: usize = 81;
 
-/// Headers that the exporter sets itself, or that belong to the connection.
-const OWN_HEADERS: [&str; 5] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "transfer-encoding",
-];
+/// Mentions of one Slack receiver; a user group has room for more people.
+const MAX_MENTIONS: usize = 16;
 
 /// The kinds of receivers, each a key with its settings.
-const KINDS: [&str; 5] = ["slack", "pagerduty", "webhook", "alertmanager", "heartbeat"];
+const KINDS: [&str; 7] = [
+    "slack",
+    "pagerduty",
+    "msteams",
+    "email",
+    "webhook",
+    "alertmanager",
+    "heartbeat",
+];
 
 pub(super) fn read(root: &Section<'_>) -> NotifySettings {
     let section = root.section("notify");
@@ -157,6 +160,9 @@ fn receiver(section: &Section<'_>, names: &mut UniqueNames) -> Option<ReceiverSe
     if section.has("template") && matches!(kind, Some(ReceiverKind::Periodic(_))) {
         section.refuse("a template is for messages, and this receiver gets none: remove template");
     }
+    if section.has("http") && matches!(kind, Some(ReceiverKind::Group(GroupReceiver::Email(_)))) {
+        section.refuse("mail goes over no HTTP: remove http (email has a key ca_file)");
+    }
     let name = section.read_required("name", "the receiver's name", |cursor| {
         let name = cursor.name()?;
         names.check(name, cursor);
@@ -186,7 +192,7 @@ fn check_fallback(receiver: &ReceiverSettings, section: &Section<'_>, all: &[Rec
         _ if *name == receiver.name => cursor.add_problem("is the receiver itself: give another one"),
         None => cursor.add_problem("is not the name of a receiver of this file"),
         Some(other) if is_periodic(other) || is_periodic(receiver) => cursor.add_problem(
-            "is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not notified of groups",
+            "is for receivers that are notified of groups on both sides, and alertmanager and heartbeat are not",
         ),
         Some(_) => {}
     }
@@ -213,6 +219,8 @@ fn kind(section: &Section<'_>) -> Option<ReceiverKind> {
     match given.as_slice() {
         ["slack"] => slack(&section.given_section("slack")?),
         ["pagerduty"] => pagerduty(&section.given_section("pagerduty")?),
+        ["msteams"] => msteams(&section.given_section("msteams")?),
+        ["email"] => email(&section.given_section("email")?),
         ["webhook"] => webhook(&section.given_section("webhook")?),
         ["alertmanager"] => alertmanager(&section.given_section("alertmanager")?),
         [_] => heartbeat(&section.given_section("heartbeat")?),
@@ -240,6 +248,7 @@ fn slack(section: &Section<'_>) -> Option<ReceiverKind> {
     let is_bot = BOT_KEYS.iter().any(|key| section.has(key));
     if !is_bot {
         return Some(ReceiverKind::from(SlackWebhookSettings {
+            mention: mentions(section),
             url: section.required_secret("webhook_url")?,
         }));
     }
@@ -259,7 +268,33 @@ fn slack(section: &Section<'_>) -> Option<ReceiverKind> {
         token: token?,
         channel: channel?,
         api_url: api_url?,
+        mention: mentions(section),
     }))
+}
+
+/// Who is mentioned in Slack; nobody where the file has no such list.
+fn mentions(section: &Section<'_>) -> Vec<SlackMention> {
+    let items = section.items("mention");
+    if items.len() > MAX_MENTIONS
+        && let Some(cursor) = section.get("mention")
+    {
+        cursor.add_problem(format!(
+            "has {} mentions; allowed: at most {MAX_MENTIONS}",
+            items.len()
+        ));
+    }
+    let mut mentions = Vec::new();
+    for item in &items {
+        let Some(text) = item.text() else { continue };
+        match SlackMention::parse(text) {
+            Some(mention) => mentions.push(mention),
+            None => item.refuse(
+                "is nobody in Slack; allowed: here, channel, everyone, the ID of a member (U... or W...) or of a \
+                 user group (S...)",
+            ),
+        }
+    }
+    mentions
 }
 
 fn channel(cursor: &Cursor<'_>) -> Option<String> {
@@ -286,13 +321,9 @@ fn pagerduty(section: &Section<'_>) -> Option<ReceiverKind> {
     }))
 }
 
-fn webhook(section: &Section<'_>) -> Option<ReceiverKind> {
-    let secret = section.secret("secret");
-    let headers = headers_of(section);
-    Some(ReceiverKind::from(WebhookSettings {
-        url: section.required_secret("url")?,
-        headers,
-        secret,
+fn msteams(section: &Section<'_>) -> Option<ReceiverKind> {
+    Some(ReceiverKind::from(MsTeamsSettings {
+        url: section.required_secret("webhook_url")?,
     }))
 }
 
@@ -337,13 +368,6 @@ fn heartbeat(section: &Section<'_>) -> Option<ReceiverKind> {
     }))
 }
 
-fn headers_of(section: &Section<'_>) -> BTreeMap<String, SecretSource> {
-    match section.get("headers") {
-        Some(cursor) => headers(&cursor),
-        None => BTreeMap::new(),
-    }
-}
-
 /// A URL that something is appended to: without the slash at its end, which would be there twice.
 fn base_url(cursor: &Cursor<'_>) -> Option<String> {
     let url = shown_url(cursor)?;
@@ -355,34 +379,4 @@ fn base_url(cursor: &Cursor<'_>) -> Option<String> {
 
 fn shown_url(cursor: &Cursor<'_>) -> Option<String> {
     cursor.url().map(str::to_owned)
-}
-
-/// Reads headers: `Name: value`, or `Name_file: path`.
-fn headers(cursor: &Cursor<'_>) -> BTreeMap<String, SecretSource> {
-    let mut seen = HashSet::new();
-    let mut headers = BTreeMap::new();
-    for (key, value) in cursor.entries() {
-        let file_name = key.strip_suffix("_file");
-        let name = file_name.unwrap_or(key);
-        if !is_header_name(name) || value.is_null() {
-            // The name is not shown: `{Authorization:secret}` and `{Authorization, secret}` make
-            // one of the secret.
-            cursor.add_problem("has an entry that is no header with a value (is there a space behind every colon?)");
-            continue;
-        }
-        if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            value.add_problem("the exporter sets this header itself");
-        }
-        if !seen.insert(name.to_ascii_lowercase()) {
-            value.add_problem("the header is given twice (upper and lower case are alike, and Name_file gives Name)");
-        }
-        let source = match file_name {
-            Some(_) => value.secret_file(),
-            None => inline_source(&value, any_secret),
-        };
-        if let Some(source) = source {
-            headers.insert(name.to_owned(), source);
-        }
-    }
-    headers
 }

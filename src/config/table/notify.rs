@@ -44,8 +44,8 @@ keys! {
         key dashboard_url = Key::url("dashboard_url")
             .default("the exporter's own page")
             .range("http or https, no credentials");
-        /// the receivers, each with exactly one of `slack`, `pagerduty`, `webhook`, `alertmanager`
-        /// and `heartbeat` ([receivers.md](receivers.md))
+        /// the receivers, each with exactly one of `slack`, `pagerduty`, `msteams`, `email`,
+        /// `webhook`, `alertmanager` and `heartbeat` ([receivers.md](receivers.md))
         key _ = Key::list("receivers", &RECEIVER).default("empty");
     }
 }
@@ -115,7 +115,12 @@ keys! {
         key Key::section("slack", &SLACK);
         /// PagerDuty, Events API v2
         key Key::section("pagerduty", &PAGERDUTY);
-        /// any endpoint that takes Alertmanager's webhook body, version 4
+        /// Microsoft Teams: the webhook of a workflow
+        key Key::section("msteams", &MSTEAMS);
+        /// mail, through a mail server
+        key Key::section("email", &EMAIL);
+        /// any HTTP endpoint: with Alertmanager's webhook body, version 4, or with a body of your own
+        /// ([recipes](receivers.md#recipes))
         key Key::section("webhook", &WEBHOOK);
         /// Alertmanager, API v2
         key Key::section("alertmanager", &ALERTMANAGER);
@@ -163,6 +168,13 @@ keys! {
         key Key::url("api_url")
             .default("`https://slack.com/api`")
             .range("http or https, no credentials");
+        /// who is mentioned while an alert is critical
+        key Key::collection("mention", "list of text")
+            .default("empty: nobody")
+            .range(
+                "up to 16 of `here`, `channel`, `everyone`, IDs of members (`U...`, `W...`) and of \
+                 user groups (`S...`)"
+            );
     }
 }
 
@@ -176,6 +188,43 @@ keys! {
         key Key::url("url")
             .default("`https://events.pagerduty.com/v2/enqueue`")
             .range("http or https, no credentials");
+    }
+}
+
+keys! {
+    MSTEAMS {
+        /// the URL of the workflow's webhook
+        key Key::secret("webhook_url", check_secret_url)
+            .default("*required*, or its file")
+            .range("http or https");
+        /// a file that holds the URL
+        key Key::secret_file("webhook_url_file");
+    }
+}
+
+keys! {
+    EMAIL {
+        /// the mail server that takes the mail
+        key Key::text("smarthost").required().range("`host:port`, such as `smtp.example.com:587`");
+        /// how the connection is encrypted: after a plain greeting, from the first byte, or not at all
+        key Key::text("security").default("`starttls`").range("`starttls`, `tls`, `none`");
+        /// the authorities that the server's certificate is verified with, and no others; read at each
+        /// mail
+        key Key::pem_file("ca_file").default("the system's").range("PEM");
+        /// the user that logs in
+        key Key::text("username")
+            .default("none: no login")
+            .range("up to 320 characters; needs a password, and security");
+        /// the password
+        key Key::secret("password", any_secret);
+        /// a file that holds the password
+        key Key::secret_file("password_file");
+        /// the sender's address
+        key Key::text("from").required().range("a mail address, without a name");
+        /// the recipients' addresses
+        key Key::collection("to", "list of text")
+            .required()
+            .range("1 to 50 mail addresses, without names");
     }
 }
 
@@ -200,6 +249,20 @@ keys! {
                 "names of HTTP headers, but `Connection`, `Content-Length`, `Content-Type`, `Host`, \
                  `Transfer-Encoding`"
             );
+        /// the method
+        key Key::text("method").default("`POST`").range("`POST`, `PUT`, `PATCH`");
+        /// the header `Content-Type`; a body of JSON is checked to be JSON
+        key Key::text("content_type")
+            .default("`application/json`")
+            .range("a media type of up to 128 characters");
+        /// what is appended to the URL ([receivers.md](receivers.md#a-body-of-your-own))
+        key Key::text("path")
+            .default("nothing")
+            .range("up to 8 KiB, a template; what it gives begins with `/`, `?` or `&`");
+        /// the body ([receivers.md](receivers.md#a-body-of-your-own))
+        key Key::text("body")
+            .default("Alertmanager's, version 4")
+            .range("up to 8 KiB, a template");
     }
 }
 

@@ -22,7 +22,8 @@ notify:
     assert!(matches!(
         &a.kind,
         ReceiverKind::Group(GroupReceiver::SlackWebhook(SlackWebhookSettings {
-            url: SecretSource::Inline(_)
+            url: SecretSource::Inline(_),
+            ..
         }))
     ));
     assert_eq!(
@@ -192,7 +193,7 @@ fn receivers_are_checked() {
     bad_receiver(
         "min_severity: critical",
         &format!(
-            "{path}: the receiver sends to nothing: give one of slack, pagerduty, webhook, alertmanager, heartbeat"
+            "{path}: the receiver sends to nothing: give one of slack, pagerduty, msteams, email, webhook, alertmanager, heartbeat"
         ),
     );
     bad_receiver(
@@ -292,6 +293,10 @@ fn the_new_kinds_of_receivers_are_checked() {
             "alertmanager: {urls: ['http://a'], interval: 2h}".to_owned(),
             "alertmanager.interval: \"2h\" is out of range; allowed: 100ms to 1h".to_owned(),
         ),
+        (
+            "msteams: {}".to_owned(),
+            "msteams.webhook_url: is missing: give it or webhook_url_file".to_owned(),
+        ),
         ("heartbeat: {}".to_owned(), "heartbeat.url: is missing: give it or url_file".to_owned()),
         (
             "heartbeat: {url_file: f}, http: {proxy_url: 'socks5://p:1'}".to_owned(),
@@ -351,7 +356,257 @@ fn a_fallback_must_be_another_receiver_that_is_notified_of_groups() {
     bad(
         &with("beats", heartbeat),
         &format!(
-            "{path}: is for slack, pagerduty and webhook receivers on both sides: alertmanager and heartbeat are not notified of groups"
+            "{path}: is for receivers that are notified of groups on both sides, and alertmanager and heartbeat are not"
         ),
+    );
+}
+
+#[test]
+fn a_webhooks_own_body_reads_and_prints() {
+    let settings = good(
+        "
+notify:
+  receivers:
+    - name: a
+      webhook:
+        url_file: f
+        method: PATCH
+        content_type: application/vnd.api+json; charset=utf-8
+        path: '/{{ key | percent_encode }}'
+        body: '{\"t\": {{ title | json }}}'
+    - {name: b, webhook: {url_file: f}}
+",
+    );
+    let webhook = |n: usize| match &settings.notify.receivers[n].kind {
+        ReceiverKind::Group(GroupReceiver::Webhook(webhook)) => webhook.clone(),
+        other => panic!("{other:?}"),
+    };
+    let own = webhook(0);
+    assert_eq!(own.method, WebhookMethod::Patch);
+    assert!(own.is_json(), "{}", own.content_type);
+    assert_eq!(own.body.unwrap().source(), "{\"t\": {{ title | json }}}");
+    assert_eq!(own.path.unwrap().source(), "/{{ key | percent_encode }}");
+    let file = SecretSource::File(PathBuf::from("/etc/exporter/f"));
+    assert_eq!(webhook(1), WebhookSettings::to(file));
+    for (media_type, is_json) in [
+        ("application/json", true),
+        ("Application/JSON;charset=utf-8", true),
+        ("text/plain", false),
+        ("application/x-www-form-urlencoded", false),
+    ] {
+        let webhook = WebhookSettings {
+            content_type: media_type.to_owned(),
+            ..webhook(1)
+        };
+        assert_eq!(webhook.is_json(), is_json, "{media_type}");
+    }
+}
+
+/// Checks that a webhook with these keys has one problem, with a sentence that begins and goes on
+/// like this.
+fn bad_webhook(keys: &str, begin: &str, part: &str) {
+    let yaml =
+        format!("{PAIR}\nnotify: {{receivers: [{{name: r, webhook: {{url_file: f, {keys}}}}}]}}");
+    let text = read(&yaml).unwrap_err().to_string();
+    let begin = format!("notify.receivers[0].webhook{begin}");
+    assert!(
+        text.starts_with(&begin) && text.contains(part),
+        "{keys}: {text}"
+    );
+    assert_eq!(text.trim_end().lines().count(), 1, "{text}");
+}
+
+#[test]
+fn the_mistakes_of_a_webhooks_templates_are_found_with_their_key() {
+    bad_webhook(
+        "method: GET",
+        ".method: \"GET\" is not allowed; allowed: POST, PUT, PATCH",
+        "",
+    );
+    for media_type in [
+        "json",
+        "'/json'",
+        "'text/pl\u{e4}in'",
+        &format!("a/{}", "x".repeat(127)),
+    ] {
+        bad_webhook(
+            &format!("body: x, content_type: {media_type}"),
+            ".content_type: ",
+            "is not a media type",
+        );
+    }
+    bad_webhook(
+        "content_type: text/plain",
+        ": Alertmanager's body is JSON: give a body",
+        "",
+    );
+    let body = |body: &str| format!("body: '{body}'");
+    bad_webhook(&body("{% if x"), ".body: the text is no template: ", "");
+    bad_webhook(
+        &body("{\"t\": {{ titel | json }}}"),
+        ".body: the template fails: ",
+        "undefined",
+    );
+    bad_webhook(
+        &body("{\"t\": {{ alerts[0].facts.nope | json }}}"),
+        ".body: the template fails: ",
+        "undefined",
+    );
+    bad_webhook(
+        &body("{\"t\": {{ affected.of }}}"),
+        ".body: the template fails: ",
+        "undefined",
+    );
+    bad_webhook(
+        &body("{\"t\": \"{{ title }}\"}"),
+        ".body: the template fails: it gives no JSON: ",
+        "write texts without quotation marks as {{ title | json }}",
+    );
+    bad_webhook(
+        &body("{{ (\"x\" * 300000) | json }}"),
+        ".body: the template fails: it gives more than 262144 bytes",
+        "",
+    );
+    let path = |path: &str| format!("path: '{path}'");
+    bad_webhook(
+        &path(".evil.example"),
+        ".path: the template fails: what is appended",
+        "",
+    );
+    bad_webhook(
+        &path("/{{ key }}"),
+        ".path: the template fails: ",
+        "percent_encode",
+    );
+    bad_webhook(
+        &path("/{{ kex }}"),
+        ".path: the template fails: ",
+        "undefined",
+    );
+}
+
+#[test]
+fn people_to_mention_in_slack_read_and_are_checked() {
+    let slack = |mention: &str| format!("slack: {{webhook_url_file: f, mention: [{mention}]}}");
+    let settings = good(&format!(
+        "notify: {{receivers: [{{name: r, {}}}]}}",
+        slack("here, channel, everyone, U012AB3CD, W1, S0614TZR7")
+    ));
+    let ReceiverKind::Group(GroupReceiver::SlackWebhook(webhook)) =
+        &settings.notify.receivers[0].kind
+    else {
+        panic!("a webhook of Slack")
+    };
+    let texts: Vec<_> = webhook.mention.iter().map(SlackMention::text).collect();
+    assert_eq!(
+        texts,
+        [
+            "here",
+            "channel",
+            "everyone",
+            "U012AB3CD",
+            "W1",
+            "S0614TZR7"
+        ]
+    );
+    let path = "notify.receivers[0].slack.mention";
+    let nobody = "is nobody in Slack; allowed: here, channel, everyone, the ID of a member (U... or W...) or of a user group (S...)";
+    for wrong in [
+        "'@here'",
+        "'<!here>'",
+        "C012AB3CD",
+        "U",
+        "alice",
+        &format!("U{}", "1".repeat(32)),
+    ] {
+        let shown = wrong.trim_matches('\'');
+        bad_receiver(&slack(wrong), &format!("{path}[0]: \"{shown}\" {nobody}"));
+    }
+    let many = vec!["here"; 17].join(", ");
+    bad_receiver(
+        &slack(&many),
+        &format!("{path}: has 17 mentions; allowed: at most 16"),
+    );
+}
+
+#[test]
+fn mail_receivers_read_and_are_checked() {
+    let rest = "from: a@example.com, to: [b@example.com, c@example.com]";
+    let email = |keys: &str| format!("email: {{{keys}}}");
+    let settings = good(&format!(
+        "notify: {{receivers: [{{name: a, {}}}, {{name: b, {}}}]}}",
+        email(&format!(
+            "smarthost: 'mx:587', username: u, password_file: p, {rest}"
+        )),
+        email(&format!("smarthost: '[::1]:25', security: none, {rest}"))
+    ));
+    let mail = |n: usize| match &settings.notify.receivers[n].kind {
+        ReceiverKind::Group(GroupReceiver::Email(mail)) => mail.clone(),
+        other => panic!("{other:?}"),
+    };
+    let password = SecretSource::File(PathBuf::from("/etc/exporter/p"));
+    assert_eq!(mail(0).login, Some(("u".to_owned(), password)));
+    assert_eq!(
+        (mail(0).security, mail(1).security),
+        (MailSecurity::StartTls, MailSecurity::None)
+    );
+    assert_eq!((mail(1).smarthost.port(), mail(1).login), (Some(25), None));
+    assert_eq!(mail(0).to, ["b@example.com", "c@example.com"]);
+
+    let path = "notify.receivers[0].email";
+    let server = "smarthost: 'mx:587'";
+    let address = "is not a mail address; write it like oncall@example.com, without a name";
+    let many: Vec<_> = (0..51).map(|n| format!("u{n}@b")).collect();
+    let many = many.join(", ");
+    let user = "u".repeat(321);
+    let cases = [
+        (rest.to_owned(), ".smarthost: is missing: give the mail server's host:port".to_owned()),
+        (
+            format!("smarthost: mx, {rest}"),
+            ".smarthost: \"mx\" is not host:port of a mail server; write it like smtp.example.com:587".to_owned(),
+        ),
+        (
+            format!("smarthost: 'redis://mx:587', {rest}"),
+            ".smarthost: \"redis://mx:587\" is not host:port of a mail server; write it like smtp.example.com:587"
+                .to_owned(),
+        ),
+        (
+            format!("{server}, security: ssl, {rest}"),
+            ".security: \"ssl\" is not allowed; allowed: starttls, tls, none".to_owned(),
+        ),
+        (
+            format!("{server}, username: u, {rest}"),
+            ".password: is missing: give it or password_file, or remove username".to_owned(),
+        ),
+        (
+            format!("{server}, password_file: p, {rest}"),
+            ".username: is missing: give the user of the password".to_owned(),
+        ),
+        (
+            format!("{server}, security: none, username: u, password_file: p, {rest}"),
+            ": a password would cross the network in plain text: set security to starttls or tls, or remove username and password".to_owned(),
+        ),
+        (
+            format!("{server}, username: {user}, password_file: p, {rest}"),
+            format!(".username: \"{}\"... is not a user's name; allowed: 1 to 320 characters, no control characters", "u".repeat(80)),
+        ),
+        (
+            format!("{server}, from: 'A <a@b>', to: [b@c]"),
+            format!(".from: \"A <a@b>\" {address}"),
+        ),
+        (format!("{server}, from: a@b, to: ['x y@b']"), format!(".to[0]: \"x y@b\" {address}")),
+        (format!("{server}, from: a@b, to: []"), ".to: has 0 addresses; allowed: 1 to 50".to_owned()),
+        (format!("{server}, from: a@b, to: [{many}]"), ".to: has 51 addresses; allowed: 1 to 50".to_owned()),
+        (format!("{server}, from: a@b, to: [b@c, b@c]"), ".to[1]: the address is given twice".to_owned()),
+    ];
+    for (keys, sentence) in cases {
+        bad_receiver(&email(&keys), &format!("{path}{sentence}"));
+    }
+    bad_receiver(
+        &format!(
+            "{}, http: {{ca_file: f}}",
+            email(&format!("{server}, {rest}"))
+        ),
+        "notify.receivers[0]: mail goes over no HTTP: remove http (email has a key ca_file)",
     );
 }

@@ -259,9 +259,7 @@ pub(super) mod tests {
     }
 
     pub(super) fn receivers() -> Receivers {
-        let kind = ReceiverKind::from(SlackWebhookSettings {
-            url: SecretSource::File("f".into()),
-        });
+        let kind = ReceiverKind::from(SlackWebhookSettings::to(SecretSource::File("f".into())));
         let chat = ReceiverSettings {
             name: "chat".to_owned(),
             min_severity: Severity::Warning,

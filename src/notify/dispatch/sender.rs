@@ -1,6 +1,7 @@
 //! One attempt: its requests are prepared, wait at the write-ahead gate and are sent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::gate::WriteAheadGate;
 use crate::clock;
@@ -8,9 +9,10 @@ use crate::http_client::{HttpClient, HttpError};
 use crate::notify::attempt::Attempt;
 use crate::notify::incident::IncidentRef;
 use crate::notify::receivers::{
-    Delivery, Exchange, GroupConfig, OutgoingRequest, blocking, client_for,
+    Delivery, Exchange, GroupConfig, Outgoing, OutgoingRequest, blocking, client_for,
 };
 use crate::notify::retry::{AnswerRules, AttemptResult, HttpAnswers};
+use crate::smtp::{self, Mail, MailServer};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -63,8 +65,11 @@ pub(in crate::notify) async fn send(
     gate.acquire(exchange.incident()).await;
     let mut result = AttemptResult::NothingToSend;
     let mut next = exchange.next_request(None);
-    while let Some(request) = next {
-        result = post(&client, request).await;
+    while let Some(outgoing) = next {
+        result = match outgoing {
+            Outgoing::Http(request) => post(&client, request).await,
+            Outgoing::Mail(server, mail) => hand_over(&server, &mail).await,
+        };
         next = exchange.next_request(Some(&result));
     }
     SendOutcome {
@@ -96,9 +101,26 @@ async fn prepare(
     blocking(&receiver, prepare).await
 }
 
+/// The longest that a mail takes. Longer than an HTTP request, because a mail server may verify each
+/// address and the content while it is asked.
+const MAIL_LIMIT: Duration = Duration::from_secs(30);
+
+async fn hand_over(server: &MailServer, mail: &Mail) -> AttemptResult {
+    match smtp::send(server, mail, MAIL_LIMIT).await {
+        Ok(accepted) => AttemptResult::MailAccepted(accepted),
+        Err(error) => AttemptResult::MailFailed(error),
+    }
+}
+
 async fn post(client: &HttpClient, request: OutgoingRequest) -> AttemptResult {
-    let OutgoingRequest { url, headers, body } = request;
-    match client.post_json(url.reveal(), &headers, body).await {
+    let OutgoingRequest {
+        method,
+        url,
+        headers,
+        body,
+    } = request;
+    let answer = client.send_body(method, url.reveal(), &headers, body).await;
+    match answer {
         Ok(response) => AttemptResult::Answered(response),
         Err(error) => AttemptResult::Failed(error),
     }

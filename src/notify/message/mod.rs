@@ -2,6 +2,7 @@
 //! Each receiver renders them in its own format and within its own limits.
 
 mod advice;
+pub(in crate::notify) mod plain;
 mod summary;
 #[cfg(test)]
 mod tests;

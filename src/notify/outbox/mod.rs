@@ -116,6 +116,8 @@ impl Outbox {
             GroupReceiver::PagerDuty(pagerduty) => Some(pagerduty.url.as_str().into()),
             GroupReceiver::SlackWebhook(_)
             | GroupReceiver::SlackBot(_)
+            | GroupReceiver::MsTeams(_)
+            | GroupReceiver::Email(_)
             | GroupReceiver::Webhook(_) => None,
         };
         slot.queue.set_endpoint(endpoint);

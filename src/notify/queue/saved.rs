@@ -13,7 +13,7 @@ use crate::model::{
     ClockAnchor, ClockShift, Document, DocumentTable, SavedDocument, Secret, Span, Timestamp,
 };
 use crate::notify::attempt::DeliveryId;
-use crate::notify::incident::{Incident, IncidentRef, PostedMessage};
+use crate::notify::incident::{Incident, IncidentRef, MailThread, PostedMessage};
 
 use super::dead::DeadLetter;
 use super::group::{GroupQueue, QueueEntry};
@@ -91,6 +91,7 @@ enum IncidentRecord {
         dedup_key: String,
     },
     Message(PostedMessage),
+    Mail(MailThread),
 }
 
 impl ReceiverQueue {
@@ -366,6 +367,7 @@ impl From<&IncidentRef> for IncidentRecord {
         match incident {
             IncidentRef::Unnamed => Self::Plain,
             IncidentRef::SlackMessage(posted) => Self::Message(posted.clone()),
+            IncidentRef::Mail(thread) => Self::Mail(thread.clone()),
             IncidentRef::PagerDuty(Incident {
                 routing_key,
                 dedup_key,
@@ -382,6 +384,7 @@ impl From<IncidentRecord> for IncidentRef {
         match record {
             IncidentRecord::Plain => Self::Unnamed,
             IncidentRecord::Message(posted) => Self::SlackMessage(posted),
+            IncidentRecord::Mail(thread) => Self::Mail(thread),
             IncidentRecord::Incident {
                 routing_key,
                 dedup_key,

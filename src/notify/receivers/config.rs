@@ -25,7 +25,7 @@ pub(in crate::notify) struct GroupConfig {
 #[derive(Clone, Debug, PartialEq)]
 enum GroupTarget {
     /// A receiver of the configuration.
-    Configured(GroupReceiver),
+    Configured(Box<GroupReceiver>),
     /// A receiver that was removed from the configuration while it had incidents open.
     Retired(RetiredPagerDuty),
 }
@@ -53,7 +53,7 @@ impl GroupConfig {
     ) -> Self {
         Self {
             name: receiver.name.clone(),
-            target: GroupTarget::Configured(group.clone()),
+            target: GroupTarget::Configured(Box::new(group.clone())),
             http: receiver.http.clone(),
             identity: settings.identity.clone(),
             context: message_context(settings, receiver, context),

@@ -9,6 +9,8 @@ pub(super) fn protocol(receiver: &GroupReceiver) -> &dyn GroupProtocol {
         GroupReceiver::SlackWebhook(webhook) => webhook,
         GroupReceiver::SlackBot(bot) => bot,
         GroupReceiver::PagerDuty(pagerduty) => pagerduty,
+        GroupReceiver::MsTeams(teams) => teams,
+        GroupReceiver::Email(email) => email,
         GroupReceiver::Webhook(webhook) => webhook,
     }
 }
@@ -19,6 +21,8 @@ pub(super) fn secrets_of(kind: &ReceiverKind) -> &dyn ReceiverSecrets {
         ReceiverKind::Group(GroupReceiver::SlackWebhook(webhook)) => webhook,
         ReceiverKind::Group(GroupReceiver::SlackBot(bot)) => bot,
         ReceiverKind::Group(GroupReceiver::PagerDuty(pagerduty)) => pagerduty,
+        ReceiverKind::Group(GroupReceiver::MsTeams(teams)) => teams,
+        ReceiverKind::Group(GroupReceiver::Email(email)) => email,
         ReceiverKind::Group(GroupReceiver::Webhook(webhook)) => webhook,
         ReceiverKind::Periodic(PeriodicReceiver::Alertmanager(alertmanager)) => alertmanager,
         ReceiverKind::Periodic(PeriodicReceiver::DeadMansSwitch(switch)) => switch,

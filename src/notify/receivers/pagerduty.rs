@@ -7,9 +7,8 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
-use super::fields::set;
 use super::protocol::{
-    Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest,
+    Delivery, Exchange, GroupProtocol, Outgoing, OutgoingRequest, ReceiverSecrets, SingleRequest,
 };
 use super::secrets::read_secret;
 use crate::alert::{AlertStatus, GroupKey, Notification};
@@ -17,6 +16,7 @@ use crate::config::{PagerDutySettings, SecretSource};
 use crate::model::{ClockAnchor, Secret, Span, stable_hash};
 use crate::notify::attempt::Attempt;
 use crate::notify::context::MessageContext;
+use crate::notify::fields::set;
 pub use crate::notify::incident::Incident;
 use crate::notify::incident::IncidentRef;
 use crate::notify::message::{DescribedAlert, Message, direction};
@@ -156,16 +156,16 @@ impl IncidentExchange {
 }
 
 impl Exchange for IncidentExchange {
-    fn next_request(&mut self, last: Option<&AttemptResult>) -> Option<OutgoingRequest> {
+    fn next_request(&mut self, last: Option<&AttemptResult>) -> Option<Outgoing> {
         if let Some(event) = self.event.take() {
-            return Some(event);
+            return Some(event.into());
         }
         if !last.is_some_and(AttemptResult::is_success) {
             return None;
         }
         let resolve = self.resolves.pop_front()?;
         self.has_reached = true;
-        Some(resolve)
+        Some(resolve.into())
     }
 
     fn incident(&self) -> IncidentRef {

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use tracing::warn;
 
-use crate::config::SecretSource;
+use crate::config::{SecretSource, WebhookMethod};
 use crate::model::{Secret, WallTime};
 use crate::notify::attempt::Attempt;
 use crate::notify::context::MessageContext;
@@ -12,6 +12,7 @@ use crate::notify::incident::IncidentRef;
 use crate::notify::message::Message;
 use crate::notify::retry::{AnswerRules, AttemptResult};
 use crate::notify::templates;
+use crate::smtp::{Mail, MailServer};
 
 /// The secrets of one kind of receiver.
 pub(in crate::notify) trait ReceiverSecrets {
@@ -38,7 +39,7 @@ pub(in crate::notify) trait GroupProtocol: ReceiverSecrets {
 pub(in crate::notify) trait Exchange: Send {
     /// The next request, after `last` was the result of the one before; `None` when the attempt is
     /// over.
-    fn next_request(&mut self, last: Option<&AttemptResult>) -> Option<OutgoingRequest>;
+    fn next_request(&mut self, last: Option<&AttemptResult>) -> Option<Outgoing>;
 
     /// What the receiver has open after the requests so far, or may have open after the first one.
     fn incident(&self) -> IncidentRef {
@@ -52,13 +53,29 @@ pub(in crate::notify) trait Exchange: Send {
     }
 }
 
-/// An HTTP request that is ready to be sent with POST.
+/// What an attempt sends.
+pub(in crate::notify) enum Outgoing {
+    /// An HTTP request.
+    Http(OutgoingRequest),
+    /// A mail, and the server that takes it.
+    Mail(Box<MailServer>, Mail),
+}
+
+impl From<OutgoingRequest> for Outgoing {
+    fn from(request: OutgoingRequest) -> Self {
+        Self::Http(request)
+    }
+}
+
+/// An HTTP request that is ready to be sent.
 pub(in crate::notify) struct OutgoingRequest {
+    /// The method.
+    pub(in crate::notify) method: WebhookMethod,
     /// The URL, which may hold a secret.
     pub(in crate::notify) url: Secret,
     /// Headers in addition to those that every request has.
     pub(in crate::notify) headers: Vec<(String, String)>,
-    /// The body, JSON.
+    /// The body: JSON, unless the headers have another content type.
     pub(in crate::notify) body: Vec<u8>,
 }
 
@@ -96,9 +113,10 @@ impl Delivery<'_> {
 }
 
 impl OutgoingRequest {
-    /// A request of `body` to `url` without further headers.
+    /// A request of `body` to `url`, with POST and without further headers.
     pub(in crate::notify) fn new(url: Secret, body: &Value) -> Self {
         Self {
+            method: WebhookMethod::Post,
             url,
             headers: Vec::new(),
             body: body.to_string().into_bytes(),
@@ -111,7 +129,7 @@ impl OutgoingRequest {
 pub(in crate::notify) struct SingleRequest(pub(in crate::notify) Option<OutgoingRequest>);
 
 impl Exchange for SingleRequest {
-    fn next_request(&mut self, _: Option<&AttemptResult>) -> Option<OutgoingRequest> {
-        self.0.take()
+    fn next_request(&mut self, _: Option<&AttemptResult>) -> Option<Outgoing> {
+        self.0.take().map(Outgoing::from)
     }
 }

@@ -6,16 +6,19 @@
 
 use serde_json::{Value, json};
 
-use crate::alert::{AlertStatus, Rule};
-use crate::config::Severity;
-
-use crate::notify::facts::Fact;
-use crate::notify::message::{DescribedAlert, Message, describe_reason};
+use crate::alert::NotifyReason;
+use crate::config::SlackMention;
+use crate::notify::message::plain::{
+    self, colour, failed_template, footer, more, row, shown_facts, silence,
+};
+use crate::notify::message::{DescribedAlert, Message};
 use crate::notify::text::{slack_escape, slack_line};
 
 const MAX_HEADER: usize = 150;
 pub(super) const MAX_SECTION: usize = 3_000;
-const MAX_TEXT: usize = 40_000;
+
+/// Slack's own limit is 40,000; people may be mentioned before it.
+const MAX_TEXT: usize = 39_000;
 
 /// What all alerts' sections may hold together: with the header, the summary, the advice, the
 /// links, the command and the footer that makes less than 13,000 characters.
@@ -51,24 +54,42 @@ pub fn rich(message: &Message) -> Value {
 
 /// The same text without any layout, for when Slack has refused the layout.
 pub fn plain(message: &Message) -> Value {
-    let mut lines = vec![message.in_short()];
-    match message.alerts.as_slice() {
-        [only] => lines.extend(shown_facts(only).map(fact_text)),
-        several => lines.extend(several.iter().map(row)),
-    }
-    lines.extend(more(message));
-    for advice in &message.advice {
-        lines.push((*advice).to_owned());
-    }
-    for link in &message.links {
-        lines.push(format!("{}: {}", link.name, link.url));
-    }
-    for command in &message.silence {
-        lines.push(silence(command));
-    }
-    lines.extend(failed_template(message));
-    lines.push(footer(message));
+    let lines = plain::lines(message);
     json!({"text": slack_escape(&lines.join("\n"), MAX_TEXT)})
+}
+
+/// Mentions `people` in `body`, which posts `message`, where the message is for them: a group that is
+/// critical has news, or goes on. A message that is changed in place notifies nobody.
+pub(super) fn mention(body: &mut Value, message: &Message, people: &[SlackMention]) {
+    let is_critical = message.level() == CRITICAL;
+    let is_news = !matches!(
+        message.reason,
+        NotifyReason::Deescalated | NotifyReason::PartlyResolved
+    );
+    if people.is_empty() || !is_critical || !is_news {
+        return;
+    }
+    let mentions: Vec<String> = people.iter().map(mention_token).collect();
+    let mentions = mentions.join(" ");
+    if let Some(Value::Array(blocks)) = body.get_mut("blocks") {
+        blocks.push(section(&mentions));
+    } else if let Some(Value::String(text)) = body.get_mut("text") {
+        text.insert_str(0, &format!("{mentions}\n"));
+    }
+}
+
+/// The level of a group that is critical and fires.
+const CRITICAL: &str = "CRITICAL";
+
+/// The mention in Slack's syntax. IDs are letters and digits, so that nothing has to be escaped.
+fn mention_token(mention: &SlackMention) -> String {
+    match mention {
+        SlackMention::Here => "<!here>".to_owned(),
+        SlackMention::Channel => "<!channel>".to_owned(),
+        SlackMention::Everyone => "<!everyone>".to_owned(),
+        SlackMention::User(id) => format!("<@{id}>"),
+        SlackMention::Group(id) => format!("<!subteam^{id}>"),
+    }
 }
 
 /// The blocks below the header.
@@ -148,29 +169,6 @@ fn utf16_len(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// One alert of several in one line.
-fn row(alert: &DescribedAlert) -> String {
-    format!("• {} {}", alert.level(), alert.headline)
-}
-
-/// The facts that the headline does not contain.
-fn shown_facts(alert: &DescribedAlert) -> impl Iterator<Item = &Fact> {
-    let facts = alert.facts.iter();
-    facts.filter(|fact| !is_in_headline(alert.rule, fact))
-}
-
-fn is_in_headline(rule: Rule, fact: &Fact) -> bool {
-    match fact.key {
-        "summary" | "value" | "threshold" | "peak" | "resolve_reason" => true,
-        "state" => matches!(rule, Rule::Failover | Rule::FullSync),
-        _ => false,
-    }
-}
-
-fn fact_text(fact: &Fact) -> String {
-    format!("{}: {}", fact.name, fact.text)
-}
-
 /// The alert's facts in at most `max` characters. They are in the order in which they help, so that
 /// those that do not fit are left out from the end.
 fn describe(alert: &DescribedAlert, max: usize) -> String {
@@ -208,24 +206,6 @@ fn none_if_empty(text: String) -> Option<String> {
     if text.is_empty() { None } else { Some(text) }
 }
 
-fn more(message: &Message) -> Option<String> {
-    if message.more == 0 {
-        return None;
-    }
-    Some(format!("and {} more", message.more))
-}
-
-fn failed_template(message: &Message) -> Option<String> {
-    let why = message.failed_template.as_ref()?;
-    Some(format!(
-        "The template of this receiver failed, so these are the built-in words: {why}"
-    ))
-}
-
-fn silence(command: &str) -> String {
-    format!("Silence for two hours: `{command}`")
-}
-
 /// The links, as far as there is room. Their URLs are percent-encoded: nothing gets out of them.
 fn links(message: &Message) -> Option<String> {
     let mut text = String::new();
@@ -240,23 +220,6 @@ fn links(message: &Message) -> Option<String> {
         text.push_str(&link);
     }
     none_if_empty(text)
-}
-
-fn footer(message: &Message) -> String {
-    format!(
-        "{} · as of {} · sent by {}",
-        describe_reason(message.reason),
-        message.as_of_time,
-        message.exporter
-    )
-}
-
-fn colour(message: &Message) -> &'static str {
-    match (message.status, message.severity) {
-        (AlertStatus::Resolved, _) => "#2e7d32",
-        (AlertStatus::Firing, Severity::Critical) => "#d32f2f",
-        (AlertStatus::Firing, Severity::Warning) => "#f2a600",
-    }
 }
 
 fn section(text: &str) -> Value {
@@ -275,7 +238,8 @@ fn plain_text(text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alert::{AlertSnapshot, NotifyReason};
+    use crate::alert::AlertSnapshot;
+    use crate::config::Severity;
     use crate::notify::testing::{
         anchor, context, golden, hostile_names, notification, pair_alert, resolved, without_times,
     };
@@ -334,6 +298,48 @@ mod tests {
                 }
                 assert!(texts.iter().map(|(_, text)| length(text)).sum::<usize>() <= 13_000);
                 assert!(length(body["text"].as_str().unwrap()) <= MAX_TEXT);
+            }
+        }
+    }
+
+    fn mentioned(message: &Message, is_plain: bool) -> Value {
+        let people = ["here", "channel", "everyone", "U012AB3CD", "S0614TZR7"];
+        let people: Vec<_> = people
+            .iter()
+            .filter_map(|text| SlackMention::parse(text))
+            .collect();
+        let mut posted = body(message, is_plain);
+        mention(&mut posted, message, &people);
+        posted
+    }
+
+    #[test]
+    fn people_are_mentioned_while_it_is_critical_and_only_then() {
+        const TOKENS: &str = "<!here> <!channel> <!everyone> <@U012AB3CD> <!subteam^S0614TZR7>";
+        let critical = message(NotifyReason::First, vec![pair_alert("orders", 0)]);
+        let rich = mentioned(&critical, false);
+        assert_eq!(rich["blocks"][1]["text"]["text"], TOKENS);
+        let plain = mentioned(&critical, true);
+        let text = plain["text"].as_str().unwrap();
+        assert!(
+            text.starts_with(&format!("{TOKENS}\n[CRITICAL] orders")),
+            "{text}"
+        );
+        let changed = |change: fn(&mut Message)| {
+            let mut message = critical.clone();
+            change(&mut message);
+            message
+        };
+        let warning = changed(|message| message.severity = Severity::Warning);
+        let calmer = changed(|message| message.reason = NotifyReason::PartlyResolved);
+        let flapping = changed(|message| message.up_for_now = true);
+        let over = message(
+            NotifyReason::Resolved,
+            vec![resolved(pair_alert("orders", 0))],
+        );
+        for quiet in [warning, calmer, flapping, over] {
+            for is_plain in [false, true] {
+                assert_eq!(mentioned(&quiet, is_plain), body(&quiet, is_plain));
             }
         }
     }

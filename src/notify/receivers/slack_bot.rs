@@ -7,16 +7,18 @@
 
 use serde_json::{Value, json};
 
-use super::fields::set;
-use super::protocol::{Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets};
+use super::protocol::{
+    Delivery, Exchange, GroupProtocol, Outgoing, OutgoingRequest, ReceiverSecrets,
+};
 use super::secrets::read_secret;
 use super::slack;
 use crate::alert::{AlertStatus, NotifyReason};
-use crate::config::{SecretSource, SlackBotSettings};
+use crate::config::{SecretSource, SlackBotSettings, SlackMention};
 use crate::delivery::DeliveryFailure;
 use crate::http_client::HttpResponse;
 use crate::model::{Secret, Span};
 use crate::notify::attempt::Attempt;
+use crate::notify::fields::set;
 use crate::notify::incident::{IncidentRef, PostedMessage};
 use crate::notify::message::Message;
 use crate::notify::retry::{AnswerMeaning, AnswerRules, AttemptResult, Timing, meaning_of_status};
@@ -86,6 +88,7 @@ impl GroupProtocol for SlackBotSettings {
             token: read_secret(&self.token)?,
             api_url: self.api_url.clone(),
             channel: self.channel.clone(),
+            mention: self.mention.clone(),
             message: delivery.message(),
             plain: delivery.attempt.plain,
             posted: self.message_to_edit(delivery.attempt),
@@ -122,6 +125,8 @@ struct BotExchange {
     token: Secret,
     api_url: String,
     channel: String,
+    /// Who is mentioned where it is critical.
+    mention: Vec<SlackMention>,
     message: Message,
     plain: bool,
     /// The message, as far as its place is known.
@@ -138,8 +143,8 @@ enum BotCall {
 }
 
 impl Exchange for BotExchange {
-    fn next_request(&mut self, last: Option<&AttemptResult>) -> Option<OutgoingRequest> {
-        match self.last_call {
+    fn next_request(&mut self, last: Option<&AttemptResult>) -> Option<Outgoing> {
+        let request = match self.last_call {
             None => Some(self.first_request()),
             Some(BotCall::Post) => {
                 let body = last?.success_body()?;
@@ -151,7 +156,8 @@ impl Exchange for BotExchange {
                 self.after_edit(ApiOutcome::parse(body))
             }
             Some(BotCall::Reply) => None,
-        }
+        };
+        request.map(Outgoing::from)
     }
 
     /// The place of a new message is in the answer. Without an answer it may have been posted all
@@ -180,7 +186,8 @@ impl BotExchange {
     }
 
     fn post(&mut self) -> OutgoingRequest {
-        let body = post(&self.message, self.plain, &self.channel);
+        let mut body = post(&self.message, self.plain, &self.channel);
+        slack::mention(&mut body, &self.message, &self.mention);
         self.call(BotCall::Post, &body)
     }
 
@@ -192,7 +199,8 @@ impl BotExchange {
             }
             ApiOutcome::Done => {
                 self.has_reached = true;
-                let body = reply(&self.message, self.posted.as_ref()?)?;
+                let mut body = reply(&self.message, self.posted.as_ref()?)?;
+                slack::mention(&mut body, &self.message, &self.mention);
                 Some(self.call(BotCall::Reply, &body))
             }
             _ => None,

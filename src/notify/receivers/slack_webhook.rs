@@ -53,7 +53,9 @@ impl GroupProtocol for SlackWebhookSettings {
     }
 
     fn prepare(&self, delivery: &Delivery<'_>) -> Result<Box<dyn Exchange>, String> {
-        let body = slack::body(&delivery.message(), delivery.attempt.plain);
+        let message = delivery.message();
+        let mut body = slack::body(&message, delivery.attempt.plain);
+        slack::mention(&mut body, &message, &self.mention);
         let request = OutgoingRequest::new(read_secret(&self.url)?, &body);
         Ok(Box::new(SingleRequest(Some(request))))
     }

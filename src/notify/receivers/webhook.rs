@@ -1,4 +1,4 @@
-//! Generic webhooks. The body is Alertmanager's, version 4
+//! Generic webhooks. The body is that of the receiver's template, or Alertmanager's, version 4
 //! (<https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>), so that tools for
 //! Alertmanager understand it, with one key more: `reason`, why it is sent.
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::fields::set;
+use super::own_body;
 use super::protocol::{
     Delivery, Exchange, GroupProtocol, OutgoingRequest, ReceiverSecrets, SingleRequest,
 };
@@ -14,12 +14,14 @@ use super::secrets::{read_headers, read_secret};
 use super::signature;
 use crate::alert::{AlertSnapshot, AlertStatus, Labels, Notification};
 use crate::config::{SecretSource, TemplateSettings, WebhookSettings, signing_key};
-use crate::model::{ClockAnchor, Timestamp};
+use crate::http_client::HttpResponse;
+use crate::model::{ClockAnchor, Secret, Span, Timestamp};
 use crate::notify::context::MessageContext;
 use crate::notify::facts;
+use crate::notify::fields::set;
 use crate::notify::links;
 use crate::notify::message::advice_for;
-use crate::notify::retry::{AnswerRules, HttpAnswers};
+use crate::notify::retry::AnswerRules;
 use crate::notify::text::rfc3339;
 
 /// How many alerts a body holds at most; the worst come first, the rest are counted in
@@ -29,6 +31,9 @@ pub const MAX_ALERTS: usize = 1_000;
 /// How large a body is at most; the same happens to what does not fit. Common limits of HTTP
 /// servers begin at 1 MB.
 const MAX_BODY: usize = 1_000_000;
+
+/// Seconds that the body of an answer may ask to wait: a day. More is no wait but another number.
+const MAX_WAIT_IN_BODY: f64 = 86_400.0;
 
 /// What Go writes for a time that is not set: an alert that still fires has no end.
 const NO_END: &str = "0001-01-01T00:00:00Z";
@@ -51,15 +56,48 @@ impl ReceiverSecrets for WebhookSettings {
 
 impl GroupProtocol for WebhookSettings {
     fn answer_rules(&self) -> &'static dyn AnswerRules {
-        &HttpAnswers
+        &WebhookAnswers
     }
 
     fn prepare(&self, delivery: &Delivery<'_>) -> Result<Box<dyn Exchange>, String> {
-        let body = body_of(delivery);
-        let mut request = OutgoingRequest::new(read_secret(&self.url)?, &body);
-        request.headers = own_headers(delivery, self.secret.as_ref(), &request.body)?;
-        request.headers.extend(read_headers(&self.headers)?);
-        Ok(Box::new(SingleRequest(Some(request))))
+        let own = own_body::render(self, delivery)?;
+        let body = match own.body {
+            Some(body) => body,
+            None => body_of(delivery).to_string(),
+        };
+        let url = read_secret(&self.url)?;
+        let url = Secret::new(format!("{}{}", url.reveal(), own.path));
+        let body = body.into_bytes();
+        let mut headers = own_headers(delivery, self.secret.as_ref(), &body)?;
+        headers.push(("content-type".to_owned(), self.content_type.clone()));
+        headers.extend(read_headers(&self.headers)?);
+        Ok(Box::new(SingleRequest(Some(OutgoingRequest {
+            method: self.method,
+            url,
+            headers,
+            body,
+        }))))
+    }
+}
+
+/// What the answers of a webhook mean: what HTTP says, and the wait that some services write into
+/// the body of a 429: Discord as `retry_after`
+/// (<https://discord.com/developers/docs/topics/rate-limits>), Telegram as `parameters.retry_after`
+/// (<https://core.telegram.org/bots/api#responseparameters>), both in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhookAnswers;
+
+impl AnswerRules for WebhookAnswers {
+    fn wait_in_body(&self, response: &HttpResponse) -> Option<Span> {
+        let answer: Value = serde_json::from_str(&response.body).ok()?;
+        let discords = answer.get("retry_after");
+        let wait = discords.or_else(|| answer.pointer("/parameters/retry_after"))?;
+        let seconds = wait.as_f64()?;
+        if (0.0..=MAX_WAIT_IN_BODY).contains(&seconds) {
+            Some(Span::from_secs_f64(seconds))
+        } else {
+            None
+        }
     }
 }
 

@@ -36,6 +36,12 @@ pub trait AnswerRules: fmt::Debug + Sync {
         meaning_of_status(response.status)
     }
 
+    /// The wait that the answer's body asks for, where the receiver writes it there and not into the
+    /// header `Retry-After`.
+    fn wait_in_body(&self, _response: &HttpResponse) -> Option<Span> {
+        None
+    }
+
     /// The longest backoff after the receiver limited the rate.
     fn max_backoff_when_limited(&self, timing: &Timing) -> Span {
         timing.max_backoff

@@ -2,6 +2,7 @@
 //! when, or is given up. Pure: the clock and the jitter are arguments.
 
 mod answer;
+mod mail;
 
 use std::fmt;
 
@@ -11,6 +12,9 @@ use super::answer_text;
 use crate::delivery::DeliveryFailure;
 use crate::http_client::{HttpError, HttpResponse};
 use crate::model::{ClockAnchor, Span, Timestamp};
+use crate::smtp::{Accepted, SmtpError};
+
+use mail::MailFailure;
 
 pub use answer::{AnswerMeaning, AnswerRules, HttpAnswers, meaning_of_status};
 
@@ -66,6 +70,10 @@ pub enum AttemptResult {
     Answered(HttpResponse),
     /// It did not.
     Failed(HttpError),
+    /// The mail server took the mail.
+    MailAccepted(Accepted),
+    /// It did not.
+    MailFailed(SmtpError),
     /// Nothing was sent: a secret could not be read.
     SecretUnreadable,
     /// Nothing was sent, and nothing had to be.
@@ -147,6 +155,8 @@ impl fmt::Display for AttemptResult {
         match self {
             Self::Answered(response) => write!(f, "status {}", response.status),
             Self::Failed(error) => error.fmt(f),
+            Self::MailAccepted(accepted) => f.write_str(&mail::describe(*accepted)),
+            Self::MailFailed(error) => error.fmt(f),
             Self::SecretUnreadable => f.write_str("nothing sent: a secret cannot be read"),
             Self::NothingToSend => f.write_str("nothing had to be sent"),
         }
@@ -159,6 +169,8 @@ impl AttemptResult {
         match self {
             Self::Answered(response) => answer_text::describe(response.status, &response.body),
             Self::Failed(error) => error.to_string(),
+            Self::MailAccepted(accepted) => mail::describe(*accepted),
+            Self::MailFailed(error) => error.to_string(),
             Self::SecretUnreadable => "nothing was sent: a secret cannot be read".to_owned(),
             Self::NothingToSend => "nothing had to be sent".to_owned(),
         }
@@ -192,6 +204,14 @@ pub fn judge(
         AttemptResult::Failed(error) => RetryVerdict {
             maybe_received: matches!(error, HttpError::Timeout | HttpError::Broken),
             ..back_off(network_reason(*error))
+        },
+        AttemptResult::MailAccepted(_) => accepted(timing, circumstances),
+        AttemptResult::MailFailed(error) => match mail::failure(error) {
+            MailFailure::Final(reason) => RetryVerdict::dead(reason),
+            MailFailure::MayPass(reason) => RetryVerdict {
+                maybe_received: error.maybe_sent(),
+                ..back_off(reason)
+            },
         },
         AttemptResult::SecretUnreadable => back_off(DeliveryFailure::Secret),
         AttemptResult::NothingToSend => RetryVerdict::new(Disposition::Delivered),
@@ -302,7 +322,8 @@ fn back_off(
     RetryVerdict::new(Disposition::Retry { at, reason })
 }
 
-/// `Retry-After` is the least wait, for every notification to this receiver.
+/// `Retry-After`, or what stands for it in the body, is the least wait, for every notification to
+/// this receiver.
 fn respect_retry_after(
     timing: &Timing,
     circumstances: &Circumstances,
@@ -312,7 +333,9 @@ fn respect_retry_after(
     let Disposition::Retry { at, reason } = verdict.disposition else {
         return verdict;
     };
-    let Some(wanted) = retry_after(response, &circumstances.now) else {
+    let in_header = retry_after(response, &circumstances.now);
+    let wanted = in_header.or_else(|| circumstances.rules.wait_in_body(response));
+    let Some(wanted) = wanted else {
         return verdict;
     };
     let earliest = circumstances.now.mono + wanted.min(timing.max_retry_after);

@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::config::{
     HttpSettings, PagerDutySettings, RepageOn, SecretSource, SlackWebhookSettings,
-    TemplateSettings, WebhookSettings,
+    TemplateSettings, WebhookMethod, WebhookSettings,
 };
 use crate::http_client::testing::{Reply, Request, TestServer};
 use crate::model::Secret;
+use crate::template::Template;
 
 fn inline(text: &str) -> SecretSource {
     SecretSource::Inline(Secret::new(text))
@@ -42,9 +43,9 @@ async fn test(kind: ReceiverKind) -> Vec<String> {
 #[tokio::test]
 async fn a_test_marks_its_firing_and_its_resolve_and_shows_each_answer() {
     let server = TestServer::replying(vec![Reply::body(200, "ok")]).await;
-    let steps = test(ReceiverKind::from(SlackWebhookSettings {
-        url: inline(&server.url),
-    }))
+    let steps = test(ReceiverKind::from(SlackWebhookSettings::to(inline(
+        &server.url,
+    ))))
     .await;
     assert_eq!(
         steps,
@@ -93,18 +94,18 @@ async fn a_test_resolves_its_incident_with_the_same_key() {
 #[tokio::test]
 async fn a_test_resolves_a_firing_that_may_have_arrived_and_no_refused_one() {
     let refusing = TestServer::replying(vec![Reply::body(403, "invalid_token")]).await;
-    let steps = test(ReceiverKind::from(SlackWebhookSettings {
-        url: inline(&refusing.url),
-    }))
+    let steps = test(ReceiverKind::from(SlackWebhookSettings::to(inline(
+        &refusing.url,
+    ))))
     .await;
     assert_eq!(
         steps,
         ["firing false: status 403 (auth_error; a real one would be given up): invalid_token"]
     );
     let closing = TestServer::replying(vec![Reply::Close, Reply::body(200, "ok")]).await;
-    let steps = test(ReceiverKind::from(SlackWebhookSettings {
-        url: inline(&closing.url),
-    }))
+    let steps = test(ReceiverKind::from(SlackWebhookSettings::to(inline(
+        &closing.url,
+    ))))
     .await;
     assert_eq!(steps.len(), 2, "{steps:?}");
     assert!(
@@ -117,9 +118,9 @@ async fn a_test_resolves_a_firing_that_may_have_arrived_and_no_refused_one() {
 async fn a_refused_layout_is_tried_as_plain_text() {
     let replies = vec![Reply::body(400, "invalid_blocks"), Reply::body(200, "ok")];
     let server = TestServer::replying(replies).await;
-    let steps = test(ReceiverKind::from(SlackWebhookSettings {
-        url: inline(&server.url),
-    }))
+    let steps = test(ReceiverKind::from(SlackWebhookSettings::to(inline(
+        &server.url,
+    ))))
     .await;
     assert_eq!(steps[1], "firing as plain text true: status 200: ok");
     assert_eq!(steps[2], "resolved true: status 200: ok");
@@ -163,9 +164,8 @@ async fn an_answer_that_repeats_a_secret_is_not_shown() {
     let server = TestServer::replying(vec![Reply::body(404, "no such hook: hunter2")]).await;
     let headers = BTreeMap::from([("x-token".to_owned(), inline("hunter2"))]);
     let steps = test(ReceiverKind::from(WebhookSettings {
-        url: inline(&server.url),
         headers,
-        secret: None,
+        ..WebhookSettings::to(inline(&server.url))
     }))
     .await;
     let expected = "firing false: status 404 (client_error; a real one would be given up): the answer repeats a secret \
@@ -173,15 +173,77 @@ async fn an_answer_that_repeats_a_secret_is_not_shown() {
     assert_eq!(steps, [expected]);
 }
 
+fn template(text: &str) -> Option<Template> {
+    Some(Template::new(text).unwrap())
+}
+
+#[tokio::test]
+async fn a_webhooks_own_request_is_sent_as_it_is_configured() {
+    let server = TestServer::replying(vec![Reply::status(204)]).await;
+    let steps = test(ReceiverKind::from(WebhookSettings {
+        method: WebhookMethod::Put,
+        content_type: "text/plain; charset=utf-8".to_owned(),
+        path: template("/{{ status }}?by={{ receiver | percent_encode }}"),
+        body: template("{{ title }}\n{{ id }}"),
+        secret: Some(inline("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+        ..WebhookSettings::to(inline(&server.url))
+    }))
+    .await;
+    assert_eq!(
+        steps,
+        ["firing true: status 204", "resolved true: status 204"]
+    );
+    for (request, status) in server.requests().iter().zip(["firing", "resolved"]) {
+        let line = format!("PUT /services/hunter2/{status}?by=tested HTTP/1.1");
+        assert_eq!(request.line, line);
+        assert_eq!(request.headers["content-type"], "text/plain; charset=utf-8");
+        assert!(request.headers["webhook-signature"].starts_with("v1,"));
+        let (title, id) = request.body.split_once('\n').unwrap();
+        assert!(title.starts_with("[TEST] ["), "{title}");
+        assert_eq!(request.headers["webhook-id"], id);
+    }
+}
+
+#[tokio::test]
+async fn a_body_whose_template_fails_is_sent_in_the_built_in_words() {
+    for broken in ["{{ nope }}", "{\"text\": {{ title }}}"] {
+        let server = TestServer::replying(vec![Reply::status(200)]).await;
+        test(ReceiverKind::from(WebhookSettings {
+            body: template(broken),
+            ..WebhookSettings::to(inline(&server.url))
+        }))
+        .await;
+        let body = server.requests()[0].json();
+        let text = body["text"].as_str().unwrap();
+        assert!(text.starts_with("[TEST] [CRITICAL] test-notify"), "{text}");
+        test(ReceiverKind::from(WebhookSettings {
+            body: template("{{ nope }}"),
+            content_type: "text/plain".to_owned(),
+            ..WebhookSettings::to(inline(&server.url))
+        }))
+        .await;
+        assert_eq!(
+            server.requests()[2].body,
+            text,
+            "as it is where it is no JSON"
+        );
+    }
+    let server = TestServer::replying(vec![Reply::status(200)]).await;
+    let steps = test(ReceiverKind::from(WebhookSettings {
+        path: template(".evil.example"),
+        ..WebhookSettings::to(inline(&server.url))
+    }))
+    .await;
+    assert!(
+        server.requests().is_empty() && steps[0].contains("false"),
+        "{steps:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_long_answer_is_cut() {
     let server = TestServer::replying(vec![Reply::body(404, &"x".repeat(100_000))]).await;
-    let steps = test(ReceiverKind::from(WebhookSettings {
-        url: inline(&server.url),
-        headers: BTreeMap::new(),
-        secret: None,
-    }))
-    .await;
+    let steps = test(ReceiverKind::from(WebhookSettings::to(inline(&server.url)))).await;
     assert!(
         steps[0].ends_with("xx…") && steps[0].chars().count() < 300,
         "{steps:?}"

@@ -1,13 +1,46 @@
 //! The Slack bot: one message for each group, edited in place, and its thread.
 
 use super::*;
-use crate::config::SlackBotSettings;
+use crate::config::{SlackBotSettings, SlackMention};
+
+#[tokio::test]
+async fn people_are_mentioned_in_what_is_posted_and_not_in_what_is_changed() {
+    let server = TestServer::replying(vec![posted("1.1")]).await;
+    let mut settings = bot(&server.url, "#redis");
+    let ReceiverKind::Group(GroupReceiver::SlackBot(bot)) = &mut settings.kind else {
+        panic!("a bot")
+    };
+    bot.mention = vec![SlackMention::Here, SlackMention::User("U1".to_owned())];
+    let mut rig = Rig::new(vec![settings], quick());
+    for reason in [
+        NotifyReason::First,
+        NotifyReason::Escalated,
+        NotifyReason::Resolved,
+    ] {
+        rig.dispatcher.send(group_notification("a", reason));
+        rig.failures_before_delivery(0).await;
+    }
+    let mentioned: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|request| (in_brief(request), request.body.contains("<!here> <@U1>")))
+        .collect();
+    let expected = [
+        ("postMessage #redis", true),
+        ("update C1 1.1", false),
+        ("reply C1 1.1", true),
+        ("update C1 1.1", false),
+        ("reply C1 1.1", false),
+    ];
+    assert_eq!(mentioned, expected.map(|(call, is)| (call.to_owned(), is)));
+}
 
 fn bot(url: &str, channel: &str) -> ReceiverSettings {
     let kind = ReceiverKind::from(SlackBotSettings {
         token: inline("xoxb-1"),
         channel: channel.to_owned(),
         api_url: url.to_owned(),
+        mention: Vec::new(),
     });
     receiver("chat", kind)
 }

@@ -155,15 +155,14 @@ fn hook(url: &str) -> ReceiverSettings {
     receiver(
         "chat",
         ReceiverKind::from(WebhookSettings {
-            url: inline(url),
             headers,
-            secret: None,
+            ..WebhookSettings::to(inline(url))
         }),
     )
 }
 
 fn slack(url: &str) -> ReceiverSettings {
-    let kind = ReceiverKind::from(SlackWebhookSettings { url: inline(url) });
+    let kind = ReceiverKind::from(SlackWebhookSettings::to(inline(url)));
     receiver("chat", kind)
 }
 
