@@ -75,7 +75,7 @@ mod tests {
         sleep(Duration::from_millis(500)).await;
         pulse.beat();
         // As after SIGSTOP and SIGCONT: the clock has gone on, and no task ran meanwhile.
-        advance(Duration::from_secs(3600)).await;
+        advance(Duration::from_hours(1)).await;
         sleep(Duration::from_millis(1)).await;
         assert_eq!(pulse.silent_seconds(), 1);
     }

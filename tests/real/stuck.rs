@@ -9,7 +9,7 @@ use redis_cross_dc_exporter::lab::{eventually, ports};
 use crate::exporter::Exporter;
 
 /// More than the thirty seconds after which a core is stuck.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// A pair of servers that refuse every connection, which is an answer, too.
 fn configuration() -> String {
