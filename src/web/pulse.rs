@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 /// How often the pulse is felt.
 const EVERY: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ impl CorePulse {
 
     /// Counts the seconds. Never ends.
     pub(super) async fn follow(self) {
-        let mut ticks = interval(EVERY);
+        let mut ticks = interval_at(Instant::now() + EVERY, EVERY);
         // Ticks that were missed while nothing ran are not made up for.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -60,7 +60,7 @@ mod tests {
     async fn seconds_without_a_beat_are_counted_and_a_beat_ends_the_count() {
         let pulse = CorePulse::default();
         tokio::spawn(pulse.clone().follow());
-        sleep(Duration::from_millis(29_500)).await;
+        sleep(Duration::from_millis(30_500)).await;
         assert_eq!(pulse.silent_seconds(), STUCK_AFTER);
         pulse.beat();
         assert_eq!(pulse.silent_seconds(), 0);

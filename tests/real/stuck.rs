@@ -20,13 +20,10 @@ fn configuration() -> String {
     )
 }
 
-async fn is_healthy(exporter: &Exporter) -> bool {
-    let answer = exporter.try_get("/-/healthy").await.unwrap();
-    match answer.as_str() {
-        "healthy\n" => true,
-        text if text.starts_with("not healthy: the core has done nothing for ") => false,
-        text => panic!("{text}"),
-    }
+/// What `/-/healthy` answers.
+async fn health(exporter: &Exporter) -> String {
+    let answer = exporter.try_get("/-/healthy").await;
+    answer.unwrap_or_else(|error| error)
 }
 
 fn make_pipe(path: &Path) {
@@ -39,13 +36,13 @@ fn make_pipe(path: &Path) {
 async fn a_stuck_core_is_not_healthy_and_a_process_that_was_stopped_is() {
     let yaml = configuration();
     let mut exporter = Exporter::start(&yaml).await;
-    assert!(is_healthy(&exporter).await);
+    assert_eq!(health(&exporter).await, "healthy\n");
 
     // As on a laptop that slept: no task ran meanwhile.
     exporter.signal("STOP");
     tokio::time::sleep(Duration::from_secs(40)).await;
     exporter.signal("CONT");
-    assert!(is_healthy(&exporter).await);
+    assert_eq!(health(&exporter).await, "healthy\n");
 
     // The core waits for the writer of a pipe in the place of the configuration, as it would for a
     // file system that hangs.
@@ -54,15 +51,22 @@ async fn a_stuck_core_is_not_healthy_and_a_process_that_was_stopped_is() {
     std::fs::remove_file(&config).unwrap();
     make_pipe(&config);
     exporter.signal("HUP");
-    let unhealthy = || async { !is_healthy(&exporter).await };
-    eventually("the core to count as stuck", LIMIT, unhealthy)
-        .await
-        .unwrap();
+    let stuck = || async {
+        let health = health(&exporter).await;
+        if health.starts_with("not healthy: the core has done nothing for 3") {
+            Ok(())
+        } else {
+            Err(health)
+        }
+    };
+    let outcome = eventually("the core to count as stuck", LIMIT, stuck).await;
 
     exporter.kill();
+    // Before anything can fail: whoever reads the pipe waits.
     std::fs::remove_file(&config).unwrap();
     std::fs::write(&config, sound).unwrap();
+    outcome.unwrap_or_else(|error| panic!("{error}\n{}", exporter.log()));
     exporter.relaunch();
     exporter.until_ready().await;
-    assert!(is_healthy(&exporter).await);
+    assert_eq!(health(&exporter).await, "healthy\n");
 }

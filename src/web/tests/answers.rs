@@ -259,7 +259,7 @@ async fn ready_names_what_is_missing() {
 #[tokio::test]
 async fn a_core_that_does_nothing_is_not_healthy_until_it_goes_on() {
     let server = Running::start(small_limits()).await;
-    for _ in 0..29 {
+    for _ in 0..15 {
         server.pulse.pass_second();
     }
     assert_eq!(server.get("/-/healthy").await.status, 200);
