@@ -48,7 +48,8 @@ ENV REDIS_CROSS_DC__STATE__PATH=/var/lib/redis-cross-dc-exporter
 VOLUME /var/lib/redis-cross-dc-exporter
 EXPOSE 10121
 STOPSIGNAL SIGTERM
-# It asks port 10121 on loopback; who changes --web.listen-address gives the same flag to the health check.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 CMD ["/redis-cross-dc-exporter", "healthcheck"]
+# It asks on loopback, over HTTPS where that is spoken; who gives --web.listen-address gives it to the health check, too.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=15s --retries=3 \
+    CMD ["/redis-cross-dc-exporter", "healthcheck", "--config.file=/etc/redis-cross-dc-exporter/redis-cross-dc-exporter.yml"]
 ENTRYPOINT ["/redis-cross-dc-exporter"]
 CMD ["--config.file=/etc/redis-cross-dc-exporter/redis-cross-dc-exporter.yml"]

@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit active-active real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak lab lab-update screenshots clean
+.PHONY: demo test release format build lint unit active-active real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean
 
 demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -102,6 +102,9 @@ docs-update: ## rewrites what is generated from the code: docs/metrics.md, table
 doctor-bench: ## how long doctor takes for a hundred pairs (200 servers on this machine); part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- doctor::fleet::a_hundred_pairs --exact --ignored --nocapture
+
+stuck: ## that the liveness probe sees a stuck core, and none where the process was only stopped; part of no other target
+	@$(CARGO) test --locked --quiet --test real -- stuck:: --ignored --nocapture
 
 dashboards: ## the dashboards against Grafana's types and its code for frames
 	@echo "==> dashboards"

@@ -12,7 +12,7 @@ use redis_cross_dc_exporter::metrics::{self, Exposition};
 use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::Monitor;
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{Limits, Refreshing, Server, StreamServer, WebState};
+use redis_cross_dc_exporter::web::{CorePulse, Limits, Refreshing, Server, StreamServer, WebState};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -122,6 +122,7 @@ fn host() -> Host {
         clock: Timestamp::default,
         encode_metrics,
         refresh,
+        pulse: CorePulse::default(),
         admin,
     };
     Host {

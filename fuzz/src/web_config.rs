@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use redis_cross_dc_exporter::config::{
-    ClientAuth, ConfigErrors, TlsVersion, WebSettings, WebTlsSettings, parse_web,
+    ConfigErrors, PemSource, TlsVersion, WebSettings, WebTlsSettings, parse_web,
 };
 
 use super::config;
@@ -33,7 +33,7 @@ fn accepted(settings: &WebSettings) {
             "{name:?}"
         );
         assert!(
-            (4..=16).contains(&hash.cost()) && hash.reveal().len() == 60,
+            (4..=18).contains(&hash.cost()) && hash.reveal().len() == 60,
             "{name:?}"
         );
         assert!(
@@ -55,20 +55,13 @@ fn accepted(settings: &WebSettings) {
 
 fn served(tls: &WebTlsSettings) {
     assert!(tls.min_version <= tls.max_version);
-    let authorities = authorities(tls).1;
-    for path in [&tls.cert_file, &tls.key_file]
-        .into_iter()
-        .chain(authorities)
-    {
-        assert!(path.is_absolute(), "relative to what? {}", path.display());
-    }
-}
-
-fn authorities(tls: &WebTlsSettings) -> (&'static str, Option<&std::path::PathBuf>) {
-    match &tls.client_auth {
-        ClientAuth::None => ("NoClientCert", None),
-        ClientAuth::IfGiven(path) => ("VerifyClientCertIfGiven", Some(path)),
-        ClientAuth::Required(path) => ("RequireAndVerifyClientCert", Some(path)),
+    for source in [&tls.cert, &tls.key].into_iter().chain(&tls.client_ca) {
+        match source {
+            PemSource::File(path) => {
+                assert!(path.is_absolute(), "relative to what? {}", path.display());
+            }
+            PemSource::Inline(text) => assert!(!text.reveal().is_empty()),
+        }
     }
 }
 
@@ -90,6 +83,14 @@ fn printed(settings: &WebSettings) -> String {
     );
     let tls = settings.tls.as_ref().map(printed_tls).unwrap_or_default();
     let _ = writeln!(file, "tls_server_config: {{{tls}}}");
+    if let Some(limit) = settings.rate_limit {
+        let interval = limit.interval.as_nanos();
+        let burst = limit.burst;
+        let _ = writeln!(
+            file,
+            "rate_limit: {{interval: {interval}ns, burst: {burst}}}"
+        );
+    }
     file
 }
 
@@ -101,20 +102,46 @@ fn printed_tls(tls: &WebTlsSettings) -> String {
             "TLS13"
         }
     };
-    let path = |path: &Path| path.to_str().expect("it came from a text").to_owned();
-    let (policy, authorities) = authorities(tls);
     let mut entries = vec![
-        ("cert_file", path(&tls.cert_file)),
-        ("key_file", path(&tls.key_file)),
-        ("client_auth_type", policy.to_owned()),
-        ("min_version", version(tls.min_version).to_owned()),
-        ("max_version", version(tls.max_version).to_owned()),
+        pem("cert", &tls.cert),
+        pem("key", &tls.key),
+        entry("client_auth_type", tls.client_auth.label()),
+        entry("min_version", version(tls.min_version)),
+        entry("max_version", version(tls.max_version)),
+        list(
+            "cipher_suites",
+            tls.cipher_suites.iter().map(|suite| suite.label()),
+        ),
+        list(
+            "curve_preferences",
+            tls.curves.iter().map(|curve| curve.label()),
+        ),
+        format!("prefer_server_cipher_suites: {}, ", tls.prefer_server_order),
     ];
-    entries.extend(authorities.map(|file| ("client_ca_file", path(file))));
-    entries
-        .iter()
-        .map(|(key, value)| entry(key, value))
-        .collect()
+    entries.extend(tls.client_ca.iter().map(|source| pem("client_ca", source)));
+    if let Some(names) = &tls.client_allowed_sans {
+        entries.push(list(
+            "client_allowed_sans",
+            names.iter().map(String::as_str),
+        ));
+    }
+    entries.concat()
+}
+
+fn pem(key: &str, source: &PemSource) -> String {
+    match source {
+        PemSource::File(path) => {
+            let path = path.to_str().expect("it came from a text");
+            entry(&format!("{key}_file"), path)
+        }
+        PemSource::Inline(text) => entry(key, text.reveal()),
+    }
+}
+
+/// A list as an entry of a mapping in braces.
+fn list<'a>(key: &str, items: impl Iterator<Item = &'a str>) -> String {
+    let items: Vec<String> = items.map(quoted).collect();
+    format!("{}: [{}], ", quoted(key), items.join(", "))
 }
 
 /// One entry of a mapping in braces.

@@ -183,6 +183,7 @@ impl App {
             admin: admin.clone(),
             stop: Arc::new(stop),
         });
+        let pulse = parts.core.pulse.clone();
         let core = tokio::spawn(parts.core.run(Inputs {
             events: parts.events,
             admin: requests,
@@ -198,6 +199,7 @@ impl App {
                 poll_runtime: parts.poll_runtime,
             }),
             refresh: parts.refresh,
+            pulse,
             admin,
         };
         let stopping = wait_for_stop(stopped, notifier);

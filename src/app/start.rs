@@ -24,7 +24,7 @@ use crate::monitor::{FleetSnapshot, Monitor};
 use crate::notify::{Dispatcher, MessageContext, PeriodicSenders, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::store::{Store, StoreStatus};
-use crate::web::Refresh;
+use crate::web::{CorePulse, Refresh};
 
 /// Results of periodic senders that wait for the core. Each is one answer of a receiver, so this
 /// is minutes of them.
@@ -111,6 +111,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         listen: info.listen,
         notifier: info.notifier,
         watchdog,
+        pulse: CorePulse::default(),
     };
     core.restore(&documents);
     Ok(Parts {

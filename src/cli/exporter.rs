@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::args::{ExporterArgs, Global};
-use crate::config::{Environment, ListenAddress, SecretSource};
+use crate::config::{Environment, ListenAddress, PemSource, SecretSource, load_web};
 use crate::http_client::{ExporterAccess, GetError, HttpClient, HttpTimeouts, ServerTrust};
 use crate::model::Secret;
 
@@ -33,6 +33,34 @@ impl Exporter {
     ) -> Result<Self, String> {
         let url = exporter_url(global, args)?;
         let access = access(&url, args)?;
+        let client = HttpClient::for_exporter_with(timeouts, &access)
+            .map_err(|error| format!("The exporter at {url} cannot be asked: {error}."))?;
+        Ok(Self { url, client })
+    }
+
+    /// The exporter of this command line, over HTTPS. On this machine any certificate of it is
+    /// believed, since it is for another name; and the exporter takes its own certificate for that
+    /// of a client, where it asks for one, so that the web configuration is all that is needed.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub(super) fn over_https(
+        global: &Global,
+        args: &ExporterArgs,
+        timeouts: HttpTimeouts,
+    ) -> Result<Self, String> {
+        let address = listen_address(global).reachable();
+        let url = format!("https://{address}");
+        let is_near = address
+            .parse::<ListenAddress>()
+            .is_ok_and(|address| address.is_loopback());
+        let mut access = access(&url, args)?;
+        if is_near && args.ca_file.is_none() {
+            access.trust = ServerTrust::Anybody;
+        }
+        if access.identity.is_none() {
+            access.identity = own_identity(global);
+        }
         let client = HttpClient::for_exporter_with(timeouts, &access)
             .map_err(|error| format!("The exporter at {url} cannot be asked: {error}."))?;
         Ok(Self { url, client })
@@ -93,6 +121,23 @@ fn identity(args: &ExporterArgs) -> Result<Option<Secret>, String> {
     let key = read(key_file)?;
     let pem = format!("{}\n{}\n", cert.reveal(), key.reveal());
     Ok(Some(Secret::new(pem)))
+}
+
+/// The certificate and key of the web configuration, as one PEM text. `None` where there are none or
+/// they cannot be read: the exporter may ask for no certificate, and says so where it does.
+fn own_identity(global: &Global) -> Option<Secret> {
+    let tls = load_web(global.web_config_file.as_ref()?).ok()?.tls?;
+    let cert = pem(&tls.cert)?;
+    let key = pem(&tls.key)?;
+    let pem = format!("{}\n{}\n", cert.reveal(), key.reveal());
+    Some(Secret::new(pem))
+}
+
+fn pem(source: &PemSource) -> Option<Secret> {
+    match source {
+        PemSource::Inline(text) => Some(text.clone()),
+        PemSource::File(path) => read(path).ok(),
+    }
 }
 
 /// A small text file, without the white space around it.

@@ -1,6 +1,7 @@
 //! Typed access to the tree. A cursor has the key path of its value and records every problem
 //! with it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -191,6 +192,16 @@ impl<'a> Cursor<'a> {
             Node::Text(text) => Some(&text.value),
             Node::Bool(_) | Node::Int(_) | Node::Float(_) => self.not("text; put it in quotes"),
             _ => self.not("text"),
+        }
+    }
+
+    /// The value as text, also where YAML reads it as a whole number, a truth value or nothing.
+    pub(super) fn text_of_scalar(&self) -> Option<Cow<'a, str>> {
+        match self.node {
+            Node::Null => Some(Cow::Borrowed("")),
+            Node::Int(number) => Some(Cow::Owned(number.to_string())),
+            Node::Bool(value) => Some(Cow::Owned(value.to_string())),
+            _ => self.text().map(Cow::Borrowed),
         }
     }
 

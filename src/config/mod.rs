@@ -62,8 +62,8 @@ pub use small_file::{MAX_PEM_BYTES, SmallFileError, read_small_file};
 pub use telemetry_path::TelemetryPath;
 pub use value::check_url_end;
 pub use web::{
-    ClientAuth, PasswordHash, TlsVersion, WebHeader, WebSettings, WebTlsSettings, load_web,
-    parse_web,
+    CipherSuite, ClientAuth, Curve, PasswordHash, PemSource, RateLimit, TlsVersion, WebHeader,
+    WebSettings, WebTlsSettings, load_web, parse_web,
 };
 
 /// Parses a duration in the configuration's syntax: `250ms`, `30s`, `1m30s`, `4h`.

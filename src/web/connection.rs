@@ -99,13 +99,11 @@ pub(super) async fn accept(
         () = closing.as_mut() => None,
     };
     if let Some(stream) = secured {
-        // rustls has verified every certificate that it accepted: no other kind of request for one
-        // is configurable.
         let (_, session) = stream.get_ref();
         let peer = Peer {
             ip,
             https: true,
-            certified: session.peer_certificates().is_some(),
+            certified: tls.proves_user(session.peer_certificates()),
         };
         serve(stream, Client { peer, state }, service, closing).await;
     }

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::handler::HandlerState;
+use super::pulse::STUCK_AFTER;
 use super::reply::text;
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
@@ -13,9 +14,16 @@ use crate::report::stuck_for;
 /// How many servers the sentence of a program that is not ready names.
 const NAMED_SERVERS: usize = 5;
 
-/// `GET /-/healthy`: the process answers.
-pub(super) async fn healthy() -> Response {
-    text(StatusCode::OK, "healthy")
+/// `GET /-/healthy`: the process answers, and its core is not stuck. Only a restart helps where it
+/// is not.
+pub(super) async fn healthy(State(handler): State<HandlerState>) -> Response {
+    let silent = handler.web.pulse.silent_seconds();
+    if silent < STUCK_AFTER {
+        return text(StatusCode::OK, "healthy");
+    }
+    let sentence =
+        format!("not healthy: the core has done nothing for {silent} s; restart the exporter");
+    text(StatusCode::SERVICE_UNAVAILABLE, &sentence)
 }
 
 /// `GET /-/ready`: every server has been polled, and the monitor publishes.

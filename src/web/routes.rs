@@ -25,6 +25,7 @@ use super::limits::Limits;
 use super::memory::AnswerMemory;
 use super::not_found::not_found;
 use super::page::{self, Filter, PairView, Range};
+use super::probes::{HEALTHY, READY};
 use super::renderer::{Renderer, Resource};
 use super::reply::refuse;
 use super::runbooks::{self, RunbookSubject, SubjectNow};
@@ -81,8 +82,8 @@ pub(super) fn router(parts: RouterParts<'_>) -> Router {
         .route("/style.css", get(stylesheet))
         .route("/script.js", get(script))
         .route("/icon.svg", get(icon))
-        .route("/-/healthy", get(healthy))
-        .route("/-/ready", get(ready))
+        .route(HEALTHY, get(healthy))
+        .route(READY, get(ready))
         .route("/-/reload", post(admin::reload).layer(write_access()))
         .route("/api/v1/pairs", get(pairs))
         .route("/api/v1/pairs/{pair}/history", get(history))

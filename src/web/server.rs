@@ -103,7 +103,7 @@ impl Server {
             Some(config) => config.watch_active(),
             None => watch::Sender::default().subscribe(),
         };
-        let gate = AccessGate::new(active.clone());
+        let gate = AccessGate::new(active.clone(), state.clock);
         let app = routes::router(RouterParts {
             state,
             connections,
@@ -171,6 +171,7 @@ impl BoundServer {
     pub async fn serve(self, state: WebState, shutdown: impl Future<Output = ()>) -> Drained {
         let mut listeners = self.listeners;
         let table = ConnectionTable::default();
+        let pulse = state.pulse.clone();
         let parts = self.server.into_parts(state, &table);
         let limits = parts.service.limits;
         let mut connections = Connections::new(parts.service, table, parts.active);
@@ -178,6 +179,7 @@ impl BoundServer {
             () = shutdown => {}
             () = accept_all(&mut listeners, &mut connections) => {}
             () = follow(parts.config, limits.reread) => {}
+            () = pulse.follow() => {}
         }
         drop(listeners);
         connections.drain(limits.grace).await

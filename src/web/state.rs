@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::pulse::CorePulse;
 use super::renderer::RenderError;
 use crate::admin::Admin;
 use crate::model::Timestamp;
@@ -34,6 +35,8 @@ pub struct WebState {
     pub encode_metrics: MetricsEncoder,
     /// Awaited before a scrape is answered.
     pub refresh: Refresh,
+    /// Whether the core's loop goes round.
+    pub pulse: CorePulse,
     /// The door for commands. Only handlers behind write access use it.
     pub admin: Admin,
 }

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Drained, Limits, MetricsEncoder, Refresh, Refreshing, Server, WebState};
+use super::{CorePulse, Drained, Limits, MetricsEncoder, Refresh, Refreshing, Server, WebState};
 use crate::admin::{self, Admin, AdminAnswer, AdminCommand, AdminError, AdminReply};
 use crate::alert::{SilenceError, SilenceId};
 use crate::model::Timestamp;
@@ -46,6 +46,8 @@ pub(super) struct Running {
     pub(super) snapshots: watch::Sender<Arc<FleetSnapshot>>,
     /// What the core was asked, and what it answers.
     pub(super) core: FakeCore,
+    /// The pulse of the core, which never beats by itself.
+    pub(super) pulse: CorePulse,
     /// How often a scrape had somebody poll first.
     pub(super) refreshes: Arc<AtomicUsize>,
     stop: oneshot::Sender<()>,
@@ -90,11 +92,13 @@ impl Running {
         let snapshots = watch::Sender::new(Arc::new(fleet(Scene::Streaming).0));
         let (refreshes, refresh) = counted_refresh();
         let core = FakeCore::default();
+        let pulse = CorePulse::default();
         let state = WebState {
             snapshots: snapshots.subscribe(),
             clock,
             encode_metrics,
             refresh,
+            pulse: pulse.clone(),
             admin: core.start(),
         };
         let bound = server.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -105,6 +109,7 @@ impl Running {
             addr,
             snapshots,
             core,
+            pulse,
             refreshes,
             stop,
             task,

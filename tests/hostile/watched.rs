@@ -15,7 +15,7 @@ use redis_cross_dc_exporter::notify::receivers::pagerduty::{self, Incident};
 use redis_cross_dc_exporter::notify::receivers::{slack, webhook};
 use redis_cross_dc_exporter::report::{PairReport, PairsReport};
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{Limits, Refreshing, Server, WebState};
+use redis_cross_dc_exporter::web::{CorePulse, Limits, Refreshing, Server, WebState};
 use redis_cross_dc_exporter::{admin, info};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
@@ -124,6 +124,7 @@ impl Watched {
             clock: Timestamp::default,
             encode_metrics,
             refresh,
+            pulse: CorePulse::default(),
             admin,
         };
         let server = Server::new(Limits::default()).over_streams(state);

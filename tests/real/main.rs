@@ -63,5 +63,6 @@ mod soak;
 mod stage;
 mod state;
 mod story;
+mod stuck;
 mod tls;
 mod webconfig;

@@ -318,10 +318,22 @@ async fn healthcheck_and_check_use_the_given_credentials() {
         "password",
     ];
     let trust = ["--exporter.ca-file", "ca.pem"];
-    let cases: [(&[&[&str]], i32, &str); 4] = [
+    fs::write(exporter.folder.path().join("wrong"), "wrong").unwrap();
+    let wrong = [
+        "--exporter.username",
+        "alice",
+        "--exporter.password-file",
+        "wrong",
+    ];
+    let cases: [(&[&[&str]], i32, &str); 5] = [
         (&[&login, &trust], 0, "ready"),
         (&[&login, &["--exporter.insecure-skip-verify"]], 0, "ready"),
-        (&[&trust], 1, "unauthorized: give a user and a password"),
+        (
+            &[&wrong, &trust],
+            1,
+            "unauthorized: give a user and a password",
+        ),
+        (&[&trust], 0, "ok"),
         (
             &[&login],
             1,
@@ -340,6 +352,40 @@ async fn healthcheck_and_check_use_the_given_credentials() {
         said.contains("asked the exporter at https://127.0.0.1:") && said.contains("orders"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_health_check_on_this_machine_needs_no_credentials() {
+    let exporter = Secured::start();
+    exporter.wait_until_ready().await;
+    let address = format!("127.0.0.1:{}", exporter.port);
+    let check = |more: &[&str]| {
+        let mut program = Command::new(program());
+        let output = run(program
+            .args(["healthcheck", "--web.listen-address", &address])
+            .args(more)
+            .current_dir(exporter.folder.path()));
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        (output.status.code().unwrap(), said)
+    };
+    assert_eq!(check(&[]), (0, "ok\n".to_owned()), "HTTPS and a password");
+
+    let web = exporter.folder.path().join("web.yml");
+    let with_certificates = fs::read_to_string(&web).unwrap().replace(
+        "key_file: server.key",
+        "key_file: server.key, client_auth_type: RequireAndVerifyClientCert, client_ca_file: others.pem",
+    );
+    let others = CertificateParams::new(Vec::new()).unwrap();
+    let others = others.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    fs::write(exporter.folder.path().join("others.pem"), others.pem()).unwrap();
+    fs::write(&web, with_certificates).unwrap();
+    let refused = || async { check(&[]).0 == 1 };
+    eventually("certificates to be required", LIMIT, refused)
+        .await
+        .unwrap();
+    let with_own = check(&["--web.config.file", "web.yml"]);
+    assert_eq!(with_own, (0, "ok\n".to_owned()));
 }
 
 #[test]

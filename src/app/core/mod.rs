@@ -27,6 +27,7 @@ use crate::poll::Poller;
 use crate::report::ReloadReport;
 use crate::store::{DocumentChanges, SaveDue, Store, Urgency};
 use crate::topology::DiscoveryEvent;
+use crate::web::CorePulse;
 
 /// Poll events that are handled at once before anything else gets its turn.
 const BATCH: usize = 256;
@@ -74,6 +75,8 @@ pub(super) struct Core {
     pub(super) listen: ListenAddress,
     pub(super) notifier: Notifier,
     pub(super) watchdog: Watchdog,
+    /// For `/-/healthy`.
+    pub(super) pulse: CorePulse,
 }
 
 /// When snapshots are published.
@@ -162,6 +165,7 @@ impl Core {
             }
             self.act(&mut schedule, &mut events.polls);
             self.watchdog.alive(clock::now());
+            self.pulse.beat();
         }
     }
 

@@ -7,15 +7,18 @@
 //! expanded from the environment, as in the toolkit, because a bcrypt hash is full of `$`.
 
 mod password;
+mod rate_limit;
 mod read;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 pub use password::PasswordHash;
+pub use rate_limit::RateLimit;
 pub use read::{load_web, parse_web};
+pub use tls::{CipherSuite, ClientAuth, Curve, PemSource, TlsVersion, WebTlsSettings};
 
 /// The clients that this exporter serves, and the protocols that it speaks with them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,43 +29,8 @@ pub struct WebSettings {
     pub users: BTreeMap<String, PasswordHash>,
     /// Headers of every response.
     pub headers: BTreeMap<WebHeader, String>,
-}
-
-/// How HTTPS is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebTlsSettings {
-    /// The certificate and what connects it to its authority, as PEM.
-    pub cert_file: PathBuf,
-    /// The certificate's private key, as PEM.
-    pub key_file: PathBuf,
-    /// What clients have to show.
-    pub client_auth: ClientAuth,
-    /// The oldest version that is spoken.
-    pub min_version: TlsVersion,
-    /// The newest version that is spoken; not before `min_version`.
-    pub max_version: TlsVersion,
-}
-
-/// What clients have to show. `RequestClientCert` and `RequireAnyClientCert` are not here: they
-/// take a certificate that nobody has verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// `NoClientCert`: nothing.
-    None,
-    /// `VerifyClientCertIfGiven`: nothing, but a certificate that is shown must be signed by one of
-    /// this file.
-    IfGiven(PathBuf),
-    /// `RequireAndVerifyClientCert`: a certificate that is signed by one of this file.
-    Required(PathBuf),
-}
-
-/// A version of TLS that is safe to speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
-    /// TLS 1.2, RFC 5246.
-    Tls12,
-    /// TLS 1.3, RFC 8446.
-    Tls13,
+    /// How many requests are answered; absent means all.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// A header that the web configuration may set.

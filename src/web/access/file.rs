@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::ActiveConfig;
 use super::tls::{self, TlsFiles};
 use crate::config::{
-    ClientAuth, ConfigErrors, WebSettings, WebTlsSettings, parse_web, read_small_file,
+    ConfigErrors, PemSource, WebSettings, WebTlsSettings, parse_web, read_small_file,
 };
 
 /// The largest file that is read. A bundle of every public authority has a quarter of that.
@@ -41,6 +41,8 @@ pub struct WebConfigStatus(Arc<AtomicBool>);
 /// containers.
 #[derive(PartialEq, Eq)]
 struct Source {
+    /// Whether the file has no characters but white space.
+    is_empty: bool,
     settings: WebSettings,
     tls: Option<TlsFiles>,
 }
@@ -92,6 +94,7 @@ impl WebConfig {
     pub(in crate::web) async fn follow(mut self, every: Duration) {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.publish.borrow().warn();
         loop {
             ticks.tick().await;
             self.reread().await;
@@ -103,7 +106,10 @@ impl WebConfig {
         let path = self.path.clone();
         // Away from the threads that poll: a file may lie on a network.
         match tokio::task::spawn_blocking(move || Source::read(&path)).await {
-            Ok(read) => self.apply(read),
+            Ok(read) => {
+                let read = read.and_then(|source| self.refuse_emptied(source));
+                self.apply(read);
+            }
             Err(error) => {
                 tracing::error!(%error, "reading the web configuration panicked; it is tried again");
             }
@@ -132,6 +138,7 @@ impl WebConfig {
         match built {
             Ok(active) => {
                 tracing::info!(file = %self.path.display(), "the web configuration was reloaded");
+                active.warn();
                 self.publish.send_replace(Arc::new(active));
             }
             Err(errors) => {
@@ -139,6 +146,18 @@ impl WebConfig {
                 tracing::error!(%file, %errors, "the new web configuration is refused; the old one stays in force");
             }
         }
+    }
+
+    /// Refuses a file that has become empty: it is more likely one that was cut short, by a full
+    /// disk or a tool that failed, than the wish to ask for passwords no longer. At the start an
+    /// empty file is as good as none.
+    fn refuse_emptied(&self, source: Source) -> Result<Source, ConfigErrors> {
+        if source.is_empty && !self.publish.borrow().is_default() {
+            let place = self.path.display().to_string();
+            let sentence = "has become empty; write {} into it to switch everything off";
+            return Err(ConfigErrors::one(place, sentence));
+        }
+        Ok(source)
     }
 }
 
@@ -151,7 +170,11 @@ impl Source {
             .map_err(|_| ConfigErrors::one(place(), "is not UTF-8 text"))?;
         let settings = parse_web(&text, path.parent().unwrap_or_else(|| Path::new("")))?;
         let tls = settings.tls.as_ref().map(TlsFiles::read).transpose()?;
-        Ok(Self { settings, tls })
+        Ok(Self {
+            is_empty: text.trim().is_empty(),
+            settings,
+            tls,
+        })
     }
 
     fn build(&self) -> Result<ActiveConfig, ConfigErrors> {
@@ -165,21 +188,24 @@ impl Source {
 
 impl TlsFiles {
     fn read(settings: &WebTlsSettings) -> Result<Self, ConfigErrors> {
-        let read = |key: &str, path: &Path| {
-            read_small_file(path, MAX_FILE_BYTES).map_err(|error| {
-                let place = format!("tls_server_config.{key}");
-                ConfigErrors::one(place, format!("{} {error}", path.display()))
-            })
-        };
+        let client_ca = settings.client_ca.as_ref();
         Ok(Self {
-            cert: read("cert_file", &settings.cert_file)?,
-            key: read("key_file", &settings.key_file)?,
-            client_ca: match &settings.client_auth {
-                ClientAuth::None => None,
-                ClientAuth::IfGiven(path) | ClientAuth::Required(path) => {
-                    Some(read("client_ca_file", path)?)
-                }
-            },
+            cert: read_pem("cert_file", &settings.cert)?,
+            key: read_pem("key_file", &settings.key)?,
+            client_ca: client_ca
+                .map(|source| read_pem("client_ca_file", source))
+                .transpose()?,
         })
+    }
+}
+
+/// The text of `source`; `key` is the key of its file.
+fn read_pem(key: &str, source: &PemSource) -> Result<Vec<u8>, ConfigErrors> {
+    match source {
+        PemSource::Inline(text) => Ok(text.reveal().as_bytes().to_vec()),
+        PemSource::File(path) => read_small_file(path, MAX_FILE_BYTES).map_err(|error| {
+            let place = format!("tls_server_config.{key}");
+            ConfigErrors::one(place, format!("{} {error}", path.display()))
+        }),
     }
 }

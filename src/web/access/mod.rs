@@ -1,8 +1,11 @@
 //! Access control by the web configuration: HTTPS, authentication, and write access.
 
+mod clients;
 mod file;
 mod gate;
 mod password;
+mod requests;
+mod suites;
 mod tls;
 mod writes;
 
@@ -17,6 +20,7 @@ use crate::config::{ConfigErrors, PasswordHash, WebSettings};
 pub(super) use file::ActiveConfigWatch;
 pub use file::{WebConfig, WebConfigStatus};
 pub(super) use gate::{AccessGate, authenticate};
+use requests::RequestLimit;
 pub(super) use tls::Tls;
 pub(super) use writes::{WritePolicy, refuse_write};
 
@@ -27,6 +31,7 @@ pub(super) struct ActiveConfig {
     pub(super) tls: Option<Arc<Tls>>,
     users: BTreeMap<String, PasswordHash>,
     headers: HeaderMap,
+    requests: Option<RequestLimit>,
 }
 
 /// The client's side of one connection.
@@ -36,8 +41,16 @@ pub(super) struct Peer {
     pub(super) ip: IpAddr,
     /// Whether the connection is HTTPS.
     pub(super) https: bool,
-    /// Whether the client has presented a certificate that was verified.
+    /// Whether the client has presented a certificate that the web configuration's authorities have
+    /// signed.
     pub(super) certified: bool,
+}
+
+impl Peer {
+    /// Whether the connection comes from this machine; a proxy on it, for one, does.
+    fn is_local(self) -> bool {
+        self.ip.to_canonical().is_loopback()
+    }
 }
 
 /// Whether a request's sender is authenticated: by a password, or by its connection's certificate.
@@ -62,7 +75,36 @@ impl ActiveConfig {
             tls: tls.map(Arc::new),
             users: settings.users,
             headers,
+            requests: settings.rate_limit.map(RequestLimit::new),
         })
+    }
+
+    /// Logs what is valid and hardly meant.
+    fn warn(&self) {
+        let limit = self.requests.as_ref();
+        if limit.is_some_and(RequestLimit::admits_none) {
+            tracing::warn!(
+                "rate_limit of the web configuration has no burst: every request is refused"
+            );
+        }
+        if self
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.accepts_no_certificate())
+        {
+            tracing::warn!(
+                "the web configuration names no authorities of clients, and this machine has none: \
+                 no client's certificate is accepted"
+            );
+        }
+    }
+
+    /// Whether nothing is configured.
+    fn is_default(&self) -> bool {
+        self.tls.is_none()
+            && self.users.is_empty()
+            && self.headers.is_empty()
+            && self.requests.is_none()
     }
 
     /// The users that are configured.
@@ -71,11 +113,9 @@ impl ActiveConfig {
         self.users.keys().cloned().collect()
     }
 
-    /// Whether the server asks clients for certificates.
-    fn asks_for_certificates(&self) -> bool {
-        self.tls
-            .as_ref()
-            .is_some_and(|tls| tls.asks_for_certificates())
+    /// Whether a client's certificate can give it write access.
+    fn trusts_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.can_prove_users())
     }
 
     /// Whether a connection that was accepted under `tls` may continue: not once the certificates, or

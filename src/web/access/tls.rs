@@ -1,19 +1,19 @@
-//! HTTPS: builds the configuration of rustls from the files. The provider is ring; the ciphers are
-//! rustls' own choice.
+//! HTTPS: builds the configuration of rustls from the files. The provider is ring.
 
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::server::ParsedCertificate;
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{ClientAuth, ConfigErrors, TlsVersion, WebTlsSettings};
+use super::clients::{ClientRules, ClientVerifier};
+use super::suites;
+use crate::config::{ClientAuth, ConfigErrors, PemSource, TlsVersion, WebTlsSettings};
 
-/// The contents of the files that [`WebTlsSettings`] name.
+/// The certificates and keys of [`WebTlsSettings`]: the contents of the files, or what is written in
+/// the web configuration itself.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct TlsFiles {
     pub(super) cert: Vec<u8>,
@@ -25,7 +25,8 @@ pub(super) struct TlsFiles {
 pub(in crate::web) struct Tls {
     acceptor: TlsAcceptor,
     certificate: CertificateDer<'static>,
-    asks_for_certificates: bool,
+    /// Where clients are asked for a certificate.
+    clients: Option<Arc<ClientVerifier>>,
 }
 
 impl Tls {
@@ -34,9 +35,26 @@ impl Tls {
         &self.acceptor
     }
 
-    /// Whether clients are asked for a certificate.
-    pub(super) const fn asks_for_certificates(&self) -> bool {
-        self.asks_for_certificates
+    /// Whether a client can prove with a certificate that it is one of the exporter's users.
+    pub(super) fn can_prove_users(&self) -> bool {
+        self.clients
+            .as_ref()
+            .is_some_and(|clients| clients.can_prove_users())
+    }
+
+    /// Whether no client's certificate is accepted, for want of an authority.
+    pub(super) fn accepts_no_certificate(&self) -> bool {
+        self.clients
+            .as_ref()
+            .is_some_and(|clients| clients.accepts_none())
+    }
+
+    /// Whether the client of a connection has proved that by this chain.
+    pub(in crate::web) fn proves_user(&self, chain: Option<&[CertificateDer<'_>]>) -> bool {
+        match (&self.clients, chain) {
+            (Some(clients), Some(chain)) => clients.proves_user(chain),
+            _ => false,
+        }
     }
 
     /// Whether the served certificate is for the DNS name `name` (RFC 6125, over the subject's
@@ -56,32 +74,42 @@ impl Tls {
 pub(super) fn build(settings: &WebTlsSettings, files: &TlsFiles) -> Result<Tls, ConfigErrors> {
     let chain = certificates(&files.cert).unwrap_or_default();
     let Some(certificate) = chain.first().cloned() else {
-        let path = settings.cert_file.display();
-        let sentence = format!("{path} holds no certificate (PEM)");
-        return Err(wrong("cert_file", sentence));
+        return Err(unusable(
+            "cert",
+            &settings.cert,
+            "holds no certificate (PEM)",
+        ));
     };
     let Ok(key) = PrivateKeyDer::from_pem_slice(&files.key) else {
-        let path = settings.key_file.display();
-        let sentence = format!("{path} holds no private key (PEM)");
-        return Err(wrong("key_file", sentence));
+        return Err(unusable("key", &settings.key, "holds no private key (PEM)"));
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = match suites::provider(settings) {
+        Ok(provider) => Arc::new(provider),
+        Err(none) => return Err(wrong(none.key, none.sentence)),
+    };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(settings))
         .map_err(|error| wrong("min_version", format!("cannot be spoken: {error}")))?;
-    let builder = match client_verifier(settings, files, provider)? {
-        Some(verifier) => builder.with_client_cert_verifier(verifier),
+    let rules = client_rules(settings, files, certificate.clone())?;
+    let clients = match rules.map(|rules| ClientVerifier::new(rules, &provider)) {
+        Some(Ok(clients)) => Some(Arc::new(clients)),
+        Some(Err(sentence)) => return Err(unusable_authorities(settings, &sentence)),
+        None => None,
+    };
+    let builder = match &clients {
+        Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients) as _),
         None => builder.with_no_client_auth(),
     };
     let mut config = match builder.with_single_cert(chain, key) {
         Ok(config) => config,
-        Err(error) => return Err(unusable_key(settings, &error)),
+        Err(error) => return Err(unusable("key", &settings.key, why_no_pair(&error))),
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.ignore_client_order = settings.prefer_server_order;
     Ok(Tls {
         acceptor: Arc::new(config).into(),
         certificate,
-        asks_for_certificates: settings.client_auth != ClientAuth::None,
+        clients,
     })
 }
 
@@ -89,17 +117,35 @@ fn wrong(key: &str, sentence: String) -> ConfigErrors {
     ConfigErrors::one(format!("tls_server_config.{key}"), sentence)
 }
 
-fn unusable_key(settings: &WebTlsSettings, error: &rustls::Error) -> ConfigErrors {
-    let reason = if matches!(error, rustls::Error::InconsistentKeys(_)) {
-        "is not the key of the certificate in cert_file"
-    } else {
-        "and cert_file cannot be used: the key's kind is not supported or the certificate is malformed"
-    };
-    let path = settings.key_file.display();
-    wrong("key_file", format!("{path} {reason}"))
+/// The error about a certificate or a key; `what` is the end of a sentence about where it is.
+fn unusable(key: &str, source: &PemSource, what: &str) -> ConfigErrors {
+    match source {
+        PemSource::File(path) => {
+            wrong(&format!("{key}_file"), format!("{} {what}", path.display()))
+        }
+        PemSource::Inline(_) => wrong(key, format!("the value {what}")),
+    }
 }
 
-/// The certificates of a PEM file; `None` when there is none, or one that cannot be read.
+fn unusable_authorities(settings: &WebTlsSettings, what: &str) -> ConfigErrors {
+    match &settings.client_ca {
+        Some(source) => unusable("client_ca", source, what),
+        None => wrong(
+            "client_auth_type",
+            format!("cannot be followed: what this machine has of authorities {what}"),
+        ),
+    }
+}
+
+const fn why_no_pair(error: &rustls::Error) -> &'static str {
+    if matches!(error, rustls::Error::InconsistentKeys(_)) {
+        "is not the key of the certificate"
+    } else {
+        "and the certificate cannot be used: the key's kind is not supported or the certificate is malformed"
+    }
+}
+
+/// The certificates of a PEM text; `None` when there is none, or one that cannot be read.
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let mut certificates = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -124,44 +170,26 @@ fn versions(settings: &WebTlsSettings) -> Vec<&'static SupportedProtocolVersion>
     versions
 }
 
-/// Verifies clients' certificates; `None` where no client is asked for one.
-fn client_verifier(
+/// What clients have to show; `None` where no client is asked for a certificate.
+fn client_rules(
     settings: &WebTlsSettings,
     files: &TlsFiles,
-    provider: Arc<CryptoProvider>,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>, ConfigErrors> {
-    let is_optional = match settings.client_auth {
-        ClientAuth::None => return Ok(None),
-        ClientAuth::IfGiven(_) => true,
-        ClientAuth::Required(_) => false,
-    };
-    let authorities = files.client_ca.as_deref().unwrap_or_default();
-    match verifier(authorities, is_optional, provider) {
-        Ok(verifier) => Ok(Some(verifier)),
-        Err(sentence) => Err(wrong("client_ca_file", sentence)),
+    own: CertificateDer<'static>,
+) -> Result<Option<ClientRules>, ConfigErrors> {
+    if settings.client_auth == ClientAuth::None {
+        return Ok(None);
     }
-}
-
-/// Verifies clients' certificates against the authorities of `pem`; every one of them must be
-/// usable.
-fn verifier(
-    pem: &[u8],
-    optional: bool,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, String> {
-    let mut roots = RootCertStore::empty();
-    for authority in certificates(pem).ok_or("holds no certificate (PEM)")? {
-        roots
-            .add(authority)
-            .map_err(|_| "holds a certificate that cannot be an authority's")?;
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-    let builder = if optional {
-        builder.allow_unauthenticated()
-    } else {
-        builder
+    let authorities = match &files.client_ca {
+        Some(pem) => match certificates(pem) {
+            Some(authorities) => Some(authorities),
+            None => return Err(unusable_authorities(settings, "holds no certificate (PEM)")),
+        },
+        None => None,
     };
-    builder
-        .build()
-        .map_err(|error| format!("cannot be used: {error}"))
+    Ok(Some(ClientRules {
+        policy: settings.client_auth,
+        authorities,
+        allowed_sans: settings.client_allowed_sans.clone(),
+        own,
+    }))
 }

@@ -79,14 +79,19 @@ fn not_permitted(
     authenticated: Authenticated,
     headers: &HeaderMap,
 ) -> Option<&'static str> {
-    let proxied = PROXIED.iter().any(|name| headers.contains_key(name));
     match (authenticated.0, policy.local_clients) {
         (true, _) => None,
-        (false, true) if peer.ip.to_canonical().is_loopback() && !proxied => None,
+        (false, true) if is_on_this_machine(peer, headers) => None,
         (false, true) => Some(NOT_LOCAL),
-        (false, false) if active.asks_for_certificates() => Some(NO_PROOF),
+        (false, false) if active.trusts_certificates() => Some(NO_PROOF),
         (false, false) => Some(NOT_ENABLED),
     }
+}
+
+/// Whether a request comes from this machine, and through no proxy that shows itself.
+pub(super) fn is_on_this_machine(peer: Peer, headers: &HeaderMap) -> bool {
+    let proxied = PROXIED.iter().any(|name| headers.contains_key(name));
+    peer.is_local() && !proxied
 }
 
 /// The text of a header that is there exactly once.

@@ -3,6 +3,7 @@
 use super::pki::{Pki, remove};
 use super::secure::{limits, login, serve_with, until, users};
 use crate::config::ConfigErrors;
+use crate::report::testing::Scene;
 use crate::web::{WebConfig, WebConfigStatus};
 
 #[tokio::test]
@@ -25,7 +26,7 @@ async fn every_path_asks_for_a_password_where_users_are_configured() {
         (String::new(), 401),
     ];
     for (header, status) in cases {
-        for path in ["/metrics", "/-/healthy", "/", "/nowhere"] {
+        for path in ["/metrics", "/", "/nowhere"] {
             let reply = server.ask("GET", path, &header).await;
             let expected = if path == "/nowhere" && status == 200 {
                 404
@@ -59,6 +60,33 @@ async fn every_path_asks_for_a_password_where_users_are_configured() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn health_checks_of_this_machine_get_a_word_without_a_password() {
+    let pki = Pki::new();
+    pki.write("web.yml", &users(&[("alice", "secret")]));
+    let server = serve_with(limits(), pki.load()).await;
+    let proxied = "x-forwarded-for: 192.0.2.1\r\n".to_owned();
+    let cases = [
+        (String::new(), 200, "ok\n"),
+        ("authorization: Bearer x\r\n".to_owned(), 200, "ok\n"),
+        (login("alice", "secret"), 200, "healthy\n"),
+        (login("alice", "wrong"), 401, ""),
+        (proxied, 401, ""),
+    ];
+    for (header, status, word) in cases {
+        let reply = server.ask("GET", "/-/healthy", &header).await;
+        assert_eq!(reply.status, status, "{header}");
+        assert!(word.is_empty() || reply.text() == word, "{header}");
+    }
+    server.show(Scene::NothingYet);
+    let reply = server.get("/-/ready").await;
+    assert_eq!((reply.status, reply.text()), (503, "not ok\n"));
+    let known = server
+        .ask("GET", "/-/ready", &login("alice", "secret"))
+        .await;
+    assert!(known.text().starts_with("not ready: "), "{}", known.text());
 }
 
 #[tokio::test]
@@ -153,6 +181,29 @@ async fn contents_that_are_there_for_a_moment_are_ignored() {
 }
 
 #[tokio::test]
+async fn an_empty_file_is_as_good_as_none_but_switches_nothing_off() {
+    let pki = Pki::new();
+    pki.write("web.yml", "");
+    let mut config = pki.load();
+    let published = config.watch_active();
+    let users_now = || published.borrow().user_names();
+    let cases = [
+        (users(&[("alice", "one")]), 1, true),
+        (" \n".to_owned(), 1, false),
+        ("# nobody\n".to_owned(), 0, true),
+        (String::new(), 0, true),
+    ];
+    for (text, count, successful) in cases {
+        pki.write("web.yml", &text);
+        for _ in 0..3 {
+            config.reread().await;
+        }
+        assert_eq!(users_now().len(), count, "{text:?}");
+        assert_eq!(config.status().successful(), successful, "{text:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_web_configuration_that_cannot_be_served_is_an_error_at_the_start() {
     let pki = Pki::new();
     let other = pki.leaf(&["x"]);
@@ -196,7 +247,7 @@ async fn a_web_configuration_that_cannot_be_served_is_an_error_at_the_start() {
         (
             "cert_file: server.crt, key_file: other.key".to_owned(),
             "tls_server_config.key_file: ",
-            "is not the key of the certificate in cert_file",
+            "other.key is not the key of the certificate",
         ),
         (
             format!("{auth} text"),

@@ -257,6 +257,32 @@ async fn ready_names_what_is_missing() {
 }
 
 #[tokio::test]
+async fn a_core_that_does_nothing_is_not_healthy_until_it_goes_on() {
+    let server = Running::start(small_limits()).await;
+    for _ in 0..15 {
+        server.pulse.pass_second();
+    }
+    assert_eq!(server.get("/-/healthy").await.status, 200);
+    for _ in 0..30 {
+        server.pulse.pass_second();
+    }
+    let reply = server.get("/-/healthy").await;
+    assert_eq!(reply.status, 503);
+    let text = reply.text();
+    assert!(
+        text.starts_with("not healthy: the core has done nothing for "),
+        "{text}"
+    );
+    assert_eq!(
+        server.get("/-/ready").await.status,
+        200,
+        "the snapshot is of now"
+    );
+    server.pulse.beat();
+    assert_eq!(server.get("/-/healthy").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_stuck_monitor_is_not_ready_and_its_page_is_marked_stale() {
     let server = Running::with_clock(small_limits(), Gate::default().encoder(), || {
         Timestamp::from_nanos(1_000_000_000_000)

@@ -7,4 +7,5 @@ mod limits;
 mod openapi;
 mod pki;
 mod secure;
+mod toolkit;
 mod writes;

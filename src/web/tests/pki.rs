@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -69,6 +70,15 @@ impl Pki {
         self.write("server.crt", &leaf.cert);
     }
 
+    /// What the server shows.
+    pub(super) fn own_leaf(&self) -> Leaf {
+        let read = |name: &str| std::fs::read_to_string(self.path(name)).unwrap();
+        Leaf {
+            cert: read("server.crt"),
+            key: read("server.key"),
+        }
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -93,11 +103,7 @@ impl Pki {
 
     /// A client that believes this authority, and shows `leaf` where one is asked for.
     pub(super) fn client(&self, leaf: Option<&Leaf>) -> TlsClient {
-        TlsClient {
-            ca_pem: self.ca_pem.clone(),
-            leaf: leaf.map(|leaf| (leaf.cert.clone(), leaf.key.clone())),
-            old: false,
-        }
+        TlsClient::trusting(&self.ca_pem, "exporter.example.com").showing(leaf)
     }
 }
 
@@ -105,14 +111,45 @@ impl Pki {
 #[derive(Clone)]
 pub(super) struct TlsClient {
     ca_pem: String,
+    server_name: &'static str,
     leaf: Option<(String, String)>,
     old: bool,
+    provider: CryptoProvider,
 }
 
 impl TlsClient {
+    /// One that believes the authority `ca_pem` about the server `server_name`.
+    pub(super) fn trusting(ca_pem: &str, server_name: &'static str) -> Self {
+        Self {
+            ca_pem: ca_pem.to_owned(),
+            server_name,
+            leaf: None,
+            old: false,
+            provider: rustls::crypto::ring::default_provider(),
+        }
+    }
+
+    /// Shows `leaf` where a certificate is asked for.
+    pub(super) fn showing(self, leaf: Option<&Leaf>) -> Self {
+        let leaf = leaf.map(|leaf| (leaf.cert.clone(), leaf.key.clone()));
+        Self { leaf, ..self }
+    }
+
     /// One that speaks nothing newer than TLS 1.2.
     pub(super) fn old(self) -> Self {
         Self { old: true, ..self }
+    }
+
+    /// One that speaks these suites, best first.
+    pub(super) fn suites(mut self, suites: &[SupportedCipherSuite]) -> Self {
+        self.provider.cipher_suites = suites.to_vec();
+        self
+    }
+
+    /// One that exchanges keys on these curves, best first.
+    pub(super) fn groups(mut self, groups: &[&'static dyn SupportedKxGroup]) -> Self {
+        self.provider.kx_groups = groups.to_vec();
+        self
     }
 
     pub(super) async fn connect(&self, addr: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
@@ -125,11 +162,10 @@ impl TlsClient {
         } else {
             vec![&TLS12, &TLS13]
         };
-        let builder =
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_protocol_versions(&versions)
-                .unwrap()
-                .with_root_certificates(roots);
+        let builder = ClientConfig::builder_with_provider(Arc::new(self.provider.clone()))
+            .with_protocol_versions(&versions)
+            .unwrap()
+            .with_root_certificates(roots);
         let config = match &self.leaf {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => {
@@ -144,10 +180,7 @@ impl TlsClient {
         };
         let stream = TcpStream::connect(addr).await?;
         TlsConnector::from(Arc::new(config))
-            .connect(
-                ServerName::try_from("exporter.example.com").unwrap(),
-                stream,
-            )
+            .connect(ServerName::try_from(self.server_name).unwrap(), stream)
             .await
     }
 

@@ -61,6 +61,32 @@ async fn without_the_flag_or_a_login_every_write_is_refused() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_proves_nothing_gives_no_write_access() {
+    let pki = Pki::new();
+    let host = format!("host: 127.0.0.1\r\n{JSON}");
+    let text =
+        format!("POST /-/reload HTTP/1.1\r\nconnection: close\r\ncontent-length: 0\r\n{host}\r\n");
+    let stranger = Pki::new().leaf(&["x"]);
+    let own = pki.own_leaf();
+    let unverified = "client_auth_type: RequireAnyClientCert, client_ca_file: ca.pem";
+    let by_others = "client_auth_type: RequireAndVerifyClientCert, client_ca_file: others.pem";
+    pki.write("others.pem", &Pki::new().ca_pem);
+    for (keys, leaf) in [
+        (unverified, &stranger),
+        (unverified, &own),
+        (by_others, &own),
+    ] {
+        pki.write_config(keys, "");
+        let server = serve_with(limits(), pki.load()).await;
+        let client = pki.client(Some(leaf));
+        let read = client.get(server.addr, "/metrics").await.unwrap();
+        assert_eq!(read.status, 200, "{keys}");
+        let written = client.send(server.addr, &text).await.unwrap();
+        assert_eq!((written.status, server.core.reloads()), (403, 0), "{keys}");
+    }
+}
+
+#[tokio::test]
 async fn the_flag_is_for_clients_on_this_machine_and_no_page_of_another_site() {
     let server = serve(Server::new(limits()).with_admin_api(true)).await;
     let host = |host: &str| format!("host: {host}\r\n{JSON}");

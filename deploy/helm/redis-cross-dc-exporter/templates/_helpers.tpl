@@ -56,28 +56,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- if or .Values.secrets.existingSecret .Values.secrets.files }}true{{- end }}
 {{- end }}
 
-{{- /* What a probe runs or asks: the port's own way in, or, where web.yml may ask for HTTPS or a password, the program
-       itself, which knows how to show both. */}}
+{{- /* What a probe runs or asks. Where web.yml may ask for HTTPS, a password or a certificate, the program itself runs
+       in the pod: it needs none of them there. */}}
 {{- define "exporter.probe" -}}
-{{- $web := .Values.webConfig }}
+{{- $web := .values.webConfig }}
 {{- if $web.existingSecret }}
 exec:
   command:
     - /redis-cross-dc-exporter
     - healthcheck
-    - --exporter.url={{ ternary "https" "http" $web.tls }}://127.0.0.1:10121
-    {{- if $web.tls }}
-    - --exporter.insecure-skip-verify
-    {{- end }}
-    {{- if $web.probeUsername }}
-    - --exporter.username={{ $web.probeUsername }}
-    - --exporter.password-file={{ required "webConfig.probePasswordFile belongs to webConfig.probeUsername" $web.probePasswordFile }}
-    {{- end }}
-    {{- if $web.probeCertFile }}
-    - --exporter.cert-file={{ $web.probeCertFile }}
-    - --exporter.key-file={{ required "webConfig.probeKeyFile belongs to webConfig.probeCertFile" $web.probeKeyFile }}
-    {{- end }}
+    - {{ printf "--web.listen-address=%s" .values.listenAddress | quote }}
+    - --web.config.file=/etc/redis-cross-dc-exporter-web/{{ $web.key }}
 {{- else }}
-httpGet: {path: /-/ready, port: http}
+httpGet: {path: {{ .path }}, port: http}
 {{- end }}
 {{- end }}
