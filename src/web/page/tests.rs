@@ -57,7 +57,7 @@ fn a_lost_master_page_shows_the_last_certain_lag_and_the_silent_server() {
             "streaming → master_unreachable",
             "1 of 1 silent",
             "<details class=\"alert warning\" id=\"alerts.firing.RedisCrossDcServerUnreachable.dc1\">",
-            "<span class=\"line\">m.example.com:6379",
+            "<span class=\"line\">orders: master m.example.com:6379 (dc1) has not answered",
             "last known: at most 0.",
             "1 of 1 unknown",
         ],

@@ -163,7 +163,7 @@ fn the_headroom_is_what_the_bytes_behind_leave_of_the_backlog() {
         point.lag_bytes = point.lag_bytes.map(|_| 256 * 1024 * n as u64);
     }
     let headroom = charts(&history, Levels::default()).headroom.unwrap();
-    assert_eq!(texts(&headroom.ys).last(), Some(&"1 MiB"));
+    assert_eq!(texts(&headroom.ys).last(), Some(&"1024 KiB"));
     assert!(headroom.has_gaps, "the step of an unknown lag");
     let bottom = format!(" {}", headroom.bottom);
     assert!(headroom.line.ends_with(&bottom), "{}", headroom.line);

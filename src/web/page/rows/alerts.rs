@@ -24,8 +24,6 @@ const MATCHED_LABELS: [&str; 5] = ["pair", "replica", "server", "name", "receive
 /// An alert that is pending, firing or recently resolved.
 pub(in crate::web::page) struct AlertRow {
     pub(in crate::web::page) name: String,
-    /// What happened, to which pair or server, since when, and what would be lost now.
-    pub(in crate::web::page) summary: String,
     pub(in crate::web::page) level: &'static str,
     pub(in crate::web::page) state: &'static str,
     pub(in crate::web::page) about: String,
@@ -57,7 +55,6 @@ impl AlertRow {
         };
         Self {
             name: alert.alertname.clone(),
-            summary: alert.summary.clone(),
             level,
             state,
             about: alert_subject(&alert.labels),
