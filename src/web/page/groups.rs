@@ -110,7 +110,8 @@ pub(super) fn resolved(report: &AlertsReport, group_by: &[String]) -> Vec<AlertG
     )
 }
 
-/// The groups of these alerts, in the order of their first ones.
+/// The groups of these alerts: what fires before what is pending, and of each what is notified
+/// before what is not, which is mostly its effect; else in the order of their first alerts.
 fn grouped<'a>(
     alerts: impl Iterator<Item = &'a AlertReport>,
     group_by: &'a [String],
@@ -123,6 +124,7 @@ fn grouped<'a>(
             None => kinds.push((kind, vec![alert])),
         }
     }
+    kinds.sort_by_key(|(kind, _)| (kind.state, kind.suppressed.is_some()));
     let mut groups = Vec::new();
     for (kind, members) in &kinds {
         groups.extend(AlertGroup::new(kind, members));
@@ -288,7 +290,7 @@ mod tests {
     #[test]
     fn a_suppressed_alert_is_not_folded_with_the_others() {
         let mut report = alike(10);
-        report.alerts[4].maintenance = Some("patching".to_owned());
+        report.alerts[0].maintenance = Some("patching".to_owned());
         let groups = live(&report, &default_grouping());
         let counts: Vec<usize> = groups.iter().map(AlertGroup::count).collect();
         assert_eq!(counts, [9, 1]);

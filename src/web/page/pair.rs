@@ -197,6 +197,8 @@ fn open_alerts(alerts: &AlertsReport, pair: &PairReport) -> Rows<AlertGroup> {
             open.extend(AlertGroup::single(alert));
         }
     }
+    // What is notified first: what inhibits the others is their cause.
+    open.sort_by_key(|group: &AlertGroup| group.suppressed.is_some());
     Rows::new(open.into_iter(), |group| group)
 }
 
