@@ -87,10 +87,10 @@ lab: ## how close the lag is to the truth, and how good predictions are; LAB_SCE
 lab-update: export LAB_UPDATE = 1
 lab-update: lab ## the same, and writes its table into docs/lag.md
 
-screenshots: ## the pictures in docs/images, of real servers in trouble; part of no other target
+screenshots: ## the pictures in docs/images, and in target/browser/gallery every page of 1, 20 and 300 pairs in every look, for you to look at; part of no other target
 	@.ci/install-tools redis-server=redis-server prometheus=prometheus
 	@.ci/install-browser
-	@$(CARGO) test --locked --quiet --test real -- browser::screenshots --exact --ignored
+	@$(CARGO) test --locked --quiet --test real -- browser::screenshots browser::large::gallery --exact --ignored --test-threads=1
 
 docs:
 	@echo "==> documentation"

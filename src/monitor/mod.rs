@@ -81,6 +81,8 @@ pub struct Monitor {
     shard: Option<FleetShard>,
     sources: Sources,
     receivers: Receivers,
+    /// `notify.group_by`, for those who show alerts.
+    group_by: Arc<[String]>,
     reload: ReloadStatus,
     polls: PollCounts,
     overload: Overload,
@@ -110,6 +112,7 @@ impl Monitor {
             shard: settings.shard,
             sources: Sources::default(),
             receivers,
+            group_by: settings.notify.group_by.as_slice().into(),
             reload: ReloadStatus {
                 failure: None,
                 last_success: anchor.wall,
@@ -156,6 +159,7 @@ impl Monitor {
         self.alerting
             .reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
         self.receivers.reconfigure(&settings.notify);
+        self.group_by = settings.notify.group_by.as_slice().into();
         self.doctor.reconfigure(settings.doctor.every);
         self.reload = ReloadStatus {
             failure: None,
@@ -305,6 +309,7 @@ impl Monitor {
             latency: self.fleet.distributions.latency.clone(),
             lateness: self.fleet.distributions.lateness.clone(),
             alerts: self.alerting.listed(anchor.mono),
+            group_by: Arc::clone(&self.group_by),
             silences: self.silences().list(anchor.wall),
             maintenance: self.alerting.mutes().open_windows(),
             receivers: self.receivers.snapshot(anchor.mono),

@@ -55,6 +55,8 @@ pub struct FleetSnapshot {
     pub lateness: BTreeMap<Datacenter, Histogram>,
     /// Every alert that is pending, firing or recently resolved.
     pub alerts: Arc<[ListedAlert]>,
+    /// The labels by which messages group alerts (`notify.group_by`).
+    pub group_by: Arc<[String]>,
     /// Every silence: active, pending or recently expired.
     pub silences: Vec<(SilenceState, SilenceRecord)>,
     /// The maintenance windows that are open.

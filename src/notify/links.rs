@@ -46,6 +46,7 @@ pub fn links(
     for rule in rules {
         if let Some(url) = runbook(rule, context) {
             let name = "Runbook";
+            let url = url + &runbook_query(notification, rule);
             links.push(Link { name, url });
         }
     }
@@ -74,6 +75,23 @@ fn firing(notification: &Notification) -> impl Iterator<Item = &AlertSnapshot> {
 pub fn runbook(rule: Rule, context: &MessageContext) -> Option<String> {
     let base = context.external_url.as_deref()?.trim_end_matches('/');
     Some(format!("{base}/runbooks/{}", rule.alert_name()))
+}
+
+/// The labels that the exporter's runbooks fill into their commands.
+const FILLED_IN: [&str; 3] = ["pair", "replica", "server"];
+
+/// What all alerts of the rule that fire are about: the runbook is filled in with it.
+fn runbook_query(notification: &Notification, rule: Rule) -> String {
+    let of_rule = firing(notification).filter(|alert| alert.identity.rule == rule);
+    let alerts: Vec<&AlertSnapshot> = of_rule.collect();
+    let mut query = String::new();
+    for name in FILLED_IN {
+        if let Some(value) = common_label(&alerts, name) {
+            let separator = if query.is_empty() { '?' } else { '&' };
+            _ = write!(query, "{separator}{name}={}", percent_encode(value));
+        }
+    }
+    query
 }
 
 /// The dashboard at the time of `alerts`; the exporter's own page where there is no dashboard.
@@ -292,7 +310,8 @@ mod tests {
             urls.retain(|url| !url.starts_with("Silence"));
             urls
         };
-        let runbook = "Runbook https://redis-lag.example.com/runbooks/RedisCrossDcLagHigh";
+        let runbook =
+            "Runbook https://redis-lag.example.com/runbooks/RedisCrossDcLagHigh?pair=or%20ders";
         let dashboard = "Dashboard https://grafana.example.com/d/x?orgId=1&from=1699998850000&to=now\
                          &var-pair=or%20ders&var-source_dc=dc1&var-target_dc=dc2";
         assert_eq!(urls_of(alerts, &grafana), [runbook, dashboard]);
@@ -304,6 +323,22 @@ mod tests {
             over,
             ["Dashboard http://g/d/x?from=1699998850000&to=1700000300000"]
         );
+    }
+
+    #[test]
+    fn a_runbook_is_filled_in_with_what_all_alerts_are_about() {
+        let runbook = |alerts| urls(alerts, &context())[0].clone();
+        let base = "Runbook https://redis-lag.example.com/runbooks/";
+        assert_eq!(
+            runbook(vec![pair_alert("a/1", 0)]),
+            format!("{base}RedisCrossDcLagHigh?pair=a%2F1&replica=redis2%3A6379")
+        );
+        assert_eq!(
+            runbook(vec![pair_alert("a", 0), pair_alert("b", 1)]),
+            format!("{base}RedisCrossDcLagHigh")
+        );
+        let server = runbook(vec![server_alert()]);
+        assert!(server.contains("?server="), "{server}");
     }
 
     #[test]

@@ -8,10 +8,40 @@
   const STALE_AFTER = 4000; // ms without a fresh page although one was requested: longer than a hiccup
 
   const byId = (id) => document.getElementById(id);
+
+  // ---- Commands: a button that copies each ----
+  function offerCopies(root) {
+    for (const code of root.querySelectorAll('main pre > code')) {
+      const box = Object.assign(document.createElement('div'), { className: 'command' });
+      const button = Object.assign(document.createElement('button'), { type: 'button', className: 'plain copy', textContent: 'Copy' });
+      code.parentElement.replaceWith(box);
+      box.append(code.parentElement, button);
+    }
+  }
+  /** Without HTTPS browsers offer no clipboard to a page, but still copy what is selected. */
+  async function copy(code) {
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      return true;
+    } catch (error) {
+      getSelection().selectAllChildren(code);
+      return document.execCommand('copy');
+    }
+  }
+  document.addEventListener('click', async (event) => {
+    const button = event.target.closest('button.copy');
+    if (!button) return;
+    button.textContent = (await copy(button.parentElement.querySelector('code'))) ? 'Copied' : 'Select it and press Ctrl+C';
+    setTimeout(() => (button.textContent = 'Copy'), 2000);
+  });
+  offerCopies(document);
+  // The runbooks' name for this exporter's address.
+  for (const code of document.querySelectorAll('main.text pre code')) code.textContent = code.textContent.replaceAll('$EXPORTER', location.origin);
+
   const stream = byId('stream');
   if (!stream) return;
 
-  // ---- How long ago, beside UTC; the reader's local time as a tooltip ----
+  // ---- How long ago; UTC and the reader's local time as a tooltip ----
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'local time';
   const isUtc = new Date().getTimezoneOffset() === 0;
   const local = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
@@ -28,19 +58,23 @@
     for (const time of root.querySelectorAll('main time[datetime]')) {
       const date = new Date(time.dateTime);
       if (isNaN(date) || time.closest('.asof')) continue;
-      time.title = isUtc ? time.textContent : `${local.format(date)} ${zone}, ${time.textContent}`;
+      const ago = distance(now - date / 1000);
+      const absolute = isUtc ? time.textContent : `${time.textContent}, ${local.format(date)} ${zone}`;
+      // Lists of what followed what keep the time of day, without what all lines have in common.
+      const listed = time.closest('[data-clock], #values');
       const utc = date.toISOString();
-      time.textContent = utc.startsWith(today) ? `${utc.slice(11, 19)} UTC` : `${utc.slice(0, 10)} ${utc.slice(11, 19)} UTC`;
-      if (time.closest('#values')) continue;
-      time.append(Object.assign(document.createElement('span'), { className: 'ago', textContent: ` ${distance(now - date / 1000)}` }));
+      const clock = utc.startsWith(today) ? utc.slice(11, 19) : `${utc.slice(0, 10)} ${utc.slice(11, 19)}`;
+      time.textContent = listed ? clock : ago;
+      time.title = listed ? `${ago}: ${absolute}` : absolute;
     }
   }
-  byId('zone').textContent = isUtc ? '' : `; ${zone} is shown under the pointer`;
+  byId('zone').textContent = isUtc ? '; the date is shown under the pointer' : `; the date and ${zone} are shown under the pointer`;
 
   // ---- Updates the page in place: what did not change keeps its focus, its scroll position and its open details ----
   function sameKind(a, b) {
-    return a.nodeType === b.nodeType && a.nodeName === b.nodeName && a.id === b.id;
+    return a.nodeType === b.nodeType && a.nodeName === b.nodeName && a.id === b.id && (a.nodeName !== 'LI' || keyOf(a) === keyOf(b));
   }
+  const keyOf = (node) => node?.id || node?.firstElementChild?.id || '';
   function morph(from, to) {
     if (from.nodeType === Node.TEXT_NODE) {
       if (from.data !== to.data) from.data = to.data;
@@ -50,10 +84,17 @@
     for (const { name, value } of [...to.attributes]) if (from.getAttribute(name) !== value) from.setAttribute(name, value);
     for (const { name } of [...from.attributes]) if (!to.hasAttribute(name) && !(name === 'open' && from.nodeName === 'DETAILS')) from.removeAttribute(name);
     const wanted = [...to.childNodes];
+    const keys = new Set(wanted.map(keyOf));
     wanted.forEach((child, n) => {
-      const there = from.childNodes[n];
+      const place = from.childNodes[n];
+      // What has an id, or begins with something that has one, is the same wherever it has moved to.
+      const known = keyOf(child);
+      const moved = known && keyOf(place) !== known && [...from.childNodes].slice(n).find((other) => keyOf(other) === known);
+      if (moved) from.insertBefore(moved, place);
+      const there = moved || place;
       if (!there) from.append(child);
       else if (sameKind(there, child)) morph(there, child);
+      else if (keyOf(there) && keys.has(keyOf(there))) there.before(child);
       else there.replaceWith(child);
     });
     while (from.childNodes.length > wanted.length) from.lastChild.remove();
@@ -92,6 +133,7 @@
   function renew(page) {
     addDistances(page);
     offerSilences(page);
+    offerCopies(page);
     for (const part of document.querySelectorAll('[data-live]')) {
       const fresh = page.getElementById(part.id);
       if (fresh) morph(part, fresh);
@@ -299,8 +341,8 @@
   function read(row) {
     chosen = begin(row);
     placeCursors();
-    const [at, lag, bytes, state] = [...row.cells].map((cell) => cell.textContent);
-    byId('reading').textContent = `From ${at}: lag ${lag}, ${bytes} behind, ${state}`;
+    const [at, lag, bytes, headroom, state] = [...row.cells].map((cell) => cell.textContent);
+    byId('reading').textContent = `From ${at} UTC: lag ${lag}, ${bytes} behind, ${headroom} of the backlog left, ${state}`;
   }
   for (const chart of document.querySelectorAll('svg.chart')) {
     chart.addEventListener('pointermove', (event) => {

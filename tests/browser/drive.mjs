@@ -184,8 +184,10 @@ async function main() {
   await until(page, 'the line on the map is critical', () => document.querySelector('.map a.line.critical[aria-label^="dc1 to dc2: critical"]'));
   await until(page, 'so is the title', () => document.title.includes('critical'));
   await until(page, 'and the row says why', () => document.querySelector('#rows tr.critical')?.textContent.includes('stalled'));
-  await until(page, 'a time has how long ago it was', () => /^\d\d:\d\d:\d\d UTC .* ago$/.test(document.querySelector('#happenings time')?.textContent));
-  await until(page, "and the reader's local time as a tooltip", () => /\d\d:\d\d:\d\d Europe\/Berlin, .* UTC/.test(document.querySelector('#happenings time')?.title));
+  await until(page, 'the journal has times of day', () => /^\d\d:\d\d:\d\d$/.test(document.querySelector('#happenings time')?.textContent));
+  await until(page, 'and in a tooltip how long ago that was, in UTC and for the reader', () =>
+    /^\d+ s ago: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, .* \d\d:\d\d:\d\d Europe\/Berlin$/.test(document.querySelector('#happenings time')?.title));
+  await until(page, 'everything else is so long ago', () => /^\d+ (s|min) ago$/.test(document.querySelector('#alerts summary time')?.textContent));
   check(await page.evaluate(() => window.neverReloaded), 'without reloading the page');
   const focused = await page.evaluate(() => [document.activeElement.name, document.activeElement.value].join('='));
   check(focused === 'q=orders', 'the filter keeps its focus and its text');
@@ -197,6 +199,10 @@ async function main() {
   await page.selectOption('select[name=state]', '');
   await counts(row(page, HOSTILE), 1, 'without a filter every pair is shown');
   await until(page, 'an alert has its reason', () => document.querySelector('#alerts tr.critical')?.textContent.includes('although the master writes'));
+  const firing = page.locator('#alerts > ul > li > details.critical').first();
+  check(!(await firing.locator('tr').first().isVisible()), 'folded away');
+  await firing.locator('summary').click();
+  check(await firing.locator('tr.critical').first().isVisible(), 'until it is unfolded');
   await lookAt(page, 'stalled');
 
   step('a delivery that was given up is sent again');
@@ -204,7 +210,7 @@ async function main() {
   await until(page, 'the result is shown', () => document.querySelector('#replay-said').textContent === 'Sent again.');
 
   step('a silence is added and ended');
-  await page.locator('#alerts tr.critical button.silence').first().click();
+  await page.locator('#alerts tr.critical button.silence:visible').first().click();
   check((await page.inputValue('textarea[name=matchers]')).includes('pair=orders'), 'the button fills in the matchers');
   await page.fill('input[name=author]', 'alice');
   await page.fill('input[name=comment]', '<b>the link is being repaired</b>');
@@ -249,7 +255,7 @@ async function main() {
   await until(page, 'the chart has a line', () => document.querySelector('svg.chart .trace')?.getAttribute('d').startsWith('M'));
   await page.locator('svg.chart').first().focus();
   await page.keyboard.press('ArrowLeft');
-  await until(page, 'the arrow keys read values', () => /From .* UTC: lag .* behind, \w+/.test(document.querySelector('#reading').textContent));
+  await until(page, 'the arrow keys read values', () => /From .* UTC: lag .* behind, .* of the backlog left, \w+/.test(document.querySelector('#reading').textContent));
   await lookAt(page, 'pair');
 
   step('it heals');
@@ -275,7 +281,14 @@ async function main() {
   outage = false;
 
   step('runbooks');
-  await page.goto(`${url}/runbooks/RedisCrossDcLinkDown`);
+  await page.goto(`${url}/runbooks/RedisCrossDcLinkDown?pair=orders`);
+  const command = page.locator('.command', { hasText: 'redis-cross-dc-exporter check' }).first();
+  check((await command.locator('code').textContent()).includes(`--exporter.url ${new URL(url).origin}`), 'a command has the address of the exporter');
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await command.getByRole('button', { name: 'Copy' }).click();
+  await until(page, 'it is copied', () => document.querySelector('button.copy').textContent === 'Copied');
+  check((await page.evaluate(() => navigator.clipboard.readText())).startsWith('redis-cross-dc-exporter check'), 'to the clipboard');
+  check(await page.locator('.trail a[href^="/pairs/orders"]').isVisible(), 'a way back to the pair');
   await lookAt(page, 'runbook');
 
   step('without a script');

@@ -27,7 +27,7 @@ async function series(title) {
   const end = Date.now() / 1000;
   const lines = [];
   for (const target of panel.targets) {
-    const query = target.expr.replace(/\$(source_dc|target_dc|pair|replica)\b/g, '.*').replaceAll('$__rate_interval', '1m');
+    const query = target.expr.replace(/\$(environment|job|instance|source_dc|target_dc|pair|replica)\b/g, '.*').replaceAll('$__rate_interval', '1m');
     const asked = new URLSearchParams({ query, start: end - 150, end, step: 1 });
     const answer = await (await fetch(`${prometheus}/api/v1/query_range?${asked}`)).json();
     for (const { metric, values } of answer.data.result) {

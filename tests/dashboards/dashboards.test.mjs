@@ -314,3 +314,60 @@ test('d9_texts_and_lines_have_contrast', () => {
     assert.ok(contrast(color, '#181b1f') >= 3 && contrast(color, '#ffffff') >= 3, `a line in ${color}`);
   }
 });
+
+test('a_stranger_can_import_them', () => {
+  for (const name of ['overview', 'pair']) {
+    const board = dashboard(name);
+    assert.deepEqual([board.__inputs, board.__elements], [[], {}], 'the data source is a variable, so nothing is asked for at the import');
+    const kinds = [...new Set(everyPanel().filter((entry) => entry.name === name).map(({ panel }) => panel.type))].sort();
+    const required = board.__requires.map(({ type, id }) => [type, id]);
+    assert.deepEqual(required, [['grafana', 'grafana'], ['datasource', 'prometheus'], ...kinds.map((kind) => ['panel', kind])], name);
+    const [source] = board.templating.list;
+    assert.deepEqual([source.type, source.query], ['datasource', 'prometheus']);
+    assert.ok(!('id' in board) && !JSON.stringify(board).includes('"uid":"P'), 'no id of the Grafana in which it was edited');
+  }
+});
+
+test('every_query_selects_the_environment_the_job_and_the_instance', () => {
+  const wanted = '{environment=~"$environment", job=~"$job", instance=~"$instance"';
+  for (const name of ['overview', 'pair']) {
+    const board = dashboard(name);
+    const variables = board.templating.list.map((variable) => variable.name);
+    assert.deepEqual(variables.slice(0, 4), ['datasource', 'environment', 'job', 'instance']);
+    const notes = board.annotations.list.flatMap(({ expr }) => expr ?? []);
+    const all = [...everyPanel().filter((entry) => entry.name === name).flatMap(({ panel }) => exprs(panel)), ...notes];
+    for (const expr of all) {
+      for (const found of expr.matchAll(/redis_cross_dc_\w+/g)) {
+        assert.ok(expr.slice(found.index + found[0].length).startsWith(wanted), `${found[0]} in ${expr}`);
+      }
+    }
+  }
+});
+
+test('the_selection_of_an_exporter_leaves_out_the_others', () => {
+  const [expr] = exprs(panelCalled('overview', 'Pairs not streaming'));
+  const of = (instance, value) => metric('link_up', pair('a', `,environment="prod",job="j",instance="${instance}"`), `${value}x10`);
+  const chosen = (instance) => expr.replaceAll('$environment', 'prod').replaceAll('$job', 'j').replaceAll('$instance', instance);
+  assertQueries([of('one', 0), of('two', 1)], [[chosen('one'), '5m', [1]], [chosen('two'), '5m', [0]], [expr.replaceAll('$environment', 'test'), '5m', []]]);
+});
+
+test('every_address_is_percent_encoded', () => {
+  const urls = everyPanel().flatMap(({ panel }) => [...JSON.stringify(panel).matchAll(/"url":"([^"]+)"/g)].map(([, url]) => url));
+  assert.ok(urls.length >= 5);
+  for (const url of urls) {
+    const places = [...url.matchAll(/\$\{([^}]+)\}/g)].map(([, place]) => place);
+    const raw = places.filter((place) => !/:(percentencode|queryparam)$/.test(place) && !['exporter_url', '__url_time_range'].includes(place));
+    assert.deepEqual(raw, [], url);
+  }
+});
+
+test('no_panel_of_the_fleet_draws_a_line_for_every_pair_or_server', () => {
+  for (const { name, panel } of everyPanel()) {
+    if (name !== 'overview' || !['timeseries', 'state-timeline'].includes(panel.type)) {
+      continue;
+    }
+    for (const { expr, legendFormat } of panel.targets) {
+      assert.ok(!/\{\{(pair|replica|server)\}\}/.test(legendFormat) || /^(topk|bottomk)\((10|20), /.test(expr), `${panel.title}: ${expr}`);
+    }
+  }
+});

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 /** An expression with every variable replaced by what stands for "all". */
 export function filledIn(expr) {
-  return expr.replace(/\$(source_dc|target_dc|pair|replica)\b/g, '.*').replaceAll('$__rate_interval', '2m');
+  return expr.replace(/\$(environment|job|instance|source_dc|target_dc|pair|replica)\b/g, '.*').replaceAll('$__rate_interval', '2m');
 }
 
 /**

@@ -59,7 +59,14 @@ type DataPanel =
 type Variable = VariableModel & { definition?: string };
 type Annotation = AnnotationQuery & { expr?: string; step?: string; titleFormat?: string; textFormat?: string; useValueForTime?: boolean };
 
-export type Checked = Plain<
+/** What grafana.com and the import ask for; Grafana's schema of a dashboard does not have it. */
+interface ForImport {
+  __inputs: never[];
+  __elements: Record<string, never>;
+  __requires: Array<{ type: 'grafana' | 'datasource' | 'panel'; id: string; name: string; version: string }>;
+}
+
+export type Checked = ForImport & Plain<
   Omit<Dashboard, 'panels' | 'templating' | 'annotations' | 'links' | 'snapshot'> & {
     panels: KnownPanel[];
     templating: { list: Variable[] };

@@ -13,6 +13,7 @@ use std::process::Command;
 use redis_cross_dc_exporter::metrics::catalogue;
 
 const RULES: &str = "alerts/redis-cross-dc-exporter.rules.yml";
+const RECORDING: &str = "rules/redis-cross-dc-exporter.rules.yml";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -55,7 +56,11 @@ fn names_in(text: &str, prefix: &str) -> BTreeSet<String> {
 
 #[test]
 fn promtool_accepts_the_rules() {
-    run("promtool", "prometheus", &["check", "rules", RULES]);
+    run(
+        "promtool",
+        "prometheus",
+        &["check", "rules", RULES, RECORDING],
+    );
 }
 
 #[test]
@@ -95,8 +100,28 @@ fn every_rule_is_tested() {
 }
 
 #[test]
+fn every_recording_rule_is_tested() {
+    let rules = std::fs::read_to_string(root().join(RECORDING)).unwrap();
+    let tests = std::fs::read_to_string(root().join("tests/rules/recording.test.yml")).unwrap();
+    let lines = rules.lines();
+    let records: Vec<&str> = lines
+        .filter_map(|line| line.trim().strip_prefix("- record: "))
+        .collect();
+    assert!(records.len() >= 9, "{records:?}");
+    for record in records {
+        assert!(tests.contains(record), "{record}");
+    }
+}
+
+#[test]
 fn every_metric_in_a_rule_is_exported() {
-    let rules = std::fs::read_to_string(root().join(RULES)).unwrap();
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).unwrap();
+    let recorded = read(RECORDING);
+    // What a rule records has a name of its own.
+    let asked = recorded
+        .lines()
+        .filter(|line| !line.contains("record:") && !line.contains("pair:redis_"));
+    let rules: String = read(RULES) + &asked.collect::<Vec<_>>().join("\n");
     let known: BTreeSet<&str> = catalogue::ALL.iter().map(|metric| metric.name).collect();
     let used = names_in(&rules, "redis_cross_dc_");
     assert!(used.len() > 10, "{used:?}");

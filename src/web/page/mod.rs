@@ -15,7 +15,7 @@ mod prefill;
 mod query;
 mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 
@@ -27,7 +27,7 @@ use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 use crate::report::{
     AlertsReport, DeliveriesReport, ExporterReport, FailoverReport, FailoversReport, HistoryReport,
-    Level, LinkReport, ListedState, PairsReport, Summary,
+    Level, LinkReport, PairsReport, ServerReport, Summary,
 };
 use groups::AlertGroup;
 use links::LinkRow;
@@ -36,8 +36,8 @@ use notices::{Notice, notices};
 use plot::Spark;
 use prefill::SilenceForm;
 use rows::{
-    AlertRow, DeliveryRow, FailoverRow, JournalRow, Moment, PairRow, ReceiverRow, SentinelRow,
-    ServerRow, SilenceRow,
+    DeliveryRow, FailoverRow, JournalRow, Moment, PairRow, ReceiverRow, SentinelRow, ServerRow,
+    SilenceRow,
 };
 
 /// The pages' stylesheet.
@@ -58,11 +58,17 @@ const ROWS_PER_PAGE: usize = 100;
 /// Rows of every other table, at most: the API has all.
 const MOST_ROWS: usize = 200;
 
-/// Journal entries that are shown, at most.
+/// Rows of the journal that are shown, at most.
 const ENTRIES_SHOWN: usize = 30;
 
 /// The latest of them, which are not folded away.
 const LATEST_ENTRIES: usize = 8;
+
+/// Links that are not folded away: the pairs below are to be near.
+const WORST_LINKS: usize = 8;
+
+/// Silent servers of which each has a row; more are counted, and their rows folded away.
+const FEW_SILENT: usize = 3;
 
 /// `templates/page.html`.
 #[derive(Template)]
@@ -70,10 +76,12 @@ const LATEST_ENTRIES: usize = 8;
 struct Page {
     head: Head,
     alerts: Rows<AlertGroup>,
-    over: Rows<AlertRow>,
+    over: Rows<AlertGroup>,
     map: Option<Map>,
-    links: Rows<LinkRow>,
-    silent: Rows<ServerRow>,
+    links: Vec<LinkRow>,
+    /// The better ones of many links, folded away.
+    more_links: Rows<LinkRow>,
+    silent: SilentServers,
     sentinels: Rows<SentinelRow>,
     failovers: Rows<FailoverRow>,
     silences: Rows<SilenceRow>,
@@ -113,6 +121,13 @@ struct Count {
 struct Rows<T> {
     shown: Vec<T>,
     more: usize,
+}
+
+/// The servers that do not answer.
+struct SilentServers {
+    rows: Rows<ServerRow>,
+    /// How many there are and where; empty where each has a row.
+    words: String,
 }
 
 /// The filter as its form shows it.
@@ -192,16 +207,21 @@ impl<'a> Reports<'a> {
         rows
     }
 
-    fn resolved_alerts(&self) -> Rows<AlertRow> {
-        let alerts = self.alerts.alerts.iter();
-        let resolved = alerts.filter(|alert| alert.state == ListedState::Resolved);
-        Rows::new(resolved, AlertRow::new)
+    fn live_alerts(&self) -> Rows<AlertGroup> {
+        let groups = groups::live(&self.alerts, &self.fleet.group_by);
+        Rows::new(groups.into_iter(), |group| group)
     }
 
-    fn silent_servers(&self) -> Rows<ServerRow> {
+    fn resolved_alerts(&self) -> Rows<AlertGroup> {
+        let groups = groups::resolved(&self.alerts, &self.fleet.group_by);
+        Rows::new(groups.into_iter(), |group| group)
+    }
+
+    fn silent_servers(&self) -> SilentServers {
         let servers = self.pairs.servers.iter();
-        let silent = servers.filter(|server| server.up == Some(false));
-        Rows::new(silent, ServerRow::new)
+        let silent: Vec<&ServerReport> =
+            servers.filter(|server| server.up == Some(false)).collect();
+        SilentServers::new(&silent)
     }
 
     fn dead_letters(&self) -> Rows<DeliveryRow> {
@@ -211,9 +231,8 @@ impl<'a> Reports<'a> {
 
     /// The most recent journal entries, the latest first.
     fn journal(&self) -> Vec<JournalRow> {
-        let entries = self.fleet.journal.after(0).rev().take(ENTRIES_SHOWN);
-        let rows = entries.map(|entry| JournalRow::new(self.fleet, entry));
-        rows.collect()
+        let entries = self.fleet.journal.after(0).rev();
+        JournalRow::grouped(self.fleet, entries, ENTRIES_SHOWN)
     }
 }
 
@@ -233,13 +252,15 @@ impl Page {
         let pairs = &reports.pairs;
         let deliveries = &reports.deliveries;
         let links = pairs.links();
+        let mut worst = worst_links(&links);
+        let better = worst.split_off(worst.len().min(WORST_LINKS));
         let found = reports.found(filter);
         let pager = Pager::new(filter, found.len(), pairs.pairs.len());
         let mut latest = reports.journal();
         let older = latest.split_off(latest.len().min(LATEST_ENTRIES));
         Self {
             head: reports.head(),
-            alerts: Rows::new(groups::live(&reports.alerts).into_iter(), |group| group),
+            alerts: reports.live_alerts(),
             over: reports.resolved_alerts(),
             map: Map::new(&links, &pairs.servers),
             silent: reports.silent_servers(),
@@ -256,7 +277,8 @@ impl Page {
             pager,
             happenings: latest,
             older,
-            links: worst_links(&links),
+            links: worst.into_iter().map(LinkRow::new).collect(),
+            more_links: Rows::new(better.into_iter(), LinkRow::new),
         }
     }
 }
@@ -272,10 +294,37 @@ fn last_failovers(
 }
 
 /// The links, worst first.
-fn worst_links(links: &[LinkReport]) -> Rows<LinkRow> {
+fn worst_links(links: &[LinkReport]) -> Vec<&LinkReport> {
     let mut links: Vec<_> = links.iter().collect();
     links.sort_by_key(|link| (std::cmp::Reverse(link.level), link.state));
-    Rows::new(links.into_iter(), LinkRow::new)
+    links
+}
+
+impl SilentServers {
+    fn new(silent: &[&ServerReport]) -> Self {
+        let words = if silent.len() > FEW_SILENT {
+            silent_words(silent)
+        } else {
+            String::new()
+        };
+        Self {
+            rows: Rows::new(silent.iter().copied(), ServerRow::new),
+            words,
+        }
+    }
+}
+
+/// `20 servers: 18 in dc2, 2 in dc3`.
+fn silent_words(silent: &[&ServerReport]) -> String {
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for server in silent {
+        *places.entry(server.dc.as_str()).or_default() += 1;
+    }
+    let mut parts = Vec::new();
+    for (dc, count) in places {
+        parts.push(format!("{count} in {dc}"));
+    }
+    format!("{} servers: {}", silent.len(), parts.join(", "))
 }
 
 /// How many pairs are how bad: `1 critical, 2 ok`.

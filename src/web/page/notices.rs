@@ -8,6 +8,10 @@ use crate::monitor::FleetSnapshot;
 use crate::replication::Gap;
 use crate::report::{ExporterReport, Level, seconds_text};
 
+/// Captures of lost writes that have a banner each: the others are counted, or banners would cover
+/// the page.
+const MOST_CAPTURES: usize = 3;
+
 /// A banner over the page.
 pub(super) struct Notice {
     pub(super) level: &'static str,
@@ -57,6 +61,14 @@ fn lost_writes(fleet: &FleetSnapshot) -> Vec<Notice> {
             CaptureState::Gone => " See the runbook of RedisCrossDcDiverged.",
         };
         let text = format!("{}: {status}.{what_to_do}", status.pair);
+        notices.push(Notice::new(Level::Warning, text));
+    }
+    let more = notices.len().saturating_sub(MOST_CAPTURES);
+    if more > 0 {
+        notices.truncate(MOST_CAPTURES);
+        let text = format!(
+            "{more} more captures of lost writes wait for a person: lost_writes in /api/v1/pairs has all."
+        );
         notices.push(Notice::new(Level::Warning, text));
     }
     notices
@@ -235,6 +247,26 @@ mod tests {
             texts[0].starts_with(
                 "orders: the writes that only old:6379 had are saved in /d/x.aof: 3 commands. Look at it"
             ),
+            "{texts:?}"
+        );
+    }
+
+    #[test]
+    fn captures_of_many_pairs_do_not_cover_the_page() {
+        let (mut fleet, now) = fleet(Scene::Streaming);
+        let captures = (0..40).map(|n| CaptureStatus {
+            pair: crate::model::PairName::new(&format!("p{n}")),
+            deposed: crate::model::ServerAddr::new("old", 6379),
+            state: CaptureState::Saved,
+            file: Some(std::path::PathBuf::from("/d/x.aof")),
+            detail: "3 commands".to_owned(),
+            timestamp: 0.0,
+        });
+        fleet.captures = captures.collect();
+        let texts = texts(&fleet, now);
+        assert_eq!(texts.len(), MOST_CAPTURES + 1);
+        assert!(
+            texts[MOST_CAPTURES].starts_with("37 more captures of lost writes"),
             "{texts:?}"
         );
     }

@@ -4,14 +4,15 @@ use std::error::Error;
 
 use askama::Template;
 
+use super::groups::AlertGroup;
 use super::links::way;
-use super::plot::{Charts, Frame, Occurring, span_words};
+use super::plot::{Charts, Frame, Limits, Occurring, headroom, span_words};
 use super::query::pair_address;
 use super::rows::{
-    AlertRow, DoctorView, JournalRow, Moment, NOT_KNOWN, is_about, lag_bytes, reason, text_or_dash,
+    DoctorView, JournalRow, Moment, NOT_KNOWN, is_about, lag_bytes, reason, text_or_dash,
 };
 use super::{ENTRIES_SHOWN, Head, Range, Rows, Summary};
-use crate::model::Timestamp;
+use crate::model::{Bytes, Timestamp};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::report::{
     AlertsReport, ChangeReport, HistoryReport, Level, ListedState, PairReport, PointReport,
@@ -47,7 +48,7 @@ struct PairPage {
     siblings: Vec<(String, String)>,
     facts: Vec<(&'static str, String)>,
     servers: Vec<ServerCard>,
-    alerts: Rows<AlertRow>,
+    alerts: Rows<AlertGroup>,
     ranges: Vec<RangeLink>,
     /// How much history is shown: `The last 15 minutes`.
     span: String,
@@ -55,6 +56,8 @@ struct PairPage {
     step: String,
     /// For desks, and for phones.
     charts: [Charts; 2],
+    /// What the chart of the headroom means, or why there is none.
+    headroom_words: String,
     legend: Vec<Occurring>,
     changes: Vec<ChangeRow>,
     happenings: Vec<JournalRow>,
@@ -92,6 +95,7 @@ struct ValueRow {
     at: Moment,
     lag: String,
     bytes: String,
+    headroom: String,
     state: &'static str,
 }
 
@@ -142,8 +146,12 @@ impl PairPage {
         let alerts = AlertsReport::new(fleet, now);
         let history = HistoryReport::new(fleet, pair, now - range.span(), now);
         let thresholds = report.thresholds.lag_seconds;
-        let wide = Charts::new(&history, thresholds, Frame::WIDE);
-        let narrow = Charts::new(&history, thresholds, Frame::NARROW);
+        let limits = Limits {
+            thresholds,
+            backlog: pair.facts.backlog_size,
+        };
+        let wide = Charts::new(&history, limits, Frame::WIDE);
+        let narrow = Charts::new(&history, limits, Frame::NARROW);
         let level = report.level().label();
         let title = format!("{}: {level}", report.pair);
         Self {
@@ -171,33 +179,51 @@ impl PairPage {
             step: seconds_words(history.step_seconds),
             legend: wide.states.legend(),
             charts: [wide, narrow],
+            headroom_words: headroom_words(limits.backlog),
             changes: history.changes.iter().rev().map(ChangeRow::new).collect(),
             happenings: journal(fleet, report),
-            values: history.points.iter().rev().map(ValueRow::new).collect(),
+            values: values(&history, limits.backlog),
             doctor: DoctorView::new(fleet, &report.pair, now),
             json: history_address(report, &history),
         }
     }
 }
 
-/// The alerts about the pair or one of its servers that are pending or firing.
-fn open_alerts(alerts: &AlertsReport, pair: &PairReport) -> Rows<AlertRow> {
-    let open = alerts
-        .alerts
-        .iter()
-        .filter(|alert| alert.state != ListedState::Resolved);
-    Rows::new(
-        open.filter(|alert| is_about(&alert.labels, pair)),
-        AlertRow::new,
-    )
+/// The alerts about the pair or one of its servers that are pending or firing, each by itself.
+fn open_alerts(alerts: &AlertsReport, pair: &PairReport) -> Rows<AlertGroup> {
+    let mut open = Vec::new();
+    for alert in &alerts.alerts {
+        if alert.state != ListedState::Resolved && is_about(&alert.labels, pair) {
+            open.extend(AlertGroup::single(alert));
+        }
+    }
+    // What is notified first: what inhibits the others is their cause.
+    open.sort_by_key(|group: &AlertGroup| group.suppressed.is_some());
+    Rows::new(open.into_iter(), |group| group)
+}
+
+/// What the chart of the headroom means, or why there is none.
+fn headroom_words(backlog: Option<Bytes>) -> String {
+    match backlog {
+        Some(size) => format!(
+            "What the master may write during a cut before the replica needs a full resync: its \
+             backlog, with the {size} that it has now, without the bytes behind."
+        ),
+        None => "Not known: the master has not reported the size of its backlog.".to_owned(),
+    }
+}
+
+/// The steps of the charts in words, the latest first.
+fn values(history: &HistoryReport, backlog: Option<Bytes>) -> Vec<ValueRow> {
+    let points = history.points.iter().rev();
+    points.map(|point| ValueRow::new(point, backlog)).collect()
 }
 
 /// The most recent changes of alerts about the pair or one of its servers, the latest first.
 fn journal(fleet: &FleetSnapshot, pair: &PairReport) -> Vec<JournalRow> {
     let entries = fleet.journal.after(0).rev();
     let about = entries.filter(|entry| JournalRow::is_alert_about(entry, pair));
-    let rows = about.map(|entry| JournalRow::new(fleet, entry));
-    rows.take(ENTRIES_SHOWN).collect()
+    JournalRow::grouped(fleet, about, ENTRIES_SHOWN)
 }
 
 /// The other replicas of the same name, with their pages.
@@ -393,7 +419,7 @@ impl ChangeRow {
 }
 
 impl ValueRow {
-    fn new(point: &PointReport) -> Self {
+    fn new(point: &PointReport, backlog: Option<Bytes>) -> Self {
         Self {
             timestamp: point.timestamp,
             at: Moment::from_unix(point.timestamp),
@@ -403,6 +429,7 @@ impl ValueRow {
                 point.lag_upper_seconds,
             ),
             bytes: bytes_text(point.lag_bytes),
+            headroom: bytes_text(headroom(point, backlog)),
             state: point.state.map_or(NOT_KNOWN, |state| state.label()),
         }
     }

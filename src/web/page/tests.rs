@@ -56,7 +56,8 @@ fn a_lost_master_page_shows_the_last_certain_lag_and_the_silent_server() {
             "aria-label=\"dc1 to dc2: warning, 1 pair master unreachable\"",
             "streaming → master_unreachable",
             "1 of 1 silent",
-            "<th scope=\"row\" data-label=\"Alert\"><span class=\"summary\">",
+            "<details class=\"alert warning\" id=\"alerts.firing.RedisCrossDcServerUnreachable.dc1\">",
+            "<span class=\"line\">orders: master m.example.com:6379 (dc1) has not answered",
             "last known: at most 0.",
             "1 of 1 unknown",
         ],
@@ -194,6 +195,11 @@ fn the_page_of_a_pair_shows_its_state_and_its_history() {
             "aria-current=\"true\">15 minutes</a>",
             "<p class=\"summary\">",
             "<dt>Labels</dt><dd>note=orders</dd>",
+            "<figcaption id=\"headroom-title\">Backlog headroom, by 5 seconds</figcaption>",
+            "with the 1.0 MiB that it has now, without the bytes behind.",
+            "<span class=\"key trace\">the highest estimate</span>",
+            "<span class=\"key trace\">the lowest estimate</span>",
+            "<span>a gap is unknown</span>",
             "gave no answer in time",
             "reports that it is a replica",
         ],
@@ -221,6 +227,18 @@ fn the_pages_need_nothing_but_their_own_files() {
             "{file}"
         );
     }
+}
+
+#[test]
+fn many_silent_servers_are_counted_and_folded_away() {
+    let (fleet, now) = fleet(Scene::MasterLost);
+    let reports = Reports::new(&fleet, now);
+    let servers = &reports.pairs.servers;
+    let silent = servers.iter().find(|server| server.up == Some(false));
+    let silent = silent.unwrap();
+    let words = |count| SilentServers::new(&vec![silent; count]).words;
+    assert_eq!(words(FEW_SILENT), "");
+    assert_eq!(words(300), "300 servers: 300 in dc1");
 }
 
 #[test]

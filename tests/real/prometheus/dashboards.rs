@@ -25,7 +25,7 @@ pub(super) struct Query {
 }
 
 /// What is in queries that may have no result.
-const MAY_BE_EMPTY: [&str; 8] = [
+const MAY_BE_EMPTY: [&str; 13] = [
     "and on ()",
     "unless on ()",
     "web_config",
@@ -34,6 +34,67 @@ const MAY_BE_EMPTY: [&str; 8] = [
     "redis_cross_dc_sync_left_seconds",
     "redis_cross_dc_output_buffer_disconnect_seconds",
     "redis_cross_dc_evidence_expires_seconds",
+    "redis_cross_dc_exporter_fault",
+    "redis_cross_dc_link_flaps_total",
+    "redis_cross_dc_lost_writes",
+    "redis_cross_dc_sync_attempts",
+    "redis_cross_dc_notification_",
+];
+
+/// Metrics that no panel shows, and why.
+const IN_NO_PANEL: [(&str, &str); 13] = [
+    (
+        "redis_cross_dc_exporter_config_last_reload_success_timestamp_seconds",
+        "whether the configuration is in force is shown, and since when is in the log",
+    ),
+    (
+        "redis_cross_dc_exporter_tasks",
+        "for the developers of the exporter: a leak would be seen in it",
+    ),
+    (
+        "redis_cross_dc_heartbeat_errors_total",
+        "a server that takes no part is seen in the heartbeats that come out of the replica",
+    ),
+    (
+        "redis_cross_dc_notification_last_success_timestamp_seconds",
+        "a receiver that fails is an alert, and the notifications that wait are shown",
+    ),
+    (
+        "redis_cross_dc_notifications_suppressed_total",
+        "what is not sent on purpose is no trouble; the page of the exporter names the silences",
+    ),
+    (
+        "redis_cross_dc_offset_history_epsilon",
+        "the precision of a table of the exporter, for its developers",
+    ),
+    (
+        "redis_cross_dc_offset_history_records",
+        "the size of a table of the exporter, for its developers",
+    ),
+    (
+        "redis_cross_dc_polls_skipped_total",
+        "the polling interval that is kept shows the same in seconds",
+    ),
+    (
+        "redis_cross_dc_polls_total",
+        "failed polls are shown; how many succeed is what the configuration asks for",
+    ),
+    (
+        "redis_cross_dc_shard_info",
+        "a fact of the configuration, for joins",
+    ),
+    (
+        "redis_cross_dc_state_store_errors_total",
+        "whether the state is kept is shown",
+    ),
+    (
+        "redis_cross_dc_state_store_last_commit_timestamp_seconds",
+        "whether the state is kept is shown",
+    ),
+    (
+        "redis_cross_dc_state_store_written_bytes_total",
+        "how much the exporter writes to its disk, for those who size it",
+    ),
 ];
 
 impl Query {
@@ -124,11 +185,56 @@ fn panels_of_row(panel: &Value) -> Vec<Value> {
 }
 
 fn filled_in(expr: &str) -> String {
-    let variables = ["$source_dc", "$target_dc", "$pair", "$replica"];
+    let variables = [
+        "$environment",
+        "$job",
+        "$instance",
+        "$source_dc",
+        "$target_dc",
+        "$pair",
+        "$replica",
+    ];
     let expr = variables.iter().fold(expr.to_owned(), |expr, variable| {
         expr.replace(variable, ".*")
     });
     expr.replace("$__rate_interval", "1m")
+}
+
+/// The metrics that a query names; those of a histogram by the histogram's name.
+fn named_in(expr: &str) -> BTreeSet<String> {
+    let words = expr.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let mut named = BTreeSet::new();
+    for word in words {
+        named.insert(word.to_owned());
+        for part in ["_bucket", "_sum", "_count"] {
+            named.extend(word.strip_suffix(part).map(str::to_owned));
+        }
+    }
+    named
+}
+
+#[test]
+fn every_metric_is_in_a_panel_or_left_out_for_a_reason() {
+    let mut shown = BTreeSet::new();
+    for query in queries() {
+        shown.extend(named_in(&query.expr));
+    }
+    let left_out: BTreeSet<&str> = IN_NO_PANEL.iter().map(|(name, _)| *name).collect();
+    assert_eq!(left_out.len(), IN_NO_PANEL.len());
+    for metric in catalogue::ALL {
+        let is_shown = shown.contains(metric.name);
+        let is_left_out = left_out.contains(metric.name);
+        assert!(
+            is_shown != is_left_out,
+            "{}: in a panel: {is_shown}, in IN_NO_PANEL: {is_left_out}",
+            metric.name
+        );
+    }
+    for (name, reason) in IN_NO_PANEL {
+        let mut known = catalogue::ALL.iter();
+        assert!(known.any(|metric| metric.name == name), "{name}");
+        assert!(reason.len() > 20, "{name}");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl<'a> Canvas<'a> {
     }
 
     /// The steps of the history, each with these of its values.
-    pub(super) fn dots(&self, values: fn(&PointReport) -> Values) -> Vec<Dot> {
+    pub(super) fn dots(&self, values: &dyn Fn(&PointReport) -> Values) -> Vec<Dot> {
         let mut dots = Vec::new();
         for point in &self.history.points {
             dots.push(Dot {

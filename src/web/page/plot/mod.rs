@@ -23,11 +23,11 @@ pub(super) use tick::Tick;
 pub(super) use timeline::{Occurring, Timeline};
 pub(super) use times::span_words;
 
-use crate::model::Span;
+use crate::model::{Bytes, Span};
 use crate::report::{HistoryReport, Levels, PointReport};
-use axis::{Axis, Mark};
+use axis::Axis;
 use canvas::Canvas;
-use path::Scale;
+use path::{Extreme, Scale};
 use values::Values;
 
 /// The least that an axis of lag reaches, in seconds.
@@ -36,10 +36,21 @@ const LEAST_LAG: f64 = 0.01;
 /// The text at the left of a time axis.
 const ZONE: &str = "UTC";
 
+/// What the charts of a pair are held against.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Limits {
+    /// The thresholds of the lag.
+    pub(super) thresholds: Levels,
+    /// The size of the master's backlog as it is now.
+    pub(super) backlog: Option<Bytes>,
+}
+
 /// The charts of a pair in one size.
 pub(super) struct Charts {
     pub(super) lag: Plot,
     pub(super) bytes: Plot,
+    /// What is left of the backlog; `None` where its size is not known.
+    pub(super) headroom: Option<Plot>,
     pub(super) states: Timeline,
 }
 
@@ -61,6 +72,10 @@ pub(super) struct Plot {
     pub(super) until: f64,
     /// The line of the estimates.
     pub(super) line: String,
+    /// What the line is, for the legend.
+    pub(super) line_words: &'static str,
+    /// Whether some steps have no estimate.
+    pub(super) has_gaps: bool,
     /// The area between the bounds.
     pub(super) band: String,
     /// The area above a lower bound without an upper one.
@@ -80,27 +95,57 @@ pub(super) struct Threshold {
 }
 
 impl Charts {
-    /// The past of a pair, with the thresholds of its lag.
-    pub(super) fn new(history: &HistoryReport, thresholds: Levels, frame: Frame) -> Self {
+    /// The past of a pair, with what it is held against.
+    pub(super) fn new(history: &HistoryReport, limits: Limits, frame: Frame) -> Self {
         let lag_axis = Axis::seconds(highest(history, Values::lag).max(LEAST_LAG));
         let bytes_axis = Axis::bytes(highest(history, Values::bytes));
-        let lag_marks = lag_axis.marks();
-        let bytes_marks = bytes_axis.marks();
+        let headroom_axis = limits.backlog.map(|size| Axis::bytes(size.as_f64()));
 
         // One canvas for all charts: what is above one another happened at the same time.
-        let marks = lag_marks.iter().chain(&bytes_marks);
-        let mut texts: Vec<&str> = marks.map(|mark| mark.text.as_str()).collect();
-        texts.push(ZONE);
-        let canvas = Canvas::new(history, frame, texts);
+        let axes = [Some(lag_axis), Some(bytes_axis), headroom_axis];
+        let mut texts = vec![ZONE.to_owned()];
+        for axis in axes.into_iter().flatten() {
+            texts.extend(axis.marks().into_iter().map(|mark| mark.text));
+        }
+        let canvas = Canvas::new(history, frame, texts.iter().map(String::as_str));
 
-        let mut lag = Plot::new(&canvas, &lag_axis, &lag_marks, Values::lag);
-        lag.levels = levels(thresholds, &lag_axis, &frame);
+        let mut lag = Plot::new(&canvas, &lag_axis, HIGHEST, &Values::lag);
+        lag.levels = levels(limits.thresholds, &lag_axis, &frame);
         Self {
             lag,
-            bytes: Plot::new(&canvas, &bytes_axis, &bytes_marks, Values::bytes),
+            bytes: Plot::new(&canvas, &bytes_axis, HIGHEST, &Values::bytes),
+            headroom: headroom_axis.map(|axis| {
+                let left = |point: &PointReport| Values::headroom(point, limits.backlog);
+                Plot::new(&canvas, &axis, LOWEST, &left)
+            }),
             states: Timeline::new(&canvas),
         }
     }
+}
+
+/// Which estimate of a step is drawn, and what that is called.
+#[derive(Clone, Copy)]
+struct Drawn {
+    extreme: Extreme,
+    words: &'static str,
+}
+
+/// The highest estimate of each step.
+const HIGHEST: Drawn = Drawn {
+    extreme: Extreme::Highest,
+    words: "the highest estimate",
+};
+
+/// The lowest estimate of each step.
+const LOWEST: Drawn = Drawn {
+    extreme: Extreme::Lowest,
+    words: "the lowest estimate",
+};
+
+/// What was left of a backlog of this size: at the worst in that step.
+pub(super) fn headroom(point: &PointReport, backlog: Option<Bytes>) -> Option<u64> {
+    let size = backlog?.get();
+    Some(size.saturating_sub(point.lag_bytes?))
 }
 
 /// The highest of these values in a history; 0 where nothing is known.
@@ -117,12 +162,13 @@ impl Plot {
     fn new(
         canvas: &Canvas<'_>,
         axis: &Axis,
-        marks: &[Mark],
-        values: fn(&PointReport) -> Values,
+        drawn: Drawn,
+        values: &dyn Fn(&PointReport) -> Values,
     ) -> Self {
         let frame = &canvas.frame;
         let scale = Scale::new(axis, frame);
         let dots = canvas.dots(values);
+        let marks = axis.marks();
         let value_ticks = marks.iter().map(|mark| Tick::on_value_axis(mark, &scale));
         Self {
             class: frame.class,
@@ -136,7 +182,9 @@ impl Plot {
             zone: ZONE,
             since: canvas.times.since,
             until: canvas.times.until,
-            line: path::line(&dots, &scale),
+            line: path::line(&dots, drawn.extreme, &scale),
+            line_words: drawn.words,
+            has_gaps: dots.iter().any(|dot| dot.values.estimate.is_none()),
             band: path::band(&dots, &scale),
             open: path::open(&dots, &scale),
             levels: Vec::new(),

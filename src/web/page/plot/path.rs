@@ -32,7 +32,7 @@ pub(super) struct Scale {
 
 /// Which of a step's values is drawn; it decides where in the step it is drawn.
 #[derive(Clone, Copy)]
-enum Extreme {
+pub(super) enum Extreme {
     Lowest,
     Highest,
 }
@@ -107,7 +107,7 @@ pub(super) fn highest(dots: &[Dot]) -> f64 {
 }
 
 /// The line through the estimates. Where there is none, there is a gap.
-pub(super) fn line(dots: &[Dot], scale: &Scale) -> String {
+pub(super) fn line(dots: &[Dot], extreme: Extreme, scale: &Scale) -> String {
     let is_known = |dot: &Dot| dot.values.estimate.is_some();
     let mut path = String::new();
     for run in dots.chunk_by(|a, b| is_known(a) == is_known(b)) {
@@ -119,7 +119,7 @@ pub(super) fn line(dots: &[Dot], scale: &Scale) -> String {
                 path += &format!("M{}H{}", scale.point(dot.begin, *value), dot.end);
             }
             _ => {
-                let points = points(run, &estimates, Extreme::Highest, scale);
+                let points = points(run, &estimates, extreme, scale);
                 path += &format!("M{}", points.join("L"));
             }
         }
@@ -219,7 +219,7 @@ mod tests {
         // A second is a unit; the lag grows by a second a second, and the step is 3 s old.
         let mut dots = dots(&[10.0, 20.0, 30.0, 33.0].map(Some));
         dots[3].end = 33.0;
-        let straight = places(&line(&dots, &SCALE));
+        let straight = places(&line(&dots, Extreme::Highest, &SCALE));
         assert!(
             straight.iter().all(|(x, y)| (100.0 - y - x).abs() < 0.01),
             "{straight:?}"
@@ -230,7 +230,7 @@ mod tests {
     fn a_fall_is_straight_too() {
         let mut dots = dots(&[40.0, 30.0, 20.0, 10.0].map(Some));
         dots[3].end = 31.0;
-        let straight = places(&line(&dots, &SCALE));
+        let straight = places(&line(&dots, Extreme::Highest, &SCALE));
         let sums: Vec<f64> = straight.iter().map(|(x, y)| 100.0 - y + x).collect();
         assert!(sums.iter().all(|sum| (sum - 40.0).abs() < 0.01), "{sums:?}");
     }
@@ -241,7 +241,7 @@ mod tests {
             .map(|n| Some(f64::from(n * 37 % 11)).filter(|_| n % 13 != 0))
             .collect();
         let dots = dots(&values);
-        let drawn = line(&dots, &SCALE);
+        let drawn = line(&dots, Extreme::Highest, &SCALE);
         for run in drawn.split('M').filter(|run| !run.is_empty()) {
             if run.contains('H') {
                 continue;

@@ -1,6 +1,6 @@
 //! A sparkline: the lag of the last minutes, in a row of the table of pairs.
 
-use super::path::{Dot, Scale, band, highest, line, open};
+use super::path::{Dot, Extreme, Scale, band, highest, line, open};
 use super::times::Times;
 use super::values::Values;
 use crate::model::Span;
@@ -43,7 +43,7 @@ impl Spark {
         Some(Self {
             width: WIDTH,
             height: HEIGHT,
-            line: line(&dots, &scale),
+            line: line(&dots, Extreme::Highest, &scale),
             band: band(&dots, &scale),
             open: open(&dots, &scale),
             words: format!("up to {peak}"),

@@ -44,7 +44,11 @@ fn history(lags: &[Option<f64>]) -> HistoryReport {
 }
 
 fn charts(history: &HistoryReport, thresholds: Levels) -> Charts {
-    Charts::new(history, thresholds, Frame::WIDE)
+    let limits = Limits {
+        thresholds,
+        backlog: Some(Bytes::new(1 << 20)),
+    };
+    Charts::new(history, limits, Frame::WIDE)
 }
 
 fn texts(ticks: &[Tick]) -> Vec<&str> {
@@ -151,6 +155,27 @@ fn a_sparkline_is_short_and_names_its_peak() {
 }
 
 #[test]
+fn the_headroom_is_what_the_bytes_behind_leave_of_the_backlog() {
+    let lags: Vec<Option<f64>> = (0..10).map(|n| (n != 5).then_some(1.0)).collect();
+    let mut history = history(&lags);
+    for (n, point) in history.points.iter_mut().enumerate() {
+        // It falls until the replica is further behind than the backlog reaches.
+        point.lag_bytes = point.lag_bytes.map(|_| 256 * 1024 * n as u64);
+    }
+    let headroom = charts(&history, Levels::default()).headroom.unwrap();
+    assert_eq!(texts(&headroom.ys).last(), Some(&"1024 KiB"));
+    assert!(headroom.has_gaps, "the step of an unknown lag");
+    let bottom = format!(" {}", headroom.bottom);
+    assert!(headroom.line.ends_with(&bottom), "{}", headroom.line);
+    assert!(headroom.line.starts_with('M') && headroom.line.matches('M').count() == 2);
+    let unknown = Charts::new(&history, Limits::default(), Frame::WIDE);
+    assert!(
+        unknown.headroom.is_none(),
+        "without a size there is no chart"
+    );
+}
+
+#[test]
 fn a_timeline_joins_equal_states() {
     let known = [Some(1.0), Some(1.0), None, None, Some(1.0)];
     let states = charts(&history(&known), Levels::default()).states;
@@ -179,7 +204,12 @@ fn extent(tick: &Tick, at: f64) -> (f64, f64) {
 }
 
 fn nothing_is_clipped(charts: &Charts) {
-    for plot in [&charts.lag, &charts.bytes] {
+    let plots = [
+        Some(&charts.lag),
+        Some(&charts.bytes),
+        charts.headroom.as_ref(),
+    ];
+    for plot in plots.into_iter().flatten() {
         for mark in &plot.ys {
             assert!(extent(mark, plot.beside).0 >= 0.0, "{}", mark.text);
             assert!((0.0..=plot.height).contains(&(mark.at + 4.0)));
@@ -221,7 +251,13 @@ fn in_any_chart_nothing_is_clipped_and_an_axis_has_one_unit() {
                 point.state = Some(PairState::ALL[n / 9 % PairState::ALL.len()]);
             }
             for frame in [Frame::WIDE, Frame::NARROW] {
-                nothing_is_clipped(&Charts::new(&history, Levels::default(), frame));
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates
+                let backlog = Some(Bytes::new((scale * 1e6) as u64));
+                let limits = Limits {
+                    thresholds: Levels::default(),
+                    backlog,
+                };
+                nothing_is_clipped(&Charts::new(&history, limits, frame));
             }
         }
     }

@@ -33,6 +33,16 @@ impl Values {
         }
     }
 
+    /// What was left of the master's backlog, whose size is as it is now.
+    pub(super) fn headroom(point: &PointReport, backlog: Option<Bytes>) -> Self {
+        let left = super::headroom(point, backlog);
+        Self {
+            estimate: left.map(|bytes| Bytes::new(bytes).as_f64()),
+            lower: None,
+            upper: None,
+        }
+    }
+
     /// Two steps as one: what was certain of both, and the highest estimate of either.
     pub(super) fn joined(self, next: Self) -> Self {
         Self {

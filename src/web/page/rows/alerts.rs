@@ -2,6 +2,7 @@
 
 use super::{Moment, NOT_KNOWN};
 use crate::alert::Labels;
+use crate::model::closed_set;
 use crate::report::{AlertReport, ListedState, PairReport, amount_text, seconds_text};
 use crate::web::page::query::{pair_address, runbook_address};
 
@@ -23,8 +24,6 @@ const MATCHED_LABELS: [&str; 5] = ["pair", "replica", "server", "name", "receive
 /// An alert that is pending, firing or recently resolved.
 pub(in crate::web::page) struct AlertRow {
     pub(in crate::web::page) name: String,
-    /// What happened, to which pair or server, since when, and what would be lost now.
-    pub(in crate::web::page) summary: String,
     pub(in crate::web::page) level: &'static str,
     pub(in crate::web::page) state: &'static str,
     pub(in crate::web::page) about: String,
@@ -56,7 +55,6 @@ impl AlertRow {
         };
         Self {
             name: alert.alertname.clone(),
-            summary: alert.summary.clone(),
             level,
             state,
             about: alert_subject(&alert.labels),
@@ -80,21 +78,52 @@ fn alert_address(alert: &AlertReport) -> Option<String> {
     Some(pair_address(pair, replica))
 }
 
+closed_set! {
+    /// What keeps receivers from being notified of an alert.
+    pub(in crate::web::page) enum Suppressed {
+        /// A silence.
+        Silenced => "silenced",
+        /// A maintenance window.
+        Maintenance => "maintenance",
+        /// An alert that is its cause.
+        Inhibited => "inhibited",
+        /// Too many outages.
+        Flapping => "flapping",
+    }
+}
+
+impl Suppressed {
+    /// `None` where receivers are notified.
+    pub(in crate::web::page) const fn of(alert: &AlertReport) -> Option<Self> {
+        if alert.silenced_by.is_some() {
+            Some(Self::Silenced)
+        } else if alert.maintenance.is_some() {
+            Some(Self::Maintenance)
+        } else if alert.caused_by.is_some() {
+            Some(Self::Inhibited)
+        } else if alert.flapping {
+            Some(Self::Flapping)
+        } else {
+            None
+        }
+    }
+}
+
 /// Why receivers are not notified of the alert.
 fn suppression(alert: &AlertReport) -> Option<String> {
-    if alert.silenced_by.is_some() {
-        return Some("silenced".to_owned());
-    }
-    if let Some(window) = &alert.maintenance {
-        return Some(format!("maintenance: {window}"));
-    }
-    if let Some(inhibitor) = &alert.caused_by {
-        return Some(format!("inhibited by {}", inhibitor.alertname));
-    }
-    if alert.flapping {
-        return Some(flapping(alert.outages));
-    }
-    None
+    let words = match Suppressed::of(alert)? {
+        Suppressed::Silenced => "silenced".to_owned(),
+        Suppressed::Maintenance => {
+            let window = alert.maintenance.as_deref().unwrap_or(NOT_KNOWN);
+            format!("maintenance: {window}")
+        }
+        Suppressed::Inhibited => match &alert.caused_by {
+            Some(inhibitor) => format!("inhibited by {}", inhibitor.alertname),
+            None => "inhibited".to_owned(),
+        },
+        Suppressed::Flapping => flapping(alert.outages),
+    };
+    Some(words)
 }
 
 /// `flapping, 3 outages so far`.
@@ -175,7 +204,7 @@ fn alert_value(alert: &AlertReport) -> String {
 }
 
 /// When the fault began; of an alert without one, when its condition became true.
-fn since(alert: &AlertReport) -> f64 {
+pub(in crate::web::page) fn since(alert: &AlertReport) -> f64 {
     let fault = alert.fault_since_timestamp;
     fault.unwrap_or(alert.started_timestamp)
 }

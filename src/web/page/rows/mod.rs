@@ -8,7 +8,7 @@ mod pairs;
 mod servers;
 mod silences;
 
-pub(super) use alerts::{AlertRow, alert_subject, is_about};
+pub(super) use alerts::{AlertRow, Suppressed, alert_subject, is_about, since as alert_since};
 pub(super) use deliveries::{DeliveryRow, ReceiverRow};
 pub(super) use doctor::DoctorView;
 pub(super) use journal::JournalRow;

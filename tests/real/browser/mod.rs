@@ -2,6 +2,8 @@
 //! fleet that this file sets up and disturbs on the driver's order. Screenshots and the driver's
 //! output stay in `target/browser`.
 
+mod large;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
