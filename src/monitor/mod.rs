@@ -22,6 +22,7 @@ mod full_syncs;
 mod inhibition;
 mod isolation;
 mod labels;
+mod operations;
 mod outage;
 mod overload;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use event::*;
 pub use failover::{EntryFailovers, Failover, FailoverLoss, Promotion};
 pub use faults::ReloadFailure;
 pub use isolation::Isolation;
+pub use operations::{OperationError, OperationPhase, OperationSnapshot};
 pub use overload::{PollCounts, PollingLoad};
 pub use snapshot::*;
 
@@ -62,6 +64,7 @@ use alerting::Alerting;
 use awake::Awake;
 use doctor::Doctor;
 use fleet::{Fleet, FleetParts};
+use operations::Operations;
 use overload::Overload;
 use receivers::Receivers;
 use sources::Sources;
@@ -88,6 +91,7 @@ pub struct Monitor {
     journal: Journal,
     /// The captures of lost writes, and the files that wait for a person.
     captures: Arc<[CaptureStatus]>,
+    operations: Operations,
     doctor: Doctor,
     /// Both clocks when they were last read.
     anchor: ClockAnchor,
@@ -119,6 +123,7 @@ impl Monitor {
             deliveries: Arc::default(),
             journal: Journal::new(anchor.wall),
             captures: Arc::default(),
+            operations: Operations::default(),
             doctor: Doctor::new(settings.doctor.every),
             anchor,
             next_evaluation: now,
@@ -168,6 +173,7 @@ impl Monitor {
     pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
         let interval = settings.poll.interval;
         let promoted = self.fleet.follow(topology, interval, now);
+        self.explain_failovers(promoted.iter(), now);
         self.alerting
             .reconfigure(settings, topology, &promoted, now);
         self.claim_alerts();
@@ -314,6 +320,7 @@ impl Monitor {
             journal: self.journal.clone(),
             shard: self.shard,
             captures: Arc::clone(&self.captures),
+            operations: self.operations.list(),
             doctor: self.doctor.snapshot(),
             reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sources.all_queried(),

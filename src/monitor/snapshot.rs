@@ -9,6 +9,7 @@ use super::doctor::DoctorSnapshot;
 use super::failover::EntryFailovers;
 use super::faults::ReloadFailure;
 use super::isolation::Isolation;
+use super::operations::OperationSnapshot;
 use super::overload::{PollCounts, PollingLoad};
 use crate::alert::news::{Clock, PairNews, Sentence, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
@@ -73,6 +74,8 @@ pub struct FleetSnapshot {
     pub shard: Option<FleetShard>,
     /// The captures of lost writes, and the files that wait for a person.
     pub captures: Arc<[CaptureStatus]>,
+    /// The operations that are under way, or were recently, by pair.
+    pub operations: Arc<[OperationSnapshot]>,
     /// The audits of `doctor`.
     pub doctor: DoctorSnapshot,
     /// How the configuration was last loaded.

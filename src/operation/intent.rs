@@ -73,6 +73,9 @@ pub struct Intent {
     pub can_pause: bool,
     /// Bytes of writes that only the returning server has and that may be lost; `None` for none.
     pub discard: Option<u64>,
+    /// The file that holds what is overwritten; `None` where nothing is, or it is given up.
+    #[serde(default)]
+    pub saved_in: Option<String>,
     /// The fingerprint of the plan.
     pub fingerprint: String,
     /// Refusals that a person has overridden, each with what they said.

@@ -17,6 +17,7 @@ mod intent;
 mod journal;
 mod loss;
 mod next;
+mod notice;
 mod order;
 mod overrides;
 mod plan;
@@ -44,6 +45,9 @@ pub use goal::Goal;
 pub use intent::{Intent, Limits, OperationKind, Party};
 pub use journal::{Entry, Journal, JournalError, Record, decode, encode};
 pub use loss::{ExporterKnows, Loss};
+pub use notice::{
+    MAX_NOTICE_ID, MAX_NOTICE_TEXT, NOTICE_EVERY, NOTICE_LEASE, NoticeState, OperationNotice,
+};
 pub use order::{Order, OrderError, OrderResult};
 pub use overrides::{Discard, Overrides};
 pub use plan::{Plan, fingerprint};

@@ -118,8 +118,12 @@ fn rejoin(intent: &Intent) -> Vec<String> {
     } else {
         ("measure", "")
     };
+    let saved = match &intent.saved_in {
+        Some(file) => format!(", which has to be what {file} holds"),
+        None => String::new(),
+    };
     vec![
-        format!("{old}: {measure} what only it has"),
+        format!("{old}: {measure} what only it has{saved}"),
         format!(
             "{old}: MULTI / {unpause}REPLICAOF {target} / CONFIG REWRITE / EXEC: its data are \
              replaced where it has to sync fully"

@@ -212,16 +212,8 @@ impl Preflight<'_> {
             return vec![self.target_is_master()];
         };
         let mut found = Vec::new();
-        if link.applied <= 1 && !link.is_up {
-            found.push(Refusal::new(
-                RefusalName::NeverSynced,
-                format!("{addr} has applied nothing of its master's stream, and its link is down"),
-                "nothing shows that it has the master's data: it may be empty, or have older data",
-                &format!(
-                    "wait until its sync is complete; if the master is lost, look at the data of {addr} \
-                     (DBSIZE) before you promote it by hand (REPLICAOF NO ONE)"
-                ),
-            ));
+        if link.applied <= 1 && !link.is_up && !self.has_synced(target) {
+            found.push(never_synced(addr, target));
         }
         if link.syncing {
             found.push(Refusal::new(
@@ -243,6 +235,14 @@ impl Preflight<'_> {
             found.extend(self.of_one_history(old, target));
         }
         found
+    }
+
+    /// Whether another server has the target's history: then a full sync of it is complete, for the
+    /// target took the history over with the data. Its offset is 0 or 1 until the master sends more.
+    fn has_synced(&self, target: &Said) -> bool {
+        let everyone = std::iter::once(self.old).chain(self.others);
+        let mut said = everyone.filter_map(ServerView::said);
+        said.any(|said| said.replid == target.replid)
     }
 
     fn of_one_history(&self, old: &Said, target: &Said) -> Option<Refusal> {
@@ -418,8 +418,8 @@ impl Preflight<'_> {
         }
         let unshared = Unshared::between(old, master);
         let allowed = self.overrides.discard.map(Discard::bytes);
-        let is_saved = unshared.is_saved(&old.replid, self.saved);
-        if is_saved || unshared.may_be_overwritten(allowed) {
+        let saved = unshared.saved_file(&old.replid, self.saved);
+        if saved.is_some() || unshared.may_be_overwritten(allowed) {
             return Vec::new();
         }
         let value = unshared.discard_value().unwrap_or_default();
@@ -428,8 +428,8 @@ impl Preflight<'_> {
             unshared.sentence(),
             "a rejoin overwrites them for good",
             &format!(
-                "save them first: lost-writes --pair {} --save DIR, or an RDB copy of the server \
-                 (redis-cli --rdb FILE)",
+                "save them first, then run this again: lost-writes --pair {}; where that cannot have \
+                 them, an RDB copy of the server (redis-cli --rdb FILE)",
                 self.pair
             ),
         );
@@ -467,6 +467,38 @@ impl Preflight<'_> {
             );
             let refusal = refusal.overridden_by(format!("--accept {check}"));
             self.add(found, refusal, Some(check));
+        }
+    }
+}
+
+/// A replica that has applied nothing and whose history no server that answers has. Right after a
+/// full sync it shows the same as before its first one; only its keys tell them apart.
+fn never_synced(addr: &ServerAddr, target: &Said) -> Refusal {
+    match target.keys {
+        Some(0) => Refusal::new(
+            RefusalName::NeverSynced,
+            format!("{addr} is empty, and its link to the master is down"),
+            "an empty server would become the master",
+            "choose another replica with --to, or wait until its sync is complete",
+        ),
+        keys => {
+            let data = match keys {
+                Some(keys) => format!("has {keys} keys"),
+                None => "may have data".to_owned(),
+            };
+            Refusal::new(
+                RefusalName::NeverSynced,
+                format!(
+                    "{addr} {data} and has applied nothing of a stream since they were loaded, and its \
+                     link to the master is down"
+                ),
+                "they are the master's if a full sync has just ended, and older ones if it has only \
+                 loaded a file of its own: INFO does not say which",
+                &format!(
+                    "look into the log of {addr}: \"Finished with success\" after its last start means that \
+                     they are the master's; then promote it by hand: REPLICAOF NO ONE, CONFIG REWRITE"
+                ),
+            )
         }
     }
 }

@@ -377,6 +377,7 @@ mod tests {
             limits: Limits::default(),
             can_pause: true,
             discard: None,
+            saved_in: None,
             fingerprint: String::new(),
             overridden: Vec::new(),
             stated_loss: None,

@@ -1,10 +1,13 @@
 //! The assessment and the plan: asks everybody, changes nothing.
 
+use std::path::PathBuf;
+
 use super::folder::OperationsFolder;
 use super::hand::Hand;
 use super::list::{self, NAME_HEAD};
 use super::operator::{as_operator, timeout};
 use super::rights;
+use super::saved::SavedFiles;
 use super::time_text::time_text;
 use super::vantage::{self, ExporterView};
 use super::world::Hands;
@@ -50,8 +53,8 @@ pub struct OperationRequest {
     pub plan: Option<String>,
     /// What exporters say; the local one first.
     pub exporters: Vec<ExporterView>,
-    /// Writes of a returning server that were captured: they may be overwritten.
-    pub saved: Vec<SavedWrites>,
+    /// Folders with files of lost writes: what one of them holds as a whole may be overwritten.
+    pub saved_in: Vec<PathBuf>,
 }
 
 /// Why there is no assessment.
@@ -292,6 +295,12 @@ impl Scene {
         for found in &traps {
             findings.extend(found.findings.iter().cloned());
         }
+        let saved = match (kind, old.said()) {
+            (OperationKind::Rejoin, Some(returning)) => {
+                SavedFiles::find(&request.saved_in, &request.pair, returning).await
+            }
+            _ => SavedFiles::default(),
+        };
         let preflight = Preflight {
             kind,
             pair: request.pair.as_str(),
@@ -309,7 +318,7 @@ impl Scene {
             max_loss: request.max_loss,
             max_loss_bytes: request.max_loss_bytes,
             overrides: &request.overrides,
-            saved: &request.saved,
+            saved: &saved.usable,
         };
         let mut assessment = preflight.assess();
         assessment
@@ -321,10 +330,13 @@ impl Scene {
         assessment
             .refusals
             .extend(plan_changed(request.plan.as_deref(), &fingerprint));
-        let discard = match kind {
-            OperationKind::Rejoin => may_overwrite(&old, &target, request),
-            _ => None,
-        };
+        let held =
+            saved_tail(&old, &target, &saved.usable).filter(|_| kind == OperationKind::Rejoin);
+        if held.is_none() {
+            assessment.notes.extend(saved.notes);
+        }
+        let given_up = request.overrides.discard.map(Discard::bytes);
+        let given_up = given_up.filter(|_| kind == OperationKind::Rejoin);
         let stated = loss.map(|loss| loss.certified(time_text).join("; "));
         let intent = Intent {
             id: self.id.clone(),
@@ -336,7 +348,8 @@ impl Scene {
             followers,
             limits: request.limits,
             can_pause,
-            discard,
+            discard: held.map(|(bytes, _)| bytes).or(given_up),
+            saved_in: held.map(|(_, file)| file.file.display().to_string()),
             fingerprint,
             overridden: assessment.overridden.clone(),
             stated_loss: stated,
@@ -446,18 +459,19 @@ async fn discovered_entry(
     })
 }
 
-/// How many bytes that only the returning server has may be overwritten: those that were given up, or
-/// are in a file.
-fn may_overwrite(old: &ServerView, master: &ServerView, request: &OperationRequest) -> Option<u64> {
-    if let (Some(old), Some(master)) = (old.said(), master.said()) {
-        let unshared = Unshared::between(old, master);
-        if let Unshared::Tail { bytes, .. } = unshared
-            && unshared.is_saved(&old.replid, &request.saved)
-        {
-            return Some(bytes);
-        }
-    }
-    request.overrides.discard.map(Discard::bytes)
+/// What only the returning server has, if one of the `saved` files holds all of it: how many bytes,
+/// and which file.
+fn saved_tail<'a>(
+    old: &ServerView,
+    master: &ServerView,
+    saved: &'a [SavedWrites],
+) -> Option<(u64, &'a SavedWrites)> {
+    let old = old.said()?;
+    let unshared = Unshared::between(old, master.said()?);
+    let Unshared::Tail { bytes, .. } = unshared else {
+        return None;
+    };
+    Some((bytes, unshared.saved_file(&old.replid, saved)?))
 }
 
 fn pauses_writes(view: &ServerView) -> bool {

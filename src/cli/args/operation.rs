@@ -1,5 +1,7 @@
 //! The command line of `failover` and `failback`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::OutputFormat;
@@ -71,6 +73,10 @@ pub(in crate::cli) struct FailbackArgs {
     /// cannot be known (unsaved-writes)
     #[arg(long, value_name = "BYTES")]
     pub(in crate::cli) discard: Option<String>,
+    /// A further folder with files of lost-writes --save, beside `recover.dir`: what a complete file
+    /// holds may be overwritten; repeatable
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) saved: Vec<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) action: ActionArgs,
 }

@@ -75,6 +75,7 @@ pub(super) fn intent(kind: OperationKind) -> Intent {
         limits: Limits::default(),
         can_pause: true,
         discard: None,
+        saved_in: None,
         fingerprint: "0123456789abcdef".to_owned(),
         overridden: Vec::new(),
         stated_loss: None,

@@ -404,6 +404,41 @@ fn a_trap_that_is_no_more_than_a_warning_is_a_note() {
 }
 
 #[test]
+fn a_replica_right_after_its_full_sync_is_not_called_empty() {
+    let mut scene = Scene::disaster();
+    link(&mut scene.target).applied = 1;
+    link(&mut scene.target).is_up = false;
+    said(&mut scene.target).keys = Some(0);
+    let sentence = |scene: &Scene| {
+        scene.assess(&Overrides::default()).refusals[0]
+            .evidence
+            .clone()
+    };
+    assert!(
+        sentence(&scene).contains("is empty"),
+        "{}",
+        sentence(&scene)
+    );
+    said(&mut scene.target).keys = Some(7);
+    assert!(
+        sentence(&scene).contains("has 7 keys"),
+        "{}",
+        sentence(&scene)
+    );
+    // Another replica has the same history: it took that over with the data.
+    scene.others.push(replica(3, 1));
+    link(&mut scene.others[0]).applied = 1;
+    assert_eq!(scene.assess(&Overrides::default()).refusals, []);
+    // So has the master, while it answers.
+    let mut scene = Scene::planned();
+    link(&mut scene.target).applied = 1;
+    link(&mut scene.target).is_up = false;
+    let found = scene.assess(&Overrides::default());
+    let names: Vec<_> = found.refusals.iter().map(|refusal| refusal.name).collect();
+    assert_eq!(names, [RefusalName::LinkDown]);
+}
+
+#[test]
 fn what_is_saved_as_a_whole_may_be_overwritten() {
     let file = |digit, from, bytes| SavedWrites {
         replid: history(digit),

@@ -72,8 +72,10 @@ struct Kind<'a> {
 
 impl<'a> Kind<'a> {
     fn new(alert: &'a AlertReport) -> Self {
-        let suppressed =
-            alert.silenced_by.is_some() || alert.maintenance.is_some() || alert.caused_by.is_some();
+        let suppressed = alert.silenced_by.is_some()
+            || alert.maintenance.is_some()
+            || alert.operation.is_some()
+            || alert.caused_by.is_some();
         Self {
             name: &alert.alertname,
             severity: alert.severity.label(),

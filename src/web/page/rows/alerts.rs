@@ -88,6 +88,9 @@ fn suppression(alert: &AlertReport) -> Option<String> {
     if let Some(window) = &alert.maintenance {
         return Some(format!("maintenance: {window}"));
     }
+    if let Some(operation) = &alert.operation {
+        return Some(format!("caused by the operation {operation}"));
+    }
     if let Some(inhibitor) = &alert.caused_by {
         return Some(format!("inhibited by {}", inhibitor.alertname));
     }

@@ -1,4 +1,4 @@
-//! The row of a journal entry: a change of a pair's state, or of an alert.
+//! The row of a journal entry: a change of a pair's state, of an alert, or of an operation.
 
 use super::{AlertRow, Moment, NOT_KNOWN, is_about};
 use crate::journal::{JournalEntry, JournalEvent};
@@ -57,6 +57,26 @@ impl JournalRow {
                     about: row.about,
                     address: row.address,
                     reason: row.reason,
+                }
+            }
+            JournalEntryReport::Operation {
+                timestamp,
+                pair,
+                operation,
+                phase,
+                reason,
+            } => {
+                let level = match phase.as_str() {
+                    "lapsed" | "incomplete" => Level::Warning,
+                    _ => Level::Ok,
+                };
+                Self {
+                    at: Moment::from_unix(timestamp),
+                    level: level.label(),
+                    what: format!("operation {phase}"),
+                    about: format!("{pair}, {operation}"),
+                    address: None,
+                    reason,
                 }
             }
         }
