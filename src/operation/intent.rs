@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::refusal::RefusalName;
+use super::sentinel::SentinelIntent;
 use super::view::{Said, ServerView};
 use crate::model::{ReplicationId, ServerAddr, Span, closed_set, serde_as_label};
 
@@ -47,6 +48,10 @@ pub struct Limits {
     pub settle: Span,
     /// Whether the new master takes writes as soon as it is promoted.
     pub open_at_once: bool,
+    /// How long a pause of writes lasts unless it is renewed: if the controller dies, writes go on by
+    /// themselves after it.
+    #[serde(default = "ordinary_lease")]
+    pub lease: Span,
 }
 
 /// The intent of an operation.
@@ -76,12 +81,28 @@ pub struct Intent {
     /// The file that holds what is overwritten; `None` where nothing is, or it is given up.
     #[serde(default)]
     pub saved_in: Option<String>,
+    /// How it goes over the Sentinels; `None` where none watch the pair.
+    #[serde(default)]
+    pub sentinel: Option<SentinelIntent>,
     /// The fingerprint of the plan.
     pub fingerprint: String,
     /// Refusals that a person has overridden, each with what they said.
     pub overridden: Vec<String>,
     /// What would be lost, as it was stated in the plan; for a disaster only.
     pub stated_loss: Option<String>,
+}
+
+impl Limits {
+    /// The same under Sentinels that take a master for down after `down_after`: the Sentinels' own
+    /// commands wait, too, so writes may wait for half of that, and so may a pause that a dead
+    /// controller leaves.
+    #[must_use]
+    pub fn within(mut self, down_after: Span) -> Self {
+        let half = down_after.mul_f64(0.5);
+        self.max_pause = self.max_pause.min(half);
+        self.lease = self.lease.min(half);
+        self
+    }
 }
 
 impl Intent {
@@ -115,6 +136,10 @@ impl Party {
     }
 }
 
+const fn ordinary_lease() -> Span {
+    Span::from_secs(2)
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -123,6 +148,7 @@ impl Default for Limits {
             verify: Span::from_secs(2),
             settle: Span::from_secs(60),
             open_at_once: false,
+            lease: ordinary_lease(),
         }
     }
 }

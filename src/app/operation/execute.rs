@@ -7,11 +7,12 @@ use super::folder::{JournalFile, OperationsFolder, PairLock, StoredOperation};
 use super::hand::Hand;
 use super::list::{self, NAME_HEAD};
 use super::operator::{as_operator, timeout};
-use super::prepare::Prepared;
+use super::prepare::{Prepared, discovered_entry};
+use super::sentinels;
 use super::world::{Hands, update};
 use crate::clock;
 use crate::config::Settings;
-use crate::model::Span;
+use crate::model::{PairName, Span};
 use crate::operation::{
     self, Act, Ending, Entry, Goal, Intent, Measured, OperationKind, OperationNotice,
     OperationReport, Order, OrderError, OrderResult, Outcome, Plan, Record, World,
@@ -131,7 +132,7 @@ pub async fn resume(
     narrator: &mut dyn Narrator,
 ) -> Result<Run, String> {
     let intent = operation.intent.clone();
-    let mut hands = hands(settings, &intent)?;
+    let mut hands = hands(settings, &intent).await?;
     let lock = match lock(folder, &intent, &mut hands).await {
         Ok(lock) => lock,
         Err(sentence) => return Ok(refused(sentence)),
@@ -173,9 +174,22 @@ pub async fn resume(
 }
 
 /// The connections for an operation that was begun before, from the configuration of today.
-fn hands(settings: &Settings, intent: &Intent) -> Result<Hands, String> {
+async fn hands(settings: &Settings, intent: &Intent) -> Result<Hands, String> {
     let settings = as_operator(settings);
+    let pair = PairName::new(&intent.pair);
+    let mut discovered = None;
+    let mut sentinels = Vec::new();
+    if let Some((_, hands)) = sentinels::hands(&settings, &pair)
+        && intent.sentinel.is_some()
+    {
+        sentinels = hands;
+        let entry = discovered_entry(&settings, &pair).await;
+        discovered = Some(entry.map_err(|error| error.to_string())?);
+    }
     let mut servers = Vec::new();
+    if let Some(entry) = &discovered {
+        servers.extend(std::iter::once(&entry.master).chain(&entry.replicas));
+    }
     for pair in &settings.pairs {
         if pair.name.as_str() == intent.pair {
             servers.extend(std::iter::once(&pair.master).chain(&pair.replicas));
@@ -202,6 +216,7 @@ fn hands(settings: &Settings, intent: &Intent) -> Result<Hands, String> {
         old: hand(&intent.old.addr)?,
         target: hand(&intent.target.addr)?,
         others,
+        sentinels,
     })
 }
 

@@ -378,6 +378,7 @@ mod tests {
             can_pause: true,
             discard: None,
             saved_in: None,
+            sentinel: None,
             fingerprint: String::new(),
             overridden: Vec::new(),
             stated_loss: None,

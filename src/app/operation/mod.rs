@@ -10,6 +10,7 @@ mod operator;
 mod prepare;
 mod rights;
 mod saved;
+mod sentinels;
 mod time_text;
 mod vantage;
 mod world;

@@ -8,6 +8,7 @@ use super::list::{self, NAME_HEAD};
 use super::operator::{as_operator, timeout};
 use super::rights;
 use super::saved::SavedFiles;
+use super::sentinels::{self, SentinelHand};
 use super::time_text::time_text;
 use super::vantage::{self, ExporterView};
 use super::world::Hands;
@@ -18,8 +19,8 @@ use crate::doctor::{AuditOptions, PromotionTraps, promotion_traps};
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 use crate::operation::{
     Assessment, DeathEvidence, Discard, Intent, Limits, Loss, OperationKind, Outcome, Overrides,
-    Party, Plan, Preflight, Refusal, RefusalName, SavedWrites, ServerView, TOO_SOON, Unshared,
-    choose_target, fingerprint,
+    Party, Plan, Preflight, Refusal, RefusalName, SavedWrites, SentinelIntent, SentinelView,
+    ServerView, TOO_SOON, Unshared, Witness, choose_target, fingerprint,
 };
 use crate::topology::Topology;
 
@@ -91,6 +92,8 @@ struct Scene {
     id: String,
     hands: Vec<Hand>,
     views: Vec<ServerView>,
+    sentinel_hands: Vec<SentinelHand>,
+    sentinel_views: Vec<SentinelView>,
 }
 
 /// A failover: its assessment and its plan.
@@ -115,7 +118,10 @@ pub async fn prepare(
     let witnesses = if request.disaster {
         let second = scene.ask_again().await;
         let hand = scene.hands.iter().find(|hand| hand.server().addr == old);
-        vantage::evidence(hand, &old, &scene.views, &second, &request.exporters)
+        let mut evidence = vantage::evidence(hand, &old, &scene.views, &second, &request.exporters);
+        let sentinels = scene.sentinel_views.iter().map(Witness::sentinel);
+        evidence.witnesses.extend(sentinels);
+        evidence
     } else {
         DeathEvidence::default()
     };
@@ -181,16 +187,17 @@ impl Scene {
             .find(|entry| entry.name == *pair)
             .cloned();
         let mut sentinel_name = None;
+        let mut sentinel_hands = Vec::new();
         let entry = if let Some(entry) = configured {
             entry
         } else {
-            let names = settings
-                .sentinels
-                .iter()
-                .filter_map(|group| group.master_of(pair));
-            sentinel_name = names.map(str::to_owned).next();
+            if let Some((name, hands)) = sentinels::hands(&settings, pair) {
+                sentinel_name = Some(name);
+                sentinel_hands = hands;
+            }
             discovered_entry(&settings, pair).await?
         };
+        let sentinel_views = sentinels::ask(&mut sentinel_hands).await;
         let id = OperationsFolder::new_id(clock::wall_now());
         let name = format!("{NAME_HEAD}{id}");
         let servers: Vec<&ServerSettings> = std::iter::once(&entry.master)
@@ -212,6 +219,8 @@ impl Scene {
             id,
             hands,
             views,
+            sentinel_hands,
+            sentinel_views,
         })
     }
 
@@ -281,14 +290,21 @@ impl Scene {
         };
         let followers = followers(kind, &old, &target, &others);
         let can_pause = pauses_writes(&old) && pauses_writes(&target);
+        let sentinel = self.sentinel_intent(&target, &others);
         let mut missing = Vec::new();
         let clients = self.clients(&[&old, &target], &mut missing).await;
         for hand in &mut self.hands {
             let addr = &hand.server().addr;
             let is_party = *addr == old.addr || *addr == target.addr;
-            if is_party || followers.iter().any(|follower| follower.addr == *addr) {
-                missing.extend(rights::missing(hand, can_pause && is_party).await);
-            }
+            let is_follower = followers.iter().any(|follower| follower.addr == *addr);
+            let changes = sentinel.iter().flat_map(|intent| &intent.priorities);
+            let uses = rights::Uses {
+                // Sentinels point the others to the new master.
+                role: is_party || (is_follower && sentinel.is_none()),
+                pause: can_pause && is_party,
+                priority: changes.clone().any(|change| change.server == *addr),
+            };
+            missing.extend(rights::missing(hand, uses).await);
         }
         let traps = self.traps(kind, &request.pair, &target.addr).await;
         let mut findings = Vec::new();
@@ -308,6 +324,7 @@ impl Scene {
             target: &target,
             others: &others,
             sentinel_name: self.sentinel_name.as_deref(),
+            sentinels: &self.sentinel_views,
             sentinels_seen: clients.sentinels,
             other_operations: &clients.operations,
             findings: &findings,
@@ -326,7 +343,7 @@ impl Scene {
             .extend(left_alone(kind, &others, &followers));
         assessment.notes.extend(not_checked(&traps, &target.addr));
         let servers: Vec<_> = [&old, &target].into_iter().chain(&others).collect();
-        let fingerprint = fingerprint(kind, request.pair.as_str(), &servers);
+        let fingerprint = fingerprint(kind, request.pair.as_str(), &servers, &self.sentinel_views);
         assessment
             .refusals
             .extend(plan_changed(request.plan.as_deref(), &fingerprint));
@@ -346,10 +363,11 @@ impl Scene {
             target: Party::of(&target),
             old_for_target: followed(&target).unwrap_or_else(|| old.addr.clone()),
             followers,
-            limits: request.limits,
+            limits: self.limits(request.limits),
             can_pause,
             discard: held.map(|(bytes, _)| bytes).or(given_up),
             saved_in: held.map(|(_, file)| file.file.display().to_string()),
+            sentinel,
             fingerprint,
             overridden: assessment.overridden.clone(),
             stated_loss: stated,
@@ -363,6 +381,29 @@ impl Scene {
             loss,
             last_answer: exporter.and_then(|knows| knows.master_last_answer),
         })
+    }
+
+    /// How the operation goes over the Sentinels, if any of them answers.
+    fn sentinel_intent(
+        &self,
+        target: &ServerView,
+        others: &[ServerView],
+    ) -> Option<SentinelIntent> {
+        let name = self.sentinel_name.as_deref()?;
+        let answers = self.sentinel_views.iter().any(|view| view.said.is_ok());
+        answers.then(|| SentinelIntent::new(name, target, others))
+    }
+
+    /// The limits that fit what the Sentinels take for down.
+    fn limits(&self, wanted: Limits) -> Limits {
+        let all = self.sentinel_views.iter();
+        let smallest = all
+            .filter_map(|view| view.said.as_ref().ok()?.down_after)
+            .min();
+        match smallest {
+            Some(down_after) => wanted.within(down_after),
+            None => wanted,
+        }
     }
 
     /// Who else is connected to the servers that answer.
@@ -439,12 +480,13 @@ impl Scene {
             old: old.ok_or_else(missing)?,
             target: target.ok_or_else(missing)?,
             others,
+            sentinels: self.sentinel_hands,
         })
     }
 }
 
 /// The entry that Sentinels report under this name.
-async fn discovered_entry(
+pub(super) async fn discovered_entry(
     settings: &Settings,
     pair: &PairName,
 ) -> Result<PairSettings, PrepareError> {
