@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sentinel::SentinelView;
 use super::view::{Said, ServerView};
+use super::watch::SentinelView;
 use crate::model::{closed_set, serde_as_label};
 
 closed_set! {

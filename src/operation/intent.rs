@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::addr_text;
 use super::refusal::RefusalName;
-use super::sentinel::SentinelIntent;
 use super::view::{Said, ServerView};
+use super::watch::SentinelIntent;
 use crate::model::{ReplicationId, ServerAddr, Span, closed_set, serde_as_label};
 
 closed_set! {
@@ -150,26 +151,5 @@ impl Default for Limits {
             open_at_once: false,
             lease: ordinary_lease(),
         }
-    }
-}
-
-/// An address as its text.
-pub(super) mod addr_text {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::model::ServerAddr;
-
-    pub(in crate::operation) fn serialize<S: Serializer>(
-        addr: &ServerAddr,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(addr)
-    }
-
-    pub(in crate::operation) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<ServerAddr, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        ServerAddr::parse(&text).map_err(de::Error::custom)
     }
 }

@@ -9,7 +9,9 @@
 //! The order of a planned switch-over is what makes it safe: the old master is demoted first, and
 //! only then is the target promoted. So a controller that dies leaves one master or none, never two.
 
+mod addr_text;
 mod disaster;
+mod drill;
 mod ending;
 mod evidence;
 mod goal;
@@ -28,6 +30,7 @@ mod rejoin;
 mod report;
 mod run;
 mod sentinel;
+mod sentinel_proofs;
 mod settle;
 mod situation;
 mod switch_over;
@@ -39,7 +42,9 @@ mod switch_over;
 mod tests;
 mod unshared;
 mod view;
+mod watch;
 
+pub use drill::{DrillKind, DrillPart, DrillReport};
 pub use ending::{Ending, Outcome};
 pub use evidence::{DeathEvidence, Verdict, Witness};
 pub use goal::Goal;
@@ -56,7 +61,8 @@ pub use preflight::{Assessment, Preflight, TOO_SOON, choose_target};
 pub use refusal::{Refusal, RefusalName};
 pub use report::{Measured, OperationReport, StepReport};
 pub use run::{Act, Run};
-pub use sentinel::{PriorityChange, SentinelIntent, SentinelSaid, SentinelView};
+pub use sentinel::over_sentinels;
 pub use situation::Situation;
 pub use unshared::{SavedWrites, UNKNOWN_BYTES, Unshared};
 pub use view::{EqualOffsets, Said, ServerView, UpstreamView, World};
+pub use watch::{PriorityChange, SentinelIntent, SentinelSaid, SentinelView};

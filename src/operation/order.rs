@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::intent::addr_text;
+use super::addr_text;
 use super::view::Said;
 use crate::model::{ServerAddr, Span, Timestamp};
 

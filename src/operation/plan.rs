@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::intent::{Intent, OperationKind};
-use super::sentinel::SentinelView;
 use super::view::ServerView;
+use super::watch::SentinelView;
 use crate::model::stable_hash;
 
 /// What would be done.

@@ -7,7 +7,7 @@ use super::goal::Goal;
 use super::intent::Intent;
 use super::journal::{Entry, Record};
 use super::order::{Order, OrderError, OrderResult};
-use super::sentinel::{self, SentinelProofs};
+use super::sentinel_proofs::SentinelProofs;
 use super::view::{EqualOffsets, World};
 use crate::info::Role;
 use crate::model::{ReplicationId, ServerAddr, Span, Timestamp};
@@ -198,7 +198,7 @@ impl Run {
             Order::Demote { .. } if is_old => self.proofs.demotions = 1,
             Order::SentinelFailover { .. } => self.proofs.promote_sent = true,
             Order::Priority { server, value, .. } => {
-                sentinel::note_priority(self, server, *value);
+                self.note_priority(server, *value);
             }
             _ => {}
         }
@@ -245,11 +245,11 @@ impl Run {
             Order::Unpause { .. } if is_done => self.note_unpause(is_old, result),
             Order::Demote { .. } => self.note_demotion(is_old, is_done, result),
             Order::Promote { .. } => self.note_promotion(is_old, is_done, result),
-            Order::SentinelFailover { .. } => return sentinel::note_failover(self, result),
+            Order::SentinelFailover { .. } => return self.note_sentinel(result),
             Order::Priority { server, value, .. }
                 if !matches!(result.reply, Err(OrderError::Refused(_))) =>
             {
-                sentinel::note_priority(self, server, *value);
+                self.note_priority(server, *value);
             }
             _ => {}
         }
@@ -331,6 +331,20 @@ impl Run {
             if proofs.hold_broken {
                 proofs.opened_at = Some(result.received);
             }
+        }
+    }
+
+    fn note_sentinel(&mut self, result: &OrderResult) {
+        match self.proofs.sentinel.note_failover(result) {
+            Ok(()) => self.proofs.promote_sent = true,
+            Err(words) => self.tell(format!("a Sentinel refused to promote the target: {words}")),
+        }
+    }
+
+    fn note_priority(&mut self, server: &ServerAddr, value: u64) {
+        if let Some(intent) = &self.intent.sentinel {
+            let sentinel = &mut self.proofs.sentinel;
+            sentinel.note_priority(&intent.priorities, server, value);
         }
     }
 

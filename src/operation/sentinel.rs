@@ -5,12 +5,11 @@
 //! SENTINEL FAILOVER needs no votes. It is answered NOGOODSLAVE for some seconds where the Sentinel has
 //! not heard its replicas recently, so it is asked again.
 
-use serde::{Deserialize, Serialize};
-
-use super::intent::addr_text;
-use super::order::{Order, OrderError, OrderResult};
-use super::run::{Act, Run, give};
+use super::intent::OperationKind;
+use super::order::Order;
+use super::run::{Act, Run, can_keep, give};
 use super::view::{Said, ServerView, World};
+use super::watch::{PriorityChange, SentinelIntent, SentinelSaid};
 use crate::model::{ServerAddr, Span, Timestamp};
 
 /// How long Sentinels may take to learn a priority: they ask for it every ten seconds.
@@ -21,9 +20,6 @@ const LEARN_PERIOD: Span = Span::from_millis(500);
 
 /// Between two questions to promote, and two looks at a promotion.
 const SOON: Span = Span::from_millis(20);
-
-/// Between two orders to promote, after one that was refused.
-const RETRY_AFTER: Span = Span::from_millis(500);
 
 /// How long a Sentinel may refuse for want of a good replica, after the master is lost.
 const RETRY_FOR: Span = Span::from_secs(15);
@@ -37,123 +33,34 @@ const BEST: u64 = 1;
 /// What the priority of a replica becomes that would be chosen instead: the default.
 const ORDINARY: u64 = 100;
 
-/// How an operation goes over the Sentinels.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SentinelIntent {
-    /// What they call the master.
-    pub name: String,
-    /// The priorities that are changed for the operation, and put back.
-    pub priorities: Vec<PriorityChange>,
-}
-
-/// The priority of a replica during the operation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PriorityChange {
-    /// The replica.
-    #[serde(with = "addr_text")]
-    pub server: ServerAddr,
-    /// Its priority before, and afterwards.
-    pub before: u64,
-    /// Its priority while the Sentinels choose.
-    pub during: u64,
-}
-
-/// One Sentinel and its last answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SentinelView {
-    /// Where it listens.
-    pub addr: ServerAddr,
-    /// What it said, or why it said nothing, as a sentence without a full stop.
-    pub said: Result<SentinelSaid, String>,
-}
-
-/// What a Sentinel says of the master that it watches.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SentinelSaid {
-    /// The master.
-    pub master: ServerAddr,
-    /// The epoch of its configuration.
-    pub epoch: Option<u64>,
-    /// Whether it takes the master for down.
-    pub is_down: bool,
-    /// Whether it fails over just now.
-    pub failing_over: bool,
-    /// Whether it is in TILT mode, in which it does nothing; `None` where that is not known.
-    pub tilted: Option<bool>,
-    /// After which silence it takes the master for down.
-    pub down_after: Option<Span>,
-    /// The priority of each replica that it knows.
-    pub priorities: Vec<(ServerAddr, u64)>,
-}
-
-/// What a run knows of the Sentinels.
-#[derive(Debug, Default)]
-pub(super) struct SentinelProofs {
-    /// Whether all that answer show the priorities.
-    ready: bool,
-    /// Since when that has been waited for.
-    learning_since: Option<Timestamp>,
-    /// Since when one has been asked to promote, and refused.
-    refused_since: Option<Timestamp>,
-    /// When one may be asked again.
-    ask_again_at: Option<Timestamp>,
-    /// How many have been asked.
-    asked: usize,
-    /// When one began to promote the target, as far as is known.
-    begun: Option<Timestamp>,
-    /// The priorities that may differ from what they were: places in the intent's list.
-    changed: Vec<usize>,
-    /// Those that were put back.
-    restored: Vec<usize>,
-}
-
-impl SentinelIntent {
-    /// The priorities to change so that `target` is chosen among `others`.
-    pub fn new(name: &str, target: &ServerView, others: &[ServerView]) -> Self {
-        let priority = |view: &ServerView| view.said().and_then(|said| said.priority);
-        let own = priority(target).unwrap_or(ORDINARY);
-        let rivals = || others.iter().filter(|other| priority(other) != Some(0));
-        let is_best = own > 0 && rivals().all(|rival| priority(rival).is_some_and(|p| p > own));
-        let mut priorities = Vec::new();
-        if !is_best {
-            let mut add = |view: &ServerView, before, during| {
-                if before != during {
-                    priorities.push(PriorityChange {
-                        server: view.addr.clone(),
-                        before,
-                        during,
-                    });
-                }
-            };
-            add(target, own, BEST);
-            for rival in rivals() {
-                if let Some(before) = priority(rival).filter(|before| *before <= BEST) {
-                    add(rival, before, ORDINARY);
-                }
+/// How an operation goes over the Sentinels that call the master `name`: the priorities to change so
+/// that `target` is chosen among `others`.
+pub fn over_sentinels(name: &str, target: &ServerView, others: &[ServerView]) -> SentinelIntent {
+    let priority = |view: &ServerView| view.said().and_then(|said| said.priority);
+    let own = priority(target).unwrap_or(ORDINARY);
+    let rivals = || others.iter().filter(|other| priority(other) != Some(0));
+    let is_best = own > 0 && rivals().all(|rival| priority(rival).is_some_and(|p| p > own));
+    let mut priorities = Vec::new();
+    if !is_best {
+        let mut add = |view: &ServerView, before, during| {
+            if before != during {
+                priorities.push(PriorityChange {
+                    server: view.addr.clone(),
+                    before,
+                    during,
+                });
+            }
+        };
+        add(target, own, BEST);
+        for rival in rivals() {
+            if let Some(before) = priority(rival).filter(|before| *before <= BEST) {
+                add(rival, before, ORDINARY);
             }
         }
-        Self {
-            name: name.to_owned(),
-            priorities,
-        }
     }
-}
-
-impl SentinelView {
-    fn said(&self) -> Option<&SentinelSaid> {
-        self.said.as_ref().ok()
-    }
-}
-
-impl SentinelSaid {
-    fn priority_of(&self, server: &ServerAddr) -> Option<u64> {
-        let found = self.priorities.iter().find(|(addr, _)| addr == server)?;
-        Some(found.1)
-    }
-
-    /// Whether it knows `server` as a replica of the master.
-    pub fn knows(&self, server: &ServerAddr) -> bool {
-        self.priority_of(server).is_some()
+    SentinelIntent {
+        name: name.to_owned(),
+        priorities,
     }
 }
 
@@ -269,44 +176,8 @@ pub(super) fn promote(
 /// would have to prove the new one.
 fn patience(run: &Run) -> Span {
     match run.intent.kind {
-        super::intent::OperationKind::Disaster => RETRY_FOR,
+        OperationKind::Disaster => RETRY_FOR,
         _ => run.intent.limits.verify,
-    }
-}
-
-/// Notes the answer to SENTINEL FAILOVER.
-pub(super) fn note_failover(run: &mut Run, result: &OrderResult) {
-    let sentinel = &mut run.proofs.sentinel;
-    sentinel.asked += 1;
-    match &result.reply {
-        Err(OrderError::Refused(words)) if !words.starts_with("INPROG") => {
-            sentinel.refused_since.get_or_insert(result.sent);
-            sentinel.ask_again_at = Some(result.received + RETRY_AFTER);
-            let words = words.clone();
-            run.tell(format!("a Sentinel refused to promote the target: {words}"));
-        }
-        // Done, under way already, or nobody knows.
-        _ => {
-            sentinel.begun = Some(result.received);
-            run.proofs.promote_sent = true;
-        }
-    }
-}
-
-/// Notes that a priority may differ from what it was, or is what it was again.
-pub(super) fn note_priority(run: &mut Run, server: &ServerAddr, value: u64) {
-    let Some(intent) = &run.intent.sentinel else {
-        return;
-    };
-    for (index, change) in intent.priorities.iter().enumerate() {
-        if change.server != *server {
-            continue;
-        }
-        if value == change.before {
-            run.proofs.sentinel.restored.push(index);
-        } else {
-            run.proofs.sentinel.changed.push(index);
-        }
     }
 }
 
@@ -333,7 +204,7 @@ pub(super) fn restore(run: &mut Run, world: &World) -> Option<Act> {
             server: change.server.clone(),
             value: change.before,
             // The Sentinels had the present value written into its file.
-            rewrite: super::run::can_keep(said),
+            rewrite: can_keep(said),
         };
         if let Some(act) = run.once("priority back", order) {
             return Some(act);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sentinel::SentinelView;
+use super::watch::SentinelView;
 use crate::info::{Engine, Field, Observation, Role, ServerDetails, ServerMode};
 use crate::model::{Bytes, Datacenter, ReplicationId, ReplicationOffset, ServerAddr, Span};
 

@@ -2,10 +2,12 @@
 //! journal. Nothing is decided here.
 
 mod announce;
+mod drills;
 mod execute;
 mod folder;
 mod hand;
 mod list;
+mod model;
 mod operator;
 mod prepare;
 mod rights;
@@ -16,7 +18,9 @@ mod vantage;
 mod world;
 
 pub use announce::ExporterDoor;
+pub use drills::DrillsFolder;
 pub use execute::{Narrator, Run, execute, resume};
 pub use folder::{OperationsFolder, StoredOperation};
+pub use model::{PairModel, pair_model};
 pub use prepare::{OperationRequest, PrepareError, Prepared, prepare, prepare_return};
 pub use vantage::ExporterView;

@@ -20,7 +20,7 @@ use crate::model::{Bytes, PairName, ServerAddr, Span};
 use crate::operation::{
     Assessment, DeathEvidence, Discard, Intent, Limits, Loss, OperationKind, Outcome, Overrides,
     Party, Plan, Preflight, Refusal, RefusalName, SavedWrites, SentinelIntent, SentinelView,
-    ServerView, TOO_SOON, Unshared, Witness, choose_target, fingerprint,
+    ServerView, TOO_SOON, Unshared, Witness, choose_target, fingerprint, over_sentinels,
 };
 use crate::topology::Topology;
 
@@ -84,14 +84,14 @@ pub struct Prepared {
 }
 
 /// Everything about one entry.
-struct Scene {
+pub(super) struct Scene {
     settings: Settings,
     entry: PairSettings,
     /// What its Sentinels call the master.
     sentinel_name: Option<String>,
     id: String,
-    hands: Vec<Hand>,
-    views: Vec<ServerView>,
+    pub(super) hands: Vec<Hand>,
+    pub(super) views: Vec<ServerView>,
     sentinel_hands: Vec<SentinelHand>,
     sentinel_views: Vec<SentinelView>,
 }
@@ -179,7 +179,7 @@ pub async fn prepare_return(
 
 impl Scene {
     /// Finds the entry and asks its servers.
-    async fn ask(settings: &Settings, pair: &PairName) -> Result<Self, PrepareError> {
+    pub(super) async fn ask(settings: &Settings, pair: &PairName) -> Result<Self, PrepareError> {
         let settings = as_operator(settings);
         let configured = settings
             .pairs
@@ -235,7 +235,7 @@ impl Scene {
 
     /// The master: the only server that says so; of several the configured one. Where none does,
     /// it is the silent one that the others follow, or else the configured one.
-    fn master(&self, is_disaster: bool) -> ServerAddr {
+    pub(super) fn master(&self, is_disaster: bool) -> ServerAddr {
         let configured = &self.entry.master.addr;
         let masters: Vec<_> = self.views.iter().filter(|view| view.is_master()).collect();
         match &masters[..] {
@@ -391,7 +391,7 @@ impl Scene {
     ) -> Option<SentinelIntent> {
         let name = self.sentinel_name.as_deref()?;
         let answers = self.sentinel_views.iter().any(|view| view.said.is_ok());
-        answers.then(|| SentinelIntent::new(name, target, others))
+        answers.then(|| over_sentinels(name, target, others))
     }
 
     /// The limits that fit what the Sentinels take for down.

@@ -1,6 +1,7 @@
 //! `failover` and `failback`: the runbook of a disaster as guarded commands. Without `--execute`
 //! they ask and change nothing.
 
+mod drill;
 mod exporters;
 mod print;
 mod request;
@@ -51,6 +52,12 @@ pub(super) fn failover(global: &Global, args: &FailoverArgs) -> Exit {
         Ok(request) => request,
         Err(sentence) => return usage(&sentence),
     };
+    if args.drill {
+        let work = drill::drill(&settings, &folder, &exporter, request, args);
+        return match block_on(work) {
+            Ok(exit) | Err(exit) => exit,
+        };
+    }
     let work = plan_and_do(&settings, &folder, &exporter, request, &args.action);
     match block_on(work) {
         Ok(exit) | Err(exit) => exit,

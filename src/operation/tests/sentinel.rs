@@ -119,7 +119,7 @@ fn the_target_has_the_best_priority_and_the_others_are_changed_only_where_they_m
         view
     };
     let changes = |target: ServerView, others: &[ServerView]| {
-        let intent = SentinelIntent::new("m", &target, others);
+        let intent = over_sentinels("m", &target, others);
         let all = intent.priorities.into_iter();
         let change = |change: PriorityChange| (change.server, change.before, change.during);
         all.map(change).collect::<Vec<_>>()
