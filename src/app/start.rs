@@ -93,6 +93,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let (capture_events, captures) = mpsc::channel(CAPTURE_QUEUE);
     let capture = AutomaticCapture::start(&watched.settings, snapshots.clone(), capture_events);
 
+    let drills = drill_watch::start(&watched.settings.state.path);
     let exposition = watched.exposition();
     let watchdog = Watchdog::from_environment(info.notifier.clone());
     let audits = AuditRuns::new(watched.settings.doctor.every, clock::now());
@@ -119,6 +120,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
             polls,
             discoveries,
             captures,
+            drills,
             deliveries: delivery.events,
         },
         snapshots,

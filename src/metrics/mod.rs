@@ -57,6 +57,7 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp, exposition: &Exposition
     exporter::add_exporter(&mut families, snapshot);
     lost_writes::add(&mut families, &snapshot.captures);
     operations::add(&mut families, &snapshot.operations);
+    operations::add_drills(&mut families, &snapshot.drills);
     families
 }
 

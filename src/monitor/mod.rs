@@ -57,7 +57,7 @@ use crate::config::Settings;
 use crate::delivery::{Deliveries, DeliveryEvent};
 use crate::journal::Journal;
 use crate::lost_writes::CaptureStatus;
-use crate::model::{ClockAnchor, FleetShard, Span, Timestamp};
+use crate::model::{ClockAnchor, FleetShard, PairName, Span, Timestamp};
 use crate::replication::{SavedState, ToSave};
 use crate::topology::{SourceHealth, Topology};
 use alerting::Alerting;
@@ -92,6 +92,8 @@ pub struct Monitor {
     /// The captures of lost writes, and the files that wait for a person.
     captures: Arc<[CaptureStatus]>,
     operations: Operations,
+    /// When the last drill of each pair passed, in Unix seconds.
+    drills: Arc<[(PairName, f64)]>,
     doctor: Doctor,
     /// Both clocks when they were last read.
     anchor: ClockAnchor,
@@ -124,6 +126,7 @@ impl Monitor {
             journal: Journal::new(anchor.wall),
             captures: Arc::default(),
             operations: Operations::default(),
+            drills: Arc::default(),
             doctor: Doctor::new(settings.doctor.every),
             anchor,
             next_evaluation: now,
@@ -275,6 +278,11 @@ impl Monitor {
         self.captures = statuses.into();
     }
 
+    /// Replaces what is known of drills: when the last one of each pair passed, in Unix seconds.
+    pub fn note_drills(&mut self, last: Arc<[(PairName, f64)]>) {
+        self.drills = last;
+    }
+
     /// Sets what is shown of deliveries.
     pub fn set_deliveries(&mut self, deliveries: Deliveries) {
         self.deliveries = Arc::new(deliveries);
@@ -321,6 +329,7 @@ impl Monitor {
             shard: self.shard,
             captures: Arc::clone(&self.captures),
             operations: self.operations.list(),
+            drills: Arc::clone(&self.drills),
             doctor: self.doctor.snapshot(),
             reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sources.all_queried(),

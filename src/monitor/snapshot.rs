@@ -19,7 +19,8 @@ use crate::delivery::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::journal::Journal;
 use crate::lost_writes::CaptureStatus;
 use crate::model::{
-    Bytes, ClockAnchor, Datacenter, FleetShard, HeartbeatError, Histogram, PollError, Share, Span,
+    Bytes, ClockAnchor, Datacenter, FleetShard, HeartbeatError, Histogram, PairName, PollError, Share,
+    Span,
     Timestamp, WallTime, closed_set,
 };
 use crate::replication::{
@@ -76,6 +77,8 @@ pub struct FleetSnapshot {
     pub captures: Arc<[CaptureStatus]>,
     /// The operations that are under way, or were recently, by pair.
     pub operations: Arc<[OperationSnapshot]>,
+    /// When the last drill of each pair passed, in Unix seconds, as far as this machine knows.
+    pub drills: Arc<[(PairName, f64)]>,
     /// The audits of `doctor`.
     pub doctor: DoctorSnapshot,
     /// How the configuration was last loaded.
