@@ -12,7 +12,7 @@ use super::audit::AuditRuns;
 use super::core::{Core, Events};
 use super::systemd::{Notifier, Watchdog};
 use super::watched::Watched;
-use super::{LoadSettings, StartError, log, message_context, refresh};
+use super::{LoadSettings, StartError, drill_watch, log, message_context, refresh};
 use crate::capture::{AutomaticCapture, CAPTURE_QUEUE};
 use crate::clock;
 use crate::config::{ListenAddress, NotifySettings, Settings};

@@ -19,9 +19,8 @@ use crate::delivery::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::journal::Journal;
 use crate::lost_writes::CaptureStatus;
 use crate::model::{
-    Bytes, ClockAnchor, Datacenter, FleetShard, HeartbeatError, Histogram, PairName, PollError, Share,
-    Span,
-    Timestamp, WallTime, closed_set,
+    Bytes, ClockAnchor, Datacenter, FleetShard, HeartbeatError, Histogram, PairName, PollError,
+    Share, Span, Timestamp, WallTime, closed_set,
 };
 use crate::replication::{
     Assessment, Evidence, Footprint, Forecast, PairFacts, PairState, Pause, ServerFacts, Writes,

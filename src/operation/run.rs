@@ -353,9 +353,10 @@ impl Run {
         let commands = order.commands().join(" / ");
         let sentence = format!("{server} refused {commands}: {words}");
         match order {
-            Order::Follow { .. } | Order::Keep { .. } => self.add_open(sentence),
-            // Setting one for the operation is a part of the way forward; putting it back is not.
-            Order::Priority { rewrite: true, .. } => self.add_open(sentence),
+            // Setting a priority is a part of the way forward; putting it back is not.
+            Order::Follow { .. } | Order::Keep { .. } | Order::Priority { rewrite: true, .. } => {
+                self.add_open(sentence);
+            }
             _ if self.goal == Goal::Forward => self.turn_back(sentence),
             _ => self.add_open(sentence),
         }

@@ -14,6 +14,7 @@ use super::systemd::{Notifier, Watchdog};
 use super::watched::{Watched, WatchedChange};
 use super::{LoadSettings, log};
 use crate::admin::AdminRequest;
+use crate::app::drill_watch::LastDrills;
 use crate::capture::{AutomaticCapture, CaptureEvent};
 use crate::clock;
 use crate::config::{ConfigErrors, ListenAddress};

@@ -293,19 +293,8 @@ impl Scene {
         let sentinel = self.sentinel_intent(&target, &others);
         let mut missing = Vec::new();
         let clients = self.clients(&[&old, &target], &mut missing).await;
-        for hand in &mut self.hands {
-            let addr = &hand.server().addr;
-            let is_party = *addr == old.addr || *addr == target.addr;
-            let is_follower = followers.iter().any(|follower| follower.addr == *addr);
-            let changes = sentinel.iter().flat_map(|intent| &intent.priorities);
-            let uses = rights::Uses {
-                // Sentinels point the others to the new master.
-                role: is_party || (is_follower && sentinel.is_none()),
-                pause: can_pause && is_party,
-                priority: changes.clone().any(|change| change.server == *addr),
-            };
-            missing.extend(rights::missing(hand, uses).await);
-        }
+        let wanted = self.missing_rights(&old, &target, &followers, can_pause, sentinel.as_ref());
+        missing.extend(wanted.await);
         let traps = self.traps(kind, &request.pair, &target.addr).await;
         let mut findings = Vec::new();
         for found in &traps {
@@ -381,6 +370,32 @@ impl Scene {
             loss,
             last_answer: exporter.and_then(|knows| knows.master_last_answer),
         })
+    }
+
+    /// The commands that the plan needs and that are not permitted.
+    async fn missing_rights(
+        &mut self,
+        old: &ServerView,
+        target: &ServerView,
+        followers: &[Party],
+        can_pause: bool,
+        sentinel: Option<&SentinelIntent>,
+    ) -> Vec<rights::MissingRight> {
+        let mut missing = Vec::new();
+        for hand in &mut self.hands {
+            let addr = &hand.server().addr;
+            let is_party = *addr == old.addr || *addr == target.addr;
+            let is_follower = followers.iter().any(|follower| follower.addr == *addr);
+            let mut changes = sentinel.iter().flat_map(|intent| &intent.priorities);
+            let uses = rights::Uses {
+                // Sentinels point the others to the new master.
+                role: is_party || (is_follower && sentinel.is_none()),
+                pause: can_pause && is_party,
+                priority: changes.any(|change| change.server == *addr),
+            };
+            missing.extend(rights::missing(hand, uses).await);
+        }
+        missing
     }
 
     /// How the operation goes over the Sentinels, if any of them answers.

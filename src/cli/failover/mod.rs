@@ -173,7 +173,8 @@ async fn decide(
             say(&format!("worth knowing: {}", visible_line(note)));
         }
     }
-    let run = execute(prepared, folder, Some(exporter), &mut lines).await;
+    // Boxed: an operation's future is large.
+    let run = Box::pin(execute(prepared, folder, Some(exporter), &mut lines)).await;
     finish(&run, action.output)
 }
 

@@ -305,6 +305,7 @@ pub(in crate::doctor) fn refused_resyncs(subject: &Subject<'_>) -> Verdict {
 const DRILL_DAYS: f64 = 35.0;
 
 /// F1: whether the recovery was practised.
+#[allow(clippy::unnecessary_wraps, reason = "it has the type of every rule")]
 pub(in crate::doctor) fn drill(subject: &Subject<'_>) -> Verdict {
     let now = subject.options.now.as_secs_f64();
     let days = subject.entry.last_drill.map(|passed| (now - passed) / DAY);

@@ -23,10 +23,10 @@ pub(super) const PAIR: &str = "drill";
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// The longest one-way delay that is simulated.
-const MAX_DELAY: Duration = Duration::from_millis(250);
+const LONGEST_DELAY: Duration = Duration::from_millis(250);
 
 /// The largest backlog of a copy: it holds seconds of writes, and takes memory at once.
-const MAX_BACKLOG: u64 = 64 * 1024 * 1024;
+const LARGEST_BACKLOG: u64 = 64 * 1024 * 1024;
 
 /// The copy of a pair.
 pub(super) struct DrillStage {
@@ -124,7 +124,7 @@ impl DrillStage {
 /// Half of the round trip to the replica.
 pub(super) fn one_way(model: &PairModel) -> Duration {
     let half = model.round_trip.map(|trip| trip.mul_f64(0.5).to_duration());
-    half.unwrap_or_default().min(MAX_DELAY)
+    half.unwrap_or_default().min(LONGEST_DELAY)
 }
 
 async fn wan(server: &RedisServer, delay: Duration) -> Result<WanProxy, String> {
@@ -162,7 +162,10 @@ fn lines(name: &str, value: &str) -> Vec<String> {
             .map(|rule| format!("{name} {}", rule.join(" ")))
             .collect(),
         "repl-backlog-size" => {
-            let size = value.parse().unwrap_or(MAX_BACKLOG).min(MAX_BACKLOG);
+            let size = value
+                .parse()
+                .unwrap_or(LARGEST_BACKLOG)
+                .min(LARGEST_BACKLOG);
             vec![format!("{name} {size}")]
         }
         _ => vec![format!("{name} {value}")],

@@ -198,7 +198,9 @@ impl Drill<'_> {
             .map(|loss| loss.certified(utc_text).join("; "));
         let began = clock::now();
         let door = self.stage.door.clone();
-        let run = execute(prepared, &self.folder, Some(&door), self.narrator).await;
+        let work = execute(prepared, &self.folder, Some(&door), self.narrator);
+        // Boxed: an operation's future is large.
+        let run = Box::pin(work).await;
         let outcome = run.ending.outcome;
         if outcome != Outcome::Done {
             self.report
@@ -336,7 +338,8 @@ impl Drill<'_> {
             Captured::Nothing => return Ok(BTreeSet::new()),
             Captured::Tail(tail) => tail.file.ok_or("nothing was saved")?,
         };
-        let content = tokio::fs::read(&file).await;
+        let read = tokio::task::spawn_blocking(move || std::fs::read(file)).await;
+        let content = read.map_err(|error| error.to_string())?;
         let content = content.map_err(|error| error.to_string())?;
         Ok(numbers_in(&content))
     }

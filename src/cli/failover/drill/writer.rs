@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RECONNECT: Duration = Duration::from_millis(2);
 
 /// Numbers of the list that are read at once.
-const MAX_NUMBERS: &str = "1000000";
+const LAST_NUMBER: &str = "1000000";
 
 /// A client at work. It ends when it is dropped.
 pub(super) struct DrillWriter {
@@ -128,7 +128,7 @@ async fn write_on(
 /// # Errors
 /// It does not answer.
 pub(super) async fn numbers(server: &RedisServer) -> Result<Vec<u64>, LabError> {
-    let reply = server.command(&["LRANGE", LIST, "0", MAX_NUMBERS]).await?;
+    let reply = server.command(&["LRANGE", LIST, "0", LAST_NUMBER]).await?;
     let Reply::Array(items) = reply else {
         return Ok(Vec::new());
     };
