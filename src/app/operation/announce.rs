@@ -168,8 +168,9 @@ mod tests {
     #[tokio::test]
     async fn an_operation_is_reported_from_its_beginning_to_its_end() {
         let exporter = TestServer::replying(vec![Reply::body(200, "{}")]).await;
-        let begun = Announcement::begin(&door(exporter.url.clone()), notice());
-        let announcement = begun.await.unwrap().unwrap();
+        let door = door(exporter.url.clone());
+        let begun = Announcement::begin(&door, notice()).await;
+        let announcement = begun.unwrap().unwrap();
         let ending = Ending::new(Outcome::Done, "b:1 is the master");
         announcement.end(&ending).await;
         let requests = exporter.requests();

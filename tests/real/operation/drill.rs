@@ -60,7 +60,7 @@ impl Kind {
 struct Pauses(Vec<f64>);
 
 impl Pauses {
-    fn line(&mut self, what: &str) {
+    fn line(&mut self, what: &str) -> String {
         self.0.sort_by(f64::total_cmp);
         let last = self.0.len().saturating_sub(1);
         let at = |percent: usize| {
@@ -69,13 +69,13 @@ impl Pauses {
                 .copied()
                 .unwrap_or_default()
         };
-        println!(
+        format!(
             "{what}, {} times: median {:.1} ms, 90 % {:.1} ms, longest {:.1} ms",
             self.0.len(),
             at(50),
             at(90),
             at(100)
-        );
+        )
     }
 }
 
@@ -146,8 +146,8 @@ async fn many_random_drills_end_consistent() {
         "{disasters} disasters: {lost} writes lost, every one of them captured, and nothing else"
     );
     println!("the longest time without an acknowledged write:");
-    ours.line("failover --execute");
-    theirs.line("FAILOVER of Redis");
+    println!("{}", ours.line("failover --execute"));
+    println!("{}", theirs.line("FAILOVER of Redis"));
 }
 
 /// Changes the masters by Redis' own command.

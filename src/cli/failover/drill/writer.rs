@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn the_longest_pause_is_between_two_acknowledgements() {
-        let at = |millis| Timestamp::from_nanos(millis * 1_000_000);
+        let at = |millis: i64| Timestamp::from_nanos(millis * 1_000_000);
         let mut written = Written::default();
         for (number, millis) in [(0, 0), (1, 5), (2, 45), (3, 50)] {
             written.acknowledge(number, at(millis));
