@@ -32,8 +32,9 @@ pub(super) struct Uses {
 pub(super) async fn missing(hand: &mut Hand, uses: Uses) -> Vec<MissingRight> {
     let addr = hand.server().addr.clone();
     let mut found = Vec::new();
+    let is_used = uses.role || uses.pause || uses.priority;
     let mut add = |what: &str, words: String| found.push((addr.clone(), what.to_owned(), words));
-    if hand.failure().is_some() {
+    if hand.failure().is_some() || !is_used {
         return Vec::new();
     }
     if let Some(words) = hand.nameless() {

@@ -7,6 +7,7 @@ mod drill;
 mod failback;
 mod killed;
 mod planned;
+mod practice;
 mod quiet;
 mod refused;
 mod rights;
