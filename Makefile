@@ -75,9 +75,10 @@ soak: ## an hour of cuts, kills, failovers, reloads and receivers that do not an
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- soak::churn_leaves_nothing_behind --exact --ignored --nocapture
 
-drill: ## 100 random switch-overs, two thirds of them killed and resumed or rolled back; DRILLS=100 DRILL_SEED=7; part of no other target
+drill: ## 100 random drills: switch-overs, most of them killed and resumed or rolled back, disasters with capture and return, and two under Sentinels; DRILLS=100 DRILL_SEED=7; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- operation::drill::many_random_drills_end_consistent --exact --ignored --nocapture
+	@$(CARGO) test --locked --quiet --test real -- operation::sentinel operation::practice --ignored --nocapture --test-threads 1
 
 lab: ## how close the lag is to the truth, and how good predictions are; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=14 LAB_DUMP=folder; part of no other target
 	@.ci/install-tools redis-server=redis-server

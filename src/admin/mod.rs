@@ -14,7 +14,9 @@ use tokio::time::timeout;
 
 use crate::alert::{NewSilence, SilenceError, SilenceId};
 use crate::config::ConfigErrors;
+use crate::monitor::OperationError;
 use crate::notify::ReplayError;
+use crate::operation::OperationNotice;
 use crate::report::{ReloadReport, ReplayReport};
 
 /// Requests that wait for the core; more are refused. People and scripts send them one at a time.
@@ -41,6 +43,8 @@ pub enum AdminCommand {
     ExpireSilence(SilenceId),
     /// Begin an audit of every pair.
     RunDoctor,
+    /// Take note of what the controller of an operation reports.
+    NoteOperation(Box<OperationNotice>),
 }
 
 /// The result of a command that was carried out.
@@ -56,6 +60,8 @@ pub enum AdminReply {
     SilenceExpired(SilenceId),
     /// [`AdminCommand::RunDoctor`]: it has begun.
     DoctorBegan,
+    /// [`AdminCommand::NoteOperation`]: it is shown, and quiets what it causes.
+    OperationNoted,
 }
 
 /// Why a command was not carried out, or is not known to be.
@@ -85,6 +91,9 @@ pub enum AdminError {
     /// The silence cannot be created or ended.
     #[error("nothing is silenced: {0}")]
     Silence(#[from] SilenceError),
+    /// The operation is not taken note of.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
 }
 
 /// The answer to a command.

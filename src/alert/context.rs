@@ -155,10 +155,12 @@ impl Details {
                 }
             }
             Self::HistoryLost(loss) => Arc::make_mut(loss).shift(shift),
-            Self::Diverged(_)
-            | Self::FullSyncs { .. }
-            | Self::Isolated { .. }
-            | Self::OutputBuffer(_) => {}
+            Self::Diverged(facts) => {
+                if let Some(evidence) = &mut facts.evidence {
+                    evidence.at = shift.past(evidence.at);
+                }
+            }
+            Self::FullSyncs { .. } | Self::Isolated { .. } | Self::OutputBuffer(_) => {}
         }
     }
 }
@@ -288,6 +290,7 @@ mod tests {
             at: at(5),
             lost,
             window: Span::from_secs(600),
+            operation: None,
         };
         let context = AlertContext {
             at_risk,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Bytes, Span, Timestamp};
-use crate::replication::{HistoryLoss, SyncProgress};
+use crate::replication::{EvidenceEnd, HistoryLoss, SyncProgress};
 
 /// How many pairs of one server are kept.
 pub const MAX_SERVICES: usize = 8;
@@ -163,6 +163,9 @@ pub struct FailoverFacts {
     pub lost: WriteLoss,
     /// Over how long failovers are counted.
     pub window: Span,
+    /// The name of the operation that did it, where one was reported.
+    #[serde(default)]
+    pub operation: Option<String>,
 }
 
 /// The writes that a failover or a divergence cost.
@@ -213,6 +216,19 @@ pub struct DivergedFacts {
     /// where the exporter captures them.
     #[serde(default)]
     pub capture: Option<String>,
+    /// Until when the writes that only a deposed master has can be saved, and what ends that; `None`
+    /// where that is not known, or nothing is left to save.
+    #[serde(default)]
+    pub evidence: Option<EvidenceUntil>,
+}
+
+/// Until when the writes of a deposed master can be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceUntil {
+    /// The instant.
+    pub at: Timestamp,
+    /// What ends it.
+    pub end: EvidenceEnd,
 }
 
 impl<T> Default for Bounds<T> {

@@ -29,15 +29,15 @@ pub use engine::{
     AlertEngine, Evaluation, RESOLVED_KEPT_FOR, RestoredAlert, RestoredAlerts, RuleInput,
 };
 pub use facts::{
-    AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts, MAX_SERVICES,
-    OutputBufferFacts, Recovery, Resync, ServedPair, ServiceRole, Worst, WriteLoss,
+    AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, EvidenceUntil, FailoverFacts,
+    MAX_SERVICES, OutputBufferFacts, Recovery, Resync, ServedPair, ServiceRole, Worst, WriteLoss,
 };
 pub use groups::{AlertGroups, AlertTarget, DueNotifications, EvalContext, Inhibitors, wants};
 pub use identity::{AlertIdentity, AlertKey, Fingerprint, Labels};
 pub use instance::{Instance, InstanceStatus};
 pub use mute::{
-    MAX_SILENCES, Maintenance, Matchers, Mutes, NewSilence, Silence, SilenceError, SilenceRecord,
-    SilenceState, Silences,
+    MAX_SILENCES, Maintenance, Matchers, Mutes, NewSilence, PlannedWork, Silence, SilenceError,
+    SilenceRecord, SilenceState, Silences,
 };
 pub use notification::{Affected, GroupKey, Notification, NotifyReason};
 pub use outages::FlapSeries;

@@ -77,7 +77,7 @@ pub struct AlertSnapshot {
     pub peak: Option<Quantity>,
     /// The facts that messages are made of; they change while it fires.
     pub context: Arc<AlertContext>,
-    /// The silence or maintenance window that mutes it now.
+    /// The silence, maintenance window or operation that mutes it now.
     #[serde(rename = "hold")]
     pub muted_by: Option<MutedBy>,
     /// Whether it fires although its value is clear, because that has not lasted long enough. A

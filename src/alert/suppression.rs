@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::AlertKey;
 use crate::config::Severity;
 
-/// The silence or maintenance window that mutes an alert. A resolve of something that was notified
+/// The silence, maintenance window or operation that mutes an alert. A resolve of something that was notified
 /// before is still notified.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +17,8 @@ pub enum MutedBy {
     Silence(SilenceId),
     /// A maintenance window, by its name in the configuration.
     Maintenance(Arc<str>),
+    /// An operation that is under way and causes it, by its name.
+    Operation(Arc<str>),
 }
 
 /// Why an alert was not notified, or not repeated.
@@ -26,6 +28,8 @@ pub enum Suppression {
     Silenced,
     /// A maintenance window.
     Maintenance,
+    /// An operation that is under way and causes it.
+    Operation,
     /// Another alert inhibits it.
     Inhibited,
     /// It flaps.
@@ -37,6 +41,7 @@ impl From<&MutedBy> for Suppression {
         match muted_by {
             MutedBy::Silence(_) => Self::Silenced,
             MutedBy::Maintenance(_) => Self::Maintenance,
+            MutedBy::Operation(_) => Self::Operation,
         }
     }
 }

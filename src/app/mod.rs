@@ -5,6 +5,7 @@ mod access;
 mod audit;
 mod core;
 mod descriptors;
+mod drill_watch;
 mod host;
 mod log;
 mod lost_writes;

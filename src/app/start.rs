@@ -12,7 +12,7 @@ use super::audit::AuditRuns;
 use super::core::{Core, Events};
 use super::systemd::{Notifier, Watchdog};
 use super::watched::Watched;
-use super::{LoadSettings, StartError, log, message_context, refresh};
+use super::{LoadSettings, StartError, drill_watch, log, message_context, refresh};
 use crate::capture::{AutomaticCapture, CAPTURE_QUEUE};
 use crate::clock;
 use crate::config::{ListenAddress, NotifySettings, Settings};
@@ -93,6 +93,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let (capture_events, captures) = mpsc::channel(CAPTURE_QUEUE);
     let capture = AutomaticCapture::start(&watched.settings, snapshots.clone(), capture_events);
 
+    let drills = drill_watch::start(&watched.settings.state.path);
     let exposition = watched.exposition();
     let watchdog = Watchdog::from_environment(info.notifier.clone());
     let audits = AuditRuns::new(watched.settings.doctor.every, clock::now());
@@ -120,6 +121,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
             polls,
             discoveries,
             captures,
+            drills,
             deliveries: delivery.events,
         },
         snapshots,

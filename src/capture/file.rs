@@ -4,11 +4,14 @@
 //! All of it runs on threads for blocking work: a disk that hangs delays nobody else.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
+
+/// How much of a file is read at once.
+const CHUNK: usize = 64 * 1024;
 
 /// A file that is being written. Dropped before [`Self::finish`], it leaves nothing behind.
 pub(super) struct PendingFile {
@@ -30,12 +33,7 @@ pub(super) struct FinishedFile {
 impl FinishedFile {
     /// Its SHA-256 in hexadecimal digits.
     pub(super) fn sha256(&self) -> String {
-        let digest = self.hash.clone().finish();
-        let mut digits = String::new();
-        for byte in digest.as_ref() {
-            digits += &format!("{byte:02x}");
-        }
-        digits
+        hex(self.hash.clone())
     }
 }
 
@@ -142,6 +140,32 @@ pub(super) async fn write_whole(folder: &Path, name: &str, content: String) -> i
     let file = PendingFile::create(folder, name).await?;
     let file = file.append(content.into_bytes()).await?;
     Ok(file.finish().await?.path)
+}
+
+/// The SHA-256 of the file at `path`, in hexadecimal digits.
+pub(super) async fn sha256_of(path: &Path) -> io::Result<String> {
+    let path = path.to_owned();
+    blocking(move || {
+        let mut file = File::open(path)?;
+        let mut hash = Context::new(&SHA256);
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read = file.read(&mut chunk)?;
+            let Some(part) = chunk.get(..read).filter(|part| !part.is_empty()) else {
+                return Ok(hex(hash));
+            };
+            hash.update(part);
+        }
+    })
+    .await
+}
+
+fn hex(hash: Context) -> String {
+    let mut digits = String::new();
+    for byte in hash.finish().as_ref() {
+        digits += &format!("{byte:02x}");
+    }
+    digits
 }
 
 /// Runs `work` on a thread for blocking work.

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::file::{blocking, write_whole};
+use super::file::{blocking, sha256_of, write_whole};
 use crate::lost_writes::{DoneMark, LostWritesHeader, UnsharedTail};
 use crate::model::{PairName, ServerAddr};
 
@@ -27,6 +27,16 @@ pub struct StoredFile {
     pub path: PathBuf,
     /// Its description.
     pub header: LostWritesHeader,
+}
+
+impl StoredFile {
+    /// Whether the file is what its description says, byte for byte.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn is_intact(&self) -> io::Result<bool> {
+        Ok(sha256_of(&self.path).await? == self.header.sha256)
+    }
 }
 
 /// The name of the file for a tail: the same for the same divergence, across restarts.
@@ -199,6 +209,23 @@ mod tests {
             assert_eq!(stored[0].header.done, Some(mark.clone()));
         }
         mark_done(&missing, mark).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_what_its_description_says_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut header = header();
+        header.sha256 =
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned();
+        let stored = StoredFile {
+            path: folder.path().join("x.aof"),
+            header,
+        };
+        stored.is_intact().await.unwrap_err();
+        for (content, is_intact) in [("abc", true), ("abd", false), ("", false)] {
+            std::fs::write(&stored.path, content).unwrap();
+            assert_eq!(stored.is_intact().await.unwrap(), is_intact, "{content}");
+        }
     }
 
     #[tokio::test]

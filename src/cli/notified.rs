@@ -19,6 +19,9 @@ pub(super) fn notified(
             visible_text(window)
         );
     }
+    if let Some(operation) = &alert.operation {
+        return format!("caused by the operation {}", visible_text(operation));
+    }
     if let Some(cause) = &alert.caused_by {
         return format!("inhibited by {}", visible_text(&cause.alertname));
     }

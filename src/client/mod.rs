@@ -35,7 +35,7 @@ mod wire;
 
 pub use connection::{Connection, InfoAnswer, InfoReply, MAX_REPLY};
 pub use raw_stream::RawStream;
-pub use sentinel::SentinelConnection;
+pub use sentinel::{PromotionAnswer, SentinelConnection};
 pub use site::ServerSite;
 pub use subscription::{ChannelMessage, Subscription};
 pub use tls::{SecureStream, secure};

@@ -11,7 +11,8 @@ use super::error;
 use super::framing::ReplyShape;
 use crate::config::MasterSelector;
 use crate::info::{
-    KnownSentinel, QuorumCheck, SentinelRecord, SentinelWatch, WatchedMaster, is_tilted,
+    KnownSentinel, QuorumCheck, SentinelRecord, SentinelWatch, WatchSettings, WatchedMaster,
+    is_tilted,
 };
 use crate::model::{Bytes, PollError, PollFailure, ServerAddr, Span};
 use crate::topology::{MasterView, SentinelView, Server};
@@ -32,6 +33,19 @@ const MASTERS_AT_ONCE: usize = 200;
 /// The longest answer to one request: the masters of the largest Sentinels, at 1 KB each, or what
 /// belongs to 200 of them.
 const REPLY: Bytes = Bytes::new(8 * 1024 * 1024);
+
+/// What a Sentinel says that decides a promotion.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromotionAnswer {
+    /// The master, as it sends clients there.
+    pub master: WatchedMaster,
+    /// How it watches the master.
+    pub settings: WatchSettings,
+    /// The priority of each replica that it knows, as it has last learned it.
+    pub priorities: Vec<(ServerAddr, u64)>,
+    /// Whether it is in TILT mode, in which it does nothing; `None` where that is not known.
+    pub tilted: Option<bool>,
+}
 
 /// A connection to a Sentinel that is ready for queries. Dropping it closes it.
 pub struct SentinelConnection(Connection);
@@ -98,6 +112,64 @@ impl SentinelConnection {
             replicas: remembered(replicas)?,
             sentinels: remembered(sentinels)?,
         })
+    }
+
+    /// Queries what decides a promotion of a replica of the master called `name`, without a limit in
+    /// time.
+    ///
+    /// # Errors
+    /// As of [`Self::watch`].
+    pub async fn promotion(&mut self, name: &str) -> Result<PromotionAnswer, PollError> {
+        let commands = [
+            command(&["SENTINEL", "MASTER", name]),
+            command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name]),
+            command(&["SENTINEL", "REPLICAS", name]),
+            command(&["INFO", "sentinel"]),
+        ];
+        let replies = self.request_all(&commands).await?;
+        let [master, addr, replicas, info] = replies.try_into().map_err(|_| PollError::Protocol)?;
+        let master = master
+            .extract_error()
+            .map_err(|error| error::reason_of(&error))?;
+        let record = record(master)?;
+        let mut master = record.master().ok_or(PollError::Protocol)?;
+        if let Some(addr) = current_addr(addr) {
+            master.addr = addr;
+        }
+        let mut priorities = Vec::new();
+        for replica in records(replicas)? {
+            if let (Some(addr), Some(priority)) = (replica.addr(), replica.priority()) {
+                priorities.push((addr, priority));
+            }
+        }
+        Ok(PromotionAnswer {
+            master,
+            settings: record.watch_settings(),
+            priorities,
+            tilted: tilted(info),
+        })
+    }
+
+    /// Tells the Sentinel to promote a replica of the master called `name`, which needs no votes of
+    /// the others. Its words where it refuses.
+    ///
+    /// # Errors
+    /// Why there is no answer: it may do it all the same.
+    pub async fn fail_over(&mut self, name: &str) -> Result<Result<(), String>, PollError> {
+        let mut replies = self
+            .request_all(&[command(&["SENTINEL", "FAILOVER", name])])
+            .await?
+            .into_iter();
+        let reply = replies.next().ok_or(PollError::Protocol)?;
+        match reply.extract_error() {
+            Ok(Value::Okay) => Ok(Ok(())),
+            Ok(_) => Err(PollError::Protocol),
+            Err(refused) => {
+                let code = refused.code().unwrap_or("ERR");
+                let detail = refused.detail().unwrap_or_default();
+                Ok(Err(format!("{code} {detail}").trim_end().to_owned()))
+            }
+        }
     }
 
     async fn query_masters(

@@ -47,6 +47,8 @@ closed_set! {
         Silenced => "silenced",
         /// A maintenance window.
         Maintenance => "maintenance",
+        /// An operation that is under way and causes it.
+        Operation => "operation",
         /// Inhibited: another firing alert explains it.
         Inhibited => "caused",
         /// The alert flaps.
@@ -59,6 +61,7 @@ impl From<Suppression> for SuppressReason {
         match why {
             Suppression::Silenced => Self::Silenced,
             Suppression::Maintenance => Self::Maintenance,
+            Suppression::Operation => Self::Operation,
             Suppression::Inhibited => Self::Inhibited,
             Suppression::Flapping => Self::Flapping,
         }

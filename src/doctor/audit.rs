@@ -172,7 +172,6 @@ impl<'a> Auditor<'a> {
                 CheckScope::Master => is_master,
                 CheckScope::Replica => !is_master,
                 CheckScope::Each => true,
-                CheckScope::Nothing => false,
             };
             if fits {
                 self.check(check, server, scope);

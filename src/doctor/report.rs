@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::catalogue::row;
 use super::facts::ServerAudit;
 use super::finding::{Finding, FindingSeverity, IgnoredFinding, NotChecked};
-use super::rules::setup::NO_DRILLS;
 use super::writes::WriteRate;
 use crate::model::DoctorCheck;
 
@@ -127,16 +126,12 @@ impl DoctorReport {
     pub fn new(mut pairs: Vec<EntryReport>, timestamp: f64, survive_seconds: f64) -> Self {
         // The sort is stable: pairs of the same kind keep the configuration's order.
         pairs.sort_by_key(|pair| std::cmp::Reverse(pair.worst()));
-        let drill = MissingCheck {
-            check: DoctorCheck::F1,
-            why: NO_DRILLS.to_owned(),
-        };
         Self {
             summary: AuditSummary::of(&pairs),
             timestamp,
             survive_seconds,
             pairs,
-            not_in_this_version: vec![drill],
+            not_in_this_version: Vec::new(),
         }
     }
 

@@ -20,6 +20,8 @@ pub struct EntryAudit {
     pub placement_risks: Option<Vec<String>>,
     /// The datacenter that this program runs in, where the configuration says so.
     pub own_dc: Option<Datacenter>,
+    /// When its last drill passed, in Unix seconds; `None` where this machine knows of none.
+    pub last_drill: Option<f64>,
 }
 
 /// One Sentinel, and how it watches the entry's master.

@@ -215,6 +215,12 @@ impl SentinelRecord {
         })
     }
 
+    /// The priority in an entry of SENTINEL REPLICAS, as the Sentinel has last learned it.
+    pub fn priority(&self) -> Option<u64> {
+        self.number("slave-priority")
+            .or_else(|| self.number("replica-priority"))
+    }
+
     /// The record as an entry of SENTINEL SENTINELS; `None` where it lacks an address.
     pub fn sentinel(&self) -> Option<KnownSentinel> {
         Some(KnownSentinel {

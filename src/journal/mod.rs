@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::alert::Transition;
-use crate::model::{PairKey, Timestamp, WallTime};
+use crate::model::{PairKey, PairName, Timestamp, WallTime};
 use crate::replication::PairState;
 
 /// How many entries are kept: what a person reads, and what a live reader misses while it
@@ -37,6 +37,21 @@ pub enum JournalEvent {
     State(RecordedChange),
     /// An alert began, changed its severity or ended.
     Alert(Transition),
+    /// An operation began, ended or is no longer reported.
+    Operation(RecordedOperation),
+}
+
+/// What became of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedOperation {
+    /// Its pair.
+    pub pair: PairName,
+    /// Its name.
+    pub id: Arc<str>,
+    /// Where it is from then on: the label of a phase.
+    pub phase: Arc<str>,
+    /// What it does, or how it ended, as a sentence.
+    pub what: Arc<str>,
 }
 
 /// A pair's change of state as it is recorded. The first state of a pair is not a change.
@@ -108,7 +123,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{PairName, ServerAddr};
+    use crate::model::ServerAddr;
 
     fn change() -> JournalEvent {
         JournalEvent::State(RecordedChange {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, JournalEntry, JournalEvent, MAX_ENTRIES, RecordedChange};
+use super::{Journal, JournalEntry, JournalEvent, MAX_ENTRIES, RecordedChange, RecordedOperation};
 use crate::alert::{AlertSnapshot, Transition};
 use crate::model::{
-    ClockAnchor, ClockShift, Document, DocumentTable, PairKey, Persisted, SaveScope,
+    ClockAnchor, ClockShift, Document, DocumentTable, PairKey, PairName, Persisted, SaveScope,
     SavedDocuments, ServerAddr, Timestamp, documents_of, history_key, restore_each,
 };
 use crate::replication::PairState;
@@ -32,6 +32,12 @@ enum EventRecord {
         reason: Arc<str>,
     },
     Alert(Transition),
+    Operation {
+        pair: String,
+        id: Arc<str>,
+        phase: Arc<str>,
+        what: Arc<str>,
+    },
 }
 
 impl Persisted for Journal {
@@ -113,6 +119,12 @@ impl EventRecord {
                 reason: Arc::clone(&change.reason),
             },
             JournalEvent::Alert(transition) => Self::Alert(transition.clone()),
+            JournalEvent::Operation(operation) => Self::Operation {
+                pair: operation.pair.to_string(),
+                id: Arc::clone(&operation.id),
+                phase: Arc::clone(&operation.phase),
+                what: Arc::clone(&operation.what),
+            },
         }
     }
 
@@ -140,6 +152,17 @@ impl EventRecord {
                 let alert = Arc::new(alert);
                 Some(JournalEvent::Alert(Transition { change, alert }))
             }
+            Self::Operation {
+                pair,
+                id,
+                phase,
+                what,
+            } => Some(JournalEvent::Operation(RecordedOperation {
+                pair: PairName::new(&pair),
+                id,
+                phase,
+                what,
+            })),
         }
     }
 }
@@ -147,7 +170,7 @@ impl EventRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{PairName, SavedDocument, Span, WallTime};
+    use crate::model::{SavedDocument, Span, WallTime};
 
     const fn anchor(secs: i64) -> ClockAnchor {
         let wall = WallTime::from_nanos((1_700_000_000 + secs) * 1_000_000_000);
@@ -177,6 +200,9 @@ mod tests {
     fn reasons(journal: &Journal) -> Vec<(u64, String, Timestamp)> {
         let shown = |entry: &Arc<JournalEntry>| match &entry.event {
             JournalEvent::State(change) => (entry.number, change.reason.to_string(), entry.at),
+            JournalEvent::Operation(operation) => {
+                (entry.number, operation.what.to_string(), entry.at)
+            }
             JournalEvent::Alert(_) => unreachable!("no alert was recorded"),
         };
         journal.after(0).map(shown).collect()
@@ -221,9 +247,14 @@ mod tests {
     #[test]
     fn restored_entries_come_first_and_on_the_present_clock() {
         let mut first = Journal::new(anchor(0).wall);
-        for (reason, second) in [("a", 1), ("b", 2)] {
-            first.record(change(reason), anchor(second).mono);
-        }
+        first.record(change("a"), anchor(1).mono);
+        let operation = RecordedOperation {
+            pair: PairName::new("orders"),
+            id: "x".into(),
+            phase: "done".into(),
+            what: "b".into(),
+        };
+        first.record(JournalEvent::Operation(operation), anchor(2).mono);
         let documents = saved(first.take_unsaved(at_second(2)), 60, -1);
         let numbers: Vec<_> = reasons(&first)
             .into_iter()

@@ -116,6 +116,10 @@ catalogue! {
         "Bytes of the old master's stream that the new one does not have, after the last failover; absent until the old master has answered with its own history.";
     LOST_WRITES = Gauge "redis_cross_dc_lost_writes" &["pair", "server", "state"],
         "Captures of the writes that only this deposed master has, or had: `running`; `saved` counts the files that wait for a person; `nothing` where no client wrote; `failed` is tried again; `gone` can no longer be had. Absent once the files are gone or marked as done.";
+    OPERATION_INFO = Gauge "redis_cross_dc_operation_info" &["pair", "id", "kind", "state"],
+        "Always 1: the newest operation of the pair that its controller reported (`switch-over`, `disaster`, `rejoin`), and where it is: `running`; `lapsed` when its controller has stopped reporting; `done`, `as-before` and `refused` for ten minutes; `incomplete` until the next one. docs/disaster-recovery.md";
+    DRILL_LAST_SUCCESS = Gauge "redis_cross_dc_drill_last_success_timestamp_seconds" &["pair"],
+        "Unix time at which the last drill of the pair passed (`failover --drill`), as far as this machine has its report; absent where there was none.";
     HISTORY_LOST = Gauge "redis_cross_dc_history_lost" PAIR,
         "1 while the pair's master is without the replication history that it had before it came back, until the pair has streamed in the new one for ten minutes; absent otherwise.";
     BACKLOG_HEADROOM_BYTES = Gauge "redis_cross_dc_backlog_headroom_bytes" PAIR,

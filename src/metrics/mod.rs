@@ -11,6 +11,7 @@ mod families;
 mod forecasts;
 mod labels;
 mod lost_writes;
+mod operations;
 mod pairs;
 mod servers;
 mod switches;
@@ -55,6 +56,8 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp, exposition: &Exposition
     }
     exporter::add_exporter(&mut families, snapshot);
     lost_writes::add(&mut families, &snapshot.captures);
+    operations::add(&mut families, &snapshot.operations);
+    operations::add_drills(&mut families, &snapshot.drills);
     families
 }
 

@@ -6,10 +6,11 @@ use super::alerting::ObservedPair;
 use super::failover::Failover;
 use super::outage::Outage;
 use crate::alert::{
-    AlertContext, AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, FailoverFacts,
-    Inhibitor, MAX_SERVICES, OutputBufferFacts, ServedPair, ServiceRole, Worst, WriteLoss,
+    AlertContext, AtRisk, BacklogHeadroom, Bounds, Details, DivergedFacts, EvidenceUntil,
+    FailoverFacts, Inhibitor, MAX_SERVICES, OutputBufferFacts, ServedPair, ServiceRole, Worst,
+    WriteLoss,
 };
-use crate::lost_writes::CaptureStatus;
+use crate::lost_writes::{CaptureState, CaptureStatus};
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::{
     Assessment, Diverged, Headroom, HistoryLoss, LagBytes, LagInterval, LastKnown, OutputBuffer,
@@ -194,7 +195,7 @@ fn details(observed: &ObservedPair<'_>, fault: PairFault, now: Timestamp) -> Opt
     if fault == PairFault::OutputBuffer {
         return observed.output_buffer(now).ok().map(output_buffer);
     }
-    diverged(observed).map(Details::Diverged)
+    diverged(observed, now).map(Details::Diverged)
 }
 
 fn output_buffer(buffer: OutputBuffer) -> Details {
@@ -205,25 +206,49 @@ fn output_buffer(buffer: OutputBuffer) -> Details {
     })
 }
 
-fn diverged(observed: &ObservedPair<'_>) -> Option<DivergedFacts> {
+fn diverged(observed: &ObservedPair<'_>, now: Timestamp) -> Option<DivergedFacts> {
     if observed.seen.state != PairState::Diverged {
         return None;
     }
     let diverged = observed.seen.diverged;
+    let capture = newest_capture(observed);
     Some(DivergedFacts {
         master: observed.pair.master.to_string(),
         replica: observed.pair.key.replica.to_string(),
         two_masters: matches!(observed.seen.reason, StateReason::TwoMasters { .. }),
         only_master: diverged.and_then(Diverged::master),
         only_replica: diverged.map(Diverged::replica),
-        capture: capture_of(observed),
+        capture: capture.map(CaptureStatus::to_string),
+        evidence: evidence_until(observed, capture, now),
     })
 }
 
-/// The newest news of a capture of one of the pair's servers, as a sentence without its end.
-fn capture_of(observed: &ObservedPair<'_>) -> Option<String> {
+/// Until when there is something to save: nothing is, once it is in a file.
+fn evidence_until(
+    observed: &ObservedPair<'_>,
+    capture: Option<&CaptureStatus>,
+    now: Timestamp,
+) -> Option<EvidenceUntil> {
+    let is_settled = |status: &CaptureStatus| {
+        matches!(
+            status.state,
+            CaptureState::Saved | CaptureState::Nothing | CaptureState::Gone
+        )
+    };
+    if capture.is_some_and(is_settled) {
+        return None;
+    }
+    let left = observed.evidence?;
+    Some(EvidenceUntil {
+        at: now + left.lasts,
+        end: left.end,
+    })
+}
+
+/// The newest capture of one of the pair's servers.
+fn newest_capture<'a>(observed: &ObservedPair<'a>) -> Option<&'a CaptureStatus> {
     let key = &observed.pair.key;
-    let mut newest: Option<&CaptureStatus> = None;
+    let mut newest: Option<&'a CaptureStatus> = None;
     for status in observed.captures {
         let is_of_pair = status.pair == key.name
             && (status.deposed == key.replica || status.deposed == observed.pair.master);
@@ -231,7 +256,7 @@ fn capture_of(observed: &ObservedPair<'_>) -> Option<String> {
             newest = Some(status);
         }
     }
-    newest.map(CaptureStatus::to_string)
+    newest
 }
 
 /// The context of an alert about a server that does not answer.
@@ -293,6 +318,7 @@ fn failover_facts(failover: &Failover, window: Span) -> FailoverFacts {
         at: failover.at,
         lost: lost(failover),
         window,
+        operation: failover.operation.as_deref().map(str::to_owned),
     }
 }
 
@@ -349,6 +375,7 @@ mod tests {
             at: Timestamp::from_nanos(9),
             loss,
             last_known,
+            operation: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Failovers: which server took over from which, and which writes were lost.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::model::{Bytes, Datacenter, PairName, ServerAddr, Span, Timestamp};
 use crate::replication::LastKnown;
@@ -31,6 +32,8 @@ pub struct Failover {
     pub loss: FailoverLoss,
     /// The last certified statement about the new master while it was a replica.
     pub last_known: Option<LastKnown>,
+    /// The name of the operation that did it, where one was reported.
+    pub operation: Option<Arc<str>>,
 }
 
 /// How much of the old master's stream the new one does not have.
@@ -199,6 +202,7 @@ mod tests {
             at: Timestamp::from_nanos(12_000_000_000),
             loss,
             last_known,
+            operation: None,
         };
         assert_eq!(
             failover.to_string(),

@@ -22,6 +22,7 @@ mod full_syncs;
 mod inhibition;
 mod isolation;
 mod labels;
+mod operations;
 mod outage;
 mod overload;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use event::*;
 pub use failover::{EntryFailovers, Failover, FailoverLoss, Promotion};
 pub use faults::ReloadFailure;
 pub use isolation::Isolation;
+pub use operations::{OperationError, OperationPhase, OperationSnapshot};
 pub use overload::{PollCounts, PollingLoad};
 pub use snapshot::*;
 
@@ -55,13 +57,14 @@ use crate::config::Settings;
 use crate::delivery::{Deliveries, DeliveryEvent};
 use crate::journal::Journal;
 use crate::lost_writes::CaptureStatus;
-use crate::model::{ClockAnchor, FleetShard, Span, Timestamp};
+use crate::model::{ClockAnchor, FleetShard, PairName, Span, Timestamp};
 use crate::replication::{SavedState, ToSave};
 use crate::topology::{SourceHealth, Topology};
 use alerting::Alerting;
 use awake::Awake;
 use doctor::Doctor;
 use fleet::{Fleet, FleetParts};
+use operations::Operations;
 use overload::Overload;
 use receivers::Receivers;
 use sources::Sources;
@@ -90,6 +93,9 @@ pub struct Monitor {
     journal: Journal,
     /// The captures of lost writes, and the files that wait for a person.
     captures: Arc<[CaptureStatus]>,
+    operations: Operations,
+    /// When the last drill of each pair passed, in Unix seconds.
+    drills: Arc<[(PairName, f64)]>,
     doctor: Doctor,
     /// Both clocks when they were last read.
     anchor: ClockAnchor,
@@ -122,6 +128,8 @@ impl Monitor {
             deliveries: Arc::default(),
             journal: Journal::new(anchor.wall),
             captures: Arc::default(),
+            operations: Operations::default(),
+            drills: Arc::default(),
             doctor: Doctor::new(settings.doctor.every),
             anchor,
             next_evaluation: now,
@@ -172,6 +180,7 @@ impl Monitor {
     pub fn retarget(&mut self, settings: &Settings, topology: &Topology, now: Timestamp) {
         let interval = settings.poll.interval;
         let promoted = self.fleet.follow(topology, interval, now);
+        self.explain_failovers(promoted.iter(), now);
         self.alerting
             .reconfigure(settings, topology, &promoted, now);
         self.claim_alerts();
@@ -273,6 +282,11 @@ impl Monitor {
         self.captures = statuses.into();
     }
 
+    /// Replaces what is known of drills: when the last one of each pair passed, in Unix seconds.
+    pub fn note_drills(&mut self, last: Arc<[(PairName, f64)]>) {
+        self.drills = last;
+    }
+
     /// Sets what is shown of deliveries.
     pub fn set_deliveries(&mut self, deliveries: Deliveries) {
         self.deliveries = Arc::new(deliveries);
@@ -319,6 +333,8 @@ impl Monitor {
             journal: self.journal.clone(),
             shard: self.shard,
             captures: Arc::clone(&self.captures),
+            operations: self.operations.list(),
+            drills: Arc::clone(&self.drills),
             doctor: self.doctor.snapshot(),
             reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sources.all_queried(),

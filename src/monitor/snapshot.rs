@@ -9,6 +9,7 @@ use super::doctor::DoctorSnapshot;
 use super::failover::EntryFailovers;
 use super::faults::ReloadFailure;
 use super::isolation::Isolation;
+use super::operations::OperationSnapshot;
 use super::overload::{PollCounts, PollingLoad};
 use crate::alert::news::{Clock, PairNews, Sentence, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
@@ -18,8 +19,8 @@ use crate::delivery::{Deliveries, DeliveryFailure, QueueState, SuppressReason};
 use crate::journal::Journal;
 use crate::lost_writes::CaptureStatus;
 use crate::model::{
-    Bytes, ClockAnchor, Datacenter, FleetShard, HeartbeatError, Histogram, PollError, Share, Span,
-    Timestamp, WallTime, closed_set,
+    Bytes, ClockAnchor, Datacenter, FleetShard, HeartbeatError, Histogram, PairName, PollError,
+    Share, Span, Timestamp, WallTime, closed_set,
 };
 use crate::replication::{
     Assessment, Evidence, Footprint, Forecast, PairFacts, PairState, Pause, ServerFacts, Writes,
@@ -75,6 +76,10 @@ pub struct FleetSnapshot {
     pub shard: Option<FleetShard>,
     /// The captures of lost writes, and the files that wait for a person.
     pub captures: Arc<[CaptureStatus]>,
+    /// The operations that are under way, or were recently, by pair.
+    pub operations: Arc<[OperationSnapshot]>,
+    /// When the last drill of each pair passed, in Unix seconds, as far as this machine knows.
+    pub drills: Arc<[(PairName, f64)]>,
     /// The audits of `doctor`.
     pub doctor: DoctorSnapshot,
     /// How the configuration was last loaded.

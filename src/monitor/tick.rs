@@ -34,6 +34,7 @@ impl Monitor {
             }
         }
         self.fleet.end_tick(now);
+        self.expire_operations(now);
         self.alerting
             .review_suppressions(now, self.anchor.wall(now));
         self.evaluate_servers(now);
@@ -265,5 +266,9 @@ fn observed_pair<'a>(
         has_lost_history: entry.has_lost_history(now),
         captures,
         facts: entry.facts(),
+        evidence: match seen.state {
+            PairState::Diverged => fleet.evidence_left(entry, now),
+            _ => None,
+        },
     }
 }

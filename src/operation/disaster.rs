@@ -4,6 +4,7 @@ use super::ending::Outcome;
 use super::goal::Goal;
 use super::order::Order;
 use super::run::{Act, Run, give, look};
+use super::sentinel;
 use super::settle;
 use super::view::World;
 use crate::info::Role;
@@ -11,8 +12,14 @@ use crate::model::Timestamp;
 
 pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
     match (run.goal, world.target.role()) {
-        (Goal::Forward, Some(Role::Replica)) => promote(run, world),
+        (Goal::Forward, Some(Role::Replica)) => promote(run, world, now),
         (Goal::Forward, Some(Role::Master)) => promoted(run, world, now),
+        (Goal::Back, Some(Role::Replica)) if run.has_told_sentinel() => {
+            let addr = run.intent.target.addr.clone();
+            let todo =
+                format!("a Sentinel may promote {addr} at any moment: run failover --resume");
+            run.incomplete(world, "it cannot be taken back any more", todo)
+        }
         (Goal::Back, Some(Role::Replica)) => {
             Act::End(run.end(Outcome::AsBefore, "the target was not promoted"))
         }
@@ -22,7 +29,7 @@ pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
 }
 
 /// The target is promoted, unless the old master turns out to live.
-fn promote(run: &mut Run, world: &World) -> Act {
+fn promote(run: &mut Run, world: &World, now: Timestamp) -> Act {
     if world.old.is_master() && !run.intent.states_fence() {
         let old = &world.old.addr;
         run.turn_back(format!("{old} answers: it is alive (master-alive)"));
@@ -42,8 +49,14 @@ fn promote(run: &mut Run, world: &World) -> Act {
         run.turn_back("the target's data are being replaced by a full sync");
         return look();
     }
-    run.proofs.full_syncs = Some(target.full_syncs);
+    if let Some(act) = sentinel::prepare(run, world, now) {
+        return act;
+    }
     run.proofs.hold_broken = true;
+    if let Some(intent) = run.intent.sentinel.clone() {
+        return sentinel::promote(run, &intent.name, target, world, now);
+    }
+    run.proofs.full_syncs = Some(target.full_syncs);
     give(Order::Promote {
         server: run.intent.target.addr.clone(),
     })
@@ -81,6 +94,14 @@ fn add_obligations(run: &mut Run, world: &World) {
         run.oblige(format!(
             "{old} is not fenced: keep clients away from it when it returns"
         ));
+    }
+    if run.intent.sentinel.is_some() {
+        run.oblige(format!(
+            "the Sentinels make {old} a replica within seconds of its return, and what only it has is gone \
+             then: let the exporter save it (recover.capture), or keep it away from them and run \
+             lost-writes --pair {pair} first"
+        ));
+        return;
     }
     run.oblige(format!(
         "what only {old} has is not saved: when it returns, failback --pair {pair} says how much that is \

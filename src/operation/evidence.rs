@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::view::{Said, ServerView};
+use super::watch::SentinelView;
 use crate::model::{closed_set, serde_as_label};
 
 closed_set! {
@@ -79,6 +80,33 @@ impl Witness {
             )
         };
         Some(Self { who, what, verdict })
+    }
+}
+
+impl Witness {
+    /// A Sentinel that watches the master.
+    pub fn sentinel(view: &SentinelView) -> Self {
+        let (verdict, what) = match &view.said {
+            Err(why) => (Verdict::Unclear, format!("it does not answer: {why}")),
+            Ok(said) if said.tilted == Some(true) => {
+                (Verdict::Unclear, "it is in TILT mode".to_owned())
+            }
+            Ok(said) if said.is_down => (Verdict::Dead, "it takes the master for down".to_owned()),
+            Ok(said) => {
+                let after = said.down_after.map_or_else(String::new, |after| {
+                    format!(", which it would after {after} of silence")
+                });
+                (
+                    Verdict::Alive,
+                    format!("it does not take the master for down{after}"),
+                )
+            }
+        };
+        Self {
+            who: format!("the Sentinel {}", view.addr),
+            what,
+            verdict,
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::addr_text;
 use super::refusal::RefusalName;
 use super::view::{Said, ServerView};
+use super::watch::SentinelIntent;
 use crate::model::{ReplicationId, ServerAddr, Span, closed_set, serde_as_label};
 
 closed_set! {
@@ -47,6 +49,10 @@ pub struct Limits {
     pub settle: Span,
     /// Whether the new master takes writes as soon as it is promoted.
     pub open_at_once: bool,
+    /// How long a pause of writes lasts unless it is renewed: if the controller dies, writes go on by
+    /// themselves after it.
+    #[serde(default = "ordinary_lease")]
+    pub lease: Span,
 }
 
 /// The intent of an operation.
@@ -73,12 +79,31 @@ pub struct Intent {
     pub can_pause: bool,
     /// Bytes of writes that only the returning server has and that may be lost; `None` for none.
     pub discard: Option<u64>,
+    /// The file that holds what is overwritten; `None` where nothing is, or it is given up.
+    #[serde(default)]
+    pub saved_in: Option<String>,
+    /// How it goes over the Sentinels; `None` where none watch the pair.
+    #[serde(default)]
+    pub sentinel: Option<SentinelIntent>,
     /// The fingerprint of the plan.
     pub fingerprint: String,
     /// Refusals that a person has overridden, each with what they said.
     pub overridden: Vec<String>,
     /// What would be lost, as it was stated in the plan; for a disaster only.
     pub stated_loss: Option<String>,
+}
+
+impl Limits {
+    /// The same under Sentinels that take a master for down after `down_after`: the Sentinels' own
+    /// commands wait, too, so writes may wait for half of that, and so may a pause that a dead
+    /// controller leaves.
+    #[must_use]
+    pub fn within(mut self, down_after: Span) -> Self {
+        let half = down_after.mul_f64(0.5);
+        self.max_pause = self.max_pause.min(half);
+        self.lease = self.lease.min(half);
+        self
+    }
 }
 
 impl Intent {
@@ -112,6 +137,10 @@ impl Party {
     }
 }
 
+const fn ordinary_lease() -> Span {
+    Span::from_secs(2)
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -120,27 +149,7 @@ impl Default for Limits {
             verify: Span::from_secs(2),
             settle: Span::from_secs(60),
             open_at_once: false,
+            lease: ordinary_lease(),
         }
-    }
-}
-
-/// An address as its text.
-pub(super) mod addr_text {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::model::ServerAddr;
-
-    pub(in crate::operation) fn serialize<S: Serializer>(
-        addr: &ServerAddr,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(addr)
-    }
-
-    pub(in crate::operation) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<ServerAddr, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        ServerAddr::parse(&text).map_err(de::Error::custom)
     }
 }

@@ -9,7 +9,9 @@
 //! The order of a planned switch-over is what makes it safe: the old master is demoted first, and
 //! only then is the target promoted. So a controller that dies leaves one master or none, never two.
 
+mod addr_text;
 mod disaster;
+mod drill;
 mod ending;
 mod evidence;
 mod goal;
@@ -17,6 +19,7 @@ mod intent;
 mod journal;
 mod loss;
 mod next;
+mod notice;
 mod order;
 mod overrides;
 mod plan;
@@ -26,6 +29,8 @@ mod refusal;
 mod rejoin;
 mod report;
 mod run;
+mod sentinel;
+mod sentinel_proofs;
 mod settle;
 mod situation;
 mod switch_over;
@@ -37,13 +42,18 @@ mod switch_over;
 mod tests;
 mod unshared;
 mod view;
+mod watch;
 
+pub use drill::{DrillKind, DrillPart, DrillReport};
 pub use ending::{Ending, Outcome};
 pub use evidence::{DeathEvidence, Verdict, Witness};
 pub use goal::Goal;
 pub use intent::{Intent, Limits, OperationKind, Party};
 pub use journal::{Entry, Journal, JournalError, Record, decode, encode};
 pub use loss::{ExporterKnows, Loss};
+pub use notice::{
+    MAX_NOTICE_ID, MAX_NOTICE_TEXT, NOTICE_EVERY, NOTICE_LEASE, NoticeState, OperationNotice,
+};
 pub use order::{Order, OrderError, OrderResult};
 pub use overrides::{Discard, Overrides};
 pub use plan::{Plan, fingerprint};
@@ -51,6 +61,8 @@ pub use preflight::{Assessment, Preflight, TOO_SOON, choose_target};
 pub use refusal::{Refusal, RefusalName};
 pub use report::{Measured, OperationReport, StepReport};
 pub use run::{Act, Run};
+pub use sentinel::over_sentinels;
 pub use situation::Situation;
 pub use unshared::{SavedWrites, UNKNOWN_BYTES, Unshared};
 pub use view::{EqualOffsets, Said, ServerView, UpstreamView, World};
+pub use watch::{PriorityChange, SentinelIntent, SentinelSaid, SentinelView};

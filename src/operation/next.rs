@@ -1,10 +1,10 @@
 //! What comes next, by the kind of operation.
 
-use super::ending::Outcome;
+use super::ending::{Ending, Outcome};
 use super::intent::OperationKind;
 use super::run::{Act, Run, TOO_MANY_ORDERS};
 use super::view::World;
-use super::{disaster, rejoin, switch_over};
+use super::{disaster, rejoin, sentinel, switch_over};
 use crate::model::Timestamp;
 
 impl Run {
@@ -18,10 +18,31 @@ impl Run {
         if world.old.said.is_ok() && world.target.said.is_ok() {
             self.proofs.silent_since = None;
         }
-        match self.intent.kind {
+        let act = match self.intent.kind {
             OperationKind::SwitchOver => switch_over::next(self, world, now),
             OperationKind::Disaster => disaster::next(self, world, now),
             OperationKind::Rejoin => rejoin::next(self, world, now),
+        };
+        match act {
+            Act::End(ending) => match sentinel::restore(self, world) {
+                Some(act) => act,
+                None => Act::End(self.with_all_open(ending)),
+            },
+            other => other,
         }
+    }
+
+    /// The end with what turned out to be open while it was prepared.
+    fn with_all_open(&self, mut ending: Ending) -> Ending {
+        for open in &self.proofs.open {
+            if ending.open.contains(open) {
+                continue;
+            }
+            ending.open.push(open.clone());
+            if ending.outcome == Outcome::Done {
+                ending.outcome = Outcome::Incomplete;
+            }
+        }
+        ending
     }
 }

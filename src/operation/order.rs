@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::intent::addr_text;
+use super::addr_text;
 use super::view::Said;
 use crate::model::{ServerAddr, Span, Timestamp};
 
@@ -61,6 +61,27 @@ pub enum Order {
         #[serde(with = "addr_text")]
         server: ServerAddr,
     },
+    /// `CONFIG SET replica-priority`: which replica Sentinels choose.
+    Priority {
+        /// The server.
+        #[serde(with = "addr_text")]
+        server: ServerAddr,
+        /// The priority.
+        value: u64,
+        /// Whether it is kept over a restart (`CONFIG REWRITE`).
+        rewrite: bool,
+    },
+    /// `SENTINEL FAILOVER`: a Sentinel makes a replica the master.
+    SentinelFailover {
+        /// The Sentinel.
+        #[serde(with = "addr_text")]
+        sentinel: ServerAddr,
+        /// What it calls the master.
+        name: String,
+        /// The replica that it has to choose.
+        #[serde(with = "addr_text")]
+        target: ServerAddr,
+    },
 }
 
 /// How an order ended.
@@ -97,16 +118,22 @@ impl Order {
             | Self::Demote { server, .. }
             | Self::Promote { server }
             | Self::Follow { server, .. }
+            | Self::Priority { server, .. }
             | Self::Keep { server } => server,
+            Self::SentinelFailover { sentinel, .. } => sentinel,
         }
     }
 
-    /// Whether it changes a role, so that its line has to be on the disk before it leaves. A pause
+    /// Whether it changes a role or what has to be put back, so that its line has to be on the disk before it leaves. A pause
     /// ends by itself, and the other orders can be repeated.
     pub const fn changes_role(&self) -> bool {
         matches!(
             self,
-            Self::Demote { .. } | Self::Promote { .. } | Self::Follow { .. }
+            Self::Demote { .. }
+                | Self::Promote { .. }
+                | Self::Follow { .. }
+                | Self::Priority { .. }
+                | Self::SentinelFailover { .. }
         )
     }
 
@@ -142,6 +169,15 @@ impl Order {
                 }
             }
             Self::Keep { .. } => commands.push("CONFIG REWRITE".to_owned()),
+            Self::Priority { value, rewrite, .. } => {
+                commands.push(format!("CONFIG SET replica-priority {value}"));
+                if *rewrite {
+                    commands.push("CONFIG REWRITE".to_owned());
+                }
+            }
+            Self::SentinelFailover { name, .. } => {
+                commands.push(format!("SENTINEL FAILOVER {name}"));
+            }
         }
         commands
     }
@@ -156,6 +192,10 @@ impl Order {
             Self::Promote { .. } => format!("{server} is a master"),
             Self::Follow { master, .. } => format!("{server} follows {master}"),
             Self::Keep { .. } => format!("{server} keeps its role over a restart"),
+            Self::Priority { value, .. } => format!("{server} has the priority {value}"),
+            Self::SentinelFailover { target, .. } => {
+                format!("the Sentinel {server} makes {target} the master")
+            }
         }
     }
 }

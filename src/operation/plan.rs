@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::intent::{Intent, OperationKind};
 use super::view::ServerView;
+use super::watch::SentinelView;
 use crate::model::stable_hash;
 
 /// What would be done.
@@ -15,10 +16,19 @@ pub struct Plan {
     pub steps: Vec<String>,
 }
 
-/// A fingerprint of the servers of a plan: another one as soon as a role, a run, a history or the
-/// target changes.
-pub fn fingerprint(kind: OperationKind, pair: &str, servers: &[&ServerView]) -> String {
+/// A fingerprint of the servers of a plan: another one as soon as a role, a run, a history, the target
+/// or the epoch of the Sentinels changes.
+pub fn fingerprint(
+    kind: OperationKind,
+    pair: &str,
+    servers: &[&ServerView],
+    sentinels: &[SentinelView],
+) -> String {
     let mut texts = vec![kind.label().to_owned(), pair.to_owned()];
+    let answers = sentinels.iter().filter_map(|view| view.said.as_ref().ok());
+    if let Some(epoch) = answers.filter_map(|said| said.epoch).max() {
+        texts.push(format!("epoch {epoch}"));
+    }
     for server in servers {
         texts.push(server.addr.to_string());
         match server.said() {
@@ -50,18 +60,21 @@ impl Plan {
 
 fn switch_over(intent: &Intent) -> Vec<String> {
     let (old, target) = (&intent.old.addr, &intent.target.addr);
-    let mut steps = vec![format!(
+    let pause = pause(intent);
+    let mut steps = priorities(intent);
+    steps.push(format!(
         "wait until {target} is close, at most {}",
         intent.limits.drain
-    )];
+    ));
     if intent.can_pause {
         steps.push(format!(
-            "{old}: CLIENT PAUSE 2000 WRITE, renewed while needed, {} at most: writes wait",
+            "{old}: {pause}, renewed while needed, {} at most: writes wait",
             intent.limits.max_pause
         ));
-        steps.push(format!(
-            "prove that both are at one offset; {target}: CLIENT PAUSE 2000 WRITE"
-        ));
+        steps.push(match intent.sentinel {
+            None => format!("prove that both are at one offset; {target}: {pause}"),
+            Some(_) => "prove that both are at one offset".to_owned(),
+        });
     }
     let unpause = if intent.can_pause {
         "CLIENT UNPAUSE / "
@@ -72,6 +85,15 @@ fn switch_over(intent: &Intent) -> Vec<String> {
         "{old}: MULTI / {unpause}REPLICAOF {target} / CONFIG REWRITE / EXEC: it is a replica, and nobody is \
          master"
     ));
+    if let Some(sentinel) = &intent.sentinel {
+        steps.push(format!(
+            "on a Sentinel, once {target} has everything: SENTINEL FAILOVER {}: {target} takes writes. This is \
+             the point of no return",
+            sentinel.name
+        ));
+        steps.extend(by_sentinels(intent));
+        return steps;
+    }
     if !intent.can_pause {
         steps.push(format!(
             "{target}: REPLICAOF NO ONE, once it has everything: it takes writes. This is the point of no \
@@ -104,6 +126,16 @@ fn disaster(intent: &Intent) -> Vec<String> {
             "ask {old} once more: if it answers as a master, nothing is done"
         ));
     }
+    if let Some(sentinel) = &intent.sentinel {
+        steps.extend(priorities(intent));
+        steps.push(format!(
+            "on a Sentinel: SENTINEL FAILOVER {}, again for up to 15 s while it answers NOGOODSLAVE: {target} \
+             takes writes. This cannot be undone",
+            sentinel.name
+        ));
+        steps.extend(by_sentinels(intent));
+        return steps;
+    }
     steps.push(format!(
         "{target}: REPLICAOF NO ONE: it takes writes. This cannot be undone"
     ));
@@ -111,15 +143,61 @@ fn disaster(intent: &Intent) -> Vec<String> {
     steps
 }
 
+fn pause(intent: &Intent) -> String {
+    let millis = intent.limits.lease.as_nanos() / 1_000_000;
+    format!("CLIENT PAUSE {millis} WRITE")
+}
+
+/// What makes the Sentinels choose the target.
+fn priorities(intent: &Intent) -> Vec<String> {
+    let Some(sentinel) = &intent.sentinel else {
+        return Vec::new();
+    };
+    let mut steps = Vec::new();
+    for change in &sentinel.priorities {
+        steps.push(format!(
+            "{}: CONFIG SET replica-priority {} (it has {})",
+            change.server, change.during, change.before
+        ));
+    }
+    steps.push(format!(
+        "wait until every Sentinel that answers would choose {}, some 10 s",
+        intent.target.addr
+    ));
+    steps
+}
+
+/// What the Sentinels do, and what is put back.
+fn by_sentinels(intent: &Intent) -> Vec<String> {
+    let target = &intent.target.addr;
+    let mut steps = vec![format!(
+        "the Sentinels point the other replicas to {target}; wait until all that answer name it"
+    )];
+    for change in intent.sentinel.iter().flat_map(|known| &known.priorities) {
+        steps.push(format!(
+            "{}: CONFIG SET replica-priority {} / CONFIG REWRITE",
+            change.server, change.before
+        ));
+    }
+    steps
+}
+
 fn rejoin(intent: &Intent) -> Vec<String> {
     let (old, target) = (&intent.old.addr, &intent.target.addr);
     let (measure, unpause) = if intent.can_pause {
-        ("CLIENT PAUSE 2000 WRITE, and measure", "CLIENT UNPAUSE / ")
+        (
+            format!("{}, and measure", pause(intent)),
+            "CLIENT UNPAUSE / ",
+        )
     } else {
-        ("measure", "")
+        ("measure".to_owned(), "")
+    };
+    let saved = match &intent.saved_in {
+        Some(file) => format!(", which has to be what {file} holds"),
+        None => String::new(),
     };
     vec![
-        format!("{old}: {measure} what only it has"),
+        format!("{old}: {measure} what only it has{saved}"),
         format!(
             "{old}: MULTI / {unpause}REPLICAOF {target} / CONFIG REWRITE / EXEC: its data are \
              replaced where it has to sync fully"

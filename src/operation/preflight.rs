@@ -9,6 +9,7 @@ use super::overrides::{Discard, Overrides};
 use super::refusal::{Refusal, RefusalName};
 use super::unshared::{SavedWrites, Unshared};
 use super::view::{Said, ServerView};
+use super::watch::{SentinelSaid, SentinelView};
 use crate::doctor::{Finding, FindingSeverity};
 use crate::info::Role;
 use crate::model::{Bytes, DoctorCheck, ServerAddr, Span};
@@ -18,6 +19,9 @@ const PAUSES_WRITES_SINCE: (u32, u32) = (6, 2);
 
 /// After a failover, another one within this time needs a decision.
 pub const TOO_SOON: Span = Span::from_secs(3600);
+
+/// A shorter `down-after-milliseconds` leaves less than 250 ms for a pause of writes.
+const SHORTEST_DOWN_AFTER: Span = Span::from_millis(500);
 
 /// Everything that the assessment looks at.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub struct Preflight<'a> {
     pub others: &'a [ServerView],
     /// What the Sentinels call the master, where they manage the pair.
     pub sentinel_name: Option<&'a str>,
+    /// Those Sentinels.
+    pub sentinels: &'a [SentinelView],
     /// Connections of Sentinels that the old master lists.
     pub sentinels_seen: usize,
     /// Names of operations whose connections the servers list.
@@ -104,7 +110,7 @@ impl Preflight<'_> {
             found.extend(server.said().and_then(|said| engine(server, said)));
         }
         if let Some(name) = self.sentinel_name {
-            found.push(sentinel_managed(name, self.target));
+            found.extend(self.under_sentinels(name));
         } else if self.sentinels_seen > 0 {
             found.push(sentinel_would_undo(self.sentinels_seen, self.old));
         }
@@ -141,6 +147,72 @@ impl Preflight<'_> {
                 "find out why the last one was not enough",
             );
             found.push(refusal.overridden_by("--again"));
+        }
+        found
+    }
+
+    /// Whether the Sentinels called the master's `name` would do their part.
+    fn under_sentinels(&self, name: &str) -> Vec<Refusal> {
+        if self.kind == OperationKind::Rejoin {
+            return vec![rejoined_by_sentinels(name, self.old)];
+        }
+        let mut answering: Vec<(&ServerAddr, &SentinelSaid)> = Vec::new();
+        for view in self.sentinels {
+            if let Ok(said) = &view.said {
+                answering.push((&view.addr, said));
+            }
+        }
+        if answering.is_empty() {
+            let refusal = Refusal::new(
+                RefusalName::SentinelWouldUndo,
+                format!("none of the Sentinels that manage this pair, as {name}, answers"),
+                "they undo what others do to its roles: REPLICAOF NO ONE after 9 to 20 s",
+                "make one of them reachable from here, or stop all of them",
+            );
+            return vec![refusal.overridden_by("--sentinels-are-stopped")];
+        }
+        let mut found = Vec::new();
+        for (addr, said) in &answering {
+            found.extend(busy(addr, said, &self.old.addr));
+        }
+        let mut epochs: Vec<_> = answering.iter().map(|(_, said)| said.epoch).collect();
+        epochs.sort_unstable();
+        epochs.dedup();
+        if epochs.len() > 1 {
+            found.push(Refusal::new(
+                RefusalName::SentinelBusy,
+                "the Sentinels do not have the same configuration epoch".to_owned(),
+                "they are not through with an earlier failover",
+                "wait until they agree: SENTINEL MASTER on each shows config-epoch",
+            ));
+        }
+        let target = &self.target.addr;
+        if !answering.iter().any(|(_, said)| said.knows(target)) {
+            found.push(Refusal::new(
+                RefusalName::SentinelManaged,
+                format!("no Sentinel that answers knows {target} as a replica of {name}"),
+                "they cannot promote it",
+                &format!(
+                    "on {target}: CONFIG SET replica-announced yes; they look for new replicas every 10 s"
+                ),
+            ));
+        }
+        let down_after = answering
+            .iter()
+            .filter_map(|(_, said)| said.down_after)
+            .min();
+        if self.kind == OperationKind::SwitchOver
+            && let Some(down_after) = down_after
+            && down_after < SHORTEST_DOWN_AFTER
+        {
+            found.push(Refusal::new(
+                RefusalName::PauseTooLong,
+                format!("a Sentinel takes the master for down after {down_after}"),
+                "writes may wait for half of that at most, or the Sentinels fail over by themselves",
+                &format!(
+                    "for the switch-over, on each Sentinel: SENTINEL SET {name} down-after-milliseconds 5000"
+                ),
+            ));
         }
         found
     }
@@ -212,16 +284,8 @@ impl Preflight<'_> {
             return vec![self.target_is_master()];
         };
         let mut found = Vec::new();
-        if link.applied <= 1 && !link.is_up {
-            found.push(Refusal::new(
-                RefusalName::NeverSynced,
-                format!("{addr} has applied nothing of its master's stream, and its link is down"),
-                "nothing shows that it has the master's data: it may be empty, or have older data",
-                &format!(
-                    "wait until its sync is complete; if the master is lost, look at the data of {addr} \
-                     (DBSIZE) before you promote it by hand (REPLICAOF NO ONE)"
-                ),
-            ));
+        if link.applied <= 1 && !link.is_up && !self.has_synced(target) {
+            found.push(never_synced(addr, target));
         }
         if link.syncing {
             found.push(Refusal::new(
@@ -243,6 +307,14 @@ impl Preflight<'_> {
             found.extend(self.of_one_history(old, target));
         }
         found
+    }
+
+    /// Whether another server has the target's history: then a full sync of it is complete, for the
+    /// target took the history over with the data. Its offset is 0 or 1 until the master sends more.
+    fn has_synced(&self, target: &Said) -> bool {
+        let everyone = std::iter::once(self.old).chain(self.others);
+        let mut said = everyone.filter_map(ServerView::said);
+        said.any(|said| said.replid == target.replid)
     }
 
     fn of_one_history(&self, old: &Said, target: &Said) -> Option<Refusal> {
@@ -418,8 +490,8 @@ impl Preflight<'_> {
         }
         let unshared = Unshared::between(old, master);
         let allowed = self.overrides.discard.map(Discard::bytes);
-        let is_saved = unshared.is_saved(&old.replid, self.saved);
-        if is_saved || unshared.may_be_overwritten(allowed) {
+        let saved = unshared.saved_file(&old.replid, self.saved);
+        if saved.is_some() || unshared.may_be_overwritten(allowed) {
             return Vec::new();
         }
         let value = unshared.discard_value().unwrap_or_default();
@@ -428,8 +500,8 @@ impl Preflight<'_> {
             unshared.sentence(),
             "a rejoin overwrites them for good",
             &format!(
-                "save them first: lost-writes --pair {} --save DIR, or an RDB copy of the server \
-                 (redis-cli --rdb FILE)",
+                "save them first, then run this again: lost-writes --pair {}; where that cannot have \
+                 them, an RDB copy of the server (redis-cli --rdb FILE)",
                 self.pair
             ),
         );
@@ -471,6 +543,38 @@ impl Preflight<'_> {
     }
 }
 
+/// A replica that has applied nothing and whose history no server that answers has. Right after a
+/// full sync it shows the same as before its first one; only its keys tell them apart.
+fn never_synced(addr: &ServerAddr, target: &Said) -> Refusal {
+    match target.keys {
+        Some(0) => Refusal::new(
+            RefusalName::NeverSynced,
+            format!("{addr} is empty, and its link to the master is down"),
+            "an empty server would become the master",
+            "choose another replica with --to, or wait until its sync is complete",
+        ),
+        keys => {
+            let data = match keys {
+                Some(keys) => format!("has {keys} keys"),
+                None => "may have data".to_owned(),
+            };
+            Refusal::new(
+                RefusalName::NeverSynced,
+                format!(
+                    "{addr} {data} and has applied nothing of a stream since they were loaded, and its \
+                     link to the master is down"
+                ),
+                "they are the master's if a full sync has just ended, and older ones if it has only \
+                 loaded a file of its own: INFO does not say which",
+                &format!(
+                    "look into the log of {addr}: \"Finished with success\" after its last start means that \
+                     they are the master's; then promote it by hand: REPLICAOF NO ONE, CONFIG REWRITE"
+                ),
+            )
+        }
+    }
+}
+
 fn engine(server: &ServerView, said: &Said) -> Option<Refusal> {
     let addr = &server.addr;
     if said.is_cluster {
@@ -500,18 +604,52 @@ fn engine(server: &ServerView, said: &Said) -> Option<Refusal> {
     None
 }
 
-fn sentinel_managed(name: &str, target: &ServerView) -> Refusal {
-    let addr = &target.addr;
+fn rejoined_by_sentinels(name: &str, old: &ServerView) -> Refusal {
     Refusal::new(
         RefusalName::SentinelManaged,
         format!("Sentinels manage this pair, as {name}"),
-        "they undo what others do to its roles: REPLICAOF NO ONE after 9 to 20 s, FAILOVER after 30 s",
+        "they make a returning master a replica by themselves, within seconds, and what only it has is gone",
         &format!(
-            "by hand: on {addr} CONFIG SET replica-priority 1, and 100 on the other replicas; wait 10 s; \
-             then on one Sentinel SENTINEL FAILOVER {name} (after NOGOODSLAVE once more, for up to 15 s); \
-             put the priorities back"
+            "let the exporter save that by itself (recover.capture), or run lost-writes before {} reaches \
+             them; to make it the master again: failover --to {}",
+            old.addr, old.addr
         ),
     )
+}
+
+/// Why a Sentinel would not promote a replica of `master` now.
+fn busy(addr: &ServerAddr, said: &SentinelSaid, master: &ServerAddr) -> Option<Refusal> {
+    let refusal = |evidence: String, consequence: &str| {
+        let remedy = "wait until that is over; SENTINEL MASTER and INFO sentinel show it";
+        Some(Refusal::new(
+            RefusalName::SentinelBusy,
+            evidence,
+            consequence,
+            remedy,
+        ))
+    };
+    if said.failing_over {
+        return refusal(
+            format!("the Sentinel {addr} is failing over"),
+            "two failovers at once end nowhere",
+        );
+    }
+    if said.tilted == Some(true) {
+        return refusal(
+            format!("the Sentinel {addr} is in TILT mode: its clock has jumped"),
+            "it does nothing for 30 s",
+        );
+    }
+    if said.master != *master {
+        return refusal(
+            format!(
+                "the Sentinel {addr} names {} as the master, not {master}",
+                said.master
+            ),
+            "it would undo what is done here",
+        );
+    }
+    None
 }
 
 fn sentinel_would_undo(count: usize, old: &ServerView) -> Refusal {

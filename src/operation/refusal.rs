@@ -46,8 +46,12 @@ closed_set! {
         MasterAlive => "master-alive",
         /// Too few see that the master is dead.
         NoProof => "no-proof",
-        /// The pair is managed by Sentinels.
+        /// The Sentinels that manage the pair do what is asked for themselves, or cannot do it.
         SentinelManaged => "sentinel-managed",
+        /// A Sentinel is in a state in which it would not do its part.
+        SentinelBusy => "sentinel-busy",
+        /// Writes could wait for too short a time, or Sentinels would fail over.
+        PauseTooLong => "pause-too-long",
         /// Sentinels that are not configured watch the master.
         SentinelWouldUndo => "sentinel-would-undo",
         /// Writes cannot be paused.

@@ -73,10 +73,10 @@ fn rejoin(run: &mut Run, world: &World, now: Timestamp) -> Act {
     let addr = run.intent.old.addr.clone();
     if run.intent.can_pause {
         let Some(fence) = run.proofs.fence.filter(|fence| fence.lasts(now)) else {
-            return Run::pause_writes(&addr, None);
+            return run.pause_writes(&addr, None);
         };
         if fence.is_old(now) {
-            return Run::pause_writes(&addr, Some(fence));
+            return run.pause_writes(&addr, Some(fence));
         }
         // Its writes have to wait while they are measured.
         if world.old_again.is_none() {

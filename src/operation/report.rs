@@ -179,6 +179,10 @@ fn rpo(intent: &Intent, ending: Option<&Ending>) -> String {
     match (&intent.stated_loss, intent.kind) {
         (Some(stated), _) => stated.clone(),
         (None, OperationKind::Disaster) => "not known: no exporter certified it".to_owned(),
+        (None, OperationKind::Rejoin) if intent.saved_in.is_some() => {
+            let file = intent.saved_in.as_deref().unwrap_or_default();
+            format!("nothing: what only the returning server had is in {file}")
+        }
         (None, OperationKind::Rejoin) => match intent.discard {
             None => "nothing".to_owned(),
             Some(UNKNOWN_BYTES) => {

@@ -7,16 +7,13 @@ use super::goal::Goal;
 use super::intent::Intent;
 use super::journal::{Entry, Record};
 use super::order::{Order, OrderError, OrderResult};
+use super::sentinel_proofs::SentinelProofs;
 use super::view::{EqualOffsets, World};
 use crate::info::Role;
 use crate::model::{ReplicationId, ServerAddr, Span, Timestamp};
 
-/// How long a pause of writes lasts unless it is renewed: if the controller dies, writes go on by
-/// themselves after it.
-pub(super) const LEASE: Span = Span::from_secs(2);
-
-/// A pause that is older than this is renewed.
-const RENEW_AFTER: Span = Span::from_millis(500);
+/// A pause is renewed after this share of its time.
+const RENEW_AFTER: f64 = 0.25;
 
 /// How long a server that does not answer is asked again before the operation ends without it.
 pub(super) const PATIENCE: Span = Span::from_secs(10);
@@ -51,10 +48,10 @@ pub enum Act {
 /// A pause of writes, from when it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lease {
-    /// Just before the latest order left.
-    sent: Timestamp,
     /// The first instant at which it may be over.
     until: Timestamp,
+    /// When it is time to renew it.
+    renew: Timestamp,
 }
 
 /// The old master's last position as a master.
@@ -114,6 +111,8 @@ pub(super) struct Proofs {
     pub(super) why_back: Option<String>,
     /// Whether an earlier run began this operation.
     pub(super) is_resumed: bool,
+    /// What is known of the Sentinels.
+    pub(super) sentinel: SentinelProofs,
 }
 
 /// A run of an operation.
@@ -137,7 +136,7 @@ impl Lease {
         // A later pause never ends an earlier one sooner (`pauseClients` in networking.c).
         let until = result.sent + lease;
         Self {
-            sent: result.sent,
+            renew: result.sent + lease.mul_f64(RENEW_AFTER),
             until: before.map_or(until, |earlier| earlier.until.max(until)),
         }
     }
@@ -149,7 +148,7 @@ impl Lease {
 
     /// Whether it is time to renew it.
     pub(super) fn is_old(self, now: Timestamp) -> bool {
-        now - self.sent >= RENEW_AFTER
+        now >= self.renew
     }
 }
 
@@ -157,7 +156,8 @@ impl Run {
     /// The first run of an operation.
     pub fn new(intent: Intent, now: Timestamp) -> Self {
         let proofs = Proofs {
-            hold_broken: !intent.can_pause,
+            // Sentinels promote it when they get to it.
+            hold_broken: !intent.can_pause || intent.sentinel.is_some(),
             ..Proofs::default()
         };
         Self {
@@ -196,6 +196,10 @@ impl Run {
             // Undone: the old master is promoted only while the target certainly is none.
             Order::Promote { .. } => self.proofs.promote_sent = false,
             Order::Demote { .. } if is_old => self.proofs.demotions = 1,
+            Order::SentinelFailover { .. } => self.proofs.promote_sent = true,
+            Order::Priority { server, value, .. } => {
+                self.note_priority(server, *value);
+            }
             _ => {}
         }
     }
@@ -241,6 +245,12 @@ impl Run {
             Order::Unpause { .. } if is_done => self.note_unpause(is_old, result),
             Order::Demote { .. } => self.note_demotion(is_old, is_done, result),
             Order::Promote { .. } => self.note_promotion(is_old, is_done, result),
+            Order::SentinelFailover { .. } => return self.note_sentinel(result),
+            Order::Priority { server, value, .. }
+                if !matches!(result.reply, Err(OrderError::Refused(_))) =>
+            {
+                self.note_priority(server, *value);
+            }
             _ => {}
         }
         if let Err(OrderError::Refused(words)) = &result.reply {
@@ -324,15 +334,37 @@ impl Run {
         }
     }
 
+    fn note_sentinel(&mut self, result: &OrderResult) {
+        match self.proofs.sentinel.note_failover(result) {
+            Ok(()) => self.proofs.promote_sent = true,
+            Err(words) => self.tell(format!("a Sentinel refused to promote the target: {words}")),
+        }
+    }
+
+    fn note_priority(&mut self, server: &ServerAddr, value: u64) {
+        if let Some(intent) = &self.intent.sentinel {
+            let sentinel = &mut self.proofs.sentinel;
+            sentinel.note_priority(&intent.priorities, server, value);
+        }
+    }
+
     fn note_refusal(&mut self, order: &Order, words: &str) {
         let server = order.server();
         let commands = order.commands().join(" / ");
         let sentence = format!("{server} refused {commands}: {words}");
         match order {
-            Order::Follow { .. } | Order::Keep { .. } => self.add_open(sentence),
+            // Setting a priority is a part of the way forward; putting it back is not.
+            Order::Follow { .. } | Order::Keep { .. } | Order::Priority { rewrite: true, .. } => {
+                self.add_open(sentence);
+            }
             _ if self.goal == Goal::Forward => self.turn_back(sentence),
             _ => self.add_open(sentence),
         }
+    }
+
+    /// Whether a Sentinel was told to promote the target, in this run or an earlier one.
+    pub(super) fn has_told_sentinel(&self) -> bool {
+        self.intent.sentinel.is_some() && self.proofs.promote_sent
     }
 
     /// Gives the forward way up.
@@ -381,11 +413,11 @@ impl Run {
     }
 
     /// Pauses the writes of the old master, or those of the target.
-    pub(super) fn pause_writes(server: &ServerAddr, before: Option<Lease>) -> Act {
+    pub(super) fn pause_writes(&self, server: &ServerAddr, before: Option<Lease>) -> Act {
         Act::Do {
             order: Order::Pause {
                 server: server.clone(),
-                lease: LEASE,
+                lease: self.intent.limits.lease,
             },
             renewal: before.is_some(),
         }

@@ -4,6 +4,7 @@ use super::ending::Outcome;
 use super::intent::OperationKind;
 use super::order::Order;
 use super::run::{Act, Run, can_keep, look};
+use super::sentinel;
 use super::view::World;
 use crate::model::{ServerAddr, Span, Timestamp};
 
@@ -28,12 +29,14 @@ pub(super) fn settle(run: &mut Run, world: &World, now: Timestamp) -> Act {
         run.proofs.waiting_since = Some(now);
         return act;
     }
+    let is_managed = run.intent.sentinel.is_some();
     for follower in run.intent.followers.clone() {
         let view = world.others.iter().find(|view| view.addr == follower.addr);
         let Some(said) = view.and_then(|view| view.said()) else {
             continue; // it is reported below
         };
-        if view.is_some_and(|view| view.follows(&addr)) {
+        // Sentinels point the others to it.
+        if is_managed || view.is_some_and(|view| view.follows(&addr)) {
             continue;
         }
         let order = Order::Follow {
@@ -46,7 +49,8 @@ pub(super) fn settle(run: &mut Run, world: &World, now: Timestamp) -> Act {
         }
     }
     let missing = missing_links(run, world);
-    if missing.is_empty() {
+    let disagreeing = sentinel::that_disagree(run, world);
+    if missing.is_empty() && disagreeing.is_empty() {
         note_full_syncs(run, target.full_syncs);
         let outcome = if run.proofs.open.is_empty() {
             Outcome::Done
@@ -64,6 +68,11 @@ pub(super) fn settle(run: &mut Run, world: &World, now: Timestamp) -> Act {
     }
     for server in missing {
         run.add_open(format!("{server} is not linked to the new master yet"));
+    }
+    for sentinel in disagreeing {
+        run.add_open(format!(
+            "the Sentinel {sentinel} still names another master"
+        ));
     }
     Act::End(run.end(Outcome::Incomplete, world.masters()))
 }

@@ -4,6 +4,7 @@ use super::ending::Outcome;
 use super::goal::Goal;
 use super::order::Order;
 use super::run::{Act, PATIENCE, RETRY, Run, can_keep, give, look};
+use super::sentinel;
 use super::settle;
 use super::situation::Situation;
 use super::view::{Said, World};
@@ -60,12 +61,15 @@ fn before(run: &mut Run, world: &World, now: Timestamp) -> Act {
         run.turn_back("the target did not get everything, although it was level before");
         return look();
     }
+    if let Some(act) = sentinel::prepare(run, world, now) {
+        return act;
+    }
     if !run.intent.can_pause {
         return without_pause(run, world, now);
     }
     let Some(fence) = run.proofs.fence else {
         return match drained(run, old, target, now) {
-            None => Run::pause_writes(&run.intent.old.addr, None),
+            None => run.pause_writes(&run.intent.old.addr, None),
             Some(act) => act,
         };
     };
@@ -78,17 +82,21 @@ fn before(run: &mut Run, world: &World, now: Timestamp) -> Act {
         return look();
     }
     if fence.is_old(now) {
-        return Run::pause_writes(&run.intent.old.addr, Some(fence));
+        return run.pause_writes(&run.intent.old.addr, Some(fence));
     }
     let hold_lasts = run.proofs.hold.is_some_and(|hold| hold.lasts(now));
-    if hold_lasts && run.proofs.equal.is_some() {
+    let is_held = hold_lasts || run.intent.sentinel.is_some();
+    if is_held && run.proofs.equal.is_some() {
         return demote(run, old);
     }
     if let Some(equal) = world.equal_offsets() {
         let offset = equal.offset;
         run.tell(format!("the target has everything up to offset {offset} (asked between two answers of the old master)"));
         run.proofs.equal = Some(equal);
-        return Run::pause_writes(&run.intent.target.addr, None);
+        if run.intent.sentinel.is_some() {
+            return demote(run, old);
+        }
+        return run.pause_writes(&run.intent.target.addr, None);
     }
     Act::Look {
         after: if world.old_again.is_some() {
@@ -156,8 +164,9 @@ fn nobody(run: &mut Run, world: &World, now: Timestamp) -> Act {
     let (Some(old), Some(target)) = (world.old.said(), world.target.said()) else {
         return look();
     };
-    if is_level(run, old, target) {
-        return promote(run, target, now);
+    // A Sentinel that has been told may promote it at any moment.
+    if is_level(run, old, target) || run.has_told_sentinel() {
+        return promote(run, world, target, now);
     }
     let since = run
         .proofs
@@ -213,15 +222,23 @@ fn back_from_nobody(run: &mut Run, world: &World) -> Act {
         run.goal = Goal::Forward;
         return look();
     }
+    if run.has_told_sentinel() {
+        let addr = run.intent.target.addr.clone();
+        let todo = format!("a Sentinel may promote {addr} at any moment: run failover --resume");
+        return run.incomplete(world, "it cannot be taken back any more", todo);
+    }
     restore_old(run, world)
 }
 
-fn promote(run: &mut Run, target: &Said, now: Timestamp) -> Act {
+fn promote(run: &mut Run, world: &World, target: &Said, now: Timestamp) -> Act {
+    if let Some(intent) = run.intent.sentinel.clone() {
+        return sentinel::promote(run, &intent.name, target, world, now);
+    }
     let addr = run.intent.target.addr.clone();
     if run.intent.can_pause && !run.proofs.hold_broken {
         match run.proofs.hold {
             Some(hold) if hold.lasts(now) && !hold.is_old(now) => {}
-            hold => return Run::pause_writes(&addr, hold),
+            hold => return run.pause_writes(&addr, hold),
         }
     }
     run.proofs.full_syncs = Some(target.full_syncs);
@@ -293,7 +310,7 @@ fn after(run: &mut Run, world: &World, now: Timestamp) -> Act {
         return look();
     }
     if hold.is_old(now) {
-        return Run::pause_writes(&addr, Some(hold));
+        return run.pause_writes(&addr, Some(hold));
     }
     Act::Look {
         after: SOON,
@@ -384,7 +401,7 @@ fn old_silent(run: &mut Run, world: &World, now: Timestamp) -> Act {
         && target.applied() == demoted.offset
     {
         // It is a replica, and the target has all that it ever had.
-        return promote(run, target, now);
+        return promote(run, world, target, now);
     }
     if let Some(act) = run.ask_again(now) {
         return act;

@@ -24,8 +24,7 @@ pub enum Unshared {
     Unknown,
 }
 
-/// Writes of a deposed master that are in a file already: what a capture hands to a rejoin, which
-/// then may overwrite them. Whoever captures fills `OperationRequest::saved` (app/operation).
+/// Writes of a deposed master that are in a file already, so that a rejoin may overwrite them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedWrites {
     /// The history that they are from.
@@ -92,17 +91,21 @@ impl Unshared {
         }
     }
 
-    /// Whether all of it is in one of the files in `saved`, `replid` being the history that it is
-    /// from.
-    pub fn is_saved(self, replid: &ReplicationId, saved: &[SavedWrites]) -> bool {
+    /// The file in `saved` that has all of it, `replid` being the history that it is from; `None`
+    /// where no file has.
+    pub fn saved_file<'a>(
+        self,
+        replid: &ReplicationId,
+        saved: &'a [SavedWrites],
+    ) -> Option<&'a SavedWrites> {
         let Self::Tail { bytes, from, .. } = self else {
-            return false;
+            return None;
         };
-        let holds = |file: &SavedWrites| {
+        let holds = |file: &&SavedWrites| {
             let reaches = file.from.saturating_add(file.bytes) >= from.saturating_add(bytes);
             file.replid == *replid && file.from <= from && reaches
         };
-        saved.iter().any(holds)
+        saved.iter().find(holds)
     }
 
     /// The value of `--discard` that allows it; `None` where none is needed.

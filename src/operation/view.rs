@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::watch::SentinelView;
 use crate::info::{Engine, Field, Observation, Role, ServerDetails, ServerMode};
 use crate::model::{Bytes, Datacenter, ReplicationId, ReplicationOffset, ServerAddr, Span};
 
@@ -47,6 +48,9 @@ pub struct Said {
     pub full_syncs: u64,
     /// Whether CONFIG REWRITE can keep its role over a restart; `None` where that is not known.
     pub has_config_file: Option<bool>,
+    /// Its priority among the replicas that Sentinels choose from; `None` for a master, or where it
+    /// does not say so.
+    pub priority: Option<u64>,
     /// The link to its master; present where it is a replica.
     pub upstream: Option<UpstreamView>,
 }
@@ -82,6 +86,8 @@ pub struct World {
     pub old_again: Option<ServerView>,
     /// The other replicas of the entry.
     pub others: Vec<ServerView>,
+    /// The Sentinels that watch the master, where any do.
+    pub sentinels: Vec<SentinelView>,
 }
 
 /// Two servers at one offset, proved by a bracket.
@@ -148,6 +154,8 @@ impl Said {
             }),
             _ => None,
         };
+        let priority = replication.upstream.as_ref();
+        let priority = priority.and_then(|link| link.priority.value());
         let backlog = &replication.backlog;
         let is_backlog_active = backlog.active == Field::Value(true);
         let first_byte = backlog.first_byte.value().map(ReplicationOffset::get);
@@ -175,6 +183,7 @@ impl Said {
                 Field::None => Some(false),
                 Field::Missing | Field::Malformed => None,
             },
+            priority,
             upstream,
         })
     }

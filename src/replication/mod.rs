@@ -36,7 +36,8 @@ pub use epochs::{
     Comparison, DeltaRecord, EpochRecord, HistoryChange, HistoryRecord, MasterHistory, MasterSample,
 };
 pub use forecast::{
-    EvidenceEnd, EvidenceLeft, Forecast, Headroom, LONGEST_HEADROOM, SyncForecast, Writes, forecast,
+    EvidenceEnd, EvidenceLeft, Forecast, Headroom, LONGEST_HEADROOM, SyncForecast, Writes,
+    evidence_left, forecast,
 };
 pub use gap::{Gap, Pause};
 pub use heartbeat::{HeartbeatFacts, ReceivedHeartbeat};
@@ -51,7 +52,8 @@ pub use no_forecast::NoForecast;
 pub use output_buffer::{BufferSample, OutputBuffer};
 pub use pair::{
     AckArrival, AckEvidence, Acked, BufferAnswer, ForecastFacts, LastKnown, LinkFacts, LinkIdle,
-    LinkLossRecord, Located, LocatedRecord, PairFacts, PairRecord, PairTracker, Relation,
+    LinkLossRecord, Located, LocatedRecord, NoMasterAnswer, PairFacts, PairRecord, PairTracker,
+    Relation,
 };
 pub use rtt::MinRtt;
 pub use saved::{SavedState, ServerRecord, ToSave};

@@ -82,6 +82,8 @@ pub enum StateReason {
     RolesSwapped,
     /// The configured master reports that it is a replica.
     MasterIsReplica,
+    /// Each follows the other: a switch-over is under way, or was interrupted.
+    NoMaster,
     /// The link is up and the position is in no history of the configured master.
     ForeignHistory,
     /// The replica never had a position.
@@ -184,6 +186,10 @@ impl fmt::Display for StateReason {
             }
             Self::RolesSwapped => f.write_str("the roles are swapped: the configured replica is the master now"),
             Self::MasterIsReplica => f.write_str("the configured master is a replica itself"),
+            Self::NoMaster => f.write_str(
+                "there is no master: each follows the other, because a switch-over is under way or was interrupted \
+                 (failover --status)",
+            ),
             Self::ForeignHistory => f.write_str("the replica follows another history than the configured master's"),
             Self::NeverSynced { read: None } => f.write_str("the replica has never been in sync"),
             Self::NeverSynced { read: Some(read) } => write!(f, "the first full sync is under way: {read} read"),

@@ -80,6 +80,9 @@ pub struct AlertReport {
     pub silenced_by: Option<String>,
     /// The maintenance window that mutes its notifications.
     pub maintenance: Option<String>,
+    /// The operation that is under way and causes it.
+    #[serde(default)]
+    pub operation: Option<String>,
     /// The alert that inhibits it: receivers that are notified of that one are not notified of this
     /// one.
     pub caused_by: Option<InhibitorReport>,
@@ -203,7 +206,7 @@ impl AlertReport {
         let (state, recovering) = listed_state(state);
         let context = &alert.context;
         let decision = alert.decision;
-        let (silenced_by, maintenance) = muted_by(alert);
+        let muted_by = alert.muted_by.as_ref();
         Self {
             alertname: alert.identity.rule.alert_name().to_owned(),
             severity: alert.severity,
@@ -227,8 +230,9 @@ impl AlertReport {
             fingerprint: alert.fingerprint.to_string(),
             reason: context.reason.clone(),
             master: context.master.clone(),
-            silenced_by,
-            maintenance,
+            silenced_by: muted_by.and_then(silence),
+            maintenance: muted_by.and_then(window),
+            operation: muted_by.and_then(operation),
             caused_by: None,
             flapping: alert.series.is_some(),
             outages: alert.series.map(|series| series.outages),
@@ -252,12 +256,24 @@ fn fault_until(alert: &AlertSnapshot) -> Option<Timestamp> {
     alert.context.fault_until.or(resolved_at(alert))
 }
 
-/// The silence or the maintenance window that mutes the alert.
-fn muted_by(alert: &AlertSnapshot) -> (Option<String>, Option<String>) {
-    match &alert.muted_by {
-        Some(MutedBy::Silence(id)) => (Some(id.to_string()), None),
-        Some(MutedBy::Maintenance(window)) => (None, Some(window.to_string())),
-        None => (None, None),
+fn silence(muted_by: &MutedBy) -> Option<String> {
+    match muted_by {
+        MutedBy::Silence(id) => Some(id.to_string()),
+        MutedBy::Maintenance(_) | MutedBy::Operation(_) => None,
+    }
+}
+
+fn window(muted_by: &MutedBy) -> Option<String> {
+    match muted_by {
+        MutedBy::Maintenance(window) => Some(window.to_string()),
+        MutedBy::Silence(_) | MutedBy::Operation(_) => None,
+    }
+}
+
+fn operation(muted_by: &MutedBy) -> Option<String> {
+    match muted_by {
+        MutedBy::Operation(id) => Some(id.to_string()),
+        MutedBy::Silence(_) | MutedBy::Maintenance(_) => None,
     }
 }
 

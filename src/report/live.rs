@@ -52,7 +52,7 @@ pub struct LivePair {
     pub lag_bytes: Option<u64>,
 }
 
-/// A journal entry: the event `state` or `alert`.
+/// A journal entry: the event `state`, `alert` or `operation`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum JournalEntryReport {
@@ -79,6 +79,19 @@ pub enum JournalEntryReport {
         change: &'static str,
         /// The alert right after it.
         alert: Box<AlertReport>,
+    },
+    /// An operation began, ended or is no longer reported.
+    Operation {
+        /// When.
+        timestamp: f64,
+        /// The pair.
+        pair: String,
+        /// The operation's name.
+        operation: String,
+        /// Where it is: `running`, `lapsed`, `done`, `as-before`, `refused` or `incomplete`.
+        phase: String,
+        /// What it does, or how it ended, as a sentence.
+        reason: String,
     },
 }
 
@@ -139,6 +152,13 @@ impl JournalEntryReport {
                 change: transition.change.label(),
                 alert: Box::new(AlertReport::from_transition(fleet, transition, entry.at)),
             },
+            JournalEvent::Operation(operation) => Self::Operation {
+                timestamp,
+                pair: operation.pair.to_string(),
+                operation: operation.id.to_string(),
+                phase: operation.phase.to_string(),
+                reason: operation.what.to_string(),
+            },
         }
     }
 
@@ -147,6 +167,7 @@ impl JournalEntryReport {
         match self {
             Self::State { .. } => "state",
             Self::Alert { .. } => "alert",
+            Self::Operation { .. } => "operation",
         }
     }
 }

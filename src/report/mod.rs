@@ -17,6 +17,7 @@ mod links;
 mod live;
 mod lost_writes;
 mod numbers;
+mod operations;
 mod pairs;
 mod reload;
 mod sentinels;
@@ -45,6 +46,7 @@ pub use level::{Level, LevelReason};
 pub use links::{LinkReport, Summary};
 pub use live::{JournalEntryReport, LivePair, LiveReport};
 pub use lost_writes::LostWritesReport;
+pub use operations::{OperationNoted, OperationStatus, OperationsReport};
 pub use pairs::{
     CatchUpReport, EvidenceReport, ForecastReport, FullSyncReport, HeadroomReport,
     OutputBufferReport, PairReport, PairsReport,

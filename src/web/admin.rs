@@ -12,8 +12,9 @@ use super::handler::HandlerState;
 use super::reply::{json, refuse, text};
 use crate::admin::{AdminAnswer, AdminCommand, AdminError, AdminReply};
 use crate::alert::{SilenceError, SilenceId};
+use crate::monitor::OperationError;
 use crate::notify::ReplayError;
-use crate::report::{DoctorBegan, SilenceMade};
+use crate::report::{DoctorBegan, OperationNoted, SilenceMade};
 
 /// The layer of every route that changes something: passes on only requests with write access.
 pub(super) async fn require_write_access(
@@ -87,6 +88,7 @@ fn done(reply: &AdminReply) -> Response {
     match reply {
         AdminReply::Reloaded(report) => text(StatusCode::OK, &report.to_string()),
         AdminReply::DeliveryReplayed(report) => json(StatusCode::ACCEPTED, report),
+        AdminReply::OperationNoted => json(StatusCode::OK, &OperationNoted::default()),
         AdminReply::DoctorBegan => json(StatusCode::ACCEPTED, &DoctorBegan { began: true }),
         AdminReply::SilenceAdded(id) | AdminReply::SilenceExpired(id) => {
             let made = SilenceMade {
@@ -106,12 +108,16 @@ const fn status_of(error: &AdminError) -> StatusCode {
         // As in Prometheus: the request was right, the file on this machine is not.
         AdminError::Config(_) => StatusCode::INTERNAL_SERVER_ERROR,
         AdminError::Replay(ReplayError::Unknown)
+        | AdminError::Operation(OperationError::UnknownPair(_))
         | AdminError::Silence(SilenceError::Unknown(_)) => StatusCode::NOT_FOUND,
         AdminError::Replay(_)
         | AdminError::DoctorRuns
+        | AdminError::Operation(OperationError::InProgress(_))
         | AdminError::Silence(SilenceError::Expired(_) | SilenceError::TooMany) => {
             StatusCode::CONFLICT
         }
-        AdminError::Silence(_) => StatusCode::BAD_REQUEST,
+        AdminError::Silence(_) | AdminError::Operation(OperationError::Invalid(_)) => {
+            StatusCode::BAD_REQUEST
+        }
     }
 }

@@ -18,6 +18,7 @@ mod limits;
 mod listeners;
 mod memory;
 mod not_found;
+mod operations;
 mod page;
 mod probes;
 mod pulse;

@@ -51,6 +51,8 @@ pub(super) enum Resource {
     Deliveries,
     /// Every silence, as JSON.
     Silences,
+    /// Every operation, as JSON.
+    Operations,
     /// The last audit, as JSON.
     Doctor,
 }
@@ -200,6 +202,7 @@ impl Resource {
             | Self::Alerts
             | Self::Deliveries
             | Self::Silences
+            | Self::Operations
             | Self::Doctor
             | Self::History(..)
             | Self::OpenApi => JSON,

@@ -24,6 +24,7 @@ use super::layers::{add_security_headers, enforce_limits};
 use super::limits::Limits;
 use super::memory::AnswerMemory;
 use super::not_found::not_found;
+use super::operations;
 use super::page::{self, Filter, PairView, Range};
 use super::probes::{HEALTHY, READY};
 use super::renderer::{Renderer, Resource};
@@ -68,6 +69,7 @@ pub(super) fn router(parts: RouterParts<'_>) -> Router {
     let write_access = || from_fn_with_state((gate.clone(), policy), require_write_access);
     let replay = post(admin::replay).layer(write_access());
     let run_doctor = post(admin::run_doctor).layer(write_access());
+    let note_operation = post(operations::note).layer(write_access());
     let add_silence = post(silences::add).layer(write_access());
     let expire_silence = delete(admin::expire_silence).layer(write_access());
     let mut router = Router::new().route(telemetry_path.as_str(), get(metrics));
@@ -93,6 +95,10 @@ pub(super) fn router(parts: RouterParts<'_>) -> Router {
         .route("/api/v1/doctor", get(doctor).merge(run_doctor))
         .route("/api/v1/events", get(events))
         .route("/api/v1/openapi.json", get(openapi))
+        .route(
+            "/api/v1/operations",
+            get(operations::list).merge(note_operation),
+        )
         .route("/api/v1/silences", get(silences::list).merge(add_silence))
         .route("/api/v1/silences/{id}", expire_silence)
         .route("/runbooks/", get(runbook_index))
@@ -283,14 +289,18 @@ fn query<T: DeserializeOwned>(uri: &Uri) -> Option<T> {
 
 async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {
     let sentence = "no such path: see / for the page, /metrics, /-/healthy, /-/ready, /api/v1/pairs, /api/v1/alerts, \
-                    /api/v1/deliveries, /api/v1/silences, /api/v1/doctor";
+                    /api/v1/deliveries, /api/v1/silences, /api/v1/operations, /api/v1/doctor";
     not_found(uri.path(), &headers, sentence)
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
     let sentence = match method {
         _ if uri.path().starts_with("/api/v1/silences/") => "this path takes DELETE only",
-        _ if matches!(uri.path(), "/api/v1/silences" | "/api/v1/doctor") => {
+        _ if matches!(
+            uri.path(),
+            "/api/v1/silences" | "/api/v1/doctor" | "/api/v1/operations"
+        ) =>
+        {
             "this path takes GET, HEAD and POST only"
         }
         Method::GET | Method::HEAD => "this path takes POST only",

@@ -193,6 +193,7 @@
     });
     source.addEventListener('state', word);
     source.addEventListener('alert', word);
+    source.addEventListener('operation', word);
     source.onerror = () => {
       // The browser reconnects by itself, unless it was refused.
       show(source.readyState === EventSource.CLOSED ? 'polling' : 'stale');

@@ -19,7 +19,9 @@ use crate::admin::{self, Admin, AdminAnswer, AdminCommand, AdminError, AdminRepl
 use crate::alert::{SilenceError, SilenceId};
 use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
+use crate::monitor::OperationError;
 use crate::notify::ReplayError;
+use crate::operation::OperationNotice;
 use crate::report::testing::{Scene, fleet};
 use crate::report::{ReloadReport, ReplayReport};
 
@@ -247,11 +249,20 @@ impl FakeCore {
             }
             AdminCommand::ExpireSilence(id) => Err(SilenceError::Unknown(id).into()),
             AdminCommand::RunDoctor => Ok(AdminReply::DoctorBegan),
+            AdminCommand::NoteOperation(notice) => note_operation(&notice),
         }
     }
 }
 
 /// Has one dead letter, `msg_1`, and one whose group has resolved, `msg_over`.
+fn note_operation(notice: &OperationNotice) -> AdminAnswer {
+    notice.check().map_err(OperationError::Invalid)?;
+    if notice.pair != "orders" {
+        return Err(OperationError::UnknownPair(notice.pair.clone()).into());
+    }
+    Ok(AdminReply::OperationNoted)
+}
+
 fn replay(id: String) -> AdminAnswer {
     match id.as_str() {
         "msg_1" => Ok(AdminReply::DeliveryReplayed(ReplayReport {

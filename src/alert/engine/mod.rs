@@ -156,7 +156,7 @@ impl AlertEngine {
         transition
     }
 
-    /// Sets the silence or maintenance window that mutes an alert.
+    /// Sets the silence, maintenance window or operation that mutes an alert.
     pub fn set_muted_by(&mut self, key: &AlertKey, muted_by: Option<MutedBy>) {
         if let Some(active) = self.active.get_mut(key) {
             active.muted_by = muted_by;

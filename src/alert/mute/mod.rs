@@ -1,15 +1,17 @@
-//! What mutes alerts: silences, which operators create, and maintenance windows of the
-//! configuration.
+//! What mutes alerts: silences, which operators create, maintenance windows of the configuration, and
+//! operations that are under way.
 //!
 //! A muted alert is not notified, and not repeated. The resolve of an alert that was notified
 //! before is notified all the same.
 
 mod maintenance;
 mod matchers;
+mod planned;
 mod silences;
 
 pub use maintenance::Maintenance;
 pub use matchers::Matchers;
+pub use planned::PlannedWork;
 pub use silences::{
     MAX_SILENCES, NewSilence, Silence, SilenceError, SilenceRecord, SilenceState, Silences,
 };
@@ -26,6 +28,7 @@ pub struct Mutes {
     /// The silences, active or not.
     pub silences: Silences,
     maintenance: Maintenance,
+    planned: Vec<PlannedWork>,
     active: ActiveSet,
     changed: bool,
 }
@@ -53,6 +56,12 @@ impl Mutes {
         self.changed = true;
     }
 
+    /// Replaces the work that is under way.
+    pub fn set_planned(&mut self, planned: Vec<PlannedWork>) {
+        self.changed |= planned != self.planned;
+        self.planned = planned;
+    }
+
     /// Determines what is active now. Returns whether that changed since the last call.
     pub fn update(&mut self, now: WallTime) -> bool {
         let active = ActiveSet {
@@ -64,14 +73,18 @@ impl Mutes {
         changed
     }
 
-    /// The active silence that mutes the alert, or else the maintenance window.
+    /// The active silence that mutes the alert, or else the maintenance window, or else the operation
+    /// that causes it.
     pub fn mute_for(&self, alert: &AlertSnapshot) -> Option<MutedBy> {
         let label = |name: &str| alert.label(name);
         if let Some(silence) = self.silences.find(&self.active.silences, label) {
             return Some(MutedBy::Silence(silence.clone()));
         }
-        let window = self.maintenance.find(&self.active.windows, label)?;
-        Some(MutedBy::Maintenance(window))
+        if let Some(window) = self.maintenance.find(&self.active.windows, label) {
+            return Some(MutedBy::Maintenance(window));
+        }
+        let work = self.planned.iter().find(|work| work.causes(alert))?;
+        Some(MutedBy::Operation(Arc::clone(&work.id)))
     }
 
     /// The names of the open maintenance windows.

@@ -4,8 +4,8 @@ use super::sentence::Sentence;
 use super::words::{Clock, Rounding, bytes, span};
 use super::{Ended, lasted, lasting, loss, stretch};
 use crate::alert::{
-    AlertSnapshot, AtRisk, BacklogHeadroom, Details, DivergedFacts, Quantity, Recovery,
-    ResolveReason, Resync, Rule, Worst,
+    AlertSnapshot, AtRisk, BacklogHeadroom, Details, DivergedFacts, EvidenceUntil, Quantity,
+    Recovery, ResolveReason, Resync, Rule, Worst,
 };
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::PairState;
@@ -228,7 +228,7 @@ pub(super) fn diverged(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         let line = line.and(format!(
             ": {alone}. Whichever becomes the other's replica loses what only it has."
         ));
-        return line.and(capture(facts));
+        return line.and(capture(facts)).and(evidence(facts, clock));
     }
     let replica = &facts.replica;
     let dc = news.target_dc;
@@ -252,6 +252,23 @@ fn capture(facts: &DivergedFacts) -> String {
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     let sentence: String = first.into_iter().chain(letters).collect();
     format!(" {sentence}.")
+}
+
+/// How long the writes that would be lost can still be saved; nothing where that is not known.
+fn evidence(facts: &DivergedFacts, clock: Clock<'_>) -> String {
+    let Some(EvidenceUntil { at, end }) = facts.evidence else {
+        return String::new();
+    };
+    let left = at - clock.now;
+    if left <= Span::ZERO {
+        return " It may be too late to save the writes that only the deposed master has."
+            .to_owned();
+    }
+    let left = span(left, Rounding::Down);
+    let end = end.sentence();
+    format!(
+        " The writes that only the deposed master has can be saved for another {left}: then {end}."
+    )
 }
 
 /// What each of two masters has that the other lacks.

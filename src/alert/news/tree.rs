@@ -23,7 +23,13 @@ pub(super) fn failover(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
     } else {
         format!("{pair}: failover, ")
     };
-    took_over(Sentence::words(begin), alert, facts, clock).and(".")
+    let line = took_over(Sentence::words(begin), alert, facts, clock).and(".");
+    match &facts.operation {
+        None => line,
+        Some(id) => line.and(format!(
+            " Operation {id} did it: failover --status {id} has its report."
+        )),
+    }
 }
 
 /// Which server took over from which, when, and what was lost.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::operation::DrillsFolder;
 use super::probe;
 use crate::config::{DatacenterRule, PairSettings, PollSettings, ServerSettings, Settings};
 use crate::doctor::{EntryAudit, ServerAudit, WriteHistory};
@@ -93,6 +94,7 @@ struct Collection<'a> {
 impl Collection<'_> {
     async fn collect(self) -> Vec<EntryAudit> {
         let audits = self.ask_servers().await;
+        let drills = self.drills().await;
         let mut collected = Vec::with_capacity(self.entries.len());
         for entry in self.entries {
             collected.push(EntryAudit {
@@ -102,11 +104,20 @@ impl Collection<'_> {
                 sentinels: Vec::new(),
                 placement_risks: None,
                 own_dc: self.own_dc(),
+                last_drill: last_drill(&drills, &entry.name),
             });
         }
         self.ask_sentinels(&mut collected).await;
         let in_roles = collected.into_iter().map(EntryAudit::in_observed_roles);
         in_roles.collect()
+    }
+
+    /// When the last drill of each pair passed.
+    async fn drills(&self) -> Vec<(PairName, f64)> {
+        let folder = DrillsFolder::beside(&self.settings.state.path);
+        let read = tokio::task::spawn_blocking(move || folder.last_passed()).await;
+        // A task that panicked knows of none.
+        read.unwrap_or_default()
     }
 
     /// The datacenter that this program runs in.
@@ -185,4 +196,9 @@ fn timeout(server: &Server, poll: &PollSettings) -> Span {
         poll.timeout_remote
     };
     configured.max(SHORTEST_TIMEOUT)
+}
+
+fn last_drill(drills: &[(PairName, f64)], pair: &PairName) -> Option<f64> {
+    let found = drills.iter().find(|(name, _)| name == pair)?;
+    Some(found.1)
 }

@@ -30,6 +30,10 @@ impl Core {
                 self.expire_silence(&id)?;
                 AdminReply::SilenceExpired(id)
             }
+            AdminCommand::NoteOperation(notice) => {
+                self.monitor.note_operation(*notice, clock::now())?;
+                AdminReply::OperationNoted
+            }
             AdminCommand::RunDoctor => {
                 if !self.begin_audit() {
                     return Err(AdminError::DoctorRuns);

@@ -14,6 +14,7 @@ use super::systemd::{Notifier, Watchdog};
 use super::watched::{Watched, WatchedChange};
 use super::{LoadSettings, log};
 use crate::admin::AdminRequest;
+use crate::app::drill_watch::LastDrills;
 use crate::capture::{AutomaticCapture, CaptureEvent};
 use crate::clock;
 use crate::config::{ConfigErrors, ListenAddress};
@@ -54,6 +55,7 @@ pub(super) struct Events {
     pub(super) polls: mpsc::Receiver<PollEvent>,
     pub(super) discoveries: mpsc::Receiver<DiscoveryEvent>,
     pub(super) captures: mpsc::Receiver<CaptureEvent>,
+    pub(super) drills: watch::Receiver<LastDrills>,
     /// Results of periodic senders; the dispatcher returns its own.
     pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
 }
@@ -139,6 +141,10 @@ impl Core {
                 Some(CaptureEvent { statuses }) = events.captures.recv() => {
                     schedule.dirty = true;
                     self.monitor.note_captures(statuses);
+                }
+                Ok(()) = events.drills.changed() => {
+                    schedule.dirty = true;
+                    self.monitor.note_drills(Arc::clone(&events.drills.borrow_and_update()));
                 }
                 Some(event) = events.deliveries.recv() => {
                     schedule.dirty = true;

@@ -2,18 +2,20 @@
 
 use std::io;
 
+use super::announce::{Announcement, ExporterDoor};
 use super::folder::{JournalFile, OperationsFolder, PairLock, StoredOperation};
 use super::hand::Hand;
 use super::list::{self, NAME_HEAD};
 use super::operator::{as_operator, timeout};
-use super::prepare::Prepared;
+use super::prepare::{Prepared, discovered_entry};
+use super::sentinels;
 use super::world::{Hands, update};
 use crate::clock;
 use crate::config::Settings;
-use crate::model::Span;
+use crate::model::{PairName, Span};
 use crate::operation::{
-    self, Act, Ending, Entry, Goal, Intent, Measured, OperationKind, OperationReport, Order,
-    OrderError, OrderResult, Outcome, Record, World,
+    self, Act, Ending, Entry, Goal, Intent, Measured, OperationKind, OperationNotice,
+    OperationReport, Order, OrderError, OrderResult, Outcome, Plan, Record, World,
 };
 use crate::topology::Topology;
 
@@ -38,6 +40,7 @@ pub struct Run {
 pub async fn execute(
     prepared: Prepared,
     folder: &OperationsFolder,
+    exporter: Option<&ExporterDoor>,
     narrator: &mut dyn Narrator,
 ) -> Run {
     let Prepared {
@@ -51,16 +54,20 @@ pub async fn execute(
         Ok(lock) => lock,
         Err(sentence) => return refused(sentence),
     };
-    let first = entry(Record::Began {
-        intent: Box::new(intent.clone()),
-    });
-    let journal = match folder.begin(&intent.id, first) {
-        Ok(journal) => journal,
-        Err(error) => return refused(no_journal(folder, &error)),
+    let announcement = match announce(exporter, &intent, narrator).await {
+        Ok(announcement) => announcement,
+        Err(sentence) => return refused(sentence),
     };
-    if let Err(error) = journal.plan(&plan) {
-        return refused(no_journal(folder, &error));
-    }
+    let journal = match begin_journal(folder, &intent, &plan) {
+        Ok(journal) => journal,
+        Err(error) => {
+            let run = refused(no_journal(folder, &error));
+            if let Some(announcement) = announcement {
+                announcement.end(&run.ending).await;
+            }
+            return run;
+        }
+    };
     narrator.line(&format!("operation {} began", intent.id));
     let run = operation::Run::new(intent, clock::now());
     let mut executor = Executor {
@@ -71,7 +78,45 @@ pub async fn execute(
         last_answer,
         _lock: lock,
     };
-    executor.carry_out().await
+    let run = executor.carry_out().await;
+    if let Some(announcement) = announcement {
+        announcement.end(&run.ending).await;
+    }
+    run
+}
+
+fn begin_journal(
+    folder: &OperationsFolder,
+    intent: &Intent,
+    plan: &Plan,
+) -> io::Result<JournalFile> {
+    let first = entry(Record::Began {
+        intent: Box::new(intent.clone()),
+    });
+    let journal = folder.begin(&intent.id, first)?;
+    journal.plan(plan)?;
+    Ok(journal)
+}
+
+/// Reports the operation to the running exporter, if there is one.
+///
+/// # Errors
+/// Another operation of the pair is under way.
+async fn announce(
+    exporter: Option<&ExporterDoor>,
+    intent: &Intent,
+    narrator: &mut dyn Narrator,
+) -> Result<Option<Announcement>, String> {
+    let Some(exporter) = exporter else {
+        return Ok(None);
+    };
+    match Announcement::begin(exporter, OperationNotice::begins(intent)).await? {
+        Ok(announcement) => Ok(Some(announcement)),
+        Err(sentence) => {
+            narrator.line(&sentence);
+            Ok(None)
+        }
+    }
 }
 
 /// Goes on with an operation that has not ended, or takes it back.
@@ -83,10 +128,11 @@ pub async fn resume(
     folder: &OperationsFolder,
     operation: &StoredOperation,
     goal: Goal,
+    exporter: Option<&ExporterDoor>,
     narrator: &mut dyn Narrator,
 ) -> Result<Run, String> {
     let intent = operation.intent.clone();
-    let mut hands = hands(settings, &intent)?;
+    let mut hands = hands(settings, &intent).await?;
     let lock = match lock(folder, &intent, &mut hands).await {
         Ok(lock) => lock,
         Err(sentence) => return Ok(refused(sentence)),
@@ -99,6 +145,10 @@ pub async fn resume(
             intent.id
         ));
     }
+    let announcement = match announce(exporter, &intent, narrator).await {
+        Ok(announcement) => announcement,
+        Err(sentence) => return Ok(refused(sentence)),
+    };
     let mut journal = operation
         .reopen()
         .map_err(|error| no_journal(folder, &error))?;
@@ -116,13 +166,30 @@ pub async fn resume(
         last_answer: None,
         _lock: lock,
     };
-    Ok(executor.carry_out().await)
+    let run = executor.carry_out().await;
+    if let Some(announcement) = announcement {
+        announcement.end(&run.ending).await;
+    }
+    Ok(run)
 }
 
 /// The connections for an operation that was begun before, from the configuration of today.
-fn hands(settings: &Settings, intent: &Intent) -> Result<Hands, String> {
+async fn hands(settings: &Settings, intent: &Intent) -> Result<Hands, String> {
     let settings = as_operator(settings);
+    let pair = PairName::new(&intent.pair);
+    let mut discovered = None;
+    let mut sentinels = Vec::new();
+    if let Some((_, hands)) = sentinels::hands(&settings, &pair)
+        && intent.sentinel.is_some()
+    {
+        sentinels = hands;
+        let entry = discovered_entry(&settings, &pair).await;
+        discovered = Some(entry.map_err(|error| error.to_string())?);
+    }
     let mut servers = Vec::new();
+    if let Some(entry) = &discovered {
+        servers.extend(std::iter::once(&entry.master).chain(&entry.replicas));
+    }
     for pair in &settings.pairs {
         if pair.name.as_str() == intent.pair {
             servers.extend(std::iter::once(&pair.master).chain(&pair.replicas));
@@ -149,6 +216,7 @@ fn hands(settings: &Settings, intent: &Intent) -> Result<Hands, String> {
         old: hand(&intent.old.addr)?,
         target: hand(&intent.target.addr)?,
         others,
+        sentinels,
     })
 }
 

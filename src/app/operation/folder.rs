@@ -64,7 +64,7 @@ impl OperationsFolder {
     }
 
     /// A name for an operation that begins now.
-    pub(super) fn new_id(now: WallTime) -> String {
+    pub fn new_id(now: WallTime) -> String {
         let nanos = i128::from(now.as_nanos());
         let stamp = match jiff::Timestamp::from_nanosecond(nanos) {
             Ok(at) => at.strftime("%Y%m%dT%H%M%SZ").to_string(),
@@ -377,6 +377,8 @@ mod tests {
             limits: Limits::default(),
             can_pause: true,
             discard: None,
+            saved_in: None,
+            sentinel: None,
             fingerprint: String::new(),
             overridden: Vec::new(),
             stated_loss: None,

@@ -217,7 +217,8 @@ pub(super) fn refusal(reply: Value) -> Option<String> {
 fn judge(order: &Order, replies: Vec<Value>) -> Result<(), OrderError> {
     match order {
         Order::Demote { .. } => judge_transaction(replies),
-        Order::Follow { .. } => {
+        // The first command counts; CONFIG REWRITE only keeps it.
+        Order::Follow { .. } | Order::Priority { .. } => {
             let mut refusals = replies.into_iter().map(refusal);
             if let Some(words) = refusals.next().flatten() {
                 return Err(OrderError::Refused(words));
@@ -225,12 +226,13 @@ fn judge(order: &Order, replies: Vec<Value>) -> Result<(), OrderError> {
             not_kept(refusals.flatten().next())
         }
         Order::Keep { .. } => not_kept(replies.into_iter().find_map(refusal)),
-        Order::Pause { .. } | Order::Unpause { .. } | Order::Promote { .. } => {
-            match replies.into_iter().find_map(refusal) {
-                Some(words) => Err(OrderError::Refused(words)),
-                None => Ok(()),
-            }
-        }
+        Order::Pause { .. }
+        | Order::Unpause { .. }
+        | Order::Promote { .. }
+        | Order::SentinelFailover { .. } => match replies.into_iter().find_map(refusal) {
+            Some(words) => Err(OrderError::Refused(words)),
+            None => Ok(()),
+        },
     }
 }
 

@@ -1,10 +1,14 @@
 //! The assessment and the plan: asks everybody, changes nothing.
 
+use std::path::PathBuf;
+
 use super::folder::OperationsFolder;
 use super::hand::Hand;
 use super::list::{self, NAME_HEAD};
 use super::operator::{as_operator, timeout};
 use super::rights;
+use super::saved::SavedFiles;
+use super::sentinels::{self, SentinelHand};
 use super::time_text::time_text;
 use super::vantage::{self, ExporterView};
 use super::world::Hands;
@@ -15,8 +19,8 @@ use crate::doctor::{AuditOptions, PromotionTraps, promotion_traps};
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 use crate::operation::{
     Assessment, DeathEvidence, Discard, Intent, Limits, Loss, OperationKind, Outcome, Overrides,
-    Party, Plan, Preflight, Refusal, RefusalName, SavedWrites, ServerView, TOO_SOON, Unshared,
-    choose_target, fingerprint,
+    Party, Plan, Preflight, Refusal, RefusalName, SavedWrites, SentinelIntent, SentinelView,
+    ServerView, TOO_SOON, Unshared, Witness, choose_target, fingerprint, over_sentinels,
 };
 use crate::topology::Topology;
 
@@ -50,8 +54,8 @@ pub struct OperationRequest {
     pub plan: Option<String>,
     /// What exporters say; the local one first.
     pub exporters: Vec<ExporterView>,
-    /// Writes of a returning server that were captured: they may be overwritten.
-    pub saved: Vec<SavedWrites>,
+    /// Folders with files of lost writes: what one of them holds as a whole may be overwritten.
+    pub saved_in: Vec<PathBuf>,
 }
 
 /// Why there is no assessment.
@@ -80,14 +84,16 @@ pub struct Prepared {
 }
 
 /// Everything about one entry.
-struct Scene {
+pub(super) struct Scene {
     settings: Settings,
     entry: PairSettings,
     /// What its Sentinels call the master.
     sentinel_name: Option<String>,
     id: String,
-    hands: Vec<Hand>,
-    views: Vec<ServerView>,
+    pub(super) hands: Vec<Hand>,
+    pub(super) views: Vec<ServerView>,
+    sentinel_hands: Vec<SentinelHand>,
+    sentinel_views: Vec<SentinelView>,
 }
 
 /// A failover: its assessment and its plan.
@@ -112,7 +118,10 @@ pub async fn prepare(
     let witnesses = if request.disaster {
         let second = scene.ask_again().await;
         let hand = scene.hands.iter().find(|hand| hand.server().addr == old);
-        vantage::evidence(hand, &old, &scene.views, &second, &request.exporters)
+        let mut evidence = vantage::evidence(hand, &old, &scene.views, &second, &request.exporters);
+        let sentinels = scene.sentinel_views.iter().map(Witness::sentinel);
+        evidence.witnesses.extend(sentinels);
+        evidence
     } else {
         DeathEvidence::default()
     };
@@ -170,7 +179,7 @@ pub async fn prepare_return(
 
 impl Scene {
     /// Finds the entry and asks its servers.
-    async fn ask(settings: &Settings, pair: &PairName) -> Result<Self, PrepareError> {
+    pub(super) async fn ask(settings: &Settings, pair: &PairName) -> Result<Self, PrepareError> {
         let settings = as_operator(settings);
         let configured = settings
             .pairs
@@ -178,16 +187,17 @@ impl Scene {
             .find(|entry| entry.name == *pair)
             .cloned();
         let mut sentinel_name = None;
+        let mut sentinel_hands = Vec::new();
         let entry = if let Some(entry) = configured {
             entry
         } else {
-            let names = settings
-                .sentinels
-                .iter()
-                .filter_map(|group| group.master_of(pair));
-            sentinel_name = names.map(str::to_owned).next();
+            if let Some((name, hands)) = sentinels::hands(&settings, pair) {
+                sentinel_name = Some(name);
+                sentinel_hands = hands;
+            }
             discovered_entry(&settings, pair).await?
         };
+        let sentinel_views = sentinels::ask(&mut sentinel_hands).await;
         let id = OperationsFolder::new_id(clock::wall_now());
         let name = format!("{NAME_HEAD}{id}");
         let servers: Vec<&ServerSettings> = std::iter::once(&entry.master)
@@ -209,6 +219,8 @@ impl Scene {
             id,
             hands,
             views,
+            sentinel_hands,
+            sentinel_views,
         })
     }
 
@@ -223,7 +235,7 @@ impl Scene {
 
     /// The master: the only server that says so; of several the configured one. Where none does,
     /// it is the silent one that the others follow, or else the configured one.
-    fn master(&self, is_disaster: bool) -> ServerAddr {
+    pub(super) fn master(&self, is_disaster: bool) -> ServerAddr {
         let configured = &self.entry.master.addr;
         let masters: Vec<_> = self.views.iter().filter(|view| view.is_master()).collect();
         match &masters[..] {
@@ -278,20 +290,22 @@ impl Scene {
         };
         let followers = followers(kind, &old, &target, &others);
         let can_pause = pauses_writes(&old) && pauses_writes(&target);
+        let sentinel = self.sentinel_intent(&target, &others);
         let mut missing = Vec::new();
         let clients = self.clients(&[&old, &target], &mut missing).await;
-        for hand in &mut self.hands {
-            let addr = &hand.server().addr;
-            let is_party = *addr == old.addr || *addr == target.addr;
-            if is_party || followers.iter().any(|follower| follower.addr == *addr) {
-                missing.extend(rights::missing(hand, can_pause && is_party).await);
-            }
-        }
+        let wanted = self.missing_rights(&old, &target, &followers, can_pause, sentinel.as_ref());
+        missing.extend(wanted.await);
         let traps = self.traps(kind, &request.pair, &target.addr).await;
         let mut findings = Vec::new();
         for found in &traps {
             findings.extend(found.findings.iter().cloned());
         }
+        let saved = match (kind, old.said()) {
+            (OperationKind::Rejoin, Some(returning)) => {
+                SavedFiles::find(&request.saved_in, &request.pair, returning).await
+            }
+            _ => SavedFiles::default(),
+        };
         let preflight = Preflight {
             kind,
             pair: request.pair.as_str(),
@@ -299,6 +313,7 @@ impl Scene {
             target: &target,
             others: &others,
             sentinel_name: self.sentinel_name.as_deref(),
+            sentinels: &self.sentinel_views,
             sentinels_seen: clients.sentinels,
             other_operations: &clients.operations,
             findings: &findings,
@@ -309,7 +324,7 @@ impl Scene {
             max_loss: request.max_loss,
             max_loss_bytes: request.max_loss_bytes,
             overrides: &request.overrides,
-            saved: &request.saved,
+            saved: &saved.usable,
         };
         let mut assessment = preflight.assess();
         assessment
@@ -317,14 +332,17 @@ impl Scene {
             .extend(left_alone(kind, &others, &followers));
         assessment.notes.extend(not_checked(&traps, &target.addr));
         let servers: Vec<_> = [&old, &target].into_iter().chain(&others).collect();
-        let fingerprint = fingerprint(kind, request.pair.as_str(), &servers);
+        let fingerprint = fingerprint(kind, request.pair.as_str(), &servers, &self.sentinel_views);
         assessment
             .refusals
             .extend(plan_changed(request.plan.as_deref(), &fingerprint));
-        let discard = match kind {
-            OperationKind::Rejoin => may_overwrite(&old, &target, request),
-            _ => None,
-        };
+        let held =
+            saved_tail(&old, &target, &saved.usable).filter(|_| kind == OperationKind::Rejoin);
+        if held.is_none() {
+            assessment.notes.extend(saved.notes);
+        }
+        let given_up = request.overrides.discard.map(Discard::bytes);
+        let given_up = given_up.filter(|_| kind == OperationKind::Rejoin);
         let stated = loss.map(|loss| loss.certified(time_text).join("; "));
         let intent = Intent {
             id: self.id.clone(),
@@ -334,9 +352,11 @@ impl Scene {
             target: Party::of(&target),
             old_for_target: followed(&target).unwrap_or_else(|| old.addr.clone()),
             followers,
-            limits: request.limits,
+            limits: self.limits(request.limits),
             can_pause,
-            discard,
+            discard: held.map(|(bytes, _)| bytes).or(given_up),
+            saved_in: held.map(|(_, file)| file.file.display().to_string()),
+            sentinel,
             fingerprint,
             overridden: assessment.overridden.clone(),
             stated_loss: stated,
@@ -350,6 +370,55 @@ impl Scene {
             loss,
             last_answer: exporter.and_then(|knows| knows.master_last_answer),
         })
+    }
+
+    /// The commands that the plan needs and that are not permitted.
+    async fn missing_rights(
+        &mut self,
+        old: &ServerView,
+        target: &ServerView,
+        followers: &[Party],
+        can_pause: bool,
+        sentinel: Option<&SentinelIntent>,
+    ) -> Vec<rights::MissingRight> {
+        let mut missing = Vec::new();
+        for hand in &mut self.hands {
+            let addr = &hand.server().addr;
+            let is_party = *addr == old.addr || *addr == target.addr;
+            let is_follower = followers.iter().any(|follower| follower.addr == *addr);
+            let mut changes = sentinel.iter().flat_map(|intent| &intent.priorities);
+            let uses = rights::Uses {
+                // Sentinels point the others to the new master.
+                role: is_party || (is_follower && sentinel.is_none()),
+                pause: can_pause && is_party,
+                priority: changes.any(|change| change.server == *addr),
+            };
+            missing.extend(rights::missing(hand, uses).await);
+        }
+        missing
+    }
+
+    /// How the operation goes over the Sentinels, if any of them answers.
+    fn sentinel_intent(
+        &self,
+        target: &ServerView,
+        others: &[ServerView],
+    ) -> Option<SentinelIntent> {
+        let name = self.sentinel_name.as_deref()?;
+        let answers = self.sentinel_views.iter().any(|view| view.said.is_ok());
+        answers.then(|| over_sentinels(name, target, others))
+    }
+
+    /// The limits that fit what the Sentinels take for down.
+    fn limits(&self, wanted: Limits) -> Limits {
+        let all = self.sentinel_views.iter();
+        let smallest = all
+            .filter_map(|view| view.said.as_ref().ok()?.down_after)
+            .min();
+        match smallest {
+            Some(down_after) => wanted.within(down_after),
+            None => wanted,
+        }
     }
 
     /// Who else is connected to the servers that answer.
@@ -426,12 +495,13 @@ impl Scene {
             old: old.ok_or_else(missing)?,
             target: target.ok_or_else(missing)?,
             others,
+            sentinels: self.sentinel_hands,
         })
     }
 }
 
 /// The entry that Sentinels report under this name.
-async fn discovered_entry(
+pub(super) async fn discovered_entry(
     settings: &Settings,
     pair: &PairName,
 ) -> Result<PairSettings, PrepareError> {
@@ -446,18 +516,19 @@ async fn discovered_entry(
     })
 }
 
-/// How many bytes that only the returning server has may be overwritten: those that were given up, or
-/// are in a file.
-fn may_overwrite(old: &ServerView, master: &ServerView, request: &OperationRequest) -> Option<u64> {
-    if let (Some(old), Some(master)) = (old.said(), master.said()) {
-        let unshared = Unshared::between(old, master);
-        if let Unshared::Tail { bytes, .. } = unshared
-            && unshared.is_saved(&old.replid, &request.saved)
-        {
-            return Some(bytes);
-        }
-    }
-    request.overrides.discard.map(Discard::bytes)
+/// What only the returning server has, if one of the `saved` files holds all of it: how many bytes,
+/// and which file.
+fn saved_tail<'a>(
+    old: &ServerView,
+    master: &ServerView,
+    saved: &'a [SavedWrites],
+) -> Option<(u64, &'a SavedWrites)> {
+    let old = old.said()?;
+    let unshared = Unshared::between(old, master.said()?);
+    let Unshared::Tail { bytes, .. } = unshared else {
+        return None;
+    };
+    Some((bytes, unshared.saved_file(&old.replid, saved)?))
 }
 
 fn pauses_writes(view: &ServerView) -> bool {

@@ -13,21 +13,42 @@ const ROLE: [&[&str]; 2] = [&["REPLICAOF", "NO", "ONE"], &["CONFIG", "REWRITE"]]
 /// What it needs where its writes are paused.
 const PAUSE: [&[&str]; 2] = [&["CLIENT", "PAUSE", "1", "WRITE"], &["CLIENT", "UNPAUSE"]];
 
+/// What it needs where its priority is changed.
+const PRIORITY: &[&str] = &["CONFIG", "SET", "replica-priority", "100"];
+
+/// What an operation does on a server.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Uses {
+    /// Its role is changed.
+    pub(super) role: bool,
+    /// Its writes are paused.
+    pub(super) pause: bool,
+    /// Its priority is changed.
+    pub(super) priority: bool,
+}
+
 /// The commands that `hand`'s server does not permit. A server that does not answer permits all, as
 /// far as this goes: its silence is another refusal.
-pub(super) async fn missing(hand: &mut Hand, with_pause: bool) -> Vec<MissingRight> {
+pub(super) async fn missing(hand: &mut Hand, uses: Uses) -> Vec<MissingRight> {
     let addr = hand.server().addr.clone();
     let mut found = Vec::new();
+    let is_used = uses.role || uses.pause || uses.priority;
     let mut add = |what: &str, words: String| found.push((addr.clone(), what.to_owned(), words));
-    if hand.failure().is_some() {
+    if hand.failure().is_some() || !is_used {
         return Vec::new();
     }
     if let Some(words) = hand.nameless() {
         add("CLIENT SETNAME", words.to_owned());
     }
-    let mut wanted: Vec<&[&str]> = ROLE.to_vec();
-    if with_pause {
+    let mut wanted: Vec<&[&str]> = Vec::new();
+    if uses.role {
+        wanted.extend(ROLE);
+    }
+    if uses.pause {
         wanted.extend(PAUSE);
+    }
+    if uses.priority {
+        wanted.push(PRIORITY);
     }
     let commands: Vec<_> = wanted.iter().map(|words| command(words)).collect();
     match hand.queue(&commands).await {

@@ -1,6 +1,7 @@
 //! All servers of an operation: asked in the order that makes brackets, and updated by each order.
 
 use super::hand::Hand;
+use super::sentinels::{self, SentinelHand};
 use crate::model::ServerAddr;
 use crate::operation::{Order, OrderResult, ServerView, World};
 
@@ -9,6 +10,8 @@ pub(super) struct Hands {
     pub(super) old: Hand,
     pub(super) target: Hand,
     pub(super) others: Vec<Hand>,
+    /// The Sentinels that watch the master.
+    pub(super) sentinels: Vec<SentinelHand>,
 }
 
 impl Hands {
@@ -23,15 +26,19 @@ impl Hands {
         } else {
             None
         };
-        let others = match before {
-            Some(before) if !everyone => before.others.clone(),
-            _ => self.ask_others().await,
+        let (others, sentinels) = match before {
+            Some(before) if !everyone => (before.others.clone(), before.sentinels.clone()),
+            _ => (
+                self.ask_others().await,
+                sentinels::ask(&mut self.sentinels).await,
+            ),
         };
         World {
             old,
             target,
             old_again,
             others,
+            sentinels,
         }
     }
 
@@ -45,6 +52,13 @@ impl Hands {
 
     /// Gives an order to its server.
     pub(super) async fn perform(&mut self, order: &Order) -> Option<OrderResult> {
+        if let Order::SentinelFailover { sentinel, .. } = order {
+            let mut fitting = self
+                .sentinels
+                .iter_mut()
+                .filter(|hand| hand.is_at(sentinel));
+            return Some(fitting.next()?.fail_over().await);
+        }
         let hand = self.hand(order.server())?;
         Some(hand.perform(order).await)
     }

@@ -1,5 +1,7 @@
 //! The command line of `failover` and `failback`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::OutputFormat;
@@ -31,6 +33,13 @@ pub(in crate::cli) struct FailoverArgs {
     /// Shows an operation, or all of them, and what is open; exit code 30 where something is
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     pub(in crate::cli) status: Option<String>,
+    /// Practises the recovery on throwaway servers that it starts itself (it takes a redis-server): a
+    /// switch-over, a lost site, its capture and its return
+    #[arg(long, requires = "pair", conflicts_with_all = ["disaster", "to"])]
+    pub(in crate::cli) drill: bool,
+    /// Practises on the pair itself instead: a switch-over there and back, with --execute and --plan
+    #[arg(long, requires = "drill")]
+    pub(in crate::cli) real: bool,
     /// The most time whose writes may be lost in a disaster
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub(in crate::cli) max_loss: String,
@@ -71,6 +80,10 @@ pub(in crate::cli) struct FailbackArgs {
     /// cannot be known (unsaved-writes)
     #[arg(long, value_name = "BYTES")]
     pub(in crate::cli) discard: Option<String>,
+    /// A further folder with files of lost-writes --save, beside `recover.dir`: what a complete file
+    /// holds may be overwritten; repeatable
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) saved: Vec<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) action: ActionArgs,
 }

@@ -1,6 +1,7 @@
 //! `failover` and `failback`: the runbook of a disaster as guarded commands. Without `--execute`
 //! they ask and change nothing.
 
+mod drill;
 mod exporters;
 mod print;
 mod request;
@@ -17,8 +18,8 @@ use super::exporter::Exporter;
 use super::output::say;
 use super::{block_on, load_settings};
 use crate::app::operation::{
-    Narrator, OperationRequest, OperationsFolder, PrepareError, Prepared, Run, execute, prepare,
-    prepare_return, resume,
+    ExporterDoor, Narrator, OperationRequest, OperationsFolder, PrepareError, Prepared, Run,
+    execute, prepare, prepare_return, resume,
 };
 use crate::clock;
 use crate::config::Settings;
@@ -37,19 +38,26 @@ pub(super) fn failover(global: &Global, args: &FailoverArgs) -> Exit {
     if let Some(id) = &args.status {
         return status::status(&folder, id, args.action.output);
     }
-    let further = args.resume.as_ref().map(|id| (id, Goal::Forward));
-    let back = args.rollback.as_ref().map(|id| (id, Goal::Back));
+    let further = args.resume.as_deref().map(|id| (id, Goal::Forward));
+    let back = args.rollback.as_deref().map(|id| (id, Goal::Back));
+    let exporter = match Exporter::new(global, &args.exporter, exporters::TIMEOUTS) {
+        Ok(exporter) => exporter,
+        Err(sentence) => return usage(&sentence),
+    };
     if let Some((id, goal)) = further.or(back) {
-        return go_on(&settings, &folder, id, goal, args.action.output);
+        let door = door(&exporter);
+        return go_on(&settings, &folder, (id, goal), &door, args.action.output);
     }
     let request = match request::of_failover(args) {
         Ok(request) => request,
         Err(sentence) => return usage(&sentence),
     };
-    let exporter = match Exporter::new(global, &args.exporter, exporters::TIMEOUTS) {
-        Ok(exporter) => exporter,
-        Err(sentence) => return usage(&sentence),
-    };
+    if args.drill {
+        let work = drill::drill(&settings, &folder, &exporter, request, args);
+        return match block_on(work) {
+            Ok(exit) | Err(exit) => exit,
+        };
+    }
     let work = plan_and_do(&settings, &folder, &exporter, request, &args.action);
     match block_on(work) {
         Ok(exit) | Err(exit) => exit,
@@ -85,7 +93,7 @@ async fn plan_and_do(
 ) -> Exit {
     request.exporters = exporters::ask(exporter, &settings.observers).await;
     match prepare(settings, folder, &request).await {
-        Ok(prepared) => decide(prepared, folder, action).await,
+        Ok(prepared) => decide(prepared, folder, &door(exporter), action).await,
         Err(PrepareError::Usage(sentence)) => usage(&sentence),
     }
 }
@@ -98,12 +106,13 @@ async fn bring_back(
     mut request: OperationRequest,
     args: &FailbackArgs,
 ) -> Exit {
+    request.saved_in.push(settings.recover.dir.clone());
     request.exporters = exporters::ask(exporter, &settings.observers).await;
     let returning = settings.pairs.iter().find(|pair| pair.name == request.pair);
     let returning = returning.map(|pair| pair.master.addr.clone());
     match prepare_return(settings, folder, &request).await {
         Ok(Some(prepared)) => {
-            let exit = decide(prepared, folder, &args.action).await;
+            let exit = decide(prepared, folder, &door(exporter), &args.action).await;
             if exit != Exit::Ok || args.only_rejoin {
                 return exit;
             }
@@ -129,8 +138,21 @@ async fn bring_back(
     .await
 }
 
+/// Where operations are reported.
+fn door(exporter: &Exporter) -> ExporterDoor {
+    ExporterDoor {
+        url: exporter.url.clone(),
+        client: exporter.client.clone(),
+    }
+}
+
 /// Prints the assessment and the plan, and carries it out where that is asked for.
-async fn decide(prepared: Prepared, folder: &OperationsFolder, action: &ActionArgs) -> Exit {
+async fn decide(
+    prepared: Prepared,
+    folder: &OperationsFolder,
+    exporter: &ExporterDoor,
+    action: &ActionArgs,
+) -> Exit {
     let is_refused = !prepared.assessment.refusals.is_empty();
     if is_refused || !action.execute {
         let outcome = if is_refused { "refused" } else { "safe" };
@@ -151,7 +173,8 @@ async fn decide(prepared: Prepared, folder: &OperationsFolder, action: &ActionAr
             say(&format!("worth knowing: {}", visible_line(note)));
         }
     }
-    let run = execute(prepared, folder, &mut lines).await;
+    // Boxed: an operation's future is large.
+    let run = Box::pin(execute(prepared, folder, Some(exporter), &mut lines)).await;
     finish(&run, action.output)
 }
 
@@ -159,8 +182,8 @@ async fn decide(prepared: Prepared, folder: &OperationsFolder, action: &ActionAr
 fn go_on(
     settings: &Settings,
     folder: &OperationsFolder,
-    id: &str,
-    goal: Goal,
+    (id, goal): (&str, Goal),
+    exporter: &ExporterDoor,
     output: OutputFormat,
 ) -> Exit {
     let stored = if id.is_empty() {
@@ -180,7 +203,7 @@ fn go_on(
         return usage(&sentence);
     }
     let mut lines = Lines::new(output);
-    let work = resume(settings, folder, &stored, goal, &mut lines);
+    let work = resume(settings, folder, &stored, goal, Some(exporter), &mut lines);
     match block_on(work) {
         Ok(Ok(run)) => finish(&run, output),
         Ok(Err(sentence)) => usage(&sentence),

@@ -52,6 +52,7 @@ pub(super) fn of_failover(args: &FailoverArgs) -> Result<OperationRequest, Strin
 /// A sentence for the user.
 pub(super) fn of_failback(args: &FailbackArgs) -> Result<OperationRequest, String> {
     let mut request = common(&args.pair, &args.action)?;
+    request.saved_in.clone_from(&args.saved);
     request.overrides.discard = match args.discard.as_deref() {
         None => None,
         Some("unknown") => Some(Discard::Unknown),
@@ -94,7 +95,7 @@ fn common(pair: &str, action: &ActionArgs) -> Result<OperationRequest, String> {
         },
         plan: action.plan.clone(),
         exporters: Vec::new(),
-        saved: Vec::new(),
+        saved_in: Vec::new(),
     })
 }
 

@@ -20,8 +20,6 @@ pub(super) enum CheckScope {
     Replica,
     /// Master and replicas alike: after a switch their roles change.
     Each,
-    /// None: this version cannot make the check, and says so once.
-    Nothing,
 }
 
 /// Everything about a check.

@@ -301,10 +301,31 @@ pub(in crate::doctor) fn refused_resyncs(subject: &Subject<'_>) -> Verdict {
     )])
 }
 
-/// Why F1 has no result.
-pub(in crate::doctor) const NO_DRILLS: &str = "drills are not in this version";
+/// After this many days without a drill one is advised.
+const DRILL_DAYS: f64 = 35.0;
 
 /// F1: whether the recovery was practised.
-pub(in crate::doctor) fn drill(_: &Subject<'_>) -> Verdict {
-    Err(Gap::because(NO_DRILLS))
+#[allow(clippy::unnecessary_wraps, reason = "it has the type of every rule")]
+pub(in crate::doctor) fn drill(subject: &Subject<'_>) -> Verdict {
+    let now = subject.options.now.as_secs_f64();
+    let days = subject.entry.last_drill.map(|passed| (now - passed) / DAY);
+    let value = match days {
+        Some(days) if days <= DRILL_DAYS => return Ok(Vec::new()),
+        Some(days) => format!("the last drill passed {days:.0} days ago"),
+        None => "no drill has passed".to_owned(),
+    };
+    let pair = &subject.entry.name;
+    Ok(vec![Problem::new(
+        FindingSeverity::Advice,
+        format!("{value}, as far as this machine knows"),
+        Evidence::new(
+            value,
+            format!("one in {DRILL_DAYS:.0} days"),
+            "the folder `drills` beside the state database".to_owned(),
+        ),
+        Fix::by_hand(
+            &subject.server.addr,
+            &format!("redis-cross-dc-exporter failover --drill --pair {pair}"),
+        ),
+    )])
 }

@@ -12,13 +12,13 @@ use super::full_syncs::FullSyncs;
 use super::inhibition;
 use super::outage::LinkWatch;
 use crate::alert::{
-    AlertKey, AlertTarget, DueNotifications, GroupKey, ListedAlert, Mutes, ResolveReason,
-    RestoredAlert, Silences, TargetKind, Transition,
+    AlertKey, AlertTarget, DueNotifications, GroupKey, ListedAlert, Mutes, PlannedWork,
+    ResolveReason, RestoredAlert, Silences, TargetKind, Transition,
 };
 use crate::config::{AlertSettings, Settings};
 use crate::lost_writes::CaptureStatus;
 use crate::model::{PairName, ServerAddr, Span, Timestamp, WallTime};
-use crate::replication::{Assessment, MasterHistory, PairFacts, Pause};
+use crate::replication::{Assessment, EvidenceLeft, MasterHistory, PairFacts, Pause};
 use crate::topology::{Pair, Topology};
 use alerts::Alerts;
 pub(super) use evaluate::ObservedServer;
@@ -65,6 +65,8 @@ pub(super) struct ObservedPair<'a> {
     pub(super) captures: &'a [CaptureStatus],
     /// What is known of it.
     pub(super) facts: &'a PairFacts,
+    /// How long the writes of a deposed master can be saved, where there is one.
+    pub(super) evidence: Option<EvidenceLeft>,
 }
 
 /// Since when a pair is in the conditions that its rules time.
@@ -192,6 +194,10 @@ impl Alerting {
     }
 
     /// The silences and maintenance windows.
+    pub(super) fn set_planned(&mut self, planned: Vec<PlannedWork>) {
+        self.alerts.mutes.set_planned(planned);
+    }
+
     pub(super) fn mutes(&self) -> &Mutes {
         &self.alerts.mutes
     }

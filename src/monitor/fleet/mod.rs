@@ -27,7 +27,8 @@ use crate::alert::{ServedPair, ServiceRole};
 use crate::info::{Observation, Role};
 use crate::model::{Document, HeartbeatError, PairName, ServerAddr, Span, Timestamp};
 use crate::replication::{
-    Assessment, BufferAnswer, Evidence, Gap, MasterHistory, MasterSample, Pause, SavedState, assess,
+    Assessment, BufferAnswer, Evidence, EvidenceLeft, Gap, MasterHistory, MasterSample,
+    NoMasterAnswer, Pause, SavedState, assess, evidence_left,
 };
 use crate::topology::{Pair, Topology};
 use distributions::Distributions;
@@ -320,8 +321,16 @@ impl Fleet {
             return;
         };
         let is_replica = info.replication.role.value() == Some(Role::Replica);
+        let upstream = info.replication.upstream.as_ref();
+        let follows = upstream.and_then(|link| Some((link.host.get()?, link.port.value()?)));
+        let follows = follows.map(|(host, port)| ServerAddr::new(host, port));
         self.pairs.change(&server.as_top, |pair| {
-            pair.tracker.master_is_no_master(is_replica);
+            let follows_replica = follows.as_ref() == Some(&pair.meta.key.replica);
+            pair.tracker.master_is_no_master(match is_replica {
+                true if follows_replica => NoMasterAnswer::FollowsReplica,
+                true => NoMasterAnswer::Replica,
+                false => NoMasterAnswer::Incomplete,
+            });
         });
         if is_replica {
             self.histories.forget_lineage(addr);
@@ -360,14 +369,22 @@ impl Fleet {
 
     /// What is true of the pair with this index at `now`.
     pub(super) fn assess(&self, index: usize, now: Timestamp) -> Option<Assessment> {
-        let entry = self.pairs.get(index)?;
-        let servers = entry.servers?;
-        let evidence = Evidence {
+        let evidence = self.evidence(self.pairs.get(index)?)?;
+        Some(assess(evidence, now))
+    }
+
+    /// How long the writes that only a deposed master of the pair has can be saved.
+    pub(super) fn evidence_left(&self, pair: &PairEntry, now: Timestamp) -> Option<EvidenceLeft> {
+        evidence_left(self.evidence(pair)?, now).ok()
+    }
+
+    fn evidence<'a>(&'a self, pair: &'a PairEntry) -> Option<Evidence<'a>> {
+        let servers = pair.servers?;
+        Some(Evidence {
             master: &self.servers.at(servers.top)?.facts,
             replica: &self.servers.at(servers.replica)?.facts,
-            pair: entry.facts(),
-        };
-        Some(assess(evidence, now))
+            pair: pair.facts(),
+        })
     }
 
     /// Records a pair's lag for the maximum of the last minute and, if `counts`, in the

@@ -4,6 +4,7 @@ mod documents;
 mod model;
 mod refusals;
 mod runs;
+mod sentinel;
 
 use crate::info::{Engine, Role};
 use crate::model::{Datacenter, ReplicationId, ServerAddr, Span};
@@ -39,6 +40,7 @@ pub(super) fn master(port: u16) -> ServerView {
             keys: Some(10),
             full_syncs: 1,
             has_config_file: Some(true),
+            priority: None,
             upstream: None,
         }),
     }
@@ -75,6 +77,8 @@ pub(super) fn intent(kind: OperationKind) -> Intent {
         limits: Limits::default(),
         can_pause: true,
         discard: None,
+        saved_in: None,
+        sentinel: None,
         fingerprint: "0123456789abcdef".to_owned(),
         overridden: Vec::new(),
         stated_loss: None,
@@ -93,6 +97,7 @@ fn the_situation_follows_from_the_roles() {
         target,
         old_again: None,
         others: Vec::new(),
+        sentinels: Vec::new(),
     };
     let cases = [
         (master(1), replica(2, 1), Situation::Before),
@@ -136,6 +141,7 @@ fn equality_needs_a_master_that_did_not_move_and_a_target_that_has_all() {
         target: replica(2, 1),
         old_again: Some(master(1)),
         others: Vec::new(),
+        sentinels: Vec::new(),
     };
     assert_eq!(level.equal_offsets().unwrap().offset, 1000);
     let spoil: [fn(&mut World); 5] = [
@@ -333,7 +339,7 @@ fn the_target_is_named_or_obvious() {
 #[test]
 fn another_run_role_or_target_makes_another_plan() {
     let kind = OperationKind::SwitchOver;
-    let plan = |servers: &[&ServerView]| fingerprint(kind, "orders", servers);
+    let plan = |servers: &[&ServerView]| fingerprint(kind, "orders", servers, &[]);
     let before = plan(&[&master(1), &replica(2, 1)]);
     let mut later = master(1);
     later.said.as_mut().unwrap().offset += 100;
@@ -346,7 +352,8 @@ fn another_run_role_or_target_makes_another_plan() {
         fingerprint(
             OperationKind::Disaster,
             "orders",
-            &[&master(1), &replica(2, 1)]
+            &[&master(1), &replica(2, 1)],
+            &[]
         ),
         before
     );

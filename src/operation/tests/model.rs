@@ -26,6 +26,24 @@ pub(super) struct Model {
     histories: u8,
     /// The way from the old master to the target is closed.
     pub(super) old_cannot_follow: bool,
+    /// The Sentinel that watches them.
+    pub(super) sentinel: Option<SentinelModel>,
+}
+
+/// As much of a Sentinel as a promotion depends on.
+#[derive(Debug)]
+pub(super) struct SentinelModel {
+    /// The priority of the target.
+    pub(super) priority: u64,
+    /// The priority that it has last learned, and when it learns it again.
+    learned: u64,
+    learns_at: Timestamp,
+    /// How often it refuses before it promotes.
+    pub(super) refusals: u32,
+    /// When it promotes the target, once it was told to.
+    promotes_at: Option<Timestamp>,
+    /// Whether it ever does.
+    pub(super) promotes: bool,
 }
 
 impl Server {
@@ -60,9 +78,81 @@ impl Model {
             chance: fastrand::Rng::with_seed(seed),
             histories: 0,
             old_cannot_follow: false,
+            sentinel: None,
         };
         model.pass(Span::from_millis(1));
         model
+    }
+
+    /// The same under a Sentinel.
+    pub(super) fn under_sentinel(seed: u64) -> Self {
+        let mut model = Self::new(seed);
+        model.sentinel = Some(SentinelModel {
+            priority: 100,
+            learned: 100,
+            learns_at: model.now + Span::from_secs(10),
+            refusals: model.chance.u32(0..3),
+            promotes_at: None,
+            promotes: true,
+        });
+        model
+    }
+
+    /// What the Sentinel does by itself.
+    fn pass_sentinel(&mut self) {
+        let now = self.now;
+        let Some(sentinel) = &mut self.sentinel else {
+            return;
+        };
+        if now >= sentinel.learns_at {
+            sentinel.learned = sentinel.priority;
+            sentinel.learns_at = now + Span::from_secs(10);
+        }
+        if sentinel.promotes_at.is_some_and(|at| now >= at) {
+            sentinel.promotes_at = None;
+            if !self.servers[1].is_master() {
+                self.promote(1);
+            }
+        }
+    }
+
+    fn tell_sentinel(&mut self) -> Result<(), OrderError> {
+        let wait = Span::from_millis(self.chance.i64(10..400));
+        let sentinel = self.sentinel.as_mut().expect("a Sentinel");
+        if sentinel.promotes_at.is_some() {
+            return Err(OrderError::Refused(
+                "INPROG Failover already in progress".to_owned(),
+            ));
+        }
+        if sentinel.refusals > 0 {
+            sentinel.refusals -= 1;
+            return Err(OrderError::Refused(
+                "NOGOODSLAVE No suitable replica to promote".to_owned(),
+            ));
+        }
+        if sentinel.promotes {
+            sentinel.promotes_at = Some(self.now + wait);
+        }
+        Ok(())
+    }
+
+    fn look_at_sentinel(&self) -> Vec<SentinelView> {
+        let Some(sentinel) = &self.sentinel else {
+            return Vec::new();
+        };
+        let master = usize::from(self.servers[1].is_master());
+        vec![SentinelView {
+            addr: addr(26379),
+            said: Ok(SentinelSaid {
+                master: self.servers[master].view.addr.clone(),
+                epoch: Some(1),
+                is_down: false,
+                failing_over: sentinel.promotes_at.is_some(),
+                tilted: Some(false),
+                down_after: Some(Span::from_secs(3)),
+                priorities: vec![(addr(2), sentinel.learned)],
+            }),
+        }]
     }
 
     fn index(server: &ServerAddr) -> usize {
@@ -78,6 +168,7 @@ impl Model {
     /// Time passes: clients write, replicas apply.
     pub(super) fn pass(&mut self, span: Span) {
         self.now += span;
+        self.pass_sentinel();
         let both = self.accepts(0) && self.accepts(1);
         assert!(!both, "two servers accept writes: {self:#?}");
         for index in 0..2 {
@@ -142,11 +233,15 @@ impl Model {
             }
             view
         };
+        let old = ask(0);
+        let target = ask(1);
+        let old_again = Some(ask(0));
         World {
-            old: ask(0),
-            target: ask(1),
-            old_again: Some(ask(0)),
+            old,
+            target,
+            old_again,
             others: Vec::new(),
+            sentinels: self.look_at_sentinel(),
         }
     }
 
@@ -154,6 +249,15 @@ impl Model {
     pub(super) fn perform(&mut self, order: &Order) -> OrderResult {
         let sent = self.now;
         self.pass(Span::from_millis(1));
+        if let Order::SentinelFailover { .. } = order {
+            let reply = self.tell_sentinel();
+            return OrderResult {
+                sent,
+                received: self.now,
+                reply,
+                said: None,
+            };
+        }
         let index = Self::index(order.server());
         if !self.servers[index].answers {
             return OrderResult {
@@ -198,6 +302,10 @@ impl Model {
             }
             Order::Promote { .. } => self.promote(index),
             Order::Keep { .. } => {}
+            Order::Priority { value, .. } => {
+                self.sentinel.as_mut().expect("a Sentinel").priority = *value;
+            }
+            Order::SentinelFailover { .. } => unreachable!("it is for the Sentinel"),
         }
     }
 

@@ -13,6 +13,7 @@ struct Scene {
     target: ServerView,
     others: Vec<ServerView>,
     sentinel: Option<&'static str>,
+    sentinels: Vec<SentinelView>,
     sentinels_seen: usize,
     operations: Vec<String>,
     findings: Vec<Finding>,
@@ -31,6 +32,7 @@ impl Scene {
             target: replica(2, 1),
             others: Vec::new(),
             sentinel: None,
+            sentinels: Vec::new(),
             sentinels_seen: 0,
             operations: Vec::new(),
             findings: Vec::new(),
@@ -88,6 +90,7 @@ impl Scene {
             target: &self.target,
             others: &self.others,
             sentinel_name: self.sentinel,
+            sentinels: &self.sentinels,
             sentinels_seen: self.sentinels_seen,
             other_operations: &self.operations,
             findings: &self.findings,
@@ -110,6 +113,31 @@ fn link(view: &mut ServerView) -> &mut UpstreamView {
 
 fn said(view: &mut ServerView) -> &mut Said {
     view.said.as_mut().unwrap()
+}
+
+/// A Sentinel that watches the master and would choose the target.
+fn sentinel(port: u16) -> SentinelView {
+    SentinelView {
+        addr: super::addr(port),
+        said: Ok(SentinelSaid {
+            master: master(1).addr,
+            epoch: Some(3),
+            is_down: false,
+            failing_over: false,
+            tilted: Some(false),
+            down_after: Some(Span::from_secs(5)),
+            priorities: vec![(replica(2, 1).addr, 100)],
+        }),
+    }
+}
+
+/// Puts the pair under a Sentinel, unless it is, and returns what that says.
+fn watched(scene: &mut Scene) -> &mut SentinelSaid {
+    scene.sentinel = Some("mymaster");
+    if scene.sentinels.is_empty() {
+        scene.sentinels.push(sentinel(26379));
+    }
+    scene.sentinels[0].said.as_mut().unwrap()
 }
 
 fn silent(view: &mut ServerView) {
@@ -249,8 +277,51 @@ fn cases() -> Vec<Case> {
         (
             SentinelManaged,
             planned,
-            |s| s.sentinel = Some("mymaster"),
+            |s| watched(s).priorities.clear(),
             None,
+        ),
+        (
+            SentinelBusy,
+            planned,
+            |s| watched(s).failing_over = true,
+            None,
+        ),
+        (
+            SentinelBusy,
+            planned,
+            |s| watched(s).tilted = Some(true),
+            None,
+        ),
+        (
+            SentinelBusy,
+            planned,
+            |s| watched(s).master = replica(2, 1).addr,
+            None,
+        ),
+        (
+            SentinelBusy,
+            planned,
+            |s| {
+                watched(s);
+                s.sentinels.push(sentinel(26380));
+                watched(s).epoch = Some(4);
+            },
+            None,
+        ),
+        (
+            PauseTooLong,
+            planned,
+            |s| watched(s).down_after = Some(Span::from_millis(499)),
+            None,
+        ),
+        (
+            SentinelWouldUndo,
+            planned,
+            |s| {
+                watched(s);
+                s.sentinels[0].said = Err("no answer".to_owned());
+            },
+            Some(|o| o.sentinels_stopped = true),
         ),
         (
             SentinelWouldUndo,
@@ -314,7 +385,12 @@ fn cases() -> Vec<Case> {
 
 #[test]
 fn nothing_is_refused_without_a_reason() {
-    for scene in [Scene::planned(), Scene::disaster()] {
+    let mut under_sentinels = [Scene::planned(), Scene::disaster()];
+    for scene in &mut under_sentinels {
+        watched(scene);
+    }
+    let alone = [Scene::planned(), Scene::disaster()];
+    for scene in alone.into_iter().chain(under_sentinels) {
         assert_eq!(scene.assess(&Overrides::default()), Assessment::default());
     }
 }
@@ -345,6 +421,15 @@ fn each_refusal_has_its_name_its_reasons_and_its_own_override() {
             );
         }
     }
+}
+
+#[test]
+fn a_returning_master_is_left_to_its_sentinels() {
+    let mut scene = Scene::rejoin();
+    watched(&mut scene);
+    let found = scene.assess(&Overrides::default());
+    assert_eq!(found.refusals[0].name, RefusalName::SentinelManaged);
+    assert!(found.refusals[0].remedy.contains("recover.capture"));
 }
 
 #[test]
@@ -401,6 +486,41 @@ fn a_trap_that_is_no_more_than_a_warning_is_a_note() {
     let found = scene.assess(&Overrides::default());
     assert_eq!(found.refusals, []);
     assert_eq!(found.notes, ["A1: it refuses every write"]);
+}
+
+#[test]
+fn a_replica_right_after_its_full_sync_is_not_called_empty() {
+    let mut scene = Scene::disaster();
+    link(&mut scene.target).applied = 1;
+    link(&mut scene.target).is_up = false;
+    said(&mut scene.target).keys = Some(0);
+    let sentence = |scene: &Scene| {
+        scene.assess(&Overrides::default()).refusals[0]
+            .evidence
+            .clone()
+    };
+    assert!(
+        sentence(&scene).contains("is empty"),
+        "{}",
+        sentence(&scene)
+    );
+    said(&mut scene.target).keys = Some(7);
+    assert!(
+        sentence(&scene).contains("has 7 keys"),
+        "{}",
+        sentence(&scene)
+    );
+    // Another replica has the same history: it took that over with the data.
+    scene.others.push(replica(3, 1));
+    link(&mut scene.others[0]).applied = 1;
+    assert_eq!(scene.assess(&Overrides::default()).refusals, []);
+    // So has the master, while it answers.
+    let mut scene = Scene::planned();
+    link(&mut scene.target).applied = 1;
+    link(&mut scene.target).is_up = false;
+    let found = scene.assess(&Overrides::default());
+    let names: Vec<_> = found.refusals.iter().map(|refusal| refusal.name).collect();
+    assert_eq!(names, [RefusalName::LinkDown]);
 }
 
 #[test]

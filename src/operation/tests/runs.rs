@@ -6,9 +6,9 @@ use super::model::Model;
 use crate::model::Span;
 
 /// How a run went: its end, or `None` where it was killed; and its journal.
-struct Course {
-    ending: Option<Ending>,
-    journal: Vec<Entry>,
+pub(super) struct Course {
+    pub(super) ending: Option<Ending>,
+    pub(super) journal: Vec<Entry>,
 }
 
 fn entry(record: Record) -> Entry {
@@ -20,14 +20,16 @@ fn update(world: &mut World, order: &Order, result: &OrderResult) {
     world.old_again = None;
     let view = if world.old.addr == *order.server() {
         &mut world.old
-    } else {
+    } else if world.target.addr == *order.server() {
         &mut world.target
+    } else {
+        return;
     };
     view.said = result.said.clone().ok_or_else(|| "no answer".to_owned());
 }
 
 /// Drives `run` until it ends, or until it has taken `steps`.
-fn drive(run: &mut Run, model: &mut Model, steps: usize) -> Course {
+pub(super) fn drive(run: &mut Run, model: &mut Model, steps: usize) -> Course {
     let mut journal = Vec::new();
     let mut world = model.look();
     for _ in 0..steps {
@@ -65,7 +67,7 @@ fn drive(run: &mut Run, model: &mut Model, steps: usize) -> Course {
     }
 }
 
-fn whole(run: &mut Run, model: &mut Model) -> Ending {
+pub(super) fn whole(run: &mut Run, model: &mut Model) -> Ending {
     let course = drive(run, model, 20_000);
     course.ending.expect("the run ends")
 }

@@ -151,7 +151,7 @@ fn lag_during_handover(evidence: Evidence<'_>, now: Timestamp) -> LagInterval {
 fn estimate_during_handover(evidence: Evidence<'_>, now: Timestamp) -> Option<Span> {
     let pair = evidence.pair;
     let since_answer = now - pair.master_at?;
-    if pair.relation != Relation::MasterIsReplica
+    if !matches!(pair.relation, Relation::MasterIsReplica { .. })
         || since_answer > pair.interval.mul_f64(PLACED_WITHIN_POLLS)
     {
         return None;

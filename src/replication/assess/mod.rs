@@ -172,7 +172,7 @@ fn deserves_replica_poll(evidence: Evidence<'_>, now: Timestamp) -> bool {
 fn has_just_changed_history(pair: &PairFacts, now: Timestamp) -> bool {
     let has_changed = matches!(
         pair.relation,
-        Relation::MasterIsReplica | Relation::NotComparable(_)
+        Relation::MasterIsReplica { .. } | Relation::NotComparable(_)
     );
     let Some(located) = &pair.located else {
         return false;

@@ -124,7 +124,10 @@ fn link(pair: &PairFacts, now: Timestamp) -> Finding {
         Relation::Ahead => StateReason::Ahead,
         Relation::Incomplete => StateReason::IncompleteAnswer { who: Role::Replica },
         Relation::MasterIncomplete => StateReason::IncompleteAnswer { who: Role::Master },
-        Relation::MasterIsReplica => StateReason::MasterIsReplica,
+        Relation::MasterIsReplica {
+            of_its_replica: true,
+        } => StateReason::NoMaster,
+        Relation::MasterIsReplica { .. } => StateReason::MasterIsReplica,
         Relation::Unseen
         | Relation::Restored
         | Relation::IsMaster { .. }

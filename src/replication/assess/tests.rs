@@ -4,6 +4,7 @@ use super::super::lag::{LagBytes, LagInterval};
 use super::super::state::{PairState, StateReason};
 use crate::info::{Field, ReplicaConnState, Role, UpstreamInfo};
 use crate::model::{Bytes, Span};
+use crate::replication::NoMasterAnswer;
 use crate::replication::testing::{Scene, at, down, id, millis, observation, upstream};
 
 /// A replica that stands at 100 while its master writes on, `rounds` seconds long.
@@ -356,18 +357,22 @@ fn how_the_servers_relate_comes_before_the_link() {
 
 #[test]
 fn a_master_that_is_a_replica_is_named_as_the_reason() {
-    for (is_replica, reason) in [
-        (true, StateReason::MasterIsReplica),
-        (false, StateReason::IncompleteAnswer { who: Role::Master }),
+    for (answer, reason) in [
+        (NoMasterAnswer::Replica, StateReason::MasterIsReplica),
+        (NoMasterAnswer::FollowsReplica, StateReason::NoMaster),
+        (
+            NoMasterAnswer::Incomplete,
+            StateReason::IncompleteAnswer { who: Role::Master },
+        ),
     ] {
         let mut scene = Scene::new();
         scene.round(0, 100, 100);
-        scene.tracker.master_is_no_master(is_replica);
+        scene.tracker.master_is_no_master(answer);
         assert_eq!(scene.assess(50).reason, reason);
         assert_eq!(scene.assess(2050).lag, LagInterval::UNKNOWN);
         assert_eq!(
             scene.assess(50).lag.estimate.is_some(),
-            is_replica,
+            answer != NoMasterAnswer::Incomplete,
             "it may have handed over"
         );
     }
@@ -378,7 +383,7 @@ fn a_master_that_is_a_replica_is_named_as_the_reason() {
 fn a_master_that_hands_over_leaves_the_estimate_for_two_polls_and_no_bound() {
     let mut scene = frozen(3);
     let before = scene.assess(3050).lag;
-    scene.tracker.master_is_no_master(true);
+    scene.tracker.master_is_no_master(NoMasterAnswer::Replica);
     let seen = scene.assess(3550);
     assert_eq!(
         (seen.state, seen.reason),

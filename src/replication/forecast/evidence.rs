@@ -7,7 +7,7 @@ use super::super::epochs::Comparison;
 use super::super::no_forecast::NoForecast;
 use super::super::pair::Relation;
 use super::super::server::BacklogFacts;
-use crate::model::{Bytes, Span, Timestamp, closed_set};
+use crate::model::{Bytes, Span, Timestamp, closed_set, serde_as_label};
 
 /// `repl-backlog-ttl` where it is not known: the default of every version.
 const DEFAULT_TTL: Span = Span::from_secs(3600);
@@ -23,6 +23,8 @@ closed_set! {
         Backlog => "backlog",
     }
 }
+
+serde_as_label!(EvidenceEnd, else AssumedTtl);
 
 impl EvidenceEnd {
     /// What happens then, as the end of a sentence.
@@ -47,7 +49,10 @@ pub struct EvidenceLeft {
 }
 
 /// The same at `now`.
-pub(super) fn at(evidence: Evidence<'_>, now: Timestamp) -> Result<EvidenceLeft, NoForecast> {
+///
+/// # Errors
+/// Why there is nothing to count down, or no end.
+pub fn evidence_left(evidence: Evidence<'_>, now: Timestamp) -> Result<EvidenceLeft, NoForecast> {
     let split = match evidence.pair.relation {
         Relation::IsMaster { split } => split.ok_or(NoForecast::SplitUnknown)?,
         Relation::NotComparable(Comparison::Diverged { .. }) => {

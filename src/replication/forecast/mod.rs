@@ -15,7 +15,7 @@ use super::pair::ForecastFacts;
 use super::state::{PairState, SyncProgress};
 use crate::model::{Bytes, Span, Timestamp};
 
-pub use evidence::{EvidenceEnd, EvidenceLeft};
+pub use evidence::{EvidenceEnd, EvidenceLeft, evidence_left};
 pub use headroom::{Headroom, LONGEST_HEADROOM, Writes};
 
 /// A replica that is less far behind is not catching up: this is what a healthy link shows.
@@ -59,7 +59,7 @@ pub fn forecast(
         catch_up: catch_up(&pair.forecast, seen, writes, now),
         output_buffer: pair.output_buffer(now),
         full_sync: full_sync(evidence, seen, now),
-        evidence: evidence::at(evidence, now),
+        evidence: evidence_left(evidence, now),
     }
 }
 

@@ -89,7 +89,10 @@ pub enum Relation {
         split: Option<Split>,
     },
     /// The configured master reports that it is a replica, so it has no own stream to compare with.
-    MasterIsReplica,
+    MasterIsReplica {
+        /// It follows the pair's replica, which is a replica, too: nobody takes writes.
+        of_its_replica: bool,
+    },
     /// The configured master's answer lacks the fields that say where its stream stands.
     MasterIncomplete,
     /// The replica's answer lacks the fields that say where it stands.

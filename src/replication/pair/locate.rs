@@ -280,8 +280,12 @@ impl PairTracker {
             Relation::Restored | Relation::Unseen if is_placed => Relation::Restored,
             Relation::Restored | Relation::Unseen => Relation::Unseen,
             // As does the answer of a master that continues the history of one that is a replica now.
-            Relation::Comparable | Relation::MasterIsReplica if is_placed => Relation::Comparable,
-            Relation::Comparable | Relation::MasterIsReplica => Relation::NotComparable(comparison),
+            Relation::Comparable | Relation::MasterIsReplica { .. } if is_placed => {
+                Relation::Comparable
+            }
+            Relation::Comparable | Relation::MasterIsReplica { .. } => {
+                Relation::NotComparable(comparison)
+            }
             _ => return,
         };
         if !is_placed {

@@ -47,6 +47,17 @@ const PENDING: usize = 2;
 /// How far an age may be off that a server computes from two clock readings in whole seconds.
 const WHOLE_SECONDS: Span = Span::from_secs(1);
 
+/// The answer of a master that shows no own stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoMasterAnswer {
+    /// It is a replica.
+    Replica,
+    /// It is a replica of the pair's replica.
+    FollowsReplica,
+    /// It lacks fields.
+    Incomplete,
+}
+
 /// Turns the polls of both servers into [`PairFacts`].
 #[derive(Clone, Debug, Default)]
 pub struct PairTracker {
@@ -214,17 +225,20 @@ impl PairTracker {
         newest
     }
 
-    /// Records that the master's answer shows no own stream: it is a replica, or the answer lacks
-    /// fields.
-    pub fn master_is_no_master(&mut self, is_replica: bool) {
+    /// Records that the master's answer shows no own stream.
+    pub fn master_is_no_master(&mut self, shows: NoMasterAnswer) {
         self.forget_pending();
         if matches!(self.facts.relation, Relation::IsMaster { .. }) {
             return;
         }
-        self.facts.relation = if is_replica {
-            Relation::MasterIsReplica
-        } else {
-            Relation::MasterIncomplete
+        self.facts.relation = match shows {
+            NoMasterAnswer::Replica => Relation::MasterIsReplica {
+                of_its_replica: false,
+            },
+            NoMasterAnswer::FollowsReplica => Relation::MasterIsReplica {
+                of_its_replica: true,
+            },
+            NoMasterAnswer::Incomplete => Relation::MasterIncomplete,
         };
     }
 

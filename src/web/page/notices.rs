@@ -4,7 +4,8 @@ use super::rows::Moment;
 use crate::alert::{AlertState, Rule};
 use crate::lost_writes::CaptureState;
 use crate::model::{Span, Timestamp};
-use crate::monitor::FleetSnapshot;
+use crate::monitor::{FleetSnapshot, OperationPhase};
+use crate::operation::{OperationKind, OperationNotice};
 use crate::replication::Gap;
 use crate::report::{ExporterReport, Level, seconds_text};
 
@@ -43,7 +44,47 @@ pub(super) fn notices(
         share(fleet),
     ];
     let mut notices: Vec<Notice> = all.into_iter().flatten().collect();
+    notices.extend(operations(fleet));
     notices.extend(lost_writes(fleet));
+    notices
+}
+
+/// The operations that are under way or have left something open, and how others ended.
+fn operations(fleet: &FleetSnapshot) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    for operation in &*fleet.operations {
+        let notice = &operation.notice;
+        let OperationNotice {
+            id,
+            pair,
+            kind,
+            old,
+            target,
+            sentence,
+            ..
+        } = &**notice;
+        let begin = format!("{pair}: operation {id} ({kind} from {old} to {target})");
+        let is_quiet = *kind != OperationKind::Disaster;
+        let (level, text) = match operation.phase {
+            OperationPhase::Running if is_quiet => (
+                Level::Ok,
+                format!("{begin} is under way: nobody is notified of what it causes."),
+            ),
+            OperationPhase::Running => (Level::Ok, format!("{begin} is under way.")),
+            OperationPhase::Lapsed => (
+                Level::Warning,
+                format!(
+                    "{begin} was interrupted: its controller has stopped reporting. On its machine: \
+                     redis-cross-dc-exporter failover --status {id}."
+                ),
+            ),
+            OperationPhase::Incomplete => (Level::Warning, format!("{begin}: {sentence}")),
+            OperationPhase::Done | OperationPhase::AsBefore | OperationPhase::Refused => {
+                (Level::Ok, format!("{begin}: {sentence}"))
+            }
+        };
+        notices.push(Notice::new(level, text));
+    }
     notices
 }
 

@@ -262,10 +262,10 @@ fn events_fit_their_description() {
         );
         for happening in fleet.journal.after(0) {
             let report = JournalEntryReport::new(&fleet, happening);
-            let schema = if report.event() == "state" {
-                "LiveState"
-            } else {
-                "LiveAlert"
+            let schema = match report.event() {
+                "state" => "LiveState",
+                "alert" => "LiveAlert",
+                _ => "LiveOperation",
             };
             description.check(
                 description.schema(schema),
@@ -350,8 +350,14 @@ fn body() -> impl Strategy<Value = String> {
         serde_json::json!({"matchers": {label: glob}, "duration_seconds": lasts, "author": "a", "comment": "c"})
             .to_string()
     };
+    let operation = |(id, pair): (String, String)| {
+        serde_json::json!({"id": id, "pair": pair, "kind": "disaster", "old": "a:1", "target": "b:1",
+            "state": "running", "sentence": ""})
+        .to_string()
+    };
     prop_oneof![
         ("[a-z]{1,5}", "[a-z*?]{1,5}", 1.0..1e6).prop_map(silence),
+        ("[a-z./]{0,5}", "[a-z]{1,5}|orders").prop_map(operation),
         (any::<String>(), any::<String>(), any::<f64>()).prop_map(silence),
         any::<String>(),
         Just("{\"matchers\": {}, \"author\": \"\", \"comment\": \"\"}".to_owned()),
@@ -423,6 +429,9 @@ async fn every_request_gets_an_answer_that_is_described() {
         ("/api/v1/silences", 200),
         ("/api/v1/silences", 400),
         ("/api/v1/silences/{id}", 404),
+        ("/api/v1/operations", 200),
+        ("/api/v1/operations", 400),
+        ("/api/v1/operations", 404),
     ] {
         assert!(
             seen.contains(&expected),

@@ -320,6 +320,21 @@ async fn a_silence_that_is_too_large_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
+async fn an_operation_that_is_too_large_is_not_read_to_its_end() {
+    let pki = Pki::new();
+    pki.write("web.yml", &users(&[("alice", "secret")]));
+    let server = serve_with(limits(), pki.load()).await;
+    let headers =
+        format!("host: 127.0.0.1\r\nconnection: close\r\n{JSON}") + &login("alice", "secret");
+    let chunk = format!("{:x}\r\n{}\r\n", 32_769, " ".repeat(32_769));
+    let text = format!(
+        "POST /api/v1/operations HTTP/1.1\r\n{headers}transfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"
+    );
+    let reply = server.send(&text).await;
+    assert_eq!((reply.status, server.core.asked().len()), (413, 0));
+}
+
+#[tokio::test]
 async fn over_https_the_certificates_names_are_ours_and_no_others() {
     let pki = Pki::new();
     pki.write_config("", &users(&[("alice", "secret")]));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use redis_cross_dc_exporter::lab::{Direction, RedisServer, WanConditions, WanProxy, eventually};
+use redis_cross_dc_exporter::report::PairReport;
 use serde_json::Value;
 
 use super::writer::Writer;
@@ -89,6 +90,10 @@ async fn a_disaster_loses_what_was_stated_and_no_more() {
     eventually("the replica to apply writes", LIMIT, has_applied)
         .await
         .unwrap();
+    let is_certified = |pair: &PairReport| pair.last_known.is_some();
+    exporter
+        .wait_for("orders", "a certified bound", LIMIT, is_certified)
+        .await;
     // The replica falls behind, and the master dies with what only it has.
     apart.proxy.stall(Direction::Both);
     writer.after(200).await;

@@ -1,10 +1,11 @@
 //! The return of an old master: nothing that only it has is overwritten by accident.
 
-use redis_cross_dc_exporter::lab::Direction;
+use redis_cross_dc_exporter::lab::{Direction, Reply};
 
 use super::disaster::Apart;
 use super::writer::Writer;
 use super::{failback, failover, ids, last_line, replication, until_follows};
+use crate::command::run;
 
 /// The flags of a disaster in which the old master lives, fenced as somebody says.
 const FENCED: [&str; 5] = [
@@ -85,6 +86,57 @@ async fn writes_that_only_the_returning_master_has_are_counted_and_not_overwritt
     );
     assert!(last_line(&back).ends_with(&expected), "{back:#?}");
     until_follows(&apart.replica, &apart.master).await;
+}
+
+#[tokio::test]
+async fn what_a_complete_file_holds_may_be_overwritten_and_no_more() {
+    let apart = Apart::start().await;
+    apart.proxy.stall(Direction::Both);
+    failover(apart.folder.path(), &FENCED).await.ended_with(30);
+    let set = |value: &'static str| async {
+        apart.master.command(&["SET", "only", value]).await.unwrap();
+    };
+    let save = || async {
+        let args = [
+            "lost-writes",
+            "--config.file",
+            "config.yml",
+            "--pair",
+            "orders",
+        ];
+        run(apart.folder.path(), &args).await.ended_with(10);
+    };
+    set("here").await;
+    save().await;
+    set("longer than the file").await;
+    let args = ["--only-rejoin", "--execute"];
+    let refused = failback(apart.folder.path(), &args).await.ended_with(20);
+    assert!(
+        refused.stdout.contains("refused: unsaved-writes: "),
+        "{refused:#?}"
+    );
+    save().await;
+    let folder = apart.folder.path().join("data/lost-writes");
+    let files = std::fs::read_dir(&folder).unwrap().flatten();
+    let mut files = files.map(|entry| entry.path());
+    let file = files.find(|path| path.extension() == Some("aof".as_ref()));
+    let file = file.expect("a file of lost writes");
+    // One that was changed since does not count.
+    let content = std::fs::read(&file).unwrap();
+    std::fs::write(&file, b"something else").unwrap();
+    let damaged = failback(apart.folder.path(), &args).await.ended_with(20);
+    assert!(damaged.stdout.contains("sha256"), "{damaged:#?}");
+    std::fs::write(&file, &content).unwrap();
+    let done = failback(apart.folder.path(), &args).await.ended_with(0);
+    assert!(
+        done.stdout
+            .contains("lost: nothing: what only the returning server had is in "),
+        "{done:#?}"
+    );
+    until_follows(&apart.master, &apart.replica).await;
+    let gone = apart.master.command(&["EXISTS", "only"]).await.unwrap();
+    assert!(matches!(gone, Reply::Integer(0)), "{gone:?}");
+    assert!(String::from_utf8_lossy(&content).contains("longer than the file"));
 }
 
 #[tokio::test]

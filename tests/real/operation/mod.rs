@@ -7,8 +7,11 @@ mod drill;
 mod failback;
 mod killed;
 mod planned;
+mod practice;
+mod quiet;
 mod refused;
 mod rights;
+mod sentinel;
 mod watcher;
 mod writer;
 
@@ -77,13 +80,17 @@ impl Duo {
 
 /// Runs `failover --pair orders` in `folder`; no exporter answers.
 pub(crate) async fn failover(folder: &Path, more: &[&str]) -> Outcome {
-    let url = no_exporter();
+    failover_with(&no_exporter(), folder, more).await
+}
+
+/// The same with the exporter at `url`.
+pub(crate) async fn failover_with(url: &str, folder: &Path, more: &[&str]) -> Outcome {
     let args = [
         "failover",
         "--config.file",
         "config.yml",
         "--exporter.url",
-        &url,
+        url,
         "--pair",
         "orders",
     ];

@@ -1,12 +1,13 @@
 //! A client that writes numbers and knows exactly which of them were acknowledged, and when.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use redis_cross_dc_exporter::clock;
 use redis_cross_dc_exporter::lab::{Connection, Reply};
 use redis_cross_dc_exporter::model::ServerAddr;
-use redis_cross_dc_exporter::{clock, model::Span};
+use redis_cross_dc_exporter::model::{Span, Timestamp};
 use tokio::task::JoinHandle;
 
 /// The list that holds the numbers.
@@ -30,7 +31,16 @@ pub(crate) struct Written {
 pub(crate) struct Writer {
     stop: Arc<AtomicBool>,
     count: Arc<AtomicU64>,
+    gap: Arc<Mutex<Gap>>,
     task: JoinHandle<Written>,
+}
+
+/// The longest time without an acknowledgement: what clients see of a change of masters, whatever
+/// makes it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gap {
+    last: Option<Timestamp>,
+    longest: Span,
 }
 
 impl Writer {
@@ -38,8 +48,25 @@ impl Writer {
     pub(crate) fn start(servers: Vec<ServerAddr>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let count = Arc::new(AtomicU64::new(0));
-        let task = tokio::spawn(write(servers, Arc::clone(&stop), Arc::clone(&count)));
-        Self { stop, count, task }
+        let gap = Arc::new(Mutex::new(Gap::default()));
+        let work = write(
+            servers,
+            Arc::clone(&stop),
+            Arc::clone(&count),
+            Arc::clone(&gap),
+        );
+        Self {
+            stop,
+            count,
+            gap,
+            task: tokio::spawn(work),
+        }
+    }
+
+    /// The longest time without an acknowledgement since this was last called.
+    pub(crate) fn take_gap(&self) -> Span {
+        let mut gap = self.gap.lock().unwrap();
+        std::mem::replace(&mut gap.longest, Span::ZERO)
     }
 
     /// How many writes were acknowledged so far.
@@ -69,7 +96,12 @@ impl Writer {
     }
 }
 
-async fn write(servers: Vec<ServerAddr>, stop: Arc<AtomicBool>, count: Arc<AtomicU64>) -> Written {
+async fn write(
+    servers: Vec<ServerAddr>,
+    stop: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+    gap: Arc<Mutex<Gap>>,
+) -> Written {
     let mut written = Written::default();
     let mut number = 0;
     let mut place = 0;
@@ -93,7 +125,9 @@ async fn write(servers: Vec<ServerAddr>, stop: Arc<AtomicBool>, count: Arc<Atomi
                 written
                     .acked
                     .push((number, clock::wall_now().as_secs_f64()));
-                written.longest = written.longest.max(clock::now() - sent);
+                let now = clock::now();
+                written.longest = written.longest.max(now - sent);
+                gap.lock().unwrap().acknowledged(now);
                 count.fetch_add(1, Ordering::Relaxed);
                 number += 1;
             }
@@ -108,6 +142,15 @@ async fn write(servers: Vec<ServerAddr>, stop: Arc<AtomicBool>, count: Arc<Atomi
         tokio::time::sleep(Duration::from_micros(500)).await;
     }
     written
+}
+
+impl Gap {
+    fn acknowledged(&mut self, now: Timestamp) {
+        if let Some(last) = self.last {
+            self.longest = self.longest.max(now - last);
+        }
+        self.last = Some(now);
+    }
 }
 
 impl Written {

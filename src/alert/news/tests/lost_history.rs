@@ -81,6 +81,7 @@ fn no_sentence_about_the_pair_claims_that_nothing_is_lost() {
             only_master: Some(Bytes::ZERO),
             only_replica: Some(Bytes::ZERO),
             capture: None,
+            evidence: None,
         })),
         ..context(PairState::Streaming)
     };

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use super::*;
 use crate::alert::{
     AlertContext, AlertIdentity, AlertStatus, AtRisk, BacklogHeadroom, Bounds, Details,
-    DivergedFacts, FailoverFacts, Labels, Measured, Quantity, Reading, Recovery, Resync,
-    ServedPair, ServiceRole, Worst, WriteLoss,
+    DivergedFacts, EvidenceUntil, FailoverFacts, Labels, Measured, Quantity, Reading, Recovery,
+    Resync, ServedPair, ServiceRole, Worst, WriteLoss,
 };
 use crate::config::Severity;
 use crate::model::{Bytes, PollError, Span, WallTime};
-use crate::replication::PairState;
+use crate::replication::{EvidenceEnd, PairState};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -308,6 +308,7 @@ fn two_masters() -> AlertContext {
             only_master: Some(Bytes::new(2048)),
             only_replica: Some(Bytes::new(7)),
             capture: None,
+            evidence: None,
         })),
         ..AlertContext::default()
     }
@@ -330,6 +331,28 @@ fn two_masters_are_named_and_so_is_the_one_that_loses() {
     let end = " The writes that only m had are saved in /d/x.aof: 3 commands.";
     assert!(sentence_of(&captured).ends_with(end));
     assert!(sentence_of(&as_resolved(captured, ResolveReason::Cleared)).ends_with(end));
+    let mut fading = two_masters();
+    for (left, expected) in [
+        (
+            2880,
+            " The writes that only the deposed master has can be saved for another 48 min: then newer \
+             writes push them out of its backlog.",
+        ),
+        (
+            0,
+            " It may be too late to save the writes that only the deposed master has.",
+        ),
+    ] {
+        if let Some(Details::Diverged(facts)) = &mut fading.details {
+            facts.evidence = Some(EvidenceUntil {
+                at: at(NOW + left),
+                end: EvidenceEnd::Backlog,
+            });
+        }
+        let fading = alert(Rule::Diverged, &PAIR, fading.clone());
+        let sentence = sentence_of(&fading);
+        assert!(sentence.ends_with(expected), "{sentence}");
+    }
     let ended = as_resolved(firing.clone(), ResolveReason::Cleared);
     assert_eq!(
         sentence_of(&ended),
@@ -379,6 +402,7 @@ fn failover(lost: WriteLoss) -> AlertContext {
             at: at(NOW - 60),
             lost,
             window: Span::from_secs(600),
+            operation: None,
         })),
         ..AlertContext::default()
     }

@@ -141,6 +141,37 @@ impl Failovers {
         }
     }
 
+    /// Whether the entry is watched.
+    pub(in crate::monitor) fn knows(&self, entry: &PairName) -> bool {
+        self.entries.contains_key(entry)
+    }
+
+    /// Notes that the last failover of the entry is the doing of the operation `id`, if it is. A
+    /// planned one does not count for the alert.
+    pub(in crate::monitor) fn explain(
+        &mut self,
+        entry: &PairName,
+        id: &str,
+        is_planned: bool,
+        is_its_doing: impl Fn(&Promotion) -> bool,
+    ) {
+        let Some(entry) = self.entries.get_mut(entry) else {
+            return;
+        };
+        let Some((failover, _)) = &mut entry.past.last else {
+            return;
+        };
+        if failover.operation.is_some() || !is_its_doing(&failover.promotion) {
+            return;
+        }
+        failover.operation = Some(id.into());
+        if is_planned && entry.past.recent.front() == Some(&failover.at) {
+            entry.past.recent.pop_front();
+        }
+        self.saved.changed = true;
+        self.listed = None;
+    }
+
     /// Adopts the entries of `topology`; those that stay keep what is known of their failovers.
     pub(super) fn reconfigure(&mut self, topology: &Topology) {
         let mut known = std::mem::take(&mut self.entries);
@@ -303,6 +334,7 @@ fn new_failover(
         at: now,
         loss,
         last_known: pair.and_then(|pair| pair.facts().last_known),
+        operation: None,
     };
     Some((failover, watch))
 }

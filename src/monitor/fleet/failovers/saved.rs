@@ -2,6 +2,7 @@
 //! cost, and an old master that returns only then still reveals what was lost.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,8 @@ struct FailoverRecord {
     loss: LossRecord,
     last_known: Option<LastKnownRecord>,
     watch: WatchRecord,
+    #[serde(default)]
+    operation: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -189,6 +192,7 @@ impl FailoverRecord {
             loss: failover.loss.into(),
             last_known: failover.last_known.map(LastKnownRecord::from),
             watch: WatchRecord::new(watch),
+            operation: failover.operation.as_deref().map(str::to_owned),
         }
     }
 
@@ -210,6 +214,7 @@ impl FailoverRecord {
             at: shift.past(self.at),
             loss: self.loss.into(),
             last_known: self.last_known.map(|known| known.restored(shift)),
+            operation: self.operation.map(Arc::from),
         };
         Ok((failover, self.watch.restored(shift)))
     }
@@ -318,6 +323,7 @@ mod tests {
                 upper_bytes: Some(Bytes::new(7)),
                 at: at(89),
             }),
+            operation: Some("x".into()),
         };
         let watch = LossWatch {
             replid: ReplicationId::parse(&"a1".repeat(20)),

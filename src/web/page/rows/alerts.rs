@@ -85,6 +85,8 @@ closed_set! {
         Silenced => "silenced",
         /// A maintenance window.
         Maintenance => "maintenance",
+        /// An operation that is under way and causes it.
+        Operation => "operation",
         /// An alert that is its cause.
         Inhibited => "inhibited",
         /// Too many outages.
@@ -99,6 +101,8 @@ impl Suppressed {
             Some(Self::Silenced)
         } else if alert.maintenance.is_some() {
             Some(Self::Maintenance)
+        } else if alert.operation.is_some() {
+            Some(Self::Operation)
         } else if alert.caused_by.is_some() {
             Some(Self::Inhibited)
         } else if alert.flapping {
@@ -116,6 +120,10 @@ fn suppression(alert: &AlertReport) -> Option<String> {
         Suppressed::Maintenance => {
             let window = alert.maintenance.as_deref().unwrap_or(NOT_KNOWN);
             format!("maintenance: {window}")
+        }
+        Suppressed::Operation => {
+            let operation = alert.operation.as_deref().unwrap_or(NOT_KNOWN);
+            format!("caused by the operation {operation}")
         }
         Suppressed::Inhibited => match &alert.caused_by {
             Some(inhibitor) => format!("inhibited by {}", inhibitor.alertname),

@@ -1,5 +1,5 @@
-//! The rows of the journal: changes of pairs' states, and of alerts. What happened to many pairs at
-//! once is one row.
+//! The rows of the journal: changes of pairs' states, of alerts and of operations. What happened to
+//! many pairs at once is one row.
 
 use std::sync::Arc;
 
@@ -131,6 +131,32 @@ impl JournalRow {
                     at: Moment::from_unix(timestamp),
                     level,
                     what: format!("{} {change}", row.name),
+                    subjects: vec![subject],
+                    more: 0,
+                }
+            }
+            JournalEntryReport::Operation {
+                timestamp,
+                pair,
+                operation,
+                phase,
+                reason,
+            } => {
+                let level = match phase.as_str() {
+                    "lapsed" | "incomplete" => Level::Warning,
+                    _ => Level::Ok,
+                };
+                let subject = Subject {
+                    about: format!("{pair}, {operation}"),
+                    address: None,
+                    reason,
+                };
+                Self {
+                    number: entry.number,
+                    timestamp,
+                    at: Moment::from_unix(timestamp),
+                    level: level.label(),
+                    what: format!("operation {phase}"),
                     subjects: vec![subject],
                     more: 0,
                 }
