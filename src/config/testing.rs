@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::{
-    AlertSettings, Environment, Format, PairSettings, SentinelSettings, ServerSettings, Settings,
-    parse,
+    AlertSettings, ClusterSettings, Environment, Format, PairSettings, SentinelSettings,
+    ServerSettings, Settings, parse,
 };
 use crate::model::{PairName, ServerAddr};
 
@@ -28,6 +28,15 @@ pub(crate) fn sentinels_of(name: &str, addresses: &[String]) -> SentinelSettings
         "sentinels: [{{name: {name}, addresses: {addresses:?}}}]"
     ))
     .sentinels
+    .remove(0)
+}
+
+/// An entry of `clusters`.
+pub(crate) fn clusters_of(name: &str, addresses: &[String]) -> ClusterSettings {
+    parsed(&format!(
+        "clusters: [{{name: {name}, addresses: {addresses:?}}}]"
+    ))
+    .clusters
     .remove(0)
 }
 
