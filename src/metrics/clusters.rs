@@ -11,16 +11,8 @@ pub(super) fn add_cluster(families: &mut Families, group: &ClusterGroup) {
     let labels = SeriesLabels::new([label("cluster", group.name.as_str())]);
     families.add(&c::CLUSTER_REACHABLE, &labels, group.is_reachable());
     families.add(&c::CLUSTER_STATE_OK, &labels, group.is_ok);
-    families.add(
-        &c::CLUSTER_SLOTS_UNCOVERED,
-        &labels,
-        count(group.slots_uncovered),
-    );
-    families.add(
-        &c::CLUSTER_NODES_DISAGREEING,
-        &labels,
-        count(group.dissenters()),
-    );
+    families.add(&c::CLUSTER_SLOTS_UNCOVERED, &labels, group.slots_uncovered);
+    families.add(&c::CLUSTER_NODES_DISAGREEING, &labels, group.dissenters());
     for node in &group.nodes {
         let labels = labels.followed_by(&server_labels(&node.dc, &node.addr));
         if let Some(answer) = &node.answer {
@@ -28,9 +20,4 @@ pub(super) fn add_cluster(families: &mut Families, group: &ClusterGroup) {
         }
         families.add(&c::CLUSTER_NODE_AGREES, &labels, node.agrees());
     }
-}
-
-fn count(count: Option<usize>) -> Option<u64> {
-    // A cluster has at most 16384 slots, and fewer nodes are asked.
-    count.and_then(|count| u64::try_from(count).ok())
 }

@@ -27,7 +27,7 @@ fn documented_rights() -> String {
 #[tokio::test]
 async fn the_documented_user_is_enough_and_a_lesser_one_misses_only_what_it_may_not_query() {
     let documented = documented_rights();
-    let site = Site::set(&[(DC1, 0..=16383)], &[DC2], |builder| {
+    let site = Site::set(&[(DC1, &[0..=16383])], &[DC2], |builder| {
         builder
             .user(&format!("monitor on >pw {documented}"))
             .user("lesser on >pw -@all +info +ping +client|setname +cluster|nodes")

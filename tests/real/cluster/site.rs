@@ -1,5 +1,6 @@
 //! A real Redis Cluster over two datacenters of one machine: dc1 is 127.1.0.0/16, dc2 127.2.0.0/16.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use redis_cross_dc_exporter::lab::{RedisServer, RedisServerBuilder, eventually};
@@ -53,7 +54,11 @@ impl Site {
     /// Three masters, two of them in dc1, each with a replica in the other datacenter.
     pub(crate) async fn three_pairs() -> Self {
         Self::set(
-            &[(DC1, 0..=5460), (DC1, 5461..=10922), (DC2, 10923..=16383)],
+            &[
+                (DC1, &[0..=5460]),
+                (DC1, &[5461..=10922]),
+                (DC2, &[10923..=16383]),
+            ],
             &[DC2, DC2, DC1],
             |builder| builder,
         )
@@ -62,7 +67,7 @@ impl Site {
 
     /// Masters with these slots, and replicas of them in turn.
     pub(crate) async fn set(
-        masters: &[(&'static str, std::ops::RangeInclusive<u16>)],
+        masters: &[(&'static str, &[RangeInclusive<u16>])],
         replicas: &[&'static str],
         tune: impl Fn(RedisServerBuilder) -> RedisServerBuilder,
     ) -> Self {
@@ -74,7 +79,8 @@ impl Site {
             let master = tune(node(host)).start().await.unwrap();
             let epoch = (number + 1).to_string();
             order(&master, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).await;
-            let slots: Vec<_> = slots.clone().map(|slot| slot.to_string()).collect();
+            let slots = slots.iter().cloned().flatten();
+            let slots: Vec<_> = slots.map(|slot| slot.to_string()).collect();
             let mut words = vec!["CLUSTER", "ADDSLOTS"];
             words.extend(slots.iter().map(String::as_str));
             order(&master, &words).await;
@@ -194,7 +200,7 @@ pub(crate) async fn until_ok(node: &RedisServer) {
 pub(crate) async fn move_slots(
     site: &Site,
     (from, to): (&RedisServer, &RedisServer),
-    slots: std::ops::RangeInclusive<u16>,
+    slots: RangeInclusive<u16>,
 ) {
     let source = id_of(from).await;
     let target = id_of(to).await;

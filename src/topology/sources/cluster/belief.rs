@@ -22,7 +22,7 @@ pub(super) struct Belief {
     pub(super) members: BTreeMap<NodeId, Member>,
     /// Its highest configuration epoch.
     epoch: u64,
-    /// How many masters share it.
+    /// How many masters have shared it at the same time.
     votes: usize,
     /// Every node that shares it.
     sharers: BTreeSet<NodeId>,
@@ -86,6 +86,14 @@ impl Belief {
         let has_turned = !self.sharers.is_disjoint(&old.sharers);
         let mut sharers = self.sharers.iter();
         is_newer || has_turned || sharers.all(|node| !old.members.contains_key(node))
+    }
+
+    /// Keeps how many masters have shared the view, if it is that of `old`: those that fall silent do
+    /// not make it weaker.
+    pub(super) fn remember_votes(&mut self, old: &Self) {
+        if self.layout == old.layout {
+            self.votes = self.votes.max(old.votes);
+        }
     }
 
     /// Whether the node that answered with `view` believes the same.

@@ -80,17 +80,17 @@ impl SourceKind for ClusterSource {
                 self.ids.insert(ServerAddr::clone(addr), node.id.clone());
             }
         }
-        let Some(found) = Belief::from_views(views, &self.known_nodes()) else {
+        let Some(mut found) = Belief::from_views(views, &self.known_nodes()) else {
             return;
         };
-        let is_news = match &self.belief {
-            Some(old) => found.replaces(old),
-            None => true,
-        };
-        if is_news {
-            self.shards.update(&found, &self.settings.name, now);
-            self.belief = Some(found);
+        if let Some(old) = &self.belief {
+            if !found.replaces(old) {
+                return;
+            }
+            found.remember_votes(old);
         }
+        self.shards.update(&found, &self.settings.name, now);
+        self.belief = Some(found);
     }
 
     fn is_settled(&self) -> bool {

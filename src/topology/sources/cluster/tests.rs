@@ -305,6 +305,27 @@ fn a_minority_that_was_cut_off_is_named_and_not_believed() {
 }
 
 #[test]
+fn a_view_does_not_become_weaker_because_its_masters_fall_silent() {
+    let mut reports = Reports::new(&["m1a"]);
+    reports.report(0.0, "m1a", THIRDS);
+    reports.all_report(0.0, "m2b m3a r1b r2a r3b", THIRDS);
+    reports.report(1.0, "r1b", FAILED_OVER);
+    assert_eq!(
+        reports.report(1.0, "m2b", FAILED_OVER),
+        "c/slot-0:m1.a>r1.b",
+        "two against two, of a higher epoch"
+    );
+    for node in ["m2b", "m1a"] {
+        assert_eq!(reports.report(2.0, node, "-"), "");
+    }
+    assert_eq!(
+        reports.report(3.0, "m1a", THIRDS),
+        "",
+        "two against one that had two"
+    );
+}
+
+#[test]
 fn a_cluster_that_was_made_again_is_believed() {
     let mut reports = Reports::new(&["m1a"]);
     let old = HALVES.replace("@1:", "@11:").replace("@2:", "@12:");
