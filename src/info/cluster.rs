@@ -57,10 +57,9 @@ pub struct ClusterNode {
 pub struct NodeFlags {
     /// `myself`: the node that answers.
     pub is_myself: bool,
-    /// `fail`: a majority of the masters agrees that it is down.
-    pub has_failed: bool,
-    /// `fail?`: this node does not reach it.
-    pub is_suspected: bool,
+    /// `fail?`: this node does not reach it; or `fail`: a majority of the masters agrees that it is
+    /// down.
+    pub is_down: bool,
     /// `handshake`: it is not yet known whether it belongs to the cluster.
     pub is_in_handshake: bool,
 }
@@ -164,8 +163,7 @@ impl ClusterNode {
             },
             flags: NodeFlags {
                 is_myself: has("myself"),
-                has_failed: has("fail"),
-                is_suspected: has("fail?"),
+                is_down: has("fail") || has("fail?"),
                 is_in_handshake: has("handshake"),
             },
             master: if master == "-" {
@@ -281,7 +279,7 @@ mod tests {
     }
 
     /// The nodes as `PORT[*][!] [MASTER'S PORT] EPOCH SLOTS`, by port; `*` is the node that answers,
-    /// `!` one that has failed.
+    /// `!` one that is down.
     fn shown(text: &str) -> Vec<String> {
         let nodes = parse_cluster_nodes(text, None).unwrap();
         let port = |id: &NodeId| nodes[id].addr.as_ref().unwrap().port().unwrap();
@@ -291,7 +289,7 @@ mod tests {
             if node.flags.is_myself {
                 line += "*";
             }
-            if node.flags.has_failed {
+            if node.flags.is_down {
                 line += "!";
             }
             if let Some(master) = &node.master {

@@ -276,7 +276,7 @@ fn changes_of_master(
         });
     } else if old.replicas != new.replicas {
         changes.push(DiscoveryChange::Replicas { pair });
-    } else if old.labels != new.labels {
+    } else if old.labels != new.labels && old.pair == new.pair {
         changes.push(DiscoveryChange::Labels { pair });
     }
 }

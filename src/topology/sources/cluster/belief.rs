@@ -163,12 +163,11 @@ impl Member {
             Some(line) => &line.master,
             None => most_named(lines.iter().map(|line| &line.master))?,
         };
-        let is_down = |line: &&&ClusterNode| line.flags.has_failed || line.flags.is_suspected;
-        let failed = lines.iter().filter(is_down).count();
+        let down = lines.iter().filter(|line| line.flags.is_down).count();
         Some(Self {
             addr: addr.clone(),
             master: master.clone(),
-            has_failed: own.is_none() && 2 * failed > lines.len(),
+            has_failed: own.is_none() && 2 * down > lines.len(),
         })
     }
 }

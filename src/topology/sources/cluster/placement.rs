@@ -96,10 +96,11 @@ mod tests {
     use super::*;
 
     /// The harm of a shard with its master in `a` and replicas in these datacenters.
-    fn check(replicas: &str, expected: Option<ShardHarm>) {
+    fn check(replicas: &str, expected: Option<&ShardHarm>) {
         let replicas: Vec<_> = replicas.split_whitespace().map(Datacenter::new).collect();
         let risk = shard_risk(&PairName::new("c/slot-0"), &Datacenter::new("a"), &replicas);
-        assert_eq!(risk.map(|risk| risk.harm), expected, "{replicas:?}");
+        let harm = risk.map(|risk| risk.harm);
+        assert_eq!(harm.as_ref(), expected, "{replicas:?}");
     }
 
     #[test]
@@ -107,11 +108,11 @@ mod tests {
         check("b", None);
         check("a b", None);
         check("a b b", None);
-        check("", Some(ShardHarm::NoReplica));
-        check("a", Some(ShardHarm::NoneElsewhere));
-        check("a a", Some(ShardHarm::NoneElsewhere));
+        check("", Some(&ShardHarm::NoReplica));
+        check("a", Some(&ShardHarm::NoneElsewhere));
+        check("a a", Some(&ShardHarm::NoneElsewhere));
         let dc = Datacenter::new("b");
-        check("b b", Some(ShardHarm::AllInOne { dc, replicas: 2 }));
+        check("b b", Some(&ShardHarm::AllInOne { dc, replicas: 2 }));
         check("b c", None);
     }
 

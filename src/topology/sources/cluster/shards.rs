@@ -37,7 +37,7 @@ pub(super) struct Shard {
 /// Every shard of a cluster.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shards {
-    shards: Vec<Shard>,
+    list: Vec<Shard>,
     /// The shard of each node.
     keys: BTreeMap<NodeId, ShardId>,
     names: BTreeMap<ShardId, ShardName>,
@@ -62,7 +62,7 @@ struct ShardNodes<'a> {
 
 impl Shards {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Shard> {
-        self.shards.iter()
+        self.list.iter()
     }
 
     /// Whether every shard has the name of its slots.
@@ -79,13 +79,13 @@ impl Shards {
         self.note_slots(&keys, &found, now);
         self.name_shards(cluster, now);
         self.keys.clear();
-        self.shards.clear();
+        self.list.clear();
         for (key, nodes) in keys.into_iter().zip(found) {
             for node in nodes.all() {
                 self.keys.insert(node.clone(), key.clone());
             }
             let shard = self.shard(key, &nodes, belief);
-            self.shards.extend(shard);
+            self.list.extend(shard);
         }
     }
 

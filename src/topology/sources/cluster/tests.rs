@@ -47,13 +47,12 @@ fn view(reporter: &str, nodes: &str) -> ClusterView {
     for text in nodes.split(' ') {
         let has_failed = text.ends_with('!');
         let text = text.trim_end_matches('!');
-        let (name, master, epoch, slots) = match text.split_once('>') {
-            Some((name, master)) => (name, Some(id(master)), 0, ""),
-            None => {
-                let (name, rest) = text.split_once('@').unwrap();
-                let (epoch, slots) = rest.split_once(':').unwrap();
-                (name, None, epoch.parse().unwrap(), slots)
-            }
+        let (name, master, epoch, slots) = if let Some((name, master)) = text.split_once('>') {
+            (name, Some(id(master)), 0, "")
+        } else {
+            let (name, rest) = text.split_once('@').unwrap();
+            let (epoch, slots) = rest.split_once(':').unwrap();
+            (name, None, epoch.parse().unwrap(), slots)
         };
         let range = |text: &str| {
             let (first, last) = text.split_once('-').unwrap();
@@ -68,8 +67,7 @@ fn view(reporter: &str, nodes: &str) -> ClusterView {
             addr: Some(addr(name)),
             flags: NodeFlags {
                 is_myself: name == reporter,
-                has_failed,
-                is_suspected: false,
+                is_down: has_failed,
                 is_in_handshake: false,
             },
             master,
@@ -272,10 +270,10 @@ fn a_manual_failover_without_a_failed_master_is_the_same_shard_as_well() {
     reports.report(0.0, "m1a", HALVES);
     reports.all_report(0.0, "m2b r1b r2a", HALVES);
     let swapped = "r1b@3:0-8191 m1a>r1b m2b@2:8192-16383 r2a>m2b";
-    assert_eq!(reports.report(1.0, "r1b", swapped), "c/slot-0:m1.a>r1.b");
+    assert_eq!(reports.report(1.0, "r1b", swapped), "", "one against two");
     assert_eq!(
         reports.report(1.1, "m1a", swapped),
-        "",
+        "c/slot-0:m1.a>r1.b",
         "of equally many masters the higher epoch counts"
     );
 }
@@ -382,7 +380,7 @@ fn a_new_shard_has_a_name_of_its_own_from_the_first_slot_on() {
     let mut reports = Reports::new(&["m1a", "m2b"]);
     reports.all_report(0.0, "m1a m2b", HALVES);
     let grown = "m1a@1:2-8191 r1b>m1a m2b@2:8192-16383 r2a>m2b m3a@4:0-1 r3b>m3a";
-    let first = reports.all_report(1.0, "m1a m2b", grown);
+    let first = reports.report(1.0, "m1a", grown);
     assert_eq!(
         first, "+c/slot-1",
         "another shard still has the name of slot 0"
