@@ -2,7 +2,7 @@
 
 use redis_cross_dc_exporter::lab::Reply;
 
-use super::{DC1, DC2, LIMIT, Site, configuration, order, wait_for_metric};
+use super::{DC1, DC2, LIMIT, Site, configuration_at, order, wait_for_metric};
 use crate::command::{Outcome, folder_with, run};
 use crate::exporter::Exporter;
 
@@ -35,7 +35,7 @@ async fn the_documented_user_is_enough_and_a_lesser_one_misses_only_what_it_may_
     .await;
     let of = |user: &str| {
         let keys = format!("username: {user}, password: pw");
-        configuration([site.masters[0].addr()].into_iter(), &keys)
+        configuration_at([site.masters[0].addr()].into_iter(), &keys)
     };
     let exporter = Exporter::start(&of("monitor")).await;
     exporter

@@ -3,8 +3,8 @@
 use redis_cross_dc_exporter::lab::eventually;
 
 use super::{
-    DC1, DC2, LIMIT, Site, id_of, meet, move_slots, node, order, replicate, wait_for_metric,
-    wait_for_pairs,
+    DC1, DC2, LIMIT, Site, configuration, id_of, meet, move_slots, node, order, replicate,
+    wait_for_metric, wait_for_pairs,
 };
 use crate::exporter::Exporter;
 
@@ -20,7 +20,7 @@ fn pair(name: &str, slots: &str, master: &impl ToString, replica: &impl ToString
 async fn slots_nodes_and_shards_are_followed_as_they_change() {
     let mut site = Site::three_pairs().await;
     let named = [&site.masters[1], &site.replicas[0]];
-    let exporter = Exporter::start(&site.configuration(&named, "")).await;
+    let exporter = Exporter::start(&configuration(&named, "")).await;
     let at = |site: &Site, index: usize| {
         (
             site.masters[index].addr().clone(),

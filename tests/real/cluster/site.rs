@@ -128,15 +128,18 @@ impl Site {
             knows(node, &fits).await;
         }
     }
-
-    /// The configuration with the cluster `c`, of which these nodes are named.
-    pub(crate) fn configuration(&self, named: &[&RedisServer], keys: &str) -> String {
-        configuration(named.iter().map(|node| node.addr()), keys)
-    }
 }
 
 /// The configuration of an exporter that is given these nodes of a cluster called `c`.
-pub(crate) fn configuration<'a>(nodes: impl Iterator<Item = &'a ServerAddr>, keys: &str) -> String {
+pub(crate) fn configuration(named: &[&RedisServer], keys: &str) -> String {
+    configuration_at(named.iter().map(|node| node.addr()), keys)
+}
+
+/// The same, of nodes that listen at these addresses.
+pub(crate) fn configuration_at<'a>(
+    nodes: impl Iterator<Item = &'a ServerAddr>,
+    keys: &str,
+) -> String {
     let addresses: Vec<_> = nodes.map(|addr| format!("'{addr}'")).collect();
     format!(
         "{SECTIONS}clusters: [{{name: c, addresses: [{}], {keys}}}]\n",

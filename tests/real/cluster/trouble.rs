@@ -3,14 +3,14 @@
 use redis_cross_dc_exporter::lab::{RedisServer, eventually, ports};
 use redis_cross_dc_exporter::model::ServerAddr;
 
-use super::{LIMIT, Site, configuration, wait_for_metric};
+use super::{LIMIT, Site, configuration, configuration_at, wait_for_metric};
 use crate::command::run;
 use crate::exporter::Exporter;
 
 #[tokio::test]
 async fn a_minority_that_is_left_is_said_to_serve_nothing() {
     let mut site = Site::three_pairs().await;
-    let exporter = Exporter::start(&site.configuration(&[&site.masters[2]], "")).await;
+    let exporter = Exporter::start(&configuration(&[&site.masters[2]], "")).await;
     wait_for_metric(&exporter, "state_ok", Some(1.0)).await;
     // Dc1 is gone: two of three masters, and the third one's replica.
     site.masters[..2].iter_mut().for_each(RedisServer::kill);
@@ -48,7 +48,7 @@ async fn a_minority_that_is_left_is_said_to_serve_nothing() {
 #[tokio::test]
 async fn it_is_ready_although_no_node_answers() {
     let addr = ServerAddr::new("127.1.0.1", ports::free().unwrap());
-    let exporter = Exporter::start(&configuration([&addr].into_iter(), "")).await;
+    let exporter = Exporter::start(&configuration_at([&addr].into_iter(), "")).await;
     wait_for_metric(&exporter, "reachable", Some(0.0)).await;
     let report = exporter.pairs().await;
     assert!(report.exporter.ready && report.pairs.is_empty());
@@ -61,7 +61,7 @@ async fn a_server_outside_a_cluster_is_named_as_such() {
         .start()
         .await
         .unwrap();
-    let exporter = Exporter::start(&configuration([plain.addr()].into_iter(), "")).await;
+    let exporter = Exporter::start(&configuration_at([plain.addr()].into_iter(), "")).await;
     let told = || async {
         let cluster = exporter.pairs().await.clusters.remove(0);
         cluster.nodes[0].reason.clone().ok_or("no reason yet")

@@ -11,7 +11,7 @@ use super::failover::{HEAVY, compare};
 use super::sampler::{Sample, Sampler, Series, seconds_from};
 use super::stage::PATIENCE;
 use super::truth::Truth;
-use crate::cluster::{DC1, DC2, Site, move_slots, order};
+use crate::cluster::{DC1, DC2, Site, configuration, move_slots, order};
 use crate::exporter::Exporter;
 
 /// The pair of the shard that has every key of the writers.
@@ -36,7 +36,7 @@ async fn site() -> Site {
 async fn the_interval_holds_the_truth_before_and_after_a_failover() {
     let site = site().await;
     let (a, b) = (&site.masters[0], &site.replicas[0]);
-    let exporter = Exporter::start(&site.configuration(&[&site.masters[1]], "")).await;
+    let exporter = Exporter::start(&configuration(&[&site.masters[1]], "")).await;
     let sampler = Sampler::start(exporter.url());
     let writer = SteadyWriter::start(a.addr(), None, HEAVY);
     let before = Truth::with_key(a, b, "before").await;
@@ -86,7 +86,7 @@ async fn the_interval_holds_the_truth_before_and_after_a_failover() {
 async fn the_interval_holds_the_truth_while_slots_move() {
     let site = site().await;
     let (a, b) = (&site.masters[0], &site.replicas[0]);
-    let exporter = Exporter::start(&site.configuration(&[&site.masters[1]], "")).await;
+    let exporter = Exporter::start(&configuration(&[&site.masters[1]], "")).await;
     let sampler = Sampler::start(exporter.url());
     let _writer = SteadyWriter::start(a.addr(), None, HEAVY);
     let truth = Truth::with_key(a, b, "truth").await;
