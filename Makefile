@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit active-active real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean
+.PHONY: demo test release format build lint unit active-active real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean clusters
 
 demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -79,6 +79,10 @@ drill: ## 100 random drills: switch-overs, most of them killed and resumed or ro
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- operation::drill::many_random_drills_end_consistent --exact --ignored --nocapture
 	@$(CARGO) test --locked --quiet --test real -- operation::sentinel operation::practice --ignored --nocapture --test-threads 1
+
+clusters: ## a Redis Cluster under heavy writes: its lag against the truth over a failover and while slots move, and how fast failovers are followed; part of no other target
+	@.ci/install-tools redis-server=redis-server
+	@$(CARGO) test --locked --quiet --test real -- lag::cluster cluster::failover::twenty_failovers_are_measured --ignored --nocapture --test-threads=1
 
 lab: ## how close the lag is to the truth, and how good predictions are; LAB_SCENARIOS=cut,stall LAB_PHASES=5 LAB_JOBS=14 LAB_DUMP=folder; part of no other target
 	@.ci/install-tools redis-server=redis-server

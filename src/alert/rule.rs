@@ -21,6 +21,9 @@ closed_set! {
         /// `RedisCrossDcSentinelQuorumLost`: for how many seconds the Sentinels of a datacenter
         /// have seen no quorum.
         SentinelQuorum => "sentinel_quorum",
+        /// `RedisCrossDcClusterDown`: for how many seconds no node of a Redis Cluster has answered, or
+        /// it has served no queries, or slots have had no living master.
+        ClusterDown => "cluster_down",
         /// `RedisCrossDcFullSync`: how many full syncs a server has started within the rule's
         /// window.
         FullSync => "full_sync",
@@ -66,6 +69,8 @@ pub enum TargetKind {
     Server,
     /// The Sentinels of a pair in one datacenter.
     Sentinels,
+    /// A Redis Cluster.
+    Cluster,
     /// A receiver of notifications.
     Receiver,
     /// This exporter.
@@ -82,6 +87,7 @@ impl Rule {
             Self::Unreachable => "RedisCrossDcServerUnreachable",
             Self::Unknown => "RedisCrossDcLagUnknown",
             Self::SentinelQuorum => "RedisCrossDcSentinelQuorumLost",
+            Self::ClusterDown => "RedisCrossDcClusterDown",
             Self::FullSync => "RedisCrossDcFullSync",
             Self::ReceiverFailing => "RedisCrossDcReceiverFailing",
             Self::MonitorIsolated => "RedisCrossDcMonitorIsolated",
@@ -109,6 +115,7 @@ impl Rule {
             | Self::OutputBuffer => TargetKind::Pair,
             Self::Unreachable | Self::FullSync | Self::ExporterFault => TargetKind::Server,
             Self::SentinelQuorum => TargetKind::Sentinels,
+            Self::ClusterDown => TargetKind::Cluster,
             Self::Failover => TargetKind::Tree,
             Self::ReceiverFailing => TargetKind::Receiver,
             Self::MonitorIsolated | Self::ConfigReloadFailed | Self::ExporterOverloaded => {
@@ -142,6 +149,8 @@ impl TargetKind {
             (Self::Server, _) => "servers",
             (Self::Sentinels, 1) => "group of Sentinels",
             (Self::Sentinels, _) => "groups of Sentinels",
+            (Self::Cluster, 1) => "cluster",
+            (Self::Cluster, _) => "clusters",
             (Self::Receiver, 1) => "receiver",
             (Self::Receiver, _) => "receivers",
             (Self::Monitor, 1) => "exporter",

@@ -1,4 +1,4 @@
-//! `check-config --connect`: logs in to every server and Sentinel and tries there what the exporter
+//! `check-config --connect`: logs in to every server, cluster node and Sentinel and tries there what the exporter
 //! will do, so that a wrong password or a missing right is found before an incident.
 //!
 //! Nothing is changed anywhere. A right that is missing leaves a denial in that server's ACL log.
@@ -14,7 +14,7 @@ use crate::client::{Command, Connection, ReplyShape, Value};
 use crate::config::{PairSettings, PollSettings, Settings};
 use crate::info::{self, Observation};
 use crate::model::{Bytes, Datacenter, PollError, PollFailure, ServerAddr, Span};
-use crate::topology::{ObservedMasters, Server, Topology};
+use crate::topology::{Discovered, ObservedMasters, Server, Topology};
 
 /// Servers that are asked at the same time.
 const AT_ONCE: usize = 50;
@@ -35,6 +35,10 @@ const QUIET_CHANNEL: &str = "__redis_cross_dc_exporter:check-config-quiet";
 
 /// A master's name that no Sentinel knows: what counts is whether the question is allowed.
 const NO_MASTER: &str = "redis-cross-dc-exporter-check-config";
+
+/// What is wrong with an address of a cluster's node where a server outside clusters answers.
+const NO_CLUSTER: &str = "it is no node of a cluster: CLUSTER NODES is refused with an error, or its \
+     answer cannot be read; name it under pairs instead";
 
 /// What is wrong with an address of a Sentinel where another program answers.
 const NO_SENTINEL: &str = "it is no Sentinel: SENTINEL MASTERS is refused with an error; name the Sentinel's \
@@ -98,6 +102,31 @@ const SENTINEL_SUBSCRIBE: MissingRule = MissingRule {
     without: "a failover is seen by the next query, up to a second later",
 };
 
+/// The questions to a node of a cluster, and the rules that allow them.
+const CLUSTER_QUESTIONS: [(&[&str], MissingRule); 3] = [
+    (
+        &["CLUSTER", "NODES"],
+        MissingRule {
+            rule: "+cluster|nodes",
+            without: "this node's view of the cluster is not known, and without any view no pair is found",
+        },
+    ),
+    (
+        &["CLUSTER", "SHARDS"],
+        MissingRule {
+            rule: "+cluster|shards",
+            without: "the endpoints that nodes prefer, such as host names, and their ports for TLS are not known",
+        },
+    ),
+    (
+        &["CLUSTER", "INFO"],
+        MissingRule {
+            rule: "+cluster|info",
+            without: "whether the cluster serves queries is not known",
+        },
+    ),
+];
+
 /// The questions to a Sentinel, and the rules that allow them.
 const SENTINEL_QUESTIONS: [(&[&str], MissingRule); 9] = [
     (
@@ -148,20 +177,28 @@ const SENTINEL_QUESTIONS: [(&[&str], MissingRule); 9] = [
     (&["SUBSCRIBE", "-sdown"], SENTINEL_SUBSCRIBE),
 ];
 
-/// Logs in to every server and Sentinel of `settings`, and to the servers that the Sentinels report.
+/// Logs in to every server and Sentinel of `settings`, and to the servers that Sentinels and cluster
+/// nodes report.
 /// The Sentinels come first, then the servers, each by address.
 pub async fn try_access(settings: &Settings) -> Vec<ServerAccess> {
     let discovered = probe::discover(settings).await;
     let configured = settings.pairs.iter().cloned();
     let entries: Vec<_> = configured.chain(discovered.entries()).collect();
     let topology = Topology::observed(&entries, &settings.datacenters, &ObservedMasters::default());
+    let nodes = cluster_nodes(settings, &discovered);
+    let mut servers = topology.servers;
+    for (addr, node) in &nodes {
+        let known = servers.entry(addr.clone());
+        known.or_insert_with(|| Arc::clone(node));
+    }
     let heartbeats = with_heartbeats(&entries);
     let mut tasks = JoinSet::new();
     let permits = Arc::new(Semaphore::new(AT_ONCE));
-    for server in topology.servers.into_values() {
+    for server in servers.into_values() {
         let question = Question {
             timeout: timeout(&server, &settings.poll),
             heartbeat: heartbeats.get(&server.addr) == Some(&true),
+            is_cluster_node: nodes.contains_key(&server.addr),
             is_sentinel: false,
             server,
         };
@@ -172,6 +209,7 @@ pub async fn try_access(settings: &Settings) -> Vec<ServerAccess> {
         let question = Question {
             timeout: timeout(&server, &settings.poll),
             heartbeat: false,
+            is_cluster_node: false,
             is_sentinel: true,
             server: Arc::new(server),
         };
@@ -182,6 +220,26 @@ pub async fn try_access(settings: &Settings) -> Vec<ServerAccess> {
     // Entries may share their Sentinels.
     found.dedup();
     found
+}
+
+/// The configured nodes of clusters, and those that were learned from them.
+fn cluster_nodes(
+    settings: &Settings,
+    discovered: &Discovered,
+) -> BTreeMap<ServerAddr, Arc<Server>> {
+    let learned = discovered.learned();
+    let mut nodes = BTreeMap::new();
+    for entry in &settings.clusters {
+        let mut all = entry.nodes.clone();
+        for source in learned.iter().filter(|source| source.entry == entry.name) {
+            all.push(entry.servers.server(source.reporter.clone()));
+        }
+        for node in all {
+            let server = Topology::server(&node, &settings.datacenters);
+            nodes.insert(node.addr, Arc::new(server));
+        }
+    }
+    nodes
 }
 
 /// Whether heartbeats are on for a server, by its address.
@@ -212,6 +270,8 @@ struct Question {
     timeout: Span,
     /// Whether heartbeats will be sent or received there.
     heartbeat: bool,
+    /// Whether it is asked for its view of a cluster.
+    is_cluster_node: bool,
     is_sentinel: bool,
 }
 
@@ -248,6 +308,10 @@ impl Question {
             &["CLIENT", "SETNAME", "redis-cross-dc-exporter"][..],
             SET_NAME,
         )];
+        if self.is_cluster_node {
+            self.ask_as_node(&mut connection).await?;
+            questions.extend(CLUSTER_QUESTIONS);
+        }
         if self.heartbeat {
             questions.push((&["PUBLISH", CHANNEL, "0"], PUBLISH));
             // Last, because a subscribed connection takes hardly any other command.
@@ -257,6 +321,18 @@ impl Question {
         let denied = denied.map_err(|failure| failure.sentence("the server"))?;
         access.missing.extend(denied);
         Ok(access)
+    }
+
+    /// Whether the server is a node of a cluster; a sentence if not.
+    async fn ask_as_node(&self, connection: &mut Connection) -> Result<(), String> {
+        let nodes = command(&["CLUSTER", "NODES"]);
+        let asked = connection.request(&nodes, ReplyShape::Scalar, MAX_REPLY);
+        match self.within(asked).await {
+            // Whether the user may ask this is found out with everything else.
+            Ok(_) | Err(PollError::Denied) => Ok(()),
+            Err(PollError::Protocol) => Err(NO_CLUSTER.to_owned()),
+            Err(reason) => Err(connection.explain(reason).sentence("the server")),
+        }
     }
 
     async fn ask_sentinel(&self) -> Result<Access, String> {
@@ -294,7 +370,12 @@ impl Question {
         for (words, _) in questions {
             commands.push(command(words));
         }
-        let asked = connection.request_all(&commands, ReplyShape::Records, MAX_REPLY);
+        let shape = if self.is_cluster_node {
+            ReplyShape::Nested
+        } else {
+            ReplyShape::Records
+        };
+        let asked = connection.request_all(&commands, shape, MAX_REPLY);
         let replies = match self.within(asked).await {
             Ok(replies) => replies,
             Err(reason) => return Err(connection.explain(reason)),

@@ -94,6 +94,9 @@ pub(super) fn discovered(reporters: &str, change: &DiscoveryChange) {
         DiscoveryChange::Replicas { pair } => {
             info!(%pair, "{reporters} know other replicas than before");
         }
+        DiscoveryChange::Labels { pair } => {
+            info!(%pair, "{reporters} assign other slots to the shard");
+        }
         DiscoveryChange::Renamed { from, to } => {
             info!(pair = %to, %from, "the master's pairs have another name");
         }

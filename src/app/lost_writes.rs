@@ -68,12 +68,12 @@ pub async fn find_deposed(settings: &Settings, pair: &PairName) -> Option<EntryT
     })
 }
 
-/// The entry of this name, configured or found by Sentinels.
+/// The entry of this name, configured or found by a discovery source.
 async fn entry(settings: &Settings, pair: &PairName) -> Option<PairSettings> {
     if let Some(entry) = settings.pairs.iter().find(|entry| entry.name == *pair) {
         return Some(entry.clone());
     }
-    if settings.sentinels.is_empty() {
+    if settings.sentinels.is_empty() && settings.clusters.is_empty() {
         return None;
     }
     let found = probe::discover(settings).await.entries();

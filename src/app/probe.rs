@@ -59,6 +59,9 @@ fn probe_settings(settings: &Settings) -> Settings {
         entry.heartbeat.enabled = false;
         entry.alerts.fire_at_once();
     }
+    for entry in &mut settings.clusters {
+        entry.alerts.fire_at_once();
+    }
     settings.alerts.fire_at_once();
     settings.poll.interval = settings.poll.interval.min(SHORTENED_INTERVAL);
     settings.poll.min_interval = settings.poll.min_interval.min(settings.poll.interval);
@@ -186,10 +189,15 @@ impl Probe {
     }
 }
 
-/// The entries of the discovery sources, each queried once.
+/// The entries of the discovery sources, each of whose reporters is queried once: first those that
+/// the configuration names, then those that were learned from them.
 pub(super) async fn discover(settings: &Settings) -> Discovered {
     let mut discovered = Discovered::new(settings);
     for event in discovery::query_once(settings).await {
+        discovered.handle(event, clock::now());
+    }
+    let learned = discovered.learned();
+    for event in discovery::query_learned(settings, &learned).await {
         discovered.handle(event, clock::now());
     }
     discovered

@@ -88,7 +88,8 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let poll_runtime = poller.own_runtime();
     let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
     let (discovered, discoveries) = mpsc::channel(DISCOVERY_QUEUE);
-    let discovery = Discovery::start(&watched.settings, discovered);
+    let learned = watched.learned_reporters();
+    let discovery = Discovery::start(&watched.settings, &learned, discovered);
 
     let (capture_events, captures) = mpsc::channel(CAPTURE_QUEUE);
     let capture = AutomaticCapture::start(&watched.settings, snapshots.clone(), capture_events);

@@ -11,7 +11,7 @@ use crate::model::Timestamp;
 use crate::monitor::Promotion;
 use crate::replication::SavedState;
 use crate::topology::{
-    Discovered, DiscoveryEvent, ObservedMasters, SourceHealth, Topology, TopologyDiff,
+    Discovered, DiscoveryEvent, ObservedMasters, SourceHealth, SourceId, Topology, TopologyDiff,
     configured_share, owns_discovered, owns_source,
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Watched {
 pub(super) struct WatchedChange {
     /// Whether the topology has changed.
     pub(super) topology_changed: bool,
+    /// Whether other reporters are to be queried from now on.
+    pub(super) reporters_changed: bool,
     /// How the sources are now, if anything about them changed.
     pub(super) sources: Option<Vec<SourceHealth>>,
 }
@@ -106,8 +108,14 @@ impl Watched {
         };
         WatchedChange {
             topology_changed,
+            reporters_changed: update.reporters_changed,
             sources,
         }
+    }
+
+    /// The reporters that are to be queried besides the configured ones.
+    pub(super) fn learned_reporters(&self) -> BTreeSet<SourceId> {
+        self.discovered.learned()
     }
 
     /// Follows a server that took over from another one. Returns whether that changes the topology.

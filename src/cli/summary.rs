@@ -6,7 +6,8 @@ use crate::config::Settings;
 
 /// How much the configuration names: `3 entries, 5 servers, 2 receivers`.
 pub(super) fn summary(settings: &Settings) -> String {
-    let entries = settings.pairs.len() + settings.sentinels.len();
+    let sources = settings.sentinels.len() + settings.clusters.len();
+    let entries = settings.pairs.len() + sources;
     let mut addresses = BTreeSet::new();
     for pair in &settings.pairs {
         addresses.insert(&pair.master.addr);
@@ -19,6 +20,10 @@ pub(super) fn summary(settings: &Settings) -> String {
     }
     if sentinels > 0 {
         parts.push(counted(sentinels, "Sentinel", "Sentinels"));
+    }
+    let nodes: usize = settings.clusters.iter().map(|e| e.nodes.len()).sum();
+    if nodes > 0 {
+        parts.push(counted(nodes, "cluster node", "cluster nodes"));
     }
     let receivers = settings.notify.receivers.len();
     parts.push(counted(receivers, "receiver", "receivers"));

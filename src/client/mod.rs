@@ -9,10 +9,12 @@
 //!
 //! Polling sends INFO alone. Heartbeats, which are off by default, also use
 //! [`Connection::publish`] and a [`Subscription`]; a [`SentinelConnection`] queries the masters and
-//! replicas that a Sentinel lists. Other commands, several of them on one connection or one that
+//! replicas that a Sentinel lists, a [`ClusterConnection`] the nodes that a node of a Redis Cluster
+//! knows. Other commands, several of them on one connection or one that
 //! starts a stream, go through [`Connection::request`], [`Connection::request_all`] and
 //! [`Connection::into_stream`].
 
+mod cluster;
 mod connection;
 mod error;
 mod framing;
@@ -31,8 +33,10 @@ mod tests;
 mod tls;
 mod transport;
 mod unix;
+mod values;
 mod wire;
 
+pub use cluster::ClusterConnection;
 pub use connection::{Connection, InfoAnswer, InfoReply, MAX_REPLY};
 pub use raw_stream::RawStream;
 pub use sentinel::{PromotionAnswer, SentinelConnection};

@@ -9,6 +9,7 @@ use redis::{Cmd, Value};
 use super::connection::Connection;
 use super::error;
 use super::framing::ReplyShape;
+use super::values::{command, pairs, text};
 use crate::config::MasterSelector;
 use crate::info::{
     KnownSentinel, QuorumCheck, SentinelRecord, SentinelWatch, WatchSettings, WatchedMaster,
@@ -326,32 +327,6 @@ fn record(item: Value) -> Result<SentinelRecord, PollError> {
         }
     }
     Ok(SentinelRecord::new(texts))
-}
-
-/// `words` two by two; `None` when their number is odd.
-fn pairs(words: Vec<Value>) -> Option<Vec<(Value, Value)>> {
-    let mut pairs = Vec::with_capacity(words.len() / 2);
-    let mut words = words.into_iter();
-    while let Some(name) = words.next() {
-        pairs.push((name, words.next()?));
-    }
-    Some(pairs)
-}
-
-fn command(words: &[&str]) -> Cmd {
-    let mut command = Cmd::new();
-    command.arg(words);
-    command
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::BulkString(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        Value::SimpleString(line) => Some(line),
-        Value::Int(number) => Some(number.to_string()),
-        Value::Okay => Some("OK".to_owned()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -10,13 +10,13 @@ use super::sections::day_name;
 use super::version;
 use super::yaml::{Mapping, bytes, count, list, off, path, share, span, string, strings};
 use super::{
-    ActiveActiveSettings, AlertSettings, AlertmanagerSettings, CountRule, Credentials,
-    DatacenterRule, DeadMansSwitchSettings, DoctorException, DoctorSettings, EmailSettings,
-    GroupReceiver, HeartbeatSettings, HostPattern, LevelRule, LevelThreshold, MaintenanceWindow,
-    MasterSelector, MsTeamsSettings, NotifySettings, PagerDutySettings, PairSettings,
-    PeriodicReceiver, PollSettings, ReceiverKind, ReceiverSettings, RecoverSettings, RepageOn,
-    SecretSource, SentinelSettings, ServerSettings, Settings, SlackBotSettings, SlackMention,
-    SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
+    ActiveActiveSettings, AlertSettings, AlertmanagerSettings, ClusterSettings, CountRule,
+    Credentials, DatacenterRule, DeadMansSwitchSettings, DoctorException, DoctorSettings,
+    EmailSettings, GroupReceiver, HeartbeatSettings, HostPattern, LevelRule, LevelThreshold,
+    MaintenanceWindow, MasterSelector, MsTeamsSettings, NotifySettings, PagerDutySettings,
+    PairSettings, PeriodicReceiver, PollSettings, ReceiverKind, ReceiverSettings, RecoverSettings,
+    RepageOn, SecretSource, SentinelSettings, ServerSettings, Settings, SlackBotSettings,
+    SlackMention, SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
 };
 
 impl Settings {
@@ -34,6 +34,10 @@ impl Settings {
         root.put(
             "sentinels",
             list(&self.sentinels, |entry| self.sentinel(entry)),
+        );
+        root.put(
+            "clusters",
+            list(&self.clusters, |entry| self.cluster(entry)),
         );
         root.put("active_active", list(&self.active_active, active_active));
         root.put("alerts", alerts(&self.alerts));
@@ -81,6 +85,20 @@ impl Settings {
             map.put("tls", tls(settings, true));
         }
         self.put_overrides(&mut map, &entry.labels, &entry.alerts, entry.heartbeat);
+        map.into()
+    }
+
+    fn cluster(&self, entry: &ClusterSettings) -> Yaml {
+        let mut map = Mapping::default();
+        map.put("name", string(entry.name.as_str()));
+        let address = |node: &ServerSettings| string(&node.addr.to_string());
+        map.put("addresses", list(&entry.nodes, address));
+        put_login(&mut map, &entry.servers.credentials);
+        if let Some(settings) = &entry.servers.tls {
+            map.put("tls", tls(settings, true));
+        }
+        // The global heartbeats differ from nothing: none are sent in a cluster.
+        self.put_overrides(&mut map, &entry.labels, &entry.alerts, self.poll.heartbeat);
         map.into()
     }
 
@@ -207,6 +225,7 @@ fn alerts(alerts: &AlertSettings) -> Mapping {
     map.put("full_sync", count_rule(&alerts.full_sync));
     map.put("diverged", rule(&alerts.diverged, span));
     map.put("sentinel_quorum", rule(&alerts.sentinel_quorum, span));
+    map.put("cluster_down", rule(&alerts.cluster_down, span));
     map.put("failover", count_rule(&alerts.failover));
     let headroom = &alerts.backlog_headroom;
     map.put("backlog_headroom", rule(headroom, |left| span(left.0)));

@@ -23,6 +23,9 @@ pub struct Settings {
     /// The groups of Sentinels that find further pairs, in the order of the file. Names are unique,
     /// also among the pairs.
     pub sentinels: Vec<SentinelSettings>,
+    /// The Redis Clusters, whose nodes find further pairs, in the order of the file. Names are
+    /// unique, also among the pairs and Sentinels.
+    pub clusters: Vec<ClusterSettings>,
     /// Sites that applications write to side by side. Names are unique.
     pub active_active: Vec<ActiveActiveSettings>,
     /// Rules for servers, and the defaults that pairs started from.
@@ -151,6 +154,22 @@ pub struct SentinelSettings {
     pub heartbeat: HeartbeatSettings,
 }
 
+/// One entry of `clusters`: some nodes of a Redis Cluster, which know all the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterSettings {
+    /// The entry's name, with which those of its pairs begin.
+    pub name: PairName,
+    /// The nodes; at least one, all distinct.
+    pub nodes: Vec<ServerSettings>,
+    /// How to connect to the nodes that those report: as to them, but without the TLS that only an
+    /// address asks for.
+    pub servers: ConnectionSettings,
+    /// Labels of every pair.
+    pub labels: BTreeMap<String, String>,
+    /// The rules of every pair, already merged over the global ones.
+    pub alerts: AlertSettings,
+}
+
 /// One entry of `active_active`: sites that applications write to side by side.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActiveActiveSettings {
@@ -263,6 +282,9 @@ pub struct AlertSettings {
     /// `sentinel_quorum`: how long the Sentinels of a datacenter have seen no quorum. Taken from
     /// the global rules only.
     pub sentinel_quorum: LevelRule<Span>,
+    /// `cluster_down`: how long a Redis Cluster has been out of reach, or has served a part of its
+    /// slots only. Taken from the global rules only.
+    pub cluster_down: LevelRule<Span>,
     /// `failover`: how often another server became the master.
     pub failover: CountRule,
     /// `backlog_headroom`: how long the link may be cut before a full resync, by the expected
@@ -284,6 +306,7 @@ impl AlertSettings {
             &mut self.full_sync.levels.pending_for,
             &mut self.diverged.pending_for,
             &mut self.sentinel_quorum.pending_for,
+            &mut self.cluster_down.pending_for,
             &mut self.failover.levels.pending_for,
             &mut self.backlog_headroom.pending_for,
             &mut self.output_buffer.pending_for,
@@ -555,6 +578,18 @@ impl<T> LevelRule<T> {
             critical: self.critical.map(&level),
             pending_for: self.pending_for,
             keep_firing_for: self.keep_firing_for,
+        }
+    }
+}
+
+impl ConnectionSettings {
+    /// The server at `addr`, which nobody but its address places.
+    pub fn server(&self, addr: ServerAddr) -> ServerSettings {
+        ServerSettings {
+            addr,
+            dc: None,
+            credentials: self.credentials.clone(),
+            tls: self.tls.clone(),
         }
     }
 }

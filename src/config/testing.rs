@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::{
-    AlertSettings, Environment, Format, PairSettings, ReceiverSettings, SentinelSettings,
-    ServerSettings, Settings, parse,
+    AlertSettings, ClusterSettings, Environment, Format, PairSettings, ReceiverSettings,
+    SentinelSettings, ServerSettings, Settings, parse,
 };
 use crate::model::{PairName, ServerAddr};
 
@@ -35,6 +35,15 @@ pub(crate) fn sentinels_of(name: &str, addresses: &[String]) -> SentinelSettings
 pub(crate) fn receivers_of(sections: &str) -> Vec<ReceiverSettings> {
     let pair = "pairs: [{name: p, master: {address: 'm:1'}, replicas: [{address: 'r:1'}]}]";
     parsed(&format!("{pair}\n{sections}")).notify.receivers
+}
+
+/// An entry of `clusters`.
+pub(crate) fn clusters_of(name: &str, addresses: &[String]) -> ClusterSettings {
+    parsed(&format!(
+        "clusters: [{{name: {name}, addresses: {addresses:?}}}]"
+    ))
+    .clusters
+    .remove(0)
 }
 
 /// The contract's default rules.

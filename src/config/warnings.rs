@@ -28,6 +28,9 @@ fn unprovable_thresholds(settings: &Settings) -> Option<String> {
     for entry in &settings.sentinels {
         clear_levels.extend(lowest_clear_level(&entry.alerts, &entry.name));
     }
+    for entry in &settings.clusters {
+        clear_levels.extend(lowest_clear_level(&entry.alerts, &entry.name));
+    }
     let (below, name) = clear_levels.into_iter().min()?;
     if below >= oldest_bound {
         return None;
@@ -65,6 +68,9 @@ fn unverified_tls(settings: &Settings) -> Option<String> {
     }
     for entry in &settings.sentinels {
         servers.extend(&entry.sentinels);
+    }
+    for entry in &settings.clusters {
+        servers.extend(&entry.nodes);
     }
     servers.retain(|server| is_unverified(server.tls.as_ref()));
     let addrs: BTreeSet<_> = servers.iter().map(|server| &server.addr).collect();

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::query_pace::{QueryPace, SHORTEST};
+use super::query_pace::QueryPace;
+use super::reporter::{QueryConnection, Reporter, query_repeatedly};
 use crate::client::{SentinelConnection, Subscription};
 use crate::config::MasterSelector;
 use crate::info::{SENTINEL_CHANNELS, SentinelMessage};
 use crate::model::{PollError, PollFailure, Span};
-use crate::topology::{DiscoveryEvent, SentinelView, Server, SourceId, View};
+use crate::topology::{DiscoveryEvent, Server, SourceId, View};
+
+/// How often a Sentinel is queried. A failover is seen within this time even if its event is lost.
+const INTERVAL: Span = Span::from_secs(1);
 
 /// A subscription without messages is renewed after this time: an idle Sentinel cannot be told
 /// apart from a connection whose other end is gone. One connection a minute is cheap.
@@ -35,95 +39,15 @@ impl SentinelPlan {
     pub(super) async fn run(self, source: SourceId, events: mpsc::Sender<DiscoveryEvent>) {
         let event_seen = Notify::new();
         tokio::select! {
-            () = self.query_repeatedly(&source, &events, &event_seen) => {}
+            () = query_repeatedly(&self, &source, &events, &event_seen) => {}
             () = self.listen(&source, &event_seen) => {}
         }
-    }
-
-    /// Queries once, on a new connection.
-    pub(super) async fn query_once(self, source: SourceId) -> DiscoveryEvent {
-        let result = match self.connect().await {
-            Ok(mut connection) => self.query(&mut connection).await,
-            Err(failure) => Err(failure),
-        };
-        discovery_event(source, result)
-    }
-
-    /// Queries every second, and at once after an event.
-    async fn query_repeatedly(
-        &self,
-        source: &SourceId,
-        events: &mpsc::Sender<DiscoveryEvent>,
-        event_seen: &Notify,
-    ) {
-        let mut connection = None;
-        let mut pace = QueryPace::default();
-        loop {
-            let began = Instant::now();
-            let result = self.query_on(&mut connection).await;
-            let wait = match &result {
-                Ok(_) => pace.after_answer(fastrand::f64()),
-                Err(_) => pace.after_failure(fastrand::f64()),
-            };
-            let event = discovery_event(source.clone(), result);
-            if events.send(event).await.is_err() {
-                return; // the program is stopping
-            }
-            tokio::select! {
-                () = sleep_until(began + wait.to_duration()) => {}
-                () = event_seen.notified() => sleep_until(began + SHORTEST.to_duration()).await,
-            }
-        }
-    }
-
-    /// Queries on the open connection, or on a new one. The Sentinel may have closed an open
-    /// connection long ago, by a restart or an idle timeout, so its failure is no failure of the
-    /// Sentinel now.
-    async fn query_on(
-        &self,
-        connection: &mut Option<SentinelConnection>,
-    ) -> Result<SentinelView, PollFailure> {
-        if let Some(open) = connection.take() {
-            let result = self.query_and_keep(open, connection).await;
-            if reason(&result) != Some(PollError::Reset) {
-                return result;
-            }
-        }
-        let fresh = self.connect().await?;
-        self.query_and_keep(fresh, connection).await
-    }
-
-    /// Queries on `open`, and keeps it in `connection` if it can take another query. After a
-    /// timeout it cannot: a late answer would be mistaken for that of the next query.
-    async fn query_and_keep(
-        &self,
-        mut open: SentinelConnection,
-        connection: &mut Option<SentinelConnection>,
-    ) -> Result<SentinelView, PollFailure> {
-        let result = self.query(&mut open).await;
-        if open.is_open() && reason(&result) != Some(PollError::Timeout) {
-            *connection = Some(open);
-        }
-        result
-    }
-
-    async fn connect(&self) -> Result<SentinelConnection, PollFailure> {
-        SentinelConnection::connect(&self.server, self.timeout).await
-    }
-
-    async fn query(
-        &self,
-        connection: &mut SentinelConnection,
-    ) -> Result<SentinelView, PollFailure> {
-        let answer = timeout(self.timeout.to_duration(), connection.query(&self.masters));
-        let answer = answer.await.unwrap_or(Err(PollError::Timeout));
-        answer.map_err(|reason| connection.explain(reason))
     }
 
     /// Listens to events without end. A subscription that fails is not reported: the queries show
     /// whether the Sentinel answers.
     async fn listen(&self, source: &SourceId, event_seen: &Notify) {
-        let mut pace = QueryPace::default();
+        let mut pace = QueryPace::new(INTERVAL);
         let mut has_warned = false;
         loop {
             let Err(error) = self.subscribe(source, event_seen, &mut pace).await else {
@@ -151,7 +75,7 @@ impl SentinelPlan {
             Subscription::open(&self.server, &SENTINEL_CHANNELS, self.timeout).await?;
         let subscribed = timeout(self.timeout.to_duration(), subscription.subscribe()).await;
         subscribed.map_err(|_| PollError::Timeout)??;
-        *pace = QueryPace::default();
+        *pace = QueryPace::new(INTERVAL);
         // Events before the subscription were missed.
         event_seen.notify_one();
         while let Ok(message) = timeout(SILENCE, subscription.next()).await {
@@ -180,14 +104,32 @@ impl SentinelPlan {
     }
 }
 
-fn reason(result: &Result<SentinelView, PollFailure>) -> Option<PollError> {
-    let failure = result.as_ref().err()?;
-    Some(failure.reason)
+impl Reporter for SentinelPlan {
+    type Connection = SentinelConnection;
+
+    fn timeout(&self) -> Span {
+        self.timeout
+    }
+
+    fn interval(&self) -> Span {
+        INTERVAL
+    }
+
+    async fn connect(&self) -> Result<SentinelConnection, PollFailure> {
+        SentinelConnection::connect(&self.server, self.timeout).await
+    }
+
+    async fn query(&self, connection: &mut SentinelConnection) -> Result<View, PollError> {
+        connection.query(&self.masters).await.map(View::Sentinel)
+    }
 }
 
-fn discovery_event(source: SourceId, result: Result<SentinelView, PollFailure>) -> DiscoveryEvent {
-    DiscoveryEvent {
-        source,
-        result: result.map(View::Sentinel),
+impl QueryConnection for SentinelConnection {
+    fn is_open(&self) -> bool {
+        SentinelConnection::is_open(self)
+    }
+
+    fn explain(&self, reason: PollError) -> PollFailure {
+        SentinelConnection::explain(self, reason)
     }
 }

@@ -38,6 +38,12 @@ pub const SERVER: &[&str] = &["dc", "server"];
 /// configuration's entry while no master is known.
 pub const SENTINEL: &[&str] = &["pair", "dc", "server"];
 
+/// The labels of metrics of a Redis Cluster: the name of the configuration's entry.
+pub const CLUSTER: &[&str] = &["cluster"];
+
+/// The labels of metrics of one node of a Redis Cluster.
+pub const CLUSTER_NODE: &[&str] = &["cluster", "dc", "server"];
+
 macro_rules! catalogue {
     ($($id:ident = $kind:ident $name:literal $labels:expr, $help:literal;)*) => {
         /// The metrics by their names here, which gives each its place.
@@ -196,6 +202,18 @@ catalogue! {
         "1 when the Sentinel names the same master as the newest story of them all, else 0.";
     SENTINEL_TILT = Gauge "redis_cross_dc_sentinel_tilt" SENTINEL,
         "1 while the Sentinel is in TILT, in which it decides nothing, else 0.";
+    CLUSTER_REACHABLE = Gauge "redis_cross_dc_cluster_reachable" CLUSTER,
+        "1 when at least one node of the cluster answered the last time, else 0.";
+    CLUSTER_STATE_OK = Gauge "redis_cross_dc_cluster_state_ok" CLUSTER,
+        "1 when most of the nodes that share the believed view serve queries (`cluster_state:ok`), else 0; absent while none of them answers.";
+    CLUSTER_SLOTS_UNCOVERED = Gauge "redis_cross_dc_cluster_slots_uncovered" CLUSTER,
+        "Slots that no living master serves, of 16384; absent while no node answers.";
+    CLUSTER_NODES_DISAGREEING = Gauge "redis_cross_dc_cluster_nodes_disagreeing" CLUSTER,
+        "Nodes that answer and have another view than the one that is believed; absent while no node answers.";
+    CLUSTER_NODE_UP = Gauge "redis_cross_dc_cluster_node_up" CLUSTER_NODE,
+        "1 when the node answered the last time it was asked about the cluster, else 0.";
+    CLUSTER_NODE_AGREES = Gauge "redis_cross_dc_cluster_node_agrees" CLUSTER_NODE,
+        "1 when the node shares the view that is believed, else 0; absent while it does not answer.";
     ALERTS = Gauge "redis_cross_dc_alerts" &["alertname", "severity", "state"],
         "Always 1, for every alert that is pending or firing, with the alert's identity labels.";
     ALERT_THRESHOLD = Gauge "redis_cross_dc_alert_threshold" &["rule", "severity", "pair", "source_dc", "target_dc", "replica"],

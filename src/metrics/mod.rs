@@ -4,6 +4,7 @@
 //! series of a pair that is no longer watched are gone with it.
 
 pub mod catalogue;
+mod clusters;
 mod doctor;
 pub mod documentation;
 mod exporter;
@@ -44,6 +45,7 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp, exposition: &Exposition
     for source in &*snapshot.sources {
         match source {
             SourceHealth::Sentinels(group) => servers::add_sentinels(&mut families, group),
+            SourceHealth::Cluster(group) => clusters::add_cluster(&mut families, group),
         }
     }
     exporter::add_histograms(&mut families, snapshot);

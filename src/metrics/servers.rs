@@ -42,7 +42,7 @@ fn add_diagnostics(families: &mut Families, labels: &SeriesLabels, server: &Serv
     }
 }
 
-fn server_labels(dc: &Datacenter, addr: &ServerAddr) -> SeriesLabels {
+pub(super) fn server_labels(dc: &Datacenter, addr: &ServerAddr) -> SeriesLabels {
     SeriesLabels::new([label("dc", dc.as_str()), label("server", &addr.to_string())])
 }
 

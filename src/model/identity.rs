@@ -258,6 +258,17 @@ impl PairKey {
         }
     }
 
+    /// The same for every name that the pair's shard may have; the key itself of a pair whose name
+    /// identifies its master.
+    #[must_use]
+    pub fn without_changing_name(&self) -> Self {
+        let mut key = self.clone();
+        if key.shard.is_some() {
+            key.name = PairName::new("");
+        }
+        key
+    }
+
     /// Name and shard as one text for the state file: the name alone if there is no shard.
     pub fn saved_name(&self) -> String {
         match &self.shard {

@@ -48,6 +48,11 @@ pub(super) fn sentinel_labels(entry: &PairName, dc: &Datacenter) -> Labels {
     labels([("pair", entry.to_string()), ("dc", dc.to_string())])
 }
 
+/// The labels of alerts about a Redis Cluster.
+pub(super) fn cluster_labels(cluster: &PairName) -> Labels {
+    labels([("cluster", cluster.to_string())])
+}
+
 fn labels<const N: usize>(labels: [(&str, String); N]) -> Labels {
     labels
         .into_iter()

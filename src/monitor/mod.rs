@@ -9,6 +9,7 @@ mod alert_keys;
 mod alert_tests;
 mod alerting;
 mod awake;
+mod clusters;
 mod context;
 mod doctor;
 #[cfg(test)]
@@ -196,7 +197,7 @@ impl Monitor {
     /// Replaces the state of the discovery sources.
     pub fn note_sources(&mut self, sources: Vec<SourceHealth>, now: Timestamp) {
         let keys = self.sources.update(sources, now);
-        self.alerting.retire_quorums(&keys, now);
+        self.alerting.retire_source_alerts(&keys, now);
     }
 
     /// Sets both clocks. Only silences and maintenance windows follow the wall clock.

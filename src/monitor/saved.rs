@@ -86,7 +86,7 @@ impl Monitor {
             }
             Rule::Unknown => self.fleet.pairs.resume_unknown(labels, since),
             Rule::Diverged => self.fleet.pairs.resume_divergence(labels, since),
-            Rule::SentinelQuorum => self.sources.resume(key, since),
+            Rule::SentinelQuorum | Rule::ClusterDown => self.sources.resume(key, since),
             // The readings of the other rules come from the servers, from the lag history, or from
             // the silence of servers.
             _ => {}

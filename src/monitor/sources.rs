@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::clusters::{ClusterFault, ClusterFaults};
 use super::sentinels::{Quorum, SentinelQuorums};
 use crate::alert::AlertKey;
 use crate::model::Timestamp;
@@ -15,6 +16,8 @@ pub(super) struct Sources {
     health: Arc<[SourceHealth]>,
     /// What only Sentinels have.
     quorums: SentinelQuorums,
+    /// What only clusters have.
+    clusters: ClusterFaults,
 }
 
 impl Sources {
@@ -25,24 +28,34 @@ impl Sources {
         now: Timestamp,
     ) -> BTreeSet<AlertKey> {
         let mut groups = Vec::new();
+        let mut clusters = Vec::new();
         for source in &health {
             match source {
                 SourceHealth::Sentinels(group) => groups.push(group),
+                SourceHealth::Cluster(group) => clusters.push(group),
             }
         }
-        let keys = self.quorums.update(&groups, now);
+        let mut keys = self.quorums.update(&groups, now);
+        keys.extend(self.clusters.update(&clusters, now));
         self.health = health.into();
         keys
     }
 
-    /// The quorum of this alert has been lost since before a restart.
+    /// The fault of this alert has lasted since before a restart.
     pub(super) fn resume(&mut self, key: &AlertKey, since: Timestamp) {
         self.quorums.resume(key, since);
+        self.clusters.resume(key, since);
     }
 
     /// Notes that the exporter was paused: that time counts towards no loss.
     pub(super) fn note_pause(&mut self, pause: Pause) {
         self.quorums.note_pause(pause);
+        self.clusters.note_pause(pause);
+    }
+
+    /// Every Redis Cluster at `now`.
+    pub(super) fn clusters(&self, now: Timestamp) -> impl Iterator<Item = ClusterFault<'_>> {
+        self.clusters.faults(now)
     }
 
     /// Every Sentinel quorum at `now`.

@@ -43,6 +43,9 @@ impl Monitor {
         for quorum in self.sources.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
         }
+        for cluster in self.sources.clusters(now) {
+            self.alerting.evaluate_cluster(&cluster, now);
+        }
         self.forget_unclaimed(now);
         self.refresh_write_peaks(now);
         for transition in self.alerting.take_transitions() {

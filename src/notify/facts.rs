@@ -104,6 +104,7 @@ pub fn resolve_reason(rule: Rule, reason: ResolveReason) -> &'static str {
         (ResolveReason::Cleared, Rule::Unreachable) => "the server answers again",
         (ResolveReason::Cleared, Rule::Unknown) => "the lag is known again",
         (ResolveReason::Cleared, Rule::SentinelQuorum) => "the quorum is back",
+        (ResolveReason::Cleared, Rule::ClusterDown) => "every slot is served again",
         (ResolveReason::Cleared, Rule::FullSync) => "no further full sync within the window",
         (ResolveReason::Cleared, Rule::ReceiverFailing) => "the receiver takes notifications again",
         (ResolveReason::Cleared, Rule::MonitorIsolated) => "the servers can be reached again",

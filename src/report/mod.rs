@@ -7,6 +7,7 @@
 
 mod alert_brief;
 mod alerts;
+mod clusters;
 mod deliveries;
 mod doctor;
 mod failovers;
@@ -34,6 +35,7 @@ pub use alert_brief::AlertBrief;
 pub use alerts::{
     AlertReport, AlertsReport, DecisionReport, InhibitorReport, ListedState, ValueUnit,
 };
+pub use clusters::{ClusterNodeReport, ClusterReport};
 pub use deliveries::{
     DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayReport,
     SubjectReport, WaitingReport,

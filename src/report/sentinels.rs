@@ -45,8 +45,10 @@ pub struct SentinelReport {
 impl SentinelsReport {
     pub(super) fn new(fleet: &FleetSnapshot) -> Vec<Self> {
         let mut reports = Vec::new();
-        for SourceHealth::Sentinels(group) in &*fleet.sources {
-            reports.push(Self::from_group(group));
+        for source in &*fleet.sources {
+            if let SourceHealth::Sentinels(group) = source {
+                reports.push(Self::from_group(group));
+            }
         }
         reports
     }

@@ -216,6 +216,7 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         pairs: pairs.into(),
         servers: Vec::new(),
         sentinels: Vec::new(),
+        clusters: Vec::new(),
         failovers: Vec::new(),
         lost_writes: Vec::new(),
         exporter,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::alert::{AlertIdentity, AlertState, Matchers, Rule, TargetKind};
 use crate::config::suggestion;
 use crate::monitor::{FleetSnapshot, PairSnapshot, ServerSnapshot};
+use crate::topology::SourceHealth;
 
 /// The labels that alerts have by themselves; a configuration adds others to its pairs.
 const OWN_LABELS: [&str; 9] = [
@@ -178,14 +179,28 @@ impl TargetMatchers {
         self.fit(TargetKind::Tree, &labels) || self.fit(TargetKind::Sentinels, &labels)
     }
 
+    /// Whether a cluster fits: by its name alone, as its alerts have no other label.
+    fn fit_clusters(&self, fleet: &FleetSnapshot) -> bool {
+        let mut sources = fleet.sources.iter();
+        sources.any(|source| match source {
+            SourceHealth::Cluster(group) => {
+                self.fit(TargetKind::Cluster, &[("cluster", group.name.as_str())])
+            }
+            SourceHealth::Sentinels(_) => false,
+        })
+    }
+
     fn fit_receiver(&self, receiver: &str) -> bool {
         self.fit(TargetKind::Receiver, &[("receiver", receiver)])
     }
 
-    /// Whether an entry, Sentinels, a receiver or the exporter itself fit.
+    /// Whether an entry, Sentinels, a cluster, a receiver or the exporter itself fit.
     fn fit_others(&self, fleet: &FleetSnapshot) -> bool {
         let mut pairs = fleet.pairs.iter();
         if pairs.any(|pair| self.fit_entry(pair)) {
+            return true;
+        }
+        if self.fit_clusters(fleet) {
             return true;
         }
         let mut receivers = fleet.receivers.iter();

@@ -109,6 +109,12 @@ fn overrides(settings: &Settings) -> Vec<Override> {
             alerts: entry.alerts.clone(),
         });
     }
+    for entry in &settings.clusters {
+        overrides.push(Override {
+            names: format!("{}/slot-.+", literal(entry.name.as_str())),
+            alerts: entry.alerts.clone(),
+        });
+    }
     overrides.retain(|entry| entry.alerts != settings.alerts);
     overrides.sort_by(|left, right| left.names.cmp(&right.names));
     overrides

@@ -4,7 +4,8 @@ use super::alert_rule::{AlertRule, KEEP, duration, levels_of};
 use crate::alert::Rule;
 use crate::config::{CountRule, LevelRule, Settings, Severity};
 use crate::metrics::catalogue::{
-    EXPORTER_FAULT, FULL_SYNCS, LAST_KNOWN_SECONDS, PAIR_INFO, POLLS, SENTINEL_QUORUM_OK, SERVER_UP,
+    CLUSTER_REACHABLE, CLUSTER_SLOTS_UNCOVERED, CLUSTER_STATE_OK, EXPORTER_FAULT, FULL_SYNCS,
+    LAST_KNOWN_SECONDS, PAIR_INFO, POLLS, SENTINEL_QUORUM_OK, SERVER_UP,
 };
 use crate::model::Span;
 
@@ -22,6 +23,7 @@ pub(super) fn rules(settings: &Settings) -> Vec<AlertRule> {
         after(&alerts.unreachable, exporter_fault),
         full_syncs(&alerts.full_sync),
         after(&alerts.sentinel_quorum, quorum_lost),
+        after(&alerts.cluster_down, cluster_down),
         vec![polls_stopped()],
     ]
     .concat()
@@ -138,6 +140,26 @@ fn quorum_lost(severity: Severity, pending_for: Span) -> AlertRule {
         description:
             "If the master of {{ $labels.pair }} fails now, no replica is promoted: too few Sentinels reach each other \
              to agree on a failure."
+                .to_owned(),
+    }
+}
+
+fn cluster_down(severity: Severity, pending_for: Span) -> AlertRule {
+    AlertRule {
+        name: Rule::ClusterDown.alert_name(),
+        // Of several exporters the one that sees the most is believed.
+        expr: format!(
+            "max by (cluster) ({}) == 0 or max by (cluster) ({}) == 0 or min by (cluster) ({}) > 0",
+            CLUSTER_REACHABLE.name, CLUSTER_STATE_OK.name, CLUSTER_SLOTS_UNCOVERED.name
+        ),
+        pending_for,
+        keep_firing_for: KEEP,
+        severity: Some(severity),
+        labels: Vec::new(),
+        summary: "Redis Cluster {{ $labels.cluster }} is out of reach or does not serve every slot".to_owned(),
+        description:
+            "No node of {{ $labels.cluster }} answers, or most of them serve no queries, or slots have no living master. \
+             Clients get errors for the keys of those slots, by default for every key."
                 .to_owned(),
     }
 }

@@ -16,8 +16,9 @@ pub use diff::TopologyDiff;
 pub use observed_masters::ObservedMasters;
 pub use sharding::{configured_share, owns_discovered, owns_source};
 pub use sources::{
-    Discovered, DiscoveryChange, DiscoveryEvent, DiscoveryUpdate, MasterView, PlacementHarm,
-    PlacementRisk, SentinelGroup, SentinelState, SentinelView, SourceHealth, SourceId, View,
+    ClusterGroup, ClusterNodeState, ClusterView, Discovered, DiscoveryChange, DiscoveryEvent,
+    DiscoveryUpdate, Dissent, MasterView, PlacementHarm, PlacementRisk, SentinelGroup,
+    SentinelState, SentinelView, ShardHarm, ShardRisk, SourceHealth, SourceId, View,
     placement_risks,
 };
 pub use trees::{Tree, TreeId};

@@ -105,6 +105,7 @@ async fn the_examples_are_accepted_and_one_starts() {
     for name in [
         "minimal.yml",
         "sentinel.yml",
+        "cluster.yml",
         "active-standby.yml",
         "everything.yml",
     ] {

@@ -361,6 +361,7 @@ async fn every_example_starts_as_it_is() {
         "config.example.yml",
         "examples/minimal.yml",
         "examples/sentinel.yml",
+        "examples/cluster.yml",
         "examples/active-standby.yml",
     ];
     let folder = tempfile::tempdir().unwrap();

@@ -19,6 +19,7 @@ mod active_active;
 mod browser;
 mod certificates;
 mod check;
+mod cluster;
 mod command;
 mod commands;
 mod connect;

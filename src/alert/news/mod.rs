@@ -56,6 +56,7 @@ pub const fn plight(rule: Rule) -> &'static str {
         Rule::Unreachable => "not answering",
         Rule::Unknown => "of unknown lag",
         Rule::SentinelQuorum => "without quorum",
+        Rule::ClusterDown => "down",
         Rule::FullSync => "giving full syncs",
         Rule::ReceiverFailing => "failing",
         Rule::MonitorIsolated => "cut off",
@@ -88,6 +89,7 @@ fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         Rule::Failover => tree::failover(alert, clock),
         Rule::HistoryLost => history::lost(alert, clock),
         Rule::SentinelQuorum => tree::no_quorum(alert, clock),
+        Rule::ClusterDown => tree::cluster_down(alert, clock),
         Rule::ReceiverFailing => exporter::receiver_fails(alert, clock),
         Rule::MonitorIsolated => exporter::isolated(alert, clock),
         Rule::ExporterFault => exporter::no_access(alert, clock),
@@ -116,6 +118,7 @@ fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
         Rule::Failover => tree::no_more_failovers(alert, clock),
         Rule::HistoryLost => history::over(alert, ended, clock),
         Rule::SentinelQuorum => tree::quorum_is_back(alert, ended, clock),
+        Rule::ClusterDown => tree::cluster_is_back(alert, ended, clock),
         Rule::ReceiverFailing => exporter::receiver_works(alert, ended, clock),
         Rule::MonitorIsolated => exporter::connected(alert, ended, clock),
         Rule::ExporterFault => exporter::access_is_back(alert, ended, clock),
@@ -139,6 +142,7 @@ fn subject(alert: &AlertSnapshot) -> String {
         | Rule::OutputBuffer => pair::subject(&pair::news(alert)),
         Rule::Unreachable | Rule::FullSync | Rule::ExporterFault => server::subject(alert),
         Rule::Failover | Rule::SentinelQuorum => alert.label("pair").to_owned(),
+        Rule::ClusterDown => format!("cluster {}", alert.label("cluster")),
         Rule::ReceiverFailing => format!("receiver {}", alert.label("receiver")),
         Rule::MonitorIsolated | Rule::ConfigReloadFailed | Rule::ExporterOverloaded => {
             "this exporter".to_owned()

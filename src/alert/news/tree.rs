@@ -1,4 +1,4 @@
-//! Sentences about entries of the configuration: failovers and Sentinels.
+//! Sentences about entries of the configuration: failovers, Sentinels and clusters.
 
 use super::sentence::Sentence;
 use super::words::{Clock, Rounding, span};
@@ -91,4 +91,21 @@ pub(super) fn quorum_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'
     );
     let line = stretch(Sentence::words(text), alert, ended, clock);
     line.and("; an automatic failover is possible again.")
+}
+
+/// A cluster is out of reach, or does not serve every slot.
+pub(super) fn cluster_down(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
+    let text = format!("Cluster {}: down", alert.label("cluster"));
+    let line = lasting(Sentence::words(text), alert.context.fault_since, clock);
+    match &alert.context.reason {
+        Some(reason) => line.and(format!(": {reason}.")),
+        None => line.and("."),
+    }
+}
+
+/// The cluster serves every slot again.
+pub(super) fn cluster_is_back(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
+    let text = format!("Cluster {}: resolved. Down ", alert.label("cluster"));
+    let line = stretch(Sentence::words(text), alert, ended, clock);
+    line.and("; every slot is served again.")
 }

@@ -51,14 +51,15 @@ pub struct AuditRequest {
     pub histories: BTreeMap<ServerAddr, WriteHistory>,
 }
 
-/// Asks all servers of `settings`, and those that Sentinels report. Changes nothing on them.
+/// Asks all servers of `settings`, and those that discovery sources report. Changes nothing on them.
 pub async fn collect_facts(
     settings: &Settings,
     request: &AuditRequest,
     progress: Progress,
 ) -> Vec<EntryAudit> {
     let reporters = settings.sentinels.iter().map(|entry| entry.sentinels.len());
-    let reporters: usize = reporters.sum();
+    let nodes = settings.clusters.iter().map(|entry| entry.nodes.len());
+    let reporters: usize = reporters.chain(nodes).sum();
     progress(AuditStage::Discovery, 0, reporters);
     let discovered = probe::discover(settings).await;
     progress(AuditStage::Discovery, reporters, reporters);

@@ -74,8 +74,10 @@ fn named_by<'a>(settings: &'a Settings, pair: &PairName) -> Option<(&'a Sentinel
 fn placement_risks(sources: &[SourceHealth], pair: &PairName) -> Option<Vec<String>> {
     let mut risks = None;
     for health in sources {
-        let SourceHealth::Sentinels(group) = health;
-        if group.pair == *pair && group.placement_known {
+        if let SourceHealth::Sentinels(group) = health
+            && group.pair == *pair
+            && group.placement_known
+        {
             risks = Some(health.risks());
         }
     }

@@ -389,7 +389,8 @@ impl Core {
         log::state_folder(self.store.folder(), settings);
         log::listen_address(&self.listen, settings);
         self.poller.reload(topology, settings.poll);
-        self.discovery.reload(settings);
+        self.discovery
+            .reload(settings, &self.watched.learned_reporters());
         self.capture.reload(settings);
         self.audits.reconfigure(settings.doctor.every, clock::now());
         self.monitor
@@ -405,10 +406,15 @@ impl Core {
     fn handle_discovery(&mut self, event: DiscoveryEvent) {
         let WatchedChange {
             topology_changed,
+            reporters_changed,
             sources,
         } = self.watched.handle_discovery(event, clock::now());
         if topology_changed {
             self.retarget();
+        }
+        if reporters_changed {
+            let learned = self.watched.learned_reporters();
+            self.discovery.reload(&self.watched.settings, &learned);
         }
         if let Some(sources) = sources {
             self.monitor.note_sources(sources, clock::now());

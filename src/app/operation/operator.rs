@@ -19,6 +19,9 @@ pub(super) fn as_operator(settings: &Settings) -> Settings {
     for entry in &mut settings.sentinels {
         entry.servers.credentials = operator.clone();
     }
+    for entry in &mut settings.clusters {
+        entry.servers.credentials = operator.clone();
+    }
     settings
 }
 

@@ -35,6 +35,10 @@ impl Seen {
         let report = &mut self.report;
         report.pairs.retain(|pair| pair.pair == name);
         report.sentinels.retain(|group| group.pair == name);
+        report.clusters.retain(|cluster| {
+            let rest = name.strip_prefix(&cluster.cluster);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        });
         report.failovers.retain(|entry| entry.pair == name);
         report.lost_writes.retain(|entry| entry.pair == name);
     }

@@ -7,7 +7,8 @@ use super::seen::Seen;
 use super::source::Source;
 use crate::cli::style;
 use crate::report::{
-    ExporterReport, Level, PairsReport, SentinelsReport, ServerReport, seconds_text, visible_text,
+    ClusterReport, ExporterReport, Level, PairsReport, SentinelsReport, ServerReport, seconds_text,
+    visible_text,
 };
 
 /// How long a failover is shown: in the morning an engineer wants to see those of the night.
@@ -25,6 +26,7 @@ pub(super) fn table(seen: &Seen) -> String {
         + &lost_writes(report)
         + &silent_servers(&report.servers)
         + &sentinels_in_trouble(&report.sentinels)
+        + &clusters_in_trouble(&report.clusters)
 }
 
 /// Why the answer of a running exporter may be out of date or incomplete.
@@ -166,6 +168,27 @@ fn sentinels_in_trouble(groups: &[SentinelsReport]) -> String {
         }
         for risk in &group.risks {
             text += &format!("Sentinels of {pair}: {}\n", visible_text(risk));
+        }
+    }
+    after_blank_line(text)
+}
+
+/// Problems of Redis Clusters and of their nodes, and risks of where they run.
+fn clusters_in_trouble(clusters: &[ClusterReport]) -> String {
+    let mut text = String::new();
+    for cluster in clusters {
+        let name = visible_text(&cluster.cluster);
+        for sentence in cluster.troubles.iter().chain(&cluster.risks) {
+            text += &format!("Cluster {name}: {}\n", visible_text(sentence));
+        }
+        for node in &cluster.nodes {
+            let Some(reason) = &node.reason else {
+                continue;
+            };
+            let server = visible_text(&node.server);
+            let dc = visible_text(&node.dc);
+            let reason = visible_text(reason);
+            text += &format!("Node {server} in {dc} of {name}: {reason}\n");
         }
     }
     after_blank_line(text)

@@ -35,10 +35,11 @@ pub(super) fn lost_writes(global: &Global, args: &LostWritesArgs) -> Exit {
     let report = match block_on(find(&settings, &PairName::new(pair), args)) {
         Ok(Some(report)) => report,
         Ok(None) => {
-            let unless = if settings.sentinels.is_empty() {
-                ""
+            let has_sources = !settings.sentinels.is_empty() || !settings.clusters.is_empty();
+            let unless = if has_sources {
+                ", or no Sentinel or cluster node that knows it answers"
             } else {
-                ", or no Sentinel that knows it answers"
+                ""
             };
             complain(&format!(
                 "There is no pair called {pair:?}{unless}. Run check without --pair to see all of them."

@@ -182,6 +182,7 @@ pub(super) struct Global {
     full_sync: GlobalRule<u64>,
     diverged: GlobalRule<FromNow>,
     sentinel_quorum: GlobalRule<Span>,
+    cluster_down: GlobalRule<Span>,
     failover: GlobalRule<u64>,
     backlog_headroom: GlobalRule<TimeLeft>,
     output_buffer: GlobalRule<Share>,
@@ -195,6 +196,7 @@ impl Global {
         let section = root.section("alerts");
         let off = RuleKeys::levels(LevelKey::Off, LevelKey::Off);
         let quorum = RuleKeys::seconds(10, 60);
+        let down = RuleKeys::seconds(10, 60);
         Self {
             lag_seconds: GlobalRule::read(&section, "lag_seconds", default_lag(), EightTenths),
             lag_bytes: GlobalRule::read(&section, "lag_bytes", off, EightTenths),
@@ -209,6 +211,7 @@ impl Global {
             full_sync: GlobalRule::read(&section, "full_sync", default_full_sync(), AtLevel),
             diverged: GlobalRule::read(&section, "diverged", default_diverged(), AtLevel),
             sentinel_quorum: GlobalRule::read(&section, "sentinel_quorum", quorum, AtLevel),
+            cluster_down: GlobalRule::read(&section, "cluster_down", down, AtLevel),
             failover: GlobalRule::read(&section, "failover", default_failover(), AtLevel),
             backlog_headroom: GlobalRule::read(
                 &section,
@@ -236,6 +239,7 @@ impl Global {
             full_sync: self.full_sync.count_rule(),
             diverged: self.diverged.rule.map(|level| level.0),
             sentinel_quorum: self.sentinel_quorum.rule,
+            cluster_down: self.cluster_down.rule,
             failover: self.failover.count_rule(),
             backlog_headroom: self.backlog_headroom.rule,
             output_buffer: self.output_buffer.rule,
@@ -260,6 +264,7 @@ impl Global {
             full_sync: self.full_sync.count_rule(),
             diverged: diverged.rule.map(|level| level.0),
             sentinel_quorum: self.sentinel_quorum.rule,
+            cluster_down: self.cluster_down.rule,
             failover: self.failover.overridden(&section, "failover").count_rule(),
             backlog_headroom: headroom.rule,
             output_buffer: output_buffer.rule,
@@ -277,8 +282,10 @@ fn refuse_global_rules(alerts: &Section<'_>) {
             );
         }
     }
-    if let Some(cursor) = alerts.get("sentinel_quorum") {
-        cursor.add_problem("cannot be set for a pair: set it in the global alerts");
+    for rule in ["sentinel_quorum", "cluster_down"] {
+        if let Some(cursor) = alerts.get(rule) {
+            cursor.add_problem("cannot be set for a pair: set it in the global alerts");
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The sections of the configuration. Each file reads one of them into its part of [`Settings`].
 
 mod active_active;
+mod address_list;
 mod alerts;
+mod clusters;
 mod datacenters;
 mod doctor;
 mod email;
@@ -25,6 +27,7 @@ use super::cursor::{Context, Cursor, Section};
 use super::node::Table;
 use super::table::ROOT;
 use super::{ListenAddress, MetricsSettings, Settings, StateSettings, fields};
+use crate::model::PairName;
 pub(super) use maintenance::day_name;
 
 /// Reads the whole tree. Refused values are replaced by defaults, so the result is valid only if no
@@ -37,12 +40,18 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
     let mut names = UniqueNames::default();
     let pairs = pairs::read(&root, &outer, &mut names);
     let sentinels = sentinels::read(&root, &outer, &mut names);
-    sentinels::check_prefixes(&root, &sentinels, &pairs);
+    let clusters = clusters::read(&root, &outer, &mut names);
+    let mut taken: Vec<&PairName> = pairs.iter().map(|pair| &pair.name).collect();
+    taken.extend(sentinels.iter().map(|entry| &entry.name));
+    taken.extend(clusters.iter().map(|entry| &entry.name));
+    sentinels::check_prefixes(&root, &sentinels, &taken);
+    clusters::check_prefixes(&root, &clusters, &taken);
     Settings {
         datacenters: datacenters::read(&root),
         poll,
         pairs,
         sentinels,
+        clusters,
         active_active: active_active::read(&root, &outer),
         alerts: alerts.settings(),
         notify: notify::read(&root),
@@ -74,6 +83,19 @@ fn state(root: &Section<'_>, context: Context<'_>) -> StateSettings {
         path: context.in_folder("./data"),
     };
     fields::read(&root.section("state"), default)
+}
+
+/// Refuses the name `taken` where an entry's pairs could have it: they are called the entry's name, a
+/// slash and `rest`.
+fn check_prefix(root: &Section<'_>, key: &str, (entry, rest): (&PairName, &str), taken: &PairName) {
+    let prefix = format!("{entry}/");
+    if taken.as_str().starts_with(&prefix) {
+        let sentence = format!(
+            "the pairs of {entry} are called {prefix} and {rest}, and {taken} is a name of this file as well: rename one of \
+             them"
+        );
+        root.refuse_at(key, sentence);
+    }
 }
 
 /// Finds duplicate names.

@@ -53,7 +53,8 @@ pub(super) fn read(
     names: &mut UniqueNames,
 ) -> Vec<PairSettings> {
     // Pairs are required only if there is nothing else to do.
-    let entries = if has_any(root, "sentinels") || has_any(root, "active_active") {
+    let others = ["sentinels", "clusters", "active_active"];
+    let entries = if others.iter().any(|key| has_any(root, key)) {
         root.items("pairs")
     } else {
         let meaning = "at least one pair of a master and its replicas";

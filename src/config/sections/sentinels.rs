@@ -1,17 +1,15 @@
 //! `sentinels`: groups of Sentinels that are queried for masters and replicas.
 
-use std::collections::HashSet;
-
 use wildmatch::WildMatch;
 
-use super::pairs::{Inherited, labels, name, non_empty};
-use super::servers::{ConnectionKeys, address};
-use super::tls::AddressScheme;
-use super::{UniqueNames, heartbeat};
+use super::address_list::AddressList;
+use super::pairs::{Inherited, labels, name};
+use super::servers::ConnectionKeys;
+use super::{UniqueNames, check_prefix, heartbeat};
 use crate::config::cursor::{Cursor, Section};
 use crate::config::table::SENTINEL;
-use crate::config::{MasterSelector, PairSettings, SentinelSettings, ServerSettings};
-use crate::model::{PairName, ServerAddr};
+use crate::config::{MasterSelector, SentinelSettings, ServerSettings};
+use crate::model::PairName;
 
 /// The maximum length of a master's name or glob in bytes, as of the names in a Sentinel's reply.
 const MAX_MASTER_NAME: usize = 256;
@@ -35,29 +33,15 @@ pub(super) fn read(
 pub(super) fn check_prefixes(
     root: &Section<'_>,
     entries: &[SentinelSettings],
-    pairs: &[PairSettings],
+    names: &[&PairName],
 ) {
     for entry in entries {
         if matches!(entry.masters, MasterSelector::Exact(_)) {
             continue;
         }
-        for other in entries {
-            check_prefix(root, &entry.name, &other.name);
+        for taken in names {
+            check_prefix(root, "sentinels", (&entry.name, "the master's name"), taken);
         }
-        for pair in pairs {
-            check_prefix(root, &entry.name, &pair.name);
-        }
-    }
-}
-
-fn check_prefix(root: &Section<'_>, entry: &PairName, taken: &PairName) {
-    let prefix = format!("{entry}/");
-    if taken.as_str().starts_with(&prefix) {
-        let sentence = format!(
-            "the pairs of {entry} are called {prefix} and the master's name, and {taken} is a name of this file as well: \
-             rename one of them"
-        );
-        root.refuse_at("sentinels", sentence);
     }
 }
 
@@ -111,34 +95,11 @@ fn master_selector(section: &Section<'_>) -> Option<MasterSelector> {
 fn addresses(section: &Section<'_>, entry: &ConnectionKeys) -> Vec<ServerSettings> {
     let auth = section.section("sentinel_auth");
     let keys = ConnectionKeys::read(&auth, &entry.without_login());
-    let items = non_empty(
-        section,
-        "addresses",
-        "the Sentinels, such as [\"dc1-sentinel:26379\", \"dc2-sentinel:26379\"]",
-    );
-    if items.len() > MAX_SENTINELS {
-        section.refuse(format!(
-            "it has {} addresses; at most {MAX_SENTINELS} Sentinels can be asked",
-            items.len()
-        ));
-        return Vec::new();
-    }
-    let mut seen = HashSet::new();
-    let mut addresses = Vec::new();
-    for item in &items {
-        addresses.extend(distinct(item, &mut seen));
-    }
-    keys.servers_at(&auth, addresses)
-}
-
-fn distinct(
-    item: &Cursor<'_>,
-    seen: &mut HashSet<ServerAddr>,
-) -> Option<(AddressScheme, ServerAddr)> {
-    let (scheme, addr) = address(item)?;
-    if !seen.insert(addr.clone()) {
-        item.refuse("is given twice among the Sentinels of the entry");
-        return None;
-    }
-    Some((scheme, addr))
+    let meaning = "the Sentinels, such as [\"dc1-sentinel:26379\", \"dc2-sentinel:26379\"]";
+    let list = AddressList {
+        meaning,
+        what: "Sentinels",
+        most: MAX_SENTINELS,
+    };
+    keys.servers_at(&auth, list.read(section))
 }

@@ -80,10 +80,12 @@ keys! {
         key Key::section("poll", &POLL);
         /// the pairs
         key Key::list("pairs", &PAIR)
-            .default("*required* without `sentinels` or `active_active`")
-            .range("at least one, where there are no `sentinels` and no `active_active`");
+            .default("*required* without `sentinels`, `clusters` or `active_active`")
+            .range("at least one, where there are no `sentinels`, `clusters` or `active_active`");
         /// groups of Sentinels
         key Key::list("sentinels", &SENTINEL).default("empty");
+        /// Redis Clusters, whose nodes find the pairs
+        key Key::list("clusters", &CLUSTER).default("empty");
         /// sites that applications write to side by side, for the commands `active-active verify` and
         /// `active-active sync` ([active-active.md](active-active.md)); the exporter does not poll them
         key Key::list("active_active", &ACTIVE_ACTIVE).default("empty");
@@ -109,7 +111,6 @@ keys! {
             .default("empty")
             .range("at most 16 URLs, such as `http://exporter.dc2:10121`");
     }
-    later "clusters"
 }
 
 keys! {
@@ -243,7 +244,7 @@ keys! {
             );
         /// as `alerts`, merged over it key by key
         key Key::same_section("alerts", &ALERTS)
-            .range("not `unreachable`, `full_sync` or `sentinel_quorum`");
+            .range("not `unreachable`, `full_sync`, `sentinel_quorum` or `cluster_down`");
         /// as `poll.heartbeat`, merged over it key by key
         key Key::same_section("heartbeat", &HEARTBEAT).default("`poll.heartbeat`");
     }
@@ -299,6 +300,29 @@ keys! {
         key Key::same_section("alerts", &ALERTS).range("as a pair's");
         /// as `poll.heartbeat`, merged over it key by key
         key Key::same_section("heartbeat", &HEARTBEAT).default("`poll.heartbeat`");
+    }
+}
+
+keys! {
+    CLUSTER {
+        /// what the label `pair` begins with: `NAME/slot-0` is the shard whose lowest slot is 0
+        key Key::name("name").required().range("unique, also among `pairs` and `sentinels`");
+        /// some nodes, best a few in each datacenter; the others are learned from them
+        key Key::collection("addresses", "list of text")
+            .required()
+            .range("1 to 64, distinct, as the address of a server");
+        /// the ACL user on every node
+        key Key::name("username").default("`redis.username`").range("needs a password");
+        /// the password on every node
+        key Key::secret("password", any_secret).default("`redis.password`");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("`redis.password_file`");
+        /// as `redis.tls`, merged over it key by key
+        key Key::same_section("tls", &TLS).default("`redis.tls`");
+        /// labels of every pair, beside `slots`, which has the shard's slots
+        key Key::collection("labels", "mapping of text").default("empty").range("as a pair's");
+        /// as `alerts`, merged over it key by key
+        key Key::same_section("alerts", &ALERTS).range("as a pair's");
     }
 }
 
@@ -366,6 +390,9 @@ keys! {
         key Key::same_section("diverged", &RULE);
         /// how long the Sentinels of a datacenter have seen no quorum
         key Key::same_section("sentinel_quorum", &RULE);
+        /// how long no node of a Redis Cluster has answered, or the cluster has served no queries, or
+        /// slots have had no living master
+        key Key::same_section("cluster_down", &RULE);
         /// how often another server became the pair's master, within `window`
         key Key::same_section("failover", &FAILOVER);
         /// how long the link may be cut before the replica needs a full resync, by the writes of the

@@ -47,6 +47,7 @@ fn the_defaults_are_as_documented() {
     assert_eq!(alerts.unreachable, plain(15, 60));
     assert_eq!(alerts.unknown, plain(90, 300));
     assert_eq!(alerts.sentinel_quorum, plain(10, 60));
+    assert_eq!(alerts.cluster_down, plain(10, 60));
     let at_once = level(Span::from_millis(1), Span::from_millis(1));
     assert_eq!(
         alerts.diverged,

@@ -2,6 +2,7 @@
 //! secret leaks.
 
 mod accepted;
+mod clusters;
 mod documents;
 mod notify;
 mod printed;
@@ -71,6 +72,9 @@ sentinels:
   - {name: "2", addresses: ["s1:26379", "rediss://s2:26379"], sentinel_auth: {username: "$$s", password_file: s, tls: {enabled: false}}, tls: {ca_file: c}}
   - {name: all, master_name: "m?-*", addresses: [s3:26379], username: u, password_file: w, labels: {a: b}, heartbeat: {enabled: true}}
   - {name: one, master_name: "a$$b", addresses: [s3:26379], sentinel_auth: {tls: {}}, alerts: {link_down: {warning: 1s}}}
+clusters:
+  - {name: "3", addresses: ["c1:6379"], labels: {a: b}}
+  - {name: c, addresses: ["rediss://c1:6379", "c2:6379"], tls: {ca_file: c}, username: u, password_file: w, alerts: {link_down: {warning: 1s}}}
 alerts:
   lag_bytes: {warning: 999, keep_firing_for: 3s}
   unreachable: {warning: null, critical: null}

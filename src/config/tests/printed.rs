@@ -29,6 +29,7 @@ fn the_printed_configuration_and_debug_hold_no_secret() {
 redis: {username: u, password: hunter2}
 pairs: [{name: p, master: {address: 'a:1', password: hunter2b}, replicas: [{address: 'b:1'}]}]
 sentinels: [{name: s, addresses: ['s:1'], sentinel_auth: {password: hunter2c}, password: hunter2d}]
+clusters: [{name: c, addresses: ['c:1'], username: u, password: hunter2e}]
 notify:
   receivers:
     - {name: s, slack: {webhook_url: 'https://hooks.example/hunter2'}}
@@ -41,7 +42,7 @@ notify:
         !printed.contains("hunter2") && !format!("{settings:?}").contains("hunter2"),
         "{printed}"
     );
-    assert_eq!(printed.matches("***").count(), 8, "{printed}");
+    assert_eq!(printed.matches("***").count(), 9, "{printed}");
     let restored = printed.replace("***", "https://restored.example/");
     let again = read(&restored).unwrap_or_else(|errors| panic!("{restored}\n{errors}"));
     assert_eq!(again.to_yaml_redacted(), printed);

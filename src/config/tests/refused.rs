@@ -121,7 +121,7 @@ fn unknown_keys_are_refused_with_a_hint() {
 #[test]
 fn later_versions_keys_are_refused_by_name() {
     let cases = [
-        ("clusters: []", "clusters"),
+        ("alerts: {sync_queue: {}}", "alerts.sync_queue"),
         ("alerts: {clock_skew: {}}", "alerts.clock_skew"),
     ];
     for (sections, path) in cases {

@@ -9,6 +9,7 @@ use crate::alert::{
 use crate::config::{LevelRule, LevelThreshold};
 use crate::model::{PairName, ServerAddr, Span, Timestamp};
 use crate::monitor::alert_keys::ServerKeys;
+use crate::monitor::clusters::ClusterFault;
 use crate::monitor::context;
 use crate::monitor::faults::{RELOAD_RULE, ReloadFailure, fault_context};
 use crate::monitor::fleet::{RecentFailovers, ServerIndex};
@@ -346,7 +347,24 @@ impl Alerting {
                 rule: &self.rules.sentinel_quorum,
                 reading: quorum.reading,
             },
-            context: &|| quorum_context(quorum, now),
+            context: &|| source_context(quorum.reading, quorum.reason(), now),
+        };
+        self.alerts.evaluate(evaluation, now);
+    }
+
+    /// Evaluates the rule of one Redis Cluster.
+    pub(in crate::monitor) fn evaluate_cluster(
+        &mut self,
+        cluster: &ClusterFault<'_>,
+        now: Timestamp,
+    ) {
+        let evaluation = Evaluation {
+            key: cluster.key,
+            input: RuleInput::Seconds {
+                rule: &self.rules.cluster_down,
+                reading: cluster.reading,
+            },
+            context: &|| source_context(cluster.reading, cluster.reason(), now),
         };
         self.alerts.evaluate(evaluation, now);
     }
@@ -411,13 +429,17 @@ fn isolation_context(isolation: Isolation, now: Timestamp) -> Arc<AlertContext> 
     })
 }
 
-/// The context of an alert about the quorum of a datacenter's Sentinels.
-fn quorum_context(quorum: &Quorum<'_>, now: Timestamp) -> Arc<AlertContext> {
+/// The context of an alert about a discovery source whose fault has lasted for `reading`.
+fn source_context(
+    reading: Reading<Span>,
+    reason: Option<String>,
+    now: Timestamp,
+) -> Arc<AlertContext> {
     let mut context = AlertContext {
-        reason: quorum.reason(),
+        reason,
         ..AlertContext::default()
     };
-    match quorum.reading.estimate {
+    match reading.estimate {
         Some(Span::ZERO) => context.fault_until = Some(now),
         Some(lasts) => context.fault_since = Some(now - lasts),
         None => {}

@@ -27,8 +27,8 @@ pub(super) use evaluate::ObservedServer;
 #[derive(Debug)]
 pub(super) struct Alerting {
     keys: AlertKeys,
-    /// The keys of alerts about Sentinels.
-    quorums: BTreeSet<AlertKey>,
+    /// The keys of alerts about discovery sources: Sentinels and clusters.
+    source_keys: BTreeSet<AlertKey>,
     /// The global rules: those of pairs are in [`Pair::alerts`].
     rules: AlertSettings,
     /// Whether masters are asked for their output buffers.
@@ -84,7 +84,7 @@ impl Alerting {
     pub(super) fn new(settings: &Settings, topology: &Topology) -> Self {
         let mut alerting = Self {
             keys: AlertKeys::new(settings, topology),
-            quorums: BTreeSet::new(),
+            source_keys: BTreeSet::new(),
             rules: settings.alerts.clone(),
             asks_buffers: settings.poll.output_buffers,
             due_entries: BTreeSet::new(),
@@ -122,7 +122,7 @@ impl Alerting {
         self.full_syncs_seen
             .retain(|server, _| topology.servers.contains_key(server));
         self.targets = inhibition::targets(topology, settings);
-        self.add_quorum_targets();
+        self.add_source_targets();
         self.alerts.reconfigure(&settings.notify);
         self.retire_removed(&before, promoted, now);
         self.alerts.reconfigure_groups(&settings.notify, now);
@@ -146,21 +146,21 @@ impl Alerting {
         }
     }
 
-    /// Only these alerts about Sentinels go on; the others resolve.
-    pub(super) fn retire_quorums(&mut self, keys: &BTreeSet<AlertKey>, now: Timestamp) {
-        for gone in self.quorums.difference(keys) {
+    /// Only these alerts about discovery sources go on; the others resolve.
+    pub(super) fn retire_source_alerts(&mut self, keys: &BTreeSet<AlertKey>, now: Timestamp) {
+        for gone in self.source_keys.difference(keys) {
             self.alerts.retire(gone, ResolveReason::Removed, now);
         }
-        self.quorums.clone_from(keys);
-        self.add_quorum_targets();
+        self.source_keys.clone_from(keys);
+        self.add_source_targets();
     }
 
-    fn add_quorum_targets(&mut self) {
+    fn add_source_targets(&mut self) {
         self.targets
-            .retain(|target| target.kind != TargetKind::Sentinels);
-        for key in &self.quorums {
+            .retain(|target| !matches!(target.kind, TargetKind::Sentinels | TargetKind::Cluster));
+        for key in &self.source_keys {
             self.targets.push(AlertTarget {
-                kind: TargetKind::Sentinels,
+                kind: key.identity().rule.target(),
                 labels: Arc::clone(&key.identity().labels),
                 extra: Arc::default(),
             });
@@ -169,7 +169,7 @@ impl Alerting {
 
     /// Whether the rule of this alert is evaluated for a watched target.
     fn watches(&self, key: &AlertKey) -> bool {
-        self.quorums.contains(key) || self.keys.contains(key)
+        self.source_keys.contains(key) || self.keys.contains(key)
     }
 
     /// Takes the entries whose rule about failovers is to be evaluated now.

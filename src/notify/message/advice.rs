@@ -43,6 +43,10 @@ pub fn advice_for(rule: Rule) -> &'static str {
             "Check that the Sentinels run and reach each other \
              across the datacenters."
         }
+        Rule::ClusterDown => {
+            "Check which nodes run and reach each other, also on the bus port. If most of the masters were lost with a datacenter, \
+             no replica is promoted until somebody orders CLUSTER FAILOVER TAKEOVER on one of each lost master."
+        }
         Rule::FullSync => {
             "Each full sync sends the whole data set. Several in a row are a loop: raise the master's replica output buffer \
              limit and its backlog, or repl-timeout, before the next one is cut as well."

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::alert_brief::{AlertBrief, OpenAlerts};
+use super::clusters::ClusterReport;
 use super::failovers::FailoversReport;
 use super::last_known::LastKnownReport;
 use super::lost_writes::LostWritesReport;
@@ -37,6 +38,9 @@ pub struct PairsReport {
     /// The Sentinels, by the pairs that they watch. Absent from reports of older exporters.
     #[serde(default)]
     pub sentinels: Vec<SentinelsReport>,
+    /// The Redis Clusters, by name. Absent from reports of older exporters.
+    #[serde(default)]
+    pub clusters: Vec<ClusterReport>,
     /// The failovers so far, by the entries' names. Absent from reports of older exporters.
     #[serde(default)]
     pub failovers: Vec<FailoversReport>,
@@ -145,6 +149,7 @@ impl PairsReport {
             pairs,
             servers,
             sentinels: SentinelsReport::new(fleet),
+            clusters: ClusterReport::all(fleet),
             failovers: FailoversReport::new(fleet),
             lost_writes: LostWritesReport::all(fleet),
             exporter: ExporterReport::new(fleet, now),

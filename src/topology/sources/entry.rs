@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use super::DiscoveryChange;
-use crate::config::{
-    AlertSettings, ConnectionSettings, HeartbeatSettings, PairSettings, ServerSettings,
-};
+use crate::config::{AlertSettings, ConnectionSettings, HeartbeatSettings, PairSettings};
 use crate::model::{PairName, PollFailure, ServerAddr, ShardId, Timestamp};
 
 /// What distinguishes one kind of source from another. Pure: time is an argument.
@@ -22,6 +20,12 @@ pub(super) trait SourceKind: Clone + Debug {
 
     /// Whether the masters stay as they are, however much time passes, until a view changes.
     fn is_settled(&self) -> bool;
+
+    /// Reporters that are asked besides the `configured` ones, because the views name them.
+    fn learned_reporters(&self, configured: &BTreeSet<ServerAddr>) -> BTreeSet<ServerAddr> {
+        let _ = configured;
+        BTreeSet::new()
+    }
 
     /// Forgets who reported what, except for these reporters.
     fn retain_reporters(&mut self, reporters: &BTreeSet<ServerAddr>);
@@ -43,6 +47,8 @@ pub(super) struct DiscoveredMaster {
     pub(super) addr: ServerAddr,
     /// Without the master. May be empty: then there is nothing to watch yet.
     pub(super) replicas: BTreeSet<ServerAddr>,
+    /// Labels that only the source can give, beside those of the configuration.
+    pub(super) labels: BTreeMap<String, String>,
 }
 
 /// What the configuration of a source says about each of its pairs.
@@ -62,6 +68,8 @@ pub struct DiscoveryUpdate {
     /// Whether the source's health may have changed: the answer differs from the reporter's last
     /// one.
     pub health_changed: bool,
+    /// Whether other reporters are to be asked from now on.
+    pub reporters_changed: bool,
     /// How log lines refer to the reporters, such as "the Sentinels".
     pub reporters: &'static str,
 }
@@ -73,7 +81,9 @@ pub(super) type Answer<V> = Option<Result<V, PollFailure>>;
 #[derive(Clone, Debug)]
 pub(super) struct SourceEntry<K: SourceKind> {
     pub(super) kind: K,
-    /// The latest answer of each reporter.
+    /// The reporters that the configuration names.
+    configured: BTreeSet<ServerAddr>,
+    /// The latest answer of each reporter, configured or learned.
     answers: BTreeMap<ServerAddr, Answer<K::View>>,
 }
 
@@ -82,18 +92,43 @@ impl<K: SourceKind> SourceEntry<K> {
     pub(super) fn new(kind: K) -> Self {
         Self {
             kind,
+            configured: BTreeSet::new(),
             answers: BTreeMap::new(),
         }
     }
 
-    /// Replaces the reporters. Those that stay keep their latest answer.
-    pub(super) fn set_reporters(&mut self, reporters: BTreeSet<ServerAddr>) {
+    /// Replaces the configured reporters. Those that stay keep their latest answer.
+    pub(super) fn set_reporters(&mut self, configured: BTreeSet<ServerAddr>) {
+        self.configured = configured;
+        self.adopt_reporters();
+    }
+
+    /// Asks the configured reporters and those that were learned, and nobody else. Returns whether
+    /// that changes who is asked.
+    fn adopt_reporters(&mut self) -> bool {
+        let mut reporters = self.kind.learned_reporters(&self.configured);
+        reporters.extend(self.configured.iter().cloned());
+        if reporters.iter().eq(self.answers.keys()) {
+            return false;
+        }
         self.kind.retain_reporters(&reporters);
         let mut old = std::mem::take(&mut self.answers);
         for reporter in reporters {
             let answer = old.remove(&reporter).flatten();
             self.answers.insert(reporter, answer);
         }
+        true
+    }
+
+    /// Whether the configuration names this reporter.
+    pub(super) fn is_configured(&self, reporter: &ServerAddr) -> bool {
+        self.configured.contains(reporter)
+    }
+
+    /// The reporters that the configuration does not name.
+    pub(super) fn learned(&self) -> impl Iterator<Item = &ServerAddr> {
+        let reporters = self.answers.keys();
+        reporters.filter(|reporter| !self.is_configured(reporter))
     }
 
     /// Applies the answer of `reporter`; that of an unknown one changes nothing.
@@ -115,8 +150,10 @@ impl<K: SourceKind> SourceEntry<K> {
         let before = self.kind.masters();
         self.update(now);
         let changes = changes(&before, &self.kind.masters());
+        let reporters_changed = self.adopt_reporters();
         DiscoveryUpdate {
-            health_changed: is_new || !changes.is_empty(),
+            health_changed: is_new || reporters_changed || !changes.is_empty(),
+            reporters_changed,
             changes,
             reporters: K::REPORTERS,
         }
@@ -159,23 +196,16 @@ impl<K: SourceKind> SourceEntry<K> {
 impl EntryDefaults<'_> {
     fn entry(&self, master: DiscoveredMaster) -> PairSettings {
         let replicas = master.replicas.into_iter();
+        let mut labels = self.labels.clone();
+        labels.extend(master.labels);
         PairSettings {
             name: master.pair,
             shard: master.shard,
-            master: self.server(master.addr),
-            replicas: replicas.map(|addr| self.server(addr)).collect(),
-            labels: self.labels.clone(),
+            master: self.connection.server(master.addr),
+            replicas: replicas.map(|addr| self.connection.server(addr)).collect(),
+            labels,
             alerts: self.alerts.clone(),
             heartbeat: self.heartbeat,
-        }
-    }
-
-    fn server(&self, addr: ServerAddr) -> ServerSettings {
-        ServerSettings {
-            addr,
-            dc: None,
-            credentials: self.connection.credentials.clone(),
-            tls: self.connection.tls.clone(),
         }
     }
 }
@@ -246,6 +276,8 @@ fn changes_of_master(
         });
     } else if old.replicas != new.replicas {
         changes.push(DiscoveryChange::Replicas { pair });
+    } else if old.labels != new.labels && old.pair == new.pair {
+        changes.push(DiscoveryChange::Labels { pair });
     }
 }
 
@@ -311,6 +343,7 @@ mod tests {
                 shard: Some(ShardId::new(id)),
                 addr: addr(master),
                 replicas: BTreeSet::from([addr(replica)]),
+                labels: BTreeMap::new(),
             }
         };
         shards.split(' ').map(shard).collect()

@@ -1,5 +1,6 @@
 //! The health of a discovery source, as far as all kinds have it in common.
 
+use super::cluster::ClusterGroup;
 use super::sentinel::SentinelGroup;
 use crate::model::PairName;
 
@@ -8,22 +9,30 @@ use crate::model::PairName;
 pub enum SourceHealth {
     /// The Sentinels that watch one master.
     Sentinels(SentinelGroup),
+    /// A Redis Cluster.
+    Cluster(ClusterGroup),
 }
 
 impl SourceHealth {
-    /// The name of the pairs that this is about; the entry's name while no master is known.
+    /// The name of the pairs that this is about; the entry's name while no master is known, and of a
+    /// source that is one for all its masters.
     pub const fn pair(&self) -> &PairName {
         match self {
             Self::Sentinels(group) => &group.pair,
+            Self::Cluster(group) => &group.name,
         }
     }
 
-    /// Whether every reporter has answered once, or failed to.
+    /// Whether every configured reporter has answered once, or failed to.
     pub fn was_queried(&self) -> bool {
         match self {
             Self::Sentinels(group) => {
                 let mut sentinels = group.sentinels.iter();
                 sentinels.all(|sentinel| sentinel.answer.is_some())
+            }
+            Self::Cluster(group) => {
+                let mut nodes = group.nodes.iter();
+                nodes.all(|node| node.answer.is_some() || !node.configured)
             }
         }
     }
@@ -32,6 +41,7 @@ impl SourceHealth {
     pub fn risks(&self) -> Vec<String> {
         match self {
             Self::Sentinels(group) => group.risks.iter().map(ToString::to_string).collect(),
+            Self::Cluster(group) => group.risks.iter().map(ToString::to_string).collect(),
         }
     }
 }

@@ -2,26 +2,30 @@
 //!
 //! An entry of the configuration may name processes that know the servers instead of the servers
 //! themselves. These are the source's *reporters*; the room `discovery` queries each of them, and
-//! what a reporter answers is its *view*. Sentinel is the only kind of source so far. Each kind
-//! implements `SourceKind`: a pure function from the latest views to the masters and replicas
+//! what a reporter answers is its *view*. The kinds of sources are Sentinel and Redis Cluster. Each
+//! kind implements `SourceKind`: a pure function from the latest views to the masters and replicas
 //! that are to be watched, including what "the reporters agree" means for it. [`Discovered`] turns
 //! the result into entries like those of the configuration.
 //!
 //! Reporters come and go, so a silent one changes nothing: what is known stays until the reporters
 //! that answer have reported otherwise for a while.
 
+mod cluster;
 mod entry;
 mod health;
 mod sentinel;
+mod vote;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use cluster::ClusterSource;
 use entry::SourceEntry;
 use sentinel::SentinelSource;
 
+pub use cluster::{ClusterGroup, ClusterNodeState, ClusterView, Dissent, ShardHarm, ShardRisk};
 pub use entry::DiscoveryUpdate;
 pub use health::SourceHealth;
 pub use sentinel::{
@@ -29,7 +33,9 @@ pub use sentinel::{
     placement_risks,
 };
 
-use crate::config::{DatacenterRule, PairSettings, SentinelSettings, Settings};
+use crate::config::{
+    ClusterSettings, DatacenterRule, PairSettings, SentinelSettings, ServerSettings, Settings,
+};
 use crate::model::{PairName, PollFailure, ServerAddr, Timestamp};
 
 /// The answer of one reporter, or why there is none.
@@ -55,6 +61,8 @@ pub struct SourceId {
 pub enum View {
     /// The view of a Sentinel.
     Sentinel(SentinelView),
+    /// The view of a node of a cluster.
+    Cluster(ClusterView),
 }
 
 /// How the masters of a source changed.
@@ -79,6 +87,11 @@ pub enum DiscoveryChange {
     /// Replicas came or went.
     Replicas {
         /// The name of the pairs.
+        pair: PairName,
+    },
+    /// A shard serves other slots.
+    Labels {
+        /// The name of its pairs.
         pair: PairName,
     },
     /// The same shard has another name. Never happens in sources without shards.
@@ -106,6 +119,7 @@ pub struct Discovered {
 #[derive(Clone, Debug)]
 enum Source {
     Sentinel(SourceEntry<SentinelSource>),
+    Cluster(SourceEntry<ClusterSource>),
 }
 
 impl Discovered {
@@ -125,6 +139,11 @@ impl Discovered {
             let source = Source::from_sentinels(entry, known);
             self.sources.insert(entry.name.clone(), source);
         }
+        for entry in &settings.clusters {
+            let known = old.remove(&entry.name);
+            let source = Source::from_cluster(entry, known);
+            self.sources.insert(entry.name.clone(), source);
+        }
     }
 
     /// Applies the answer of a reporter. Answers of reporters that are no longer configured are
@@ -132,12 +151,23 @@ impl Discovered {
     pub fn handle(&mut self, event: DiscoveryEvent, now: Timestamp) -> DiscoveryUpdate {
         let SourceId { entry, reporter } = event.source;
         match self.sources.get_mut(&entry) {
-            Some(Source::Sentinel(source)) => {
-                let result = event.result.map(|View::Sentinel(view)| view);
-                source.handle(&reporter, result, now)
-            }
+            Some(source) => source.handle(&reporter, event.result, now),
             None => DiscoveryUpdate::default(),
         }
+    }
+
+    /// The reporters that are to be queried besides the configured ones.
+    pub fn learned(&self) -> BTreeSet<SourceId> {
+        let mut learned = BTreeSet::new();
+        for (entry, source) in &self.sources {
+            for reporter in source.learned() {
+                learned.insert(SourceId {
+                    entry: entry.clone(),
+                    reporter: reporter.clone(),
+                });
+            }
+        }
+        learned
     }
 
     /// What is to be watched: an entry for each master that has replicas.
@@ -159,17 +189,56 @@ impl Source {
     fn from_sentinels(settings: &SentinelSettings, known: Option<Self>) -> Self {
         let mut source = match known {
             Some(Self::Sentinel(source)) => source,
-            None => SourceEntry::new(SentinelSource::new(settings)),
+            Some(Self::Cluster(_)) | None => SourceEntry::new(SentinelSource::new(settings)),
         };
         source.kind.reconfigure(settings);
-        let reporters = settings.sentinels.iter().map(|sentinel| &sentinel.addr);
-        source.set_reporters(reporters.cloned().collect());
+        source.set_reporters(addresses(&settings.sentinels));
         Self::Sentinel(source)
+    }
+
+    fn from_cluster(settings: &ClusterSettings, known: Option<Self>) -> Self {
+        let mut source = match known {
+            Some(Self::Cluster(source)) => source,
+            Some(Self::Sentinel(_)) | None => SourceEntry::new(ClusterSource::new(settings)),
+        };
+        source.kind.reconfigure(settings);
+        source.set_reporters(addresses(&settings.nodes));
+        Self::Cluster(source)
+    }
+
+    /// Applies the answer of a reporter. A view of another kind, which an entry that has changed its
+    /// kind may still get, changes nothing.
+    fn handle(
+        &mut self,
+        reporter: &ServerAddr,
+        result: Result<View, PollFailure>,
+        now: Timestamp,
+    ) -> DiscoveryUpdate {
+        match (self, result) {
+            (Self::Sentinel(source), Ok(View::Sentinel(view))) => {
+                source.handle(reporter, Ok(view), now)
+            }
+            (Self::Sentinel(source), Err(failure)) => source.handle(reporter, Err(failure), now),
+            (Self::Cluster(source), Ok(View::Cluster(view))) => {
+                source.handle(reporter, Ok(view), now)
+            }
+            (Self::Cluster(source), Err(failure)) => source.handle(reporter, Err(failure), now),
+            (Self::Sentinel(_), Ok(View::Cluster(_)))
+            | (Self::Cluster(_), Ok(View::Sentinel(_))) => DiscoveryUpdate::default(),
+        }
     }
 
     fn entries(&self) -> Vec<PairSettings> {
         match self {
             Self::Sentinel(source) => source.entries(),
+            Self::Cluster(source) => source.entries(),
+        }
+    }
+
+    fn learned(&self) -> Vec<&ServerAddr> {
+        match self {
+            Self::Sentinel(source) => source.learned().collect(),
+            Self::Cluster(source) => source.learned().collect(),
         }
     }
 
@@ -179,6 +248,13 @@ impl Source {
                 let groups = sentinel::groups(source, rules);
                 health.extend(groups.into_iter().map(SourceHealth::Sentinels));
             }
+            Self::Cluster(source) => {
+                health.push(SourceHealth::Cluster(cluster::group(source, rules)));
+            }
         }
     }
+}
+
+fn addresses(reporters: &[ServerSettings]) -> BTreeSet<ServerAddr> {
+    reporters.iter().map(|server| server.addr.clone()).collect()
 }

@@ -110,7 +110,9 @@ impl Reports {
         let shown = |change: DiscoveryChange| match change {
             DiscoveryChange::Found { pair, .. } => format!("+{pair}"),
             DiscoveryChange::Gone { pair } => format!("-{pair}"),
-            DiscoveryChange::Replicas { pair } => format!("~{pair}"),
+            DiscoveryChange::Replicas { pair } | DiscoveryChange::Labels { pair } => {
+                format!("~{pair}")
+            }
             DiscoveryChange::Renamed { from, to } => format!("{from}={to}"),
             DiscoveryChange::Switched { pair, from, to } => {
                 format!("{pair}:{}>{}", from.host().unwrap(), to.host().unwrap())
@@ -126,8 +128,13 @@ impl Reports {
     }
 
     fn groups(&self) -> Vec<SentinelGroup> {
-        let health = self.0.health().into_iter();
-        health.map(|SourceHealth::Sentinels(group)| group).collect()
+        let mut groups = Vec::new();
+        for health in self.0.health() {
+            if let SourceHealth::Sentinels(group) = health {
+                groups.push(group);
+            }
+        }
+        groups
     }
 
     fn entries(&self) -> String {

@@ -36,8 +36,8 @@ use notices::{Notice, notices};
 use plot::Spark;
 use prefill::SilenceForm;
 use rows::{
-    DeliveryRow, FailoverRow, JournalRow, Moment, PairRow, ReceiverRow, SentinelRow, ServerRow,
-    SilenceRow,
+    AlertRow, ClusterRow, DeliveryRow, FailoverRow, JournalRow, Moment, PairRow, ReceiverRow,
+    SentinelRow, ServerRow, SilenceRow,
 };
 
 /// The pages' stylesheet.
@@ -83,6 +83,7 @@ struct Page {
     more_links: Rows<LinkRow>,
     silent: SilentServers,
     sentinels: Rows<SentinelRow>,
+    clusters: Rows<ClusterRow>,
     failovers: Rows<FailoverRow>,
     silences: Rows<SilenceRow>,
     silence_form: SilenceForm,
@@ -265,6 +266,7 @@ impl Page {
             map: Map::new(&links, &pairs.servers),
             silent: reports.silent_servers(),
             sentinels: Rows::new(pairs.sentinels.iter(), SentinelRow::new),
+            clusters: Rows::new(pairs.clusters.iter(), ClusterRow::new),
             failovers: Rows::new(last_failovers(pairs), FailoverRow::new),
             receivers: Rows::new(deliveries.receivers.iter(), ReceiverRow::new),
             dead: reports.dead_letters(),

@@ -29,6 +29,7 @@ macro_rules! runbooks {
 runbooks![
     "README",
     "RedisCrossDcBacklogHeadroomLow",
+    "RedisCrossDcClusterDown",
     "RedisCrossDcConfigReloadFailed",
     "RedisCrossDcStateNotKept",
     "RedisCrossDcDiverged",

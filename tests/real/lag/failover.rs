@@ -13,7 +13,7 @@ use super::truth::Truth;
 use crate::exporter::Exporter;
 
 /// A megabyte a second.
-const HEAVY: WriteLoad = WriteLoad {
+pub(super) const HEAVY: WriteLoad = WriteLoad {
     per_second: 5000,
     value_bytes: 200,
 };
@@ -96,7 +96,7 @@ async fn the_interval_holds_the_truth_before_and_after_a_failover() {
 
 /// Every certified interval holds the truth, as far as the probe can measure it; how many were looked
 /// at.
-fn compare(what: &str, series: &Series, truth: &Truth) -> usize {
+pub(super) fn compare(what: &str, series: &Series, truth: &Truth) -> usize {
     let (mut compared, mut wrong, mut errors) = (0, Vec::new(), Vec::new());
     for sample in &series.0 {
         let pair = &sample.pair;

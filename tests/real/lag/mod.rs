@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout)] // the figures are for people who measure, and test output is where they look
 
 mod chain;
+mod cluster;
 mod failover;
 mod full_sync;
 mod healthy;

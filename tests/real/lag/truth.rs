@@ -49,11 +49,10 @@ impl Truth {
             key,
             Arc::clone(&log),
         ));
-        let reading = tokio::spawn(read(
-            replica.connect().await.unwrap(),
-            key,
-            Arc::clone(&log),
-        ));
+        let mut reader = replica.connect().await.unwrap();
+        // A node of a cluster redirects whoever does not say this; other servers refuse it.
+        let _ = reader.command(&["READONLY"]).await;
+        let reading = tokio::spawn(read(reader, key, Arc::clone(&log)));
         Self {
             log,
             tasks: [writing, reading],

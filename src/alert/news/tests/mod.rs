@@ -501,6 +501,18 @@ fn sentences_about_sentinels_receivers_and_isolation() {
         "orders: resolved. No Sentinel quorum in dc1 06:43:53 to 06:44:28 UTC (35 s); an automatic \
          failover is possible again."
     );
+    let labels = [("cluster", "catalog")];
+    let reason = context("5461 slots are served by no living master");
+    let cluster = alert(Rule::ClusterDown, &labels, reason);
+    assert_eq!(
+        sentence_of(&cluster),
+        "Cluster catalog: down for 35 s (since 06:43:53 UTC): 5461 slots are served by no living \
+         master."
+    );
+    assert_eq!(
+        sentence_of(&as_resolved(cluster, ResolveReason::Cleared)),
+        "Cluster catalog: resolved. Down 06:43:53 to 06:44:28 UTC (35 s); every slot is served again."
+    );
     let labels = [("receiver", "hook")];
     let receiver = alert(
         Rule::ReceiverFailing,

@@ -96,17 +96,18 @@ impl Pairs {
     ) {
         let mut known: HashMap<PairKey, PairEntry> = HashMap::new();
         for entry in self.entries.drain(..) {
-            known.insert(entry.meta.key.clone(), entry);
+            known.insert(entry.meta.key.without_changing_name(), entry);
         }
         let replicas = replicas_by_master(topology);
         for pair in &topology.pairs {
-            let mut entry = match known.remove(&pair.key) {
+            let key = pair.key.without_changing_name();
+            let mut entry = match known.remove(&key) {
                 Some(entry) if change.keeps(&entry.meta.top, &pair.top) => entry,
                 _ => PairEntry::new(pair, interval, now),
             };
             let is_only_replica = replicas.get(&pair.master) == Some(&1);
             entry.reconfigure(pair, is_only_replica, interval);
-            if let Some(applied) = self.applied_before_promotion.remove(&pair.key) {
+            if let Some(applied) = self.applied_before_promotion.remove(&key) {
                 entry.tracker.resume_count(applied);
             }
             self.entries.push(entry);
@@ -150,10 +151,15 @@ impl Pairs {
             let applied = entry.tracker.facts().applied_total;
             self.applied_before_promotion.insert(key, applied);
         }
-        let pairs = topology.pairs.iter();
-        let masters: BTreeSet<_> = pairs.map(|pair| (&pair.key.name, &pair.master)).collect();
+        let mut masters = BTreeSet::new();
+        for pair in &topology.pairs {
+            masters.insert(PairKey {
+                replica: pair.master.clone(),
+                ..pair.key.without_changing_name()
+            });
+        }
         self.applied_before_promotion
-            .retain(|key, _| masters.contains(&(&key.name, &key.replica)));
+            .retain(|key, _| masters.contains(key));
     }
 
     #[cfg(test)]

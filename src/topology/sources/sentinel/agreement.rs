@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::info::{KnownReplica, KnownSentinel, QuorumCheck, WatchedMaster};
 use crate::model::ServerAddr;
+use crate::topology::sources::vote::most_named;
 
 /// Replicas of one master that are watched. Sentinel forgets a replica only on SENTINEL RESET, so
 /// addresses that change at each restart would accumulate.
@@ -108,17 +109,6 @@ impl Agreement {
             epoch,
         })
     }
-}
-
-/// The address that occurs most often; of several the first, so that every exporter chooses alike.
-fn most_named<'a>(addrs: impl Iterator<Item = &'a ServerAddr>) -> Option<&'a ServerAddr> {
-    let mut votes: BTreeMap<&ServerAddr, usize> = BTreeMap::new();
-    for addr in addrs {
-        *votes.entry(addr).or_default() += 1;
-    }
-    let most = *votes.values().max()?;
-    let (addr, _) = votes.into_iter().find(|(_, count)| *count == most)?;
-    Some(addr)
 }
 
 #[cfg(test)]

@@ -96,6 +96,7 @@ impl SourceKind for SentinelSource {
                     shard: None,
                     addr: master.addr.clone(),
                     replicas: master.replicas().cloned().collect(),
+                    labels: BTreeMap::new(),
                 });
             }
         }

@@ -1,6 +1,7 @@
 //! The rows of the page's tables: values of a report as text for people.
 
 mod alerts;
+mod clusters;
 mod deliveries;
 mod doctor;
 mod journal;
@@ -9,6 +10,7 @@ mod servers;
 mod silences;
 
 pub(super) use alerts::{AlertRow, Suppressed, alert_subject, is_about, since as alert_since};
+pub(super) use clusters::ClusterRow;
 pub(super) use deliveries::{DeliveryRow, ReceiverRow};
 pub(super) use doctor::DoctorView;
 pub(super) use journal::JournalRow;
