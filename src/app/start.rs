@@ -23,6 +23,7 @@ use crate::metrics::Exposition;
 use crate::monitor::{FleetSnapshot, Monitor};
 use crate::notify::{Dispatcher, MessageContext, PeriodicSenders, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
+use crate::site_watch::{SITE_QUEUE, SiteWatch};
 use crate::store::{Store, StoreStatus};
 use crate::web::Refresh;
 
@@ -93,6 +94,9 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let (capture_events, captures) = mpsc::channel(CAPTURE_QUEUE);
     let capture = AutomaticCapture::start(&watched.settings, snapshots.clone(), capture_events);
 
+    let (site_events, sites) = mpsc::channel(SITE_QUEUE);
+    let site_watch = SiteWatch::start(&watched.settings, site_events);
+
     let exposition = watched.exposition();
     let watchdog = Watchdog::from_environment(info.notifier.clone());
     let audits = AuditRuns::new(watched.settings.doctor.every, clock::now());
@@ -101,6 +105,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         poller,
         discovery,
         capture,
+        site_watch,
         dispatcher: delivery.dispatcher,
         periodic_senders: delivery.periodic_senders,
         watched,
@@ -119,6 +124,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
             polls,
             discoveries,
             captures,
+            sites,
             deliveries: delivery.events,
         },
         snapshots,

@@ -3,6 +3,7 @@
 //! There is no registry of gauges to keep up to date: lines are written from the snapshot, so the
 //! series of a pair that is no longer watched are gone with it.
 
+mod active_active;
 pub mod catalogue;
 mod doctor;
 pub mod documentation;
@@ -55,6 +56,9 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp, exposition: &Exposition
     }
     exporter::add_exporter(&mut families, snapshot);
     lost_writes::add(&mut families, &snapshot.captures);
+    for entry in &*snapshot.active_active {
+        active_active::add(&mut families, entry, anchor, now);
+    }
     families
 }
 

@@ -48,6 +48,15 @@ pub(super) fn sentinel_labels(entry: &PairName, dc: &Datacenter) -> Labels {
     labels([("pair", entry.to_string()), ("dc", dc.to_string())])
 }
 
+/// The labels of alerts about a direction between two active-active sites of an entry.
+pub(super) fn sites_labels(entry: &PairName, source: &Datacenter, target: &Datacenter) -> Labels {
+    labels([
+        ("name", entry.to_string()),
+        ("source_dc", source.to_string()),
+        ("target_dc", target.to_string()),
+    ])
+}
+
 fn labels<const N: usize>(labels: [(&str, String); N]) -> Labels {
     labels
         .into_iter()

@@ -34,6 +34,10 @@ mod restart_tests;
 mod saved;
 mod sentinels;
 mod silences;
+#[cfg(test)]
+mod site_alert_tests;
+mod site_alerts;
+mod sites;
 mod snapshot;
 mod sources;
 mod tick;
@@ -45,6 +49,9 @@ pub use failover::{EntryFailovers, Failover, FailoverLoss, Promotion};
 pub use faults::ReloadFailure;
 pub use isolation::Isolation;
 pub use overload::{PollCounts, PollingLoad};
+pub use sites::{
+    ActiveActiveSnapshot, ClockSnapshot, DirectionSnapshot, FRESH_FOR, SiteFailure, SiteSnapshot,
+};
 pub use snapshot::*;
 
 use std::collections::BTreeSet;
@@ -64,6 +71,7 @@ use doctor::Doctor;
 use fleet::{Fleet, FleetParts};
 use overload::Overload;
 use receivers::Receivers;
+use sites::Sites;
 use sources::Sources;
 
 /// How often rules are evaluated: an alert fires at most this much later than its rule requires.
@@ -89,6 +97,7 @@ pub struct Monitor {
     /// The captures of lost writes, and the files that wait for a person.
     captures: Arc<[CaptureStatus]>,
     doctor: Doctor,
+    sites: Sites,
     /// Both clocks when they were last read.
     anchor: ClockAnchor,
     next_evaluation: Timestamp,
@@ -120,6 +129,7 @@ impl Monitor {
             journal: Journal::new(anchor.wall),
             captures: Arc::default(),
             doctor: Doctor::new(settings.doctor.every),
+            sites: Sites::new(settings, now),
             anchor,
             next_evaluation: now,
             next_distribution: now,
@@ -157,6 +167,7 @@ impl Monitor {
             .reconfigure(settings, topology, &BTreeSet::new(), anchor.mono);
         self.receivers.reconfigure(&settings.notify);
         self.doctor.reconfigure(settings.doctor.every);
+        self.sites.reconfigure(settings, anchor.mono);
         self.reload = ReloadStatus {
             failure: None,
             last_success: anchor.wall,
@@ -202,6 +213,7 @@ impl Monitor {
         self.fleet.exporter_paused(pause);
         self.sources.note_pause(pause);
         self.receivers.exporter_paused(pause);
+        self.sites.note_pause(pause);
         self.alerting.exporter_paused(pause);
         self.overload.exporter_paused();
     }
@@ -315,6 +327,7 @@ impl Monitor {
             shard: self.shard,
             captures: Arc::clone(&self.captures),
             doctor: self.doctor.snapshot(),
+            active_active: self.sites.snapshot(anchor.mono),
             reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sources.all_queried(),
         }

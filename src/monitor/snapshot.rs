@@ -10,6 +10,7 @@ use super::failover::EntryFailovers;
 use super::faults::ReloadFailure;
 use super::isolation::Isolation;
 use super::overload::{PollCounts, PollingLoad};
+use super::sites::ActiveActiveSnapshot;
 use crate::alert::news::{Clock, PairNews, Sentence, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::chart::PairChart;
@@ -75,6 +76,8 @@ pub struct FleetSnapshot {
     pub captures: Arc<[CaptureStatus]>,
     /// The audits of `doctor`.
     pub doctor: DoctorSnapshot,
+    /// The active-active sites that are monitored.
+    pub active_active: Arc<[ActiveActiveSnapshot]>,
     /// How the configuration was last loaded.
     pub reload: ReloadStatus,
     /// Whether every server was polled once, with whatever result.

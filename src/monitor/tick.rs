@@ -42,6 +42,9 @@ impl Monitor {
         for quorum in self.sources.quorums(now) {
             self.alerting.evaluate_quorum(&quorum, now);
         }
+        for entry in &*self.sites.snapshot(now) {
+            self.alerting.evaluate_sites(entry, now);
+        }
         self.forget_unclaimed(now);
         self.refresh_write_peaks(now);
         for transition in self.alerting.take_transitions() {

@@ -53,6 +53,8 @@ pub(super) enum Resource {
     Silences,
     /// The last audit, as JSON.
     Doctor,
+    /// The active-active sites, as JSON.
+    ActiveActive,
 }
 
 /// Renders resources, a few at once.
@@ -201,6 +203,7 @@ impl Resource {
             | Self::Deliveries
             | Self::Silences
             | Self::Doctor
+            | Self::ActiveActive
             | Self::History(..)
             | Self::OpenApi => JSON,
         }

@@ -24,10 +24,17 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "config", "info", "multi_site"],
     &["topology", "replication", "http_client", "lost_writes"],
     &["alert", "chart", "client", "doctor"],
-    &["delivery", "journal", "operation"],
+    &["delivery", "journal", "operation", "sites"],
     &["monitor", "store"],
     &["report"],
-    &["metrics", "poll", "notify", "discovery", "capture"],
+    &[
+        "metrics",
+        "poll",
+        "notify",
+        "discovery",
+        "capture",
+        "site_watch",
+    ],
     &["admin"],
     &["web", "rules"],
     &["app"],
@@ -81,6 +88,7 @@ const PURE_ROOMS: &[&str] = &[
     "report",
     "metrics",
     "rules",
+    "sites",
 ];
 
 /// Pure files in rooms that also do IO.

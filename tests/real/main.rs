@@ -56,6 +56,7 @@ mod secrets;
 mod senders;
 mod sentinel;
 mod shard;
+mod site_monitoring;
 mod smoke;
 mod soak;
 mod stage;

@@ -26,8 +26,8 @@ use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 use crate::report::{
-    AlertsReport, DeliveriesReport, ExporterReport, FailoverReport, FailoversReport, HistoryReport,
-    Level, LinkReport, ListedState, PairsReport, Summary,
+    ActiveActiveReport, AlertsReport, DeliveriesReport, ExporterReport, FailoverReport,
+    FailoversReport, HistoryReport, Level, LinkReport, ListedState, PairsReport, Summary,
 };
 use groups::AlertGroup;
 use links::LinkRow;
@@ -36,8 +36,8 @@ use notices::{Notice, notices};
 use plot::Spark;
 use prefill::SilenceForm;
 use rows::{
-    AlertRow, DeliveryRow, FailoverRow, JournalRow, Moment, PairRow, ReceiverRow, SentinelRow,
-    ServerRow, SilenceRow,
+    AlertRow, DeliveryRow, DirectionRow, FailoverRow, JournalRow, Moment, PairRow, ReceiverRow,
+    SentinelRow, ServerRow, SilenceRow, direction_rows,
 };
 
 /// The pages' stylesheet.
@@ -75,6 +75,7 @@ struct Page {
     links: Rows<LinkRow>,
     silent: Rows<ServerRow>,
     sentinels: Rows<SentinelRow>,
+    active_active: Rows<DirectionRow>,
     failovers: Rows<FailoverRow>,
     silences: Rows<SilenceRow>,
     silence_form: SilenceForm,
@@ -204,6 +205,11 @@ impl<'a> Reports<'a> {
         Rows::new(silent, ServerRow::new)
     }
 
+    fn active_active(&self) -> Rows<DirectionRow> {
+        let report = ActiveActiveReport::new(self.fleet, self.now);
+        Rows::new(direction_rows(&report).into_iter(), |row| row)
+    }
+
     fn dead_letters(&self) -> Rows<DeliveryRow> {
         let letters = self.deliveries.dead_letters.iter();
         Rows::new(letters, DeliveryRow::from_dead_letter)
@@ -244,6 +250,7 @@ impl Page {
             map: Map::new(&links, &pairs.servers),
             silent: reports.silent_servers(),
             sentinels: Rows::new(pairs.sentinels.iter(), SentinelRow::new),
+            active_active: reports.active_active(),
             failovers: Rows::new(last_failovers(pairs), FailoverRow::new),
             receivers: Rows::new(deliveries.receivers.iter(), ReceiverRow::new),
             dead: reports.dead_letters(),

@@ -28,8 +28,12 @@ macro_rules! runbooks {
 
 runbooks![
     "README",
+    "RedisCrossDcActiveActiveDiverged",
+    "RedisCrossDcActiveActiveUnknown",
     "RedisCrossDcBacklogHeadroomLow",
+    "RedisCrossDcClockSkew",
     "RedisCrossDcConfigReloadFailed",
+    "RedisCrossDcCounterRegressed",
     "RedisCrossDcStateNotKept",
     "RedisCrossDcDiverged",
     "RedisCrossDcExporterDown",
@@ -49,6 +53,7 @@ runbooks![
     "RedisCrossDcReceiverFailing",
     "RedisCrossDcSentinelQuorumLost",
     "RedisCrossDcServerUnreachable",
+    "RedisCrossDcSyncQueueHigh",
     "RedisCrossDcWatchdog",
 ];
 

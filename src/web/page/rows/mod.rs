@@ -1,5 +1,6 @@
 //! The rows of the page's tables: values of a report as text for people.
 
+mod active_active;
 mod alerts;
 mod deliveries;
 mod doctor;
@@ -8,6 +9,7 @@ mod pairs;
 mod servers;
 mod silences;
 
+pub(super) use active_active::{DirectionRow, direction_rows};
 pub(super) use alerts::{AlertRow, alert_subject, is_about};
 pub(super) use deliveries::{DeliveryRow, ReceiverRow};
 pub(super) use doctor::DoctorView;
