@@ -3,9 +3,9 @@
 //! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
 //! invariants): [`model`], [`template`], [`active_active`] - [`clock`], [`config`], [`info`],
 //! [`multi_site`] - [`topology`], [`replication`], [`http_client`], [`lost_writes`] - [`alert`],
-//! [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`], [`operation`], [`smtp`] -
-//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`], [`capture`] -
-//! [`admin`] - [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
+//! [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`], [`operation`], [`sites`], [`smtp`] -
+//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`],
+//! [`capture`], [`site_watch`] - [`admin`] - [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
 
 #![cfg_attr(
     test,
@@ -68,6 +68,10 @@ pub mod replication;
 pub mod report;
 #[cfg(feature = "exporter")]
 pub mod rules;
+#[cfg(feature = "exporter")]
+pub mod site_watch;
+#[cfg(feature = "exporter")]
+pub mod sites;
 #[cfg(feature = "exporter")]
 pub mod smtp;
 #[cfg(feature = "exporter")]

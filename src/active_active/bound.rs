@@ -7,15 +7,21 @@ const CONFIDENCE: f64 = 0.95;
 /// At most this share of all keys differs, with 95 % confidence, when `found` of `checked` do.
 /// `None` without a sample.
 pub fn upper_share(found: u64, checked: u64) -> Option<f64> {
+    upper_share_at(found, checked, CONFIDENCE)
+}
+
+/// As [`upper_share`], with another confidence than 95 %.
+pub fn upper_share_at(found: u64, checked: u64, confidence: f64) -> Option<f64> {
     if checked == 0 || found > checked {
         return None;
     }
     if found == checked {
         return Some(1.0);
     }
-    // The share at which so few or fewer would be found in one of twenty samples.
+    // The share at which so few or fewer would be found in so few samples: with 95 %, in one of
+    // twenty.
     Some(bisect(|share| {
-        at_most(found, checked, share) > 1.0 - CONFIDENCE
+        at_most(found, checked, share) > 1.0 - confidence
     }))
 }
 

@@ -28,7 +28,7 @@ mod site;
 mod stamp;
 
 pub use batch::{Acknowledged, Batch, Fate};
-pub use bound::{lower_share, upper_share};
+pub use bound::{lower_share, upper_share, upper_share_at};
 pub use counter::{CountSign, Counter, LARGEST_COUNT, MAX_FIELDS, own_field};
 pub use difference::{Difference, Direction, Finding, Judgement, Sighting, Stored, compare};
 pub use envelope::{Draft, Envelope, MAX_ENVELOPE, Version};

@@ -97,6 +97,16 @@ impl Request {
         command([b"LRANGE", queue, first.as_bytes(), b"-1"])
     }
 
+    /// The newest item of a queue, if there is one.
+    pub fn newest(queue: &[u8]) -> Self {
+        command([b"LRANGE", queue, b"0", b"0"])
+    }
+
+    /// How many keys there are, of all patterns; answered with a number.
+    pub fn database_size() -> Self {
+        command([b"DBSIZE"])
+    }
+
     /// Takes one item from a queue, looking from its new end.
     pub fn remove(queue: &[u8], item: &[u8]) -> Self {
         command([b"LREM", queue, b"1", item])
@@ -124,6 +134,11 @@ impl Request {
     /// The server's own description, which has its run ID; answered with [`Reply::run_id`].
     pub fn server_info() -> Self {
         command([b"INFO", b"server"])
+    }
+
+    /// The server's own description, as it gives it without being asked for a part of it.
+    pub fn info() -> Self {
+        command([b"INFO"])
     }
 
     /// Writes `envelope` unless the stored one is the same or newer; answered with

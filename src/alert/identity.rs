@@ -19,7 +19,7 @@ pub struct AlertIdentity {
     /// The rule that the alert belongs to.
     pub rule: Rule,
     /// The target's identity labels: `pair, source_dc, target_dc, replica`, or `dc, server`, or
-    /// `pair, dc`, or `pair`, or `receiver`, or none.
+    /// `pair, dc`, or `pair`, or `name, source_dc, target_dc`, or `receiver`, or none.
     pub labels: Arc<Labels>,
 }
 

@@ -53,6 +53,17 @@ closed_set! {
         /// `RedisCrossDcExporterOverloaded`: for how many seconds this exporter has not kept its
         /// polling intervals, because its machine is too small or too busy.
         ExporterOverloaded => "exporter_overloaded",
+        /// `RedisCrossDcSyncQueueHigh`: how many items wait in a site's queue.
+        SyncQueue => "sync_queue",
+        /// `RedisCrossDcActiveActiveDiverged`: how many keys of two sites differ for good.
+        SitesDiverged => "sites_diverged",
+        /// `RedisCrossDcClockSkew`: how many seconds the clocks of two sites are apart.
+        ClockSkew => "clock_skew",
+        /// `RedisCrossDcCounterRegressed`: how many counters a site has lost increments of.
+        CounterRegressed => "counter_regressed",
+        /// `RedisCrossDcActiveActiveUnknown`: for how many seconds nothing has been learned of two
+        /// sites.
+        SitesUnknown => "sites_unknown",
     }
 }
 serde_as_label!(Rule);
@@ -73,6 +84,8 @@ pub enum TargetKind {
     Cluster,
     /// A receiver of notifications.
     Receiver,
+    /// A direction between two active-active sites.
+    Sites,
     /// This exporter.
     Monitor,
 }
@@ -99,6 +112,11 @@ impl Rule {
             Self::BacklogHeadroom => "RedisCrossDcBacklogHeadroomLow",
             Self::OutputBuffer => "RedisCrossDcOutputBufferHigh",
             Self::ExporterOverloaded => "RedisCrossDcExporterOverloaded",
+            Self::SyncQueue => "RedisCrossDcSyncQueueHigh",
+            Self::SitesDiverged => "RedisCrossDcActiveActiveDiverged",
+            Self::ClockSkew => "RedisCrossDcClockSkew",
+            Self::CounterRegressed => "RedisCrossDcCounterRegressed",
+            Self::SitesUnknown => "RedisCrossDcActiveActiveUnknown",
         }
     }
 
@@ -118,6 +136,11 @@ impl Rule {
             Self::ClusterDown => TargetKind::Cluster,
             Self::Failover => TargetKind::Tree,
             Self::ReceiverFailing => TargetKind::Receiver,
+            Self::SyncQueue
+            | Self::SitesDiverged
+            | Self::ClockSkew
+            | Self::CounterRegressed
+            | Self::SitesUnknown => TargetKind::Sites,
             Self::MonitorIsolated | Self::ConfigReloadFailed | Self::ExporterOverloaded => {
                 TargetKind::Monitor
             }
@@ -153,6 +176,8 @@ impl TargetKind {
             (Self::Cluster, _) => "clusters",
             (Self::Receiver, 1) => "receiver",
             (Self::Receiver, _) => "receivers",
+            (Self::Sites, 1) => "direction between sites",
+            (Self::Sites, _) => "directions between sites",
             (Self::Monitor, 1) => "exporter",
             (Self::Monitor, _) => "exporters",
         }

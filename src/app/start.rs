@@ -23,6 +23,7 @@ use crate::metrics::Exposition;
 use crate::monitor::{FleetSnapshot, Monitor};
 use crate::notify::{Dispatcher, MessageContext, PeriodicSenders, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
+use crate::site_watch::{SITE_QUEUE, SiteWatch};
 use crate::store::{Store, StoreStatus};
 use crate::web::{CorePulse, Refresh};
 
@@ -95,6 +96,9 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     let capture = AutomaticCapture::start(&watched.settings, snapshots.clone(), capture_events);
 
     let drills = drill_watch::start(&watched.settings.state.path);
+    let (site_events, sites) = mpsc::channel(SITE_QUEUE);
+    let site_watch = SiteWatch::start(&watched.settings, site_events);
+
     let exposition = watched.exposition();
     let watchdog = Watchdog::from_environment(info.notifier.clone());
     let audits = AuditRuns::new(watched.settings.doctor.every, clock::now());
@@ -103,6 +107,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         poller,
         discovery,
         capture,
+        site_watch,
         dispatcher: delivery.dispatcher,
         periodic_senders: delivery.periodic_senders,
         watched,
@@ -123,6 +128,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
             discoveries,
             captures,
             drills,
+            sites,
             deliveries: delivery.events,
         },
         snapshots,

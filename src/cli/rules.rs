@@ -26,6 +26,7 @@ impl From<RulesGroup> for Group {
         match group {
             RulesGroup::Pairs => Self::Pairs,
             RulesGroup::Servers => Self::Servers,
+            RulesGroup::Sites => Self::Sites,
             RulesGroup::Exporter => Self::Exporter,
         }
     }

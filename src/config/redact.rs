@@ -124,7 +124,7 @@ impl Settings {
 }
 
 fn active_active(entry: &ActiveActiveSettings) -> Yaml {
-    let mut map = Mapping::default();
+    let mut map = fields::print(&entry.monitor);
     map.put("name", string(entry.name.as_str()));
     map.put("sites", list(&entry.sites, server));
     if let Some(queue) = &entry.sync_queue {
@@ -230,6 +230,8 @@ fn alerts(alerts: &AlertSettings) -> Mapping {
     let headroom = &alerts.backlog_headroom;
     map.put("backlog_headroom", rule(headroom, |left| span(left.0)));
     map.put("output_buffer", rule(&alerts.output_buffer, share));
+    map.put("sync_queue", rule(&alerts.sync_queue, count));
+    map.put("clock_skew", rule(&alerts.clock_skew, span));
     map
 }
 

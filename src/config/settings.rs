@@ -183,6 +183,19 @@ pub struct ActiveActiveSettings {
     pub keys: Vec<String>,
     /// Patterns of the keys of counters.
     pub counters: Vec<String>,
+    /// Whether and how the exporter monitors the sites.
+    pub monitor: SiteMonitorSettings,
+}
+
+/// Whether and how the exporter monitors active-active sites.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SiteMonitorSettings {
+    /// Whether it does.
+    pub enabled: bool,
+    /// How many keys of each site are compared with each other site, per second.
+    pub keys_per_second: u32,
+    /// How long a difference has to last to be settled.
+    pub settle: Span,
 }
 
 /// Which of the masters that Sentinels list are monitored.
@@ -292,6 +305,12 @@ pub struct AlertSettings {
     pub backlog_headroom: LevelRule<TimeLeft>,
     /// `output_buffer`: how full the master's output buffer for the replica is.
     pub output_buffer: LevelRule<Share>,
+    /// `sync_queue`: how many items wait in a queue between active-active sites. Taken from the
+    /// global rules only.
+    pub sync_queue: LevelRule<u64>,
+    /// `clock_skew`: how far the clocks of active-active sites are apart for certain. Taken from the
+    /// global rules only.
+    pub clock_skew: LevelRule<Span>,
 }
 
 impl AlertSettings {
@@ -310,6 +329,8 @@ impl AlertSettings {
             &mut self.failover.levels.pending_for,
             &mut self.backlog_headroom.pending_for,
             &mut self.output_buffer.pending_for,
+            &mut self.sync_queue.pending_for,
+            &mut self.clock_skew.pending_for,
         ];
         for span in all {
             *span = Span::ZERO;

@@ -51,7 +51,8 @@ pub(crate) fn default_alerts() -> AlertSettings {
     settings_of(&[]).alerts
 }
 
-fn parsed(yaml: &str) -> Settings {
+/// The settings of a configuration.
+pub(crate) fn parsed(yaml: &str) -> Settings {
     parse(yaml, Format::Yaml, Path::new("."), &Environment::default())
         .expect("a test's configuration")
 }

@@ -43,6 +43,8 @@ pub const CLUSTER: &[&str] = &["cluster"];
 
 /// The labels of metrics of one node of a Redis Cluster.
 pub const CLUSTER_NODE: &[&str] = &["cluster", "dc", "server"];
+/// The labels of metrics of a direction between two active-active sites; `name` is the entry's.
+pub const SITES: &[&str] = &["name", "source_dc", "target_dc"];
 
 macro_rules! catalogue {
     ($($id:ident = $kind:ident $name:literal $labels:expr, $help:literal;)*) => {
@@ -126,6 +128,44 @@ catalogue! {
         "Always 1: the newest operation of the pair that its controller reported (`switch-over`, `disaster`, `rejoin`), and where it is: `running`; `lapsed` when its controller has stopped reporting; `done`, `as-before` and `refused` for ten minutes; `incomplete` until the next one. docs/disaster-recovery.md";
     DRILL_LAST_SUCCESS = Gauge "redis_cross_dc_drill_last_success_timestamp_seconds" &["pair"],
         "Unix time at which the last drill of the pair passed (`failover --drill`), as far as this machine has its report; absent where there was none.";
+    SITES_UP = Gauge "redis_cross_dc_active_active_up" SITES,
+        "1 while both sites answer the comparison, else 0: then the other series of the direction are absent after half a minute. Always present for every entry of `active_active` with `monitor`.";
+    QUEUE_LENGTH = Gauge "redis_cross_dc_active_active_queue_length" SITES,
+        "Items that wait in the source's queue for the target.";
+    QUEUE_OLDEST = Gauge "redis_cross_dc_active_active_queue_oldest_seconds" SITES,
+        "For how long the oldest of them has waited, at least, by the source's clock: the older one of the items at both ends. 0 for an empty queue; absent where neither of the two can be read, or where they are stamped ahead of the clock.";
+    QUEUE_REJECTED = Gauge "redis_cross_dc_active_active_queue_rejected_length" SITES,
+        "Items of the source that were set aside, since they can be applied nowhere.";
+    QUEUE_OVERFLOW = Gauge "redis_cross_dc_active_active_queue_overflow" SITES,
+        "1 once the source's queue was full and writes were not queued, until somebody deletes the key `{queue}:overflow`: only a comparison finds those writes. Else 0.";
+    DIVERGENT_KEYS = Gauge "redis_cross_dc_active_active_divergent_keys" SITES,
+        "Registers of which the target lacks, for good, the version that the source has. Absent until a pass has looked at every key; the metrics `_lower` and `_upper` say what is known until then.";
+    DIVERGENT_KEYS_LOWER = Gauge "redis_cross_dc_active_active_divergent_keys_lower" SITES,
+        "Registers that are known to differ so: at least these.";
+    DIVERGENT_KEYS_UPPER = Gauge "redis_cross_dc_active_active_divergent_keys_upper" SITES,
+        "Registers that differ so, at most: with 95 % confidence (Clopper and Pearson) while a pass has not looked at every key.";
+    IN_FLIGHT_KEYS = Gauge "redis_cross_dc_active_active_in_flight_keys" SITES,
+        "Keys that differed at their first look and wait for the second one, which tells whether they differ for good.";
+    KEYS_CHECKED = Counter "redis_cross_dc_active_active_keys_checked_total" &["name", "source_dc", "target_dc", "class"],
+        "Looks at keys of the source, by what came of them: `equal`; `in_flight`; `expiring`; for good `newer`, `missing`, `tie`, `malformed`, `wrong_type`, `future`, `too_large`, `counter`, `regressed_counter`; `unknown` where too many others differ. A key that differs for good is looked at every ten seconds.";
+    UNPROPAGATED = Gauge "redis_cross_dc_active_active_unpropagated_seconds" SITES,
+        "Age of the oldest version that the source has and that the target had not when it was last looked at: lag without a probe. 0 once a pass has found none; absent before.";
+    COUNTER_DIVERGENCE = Gauge "redis_cross_dc_active_active_counter_divergence" SITES,
+        "Counters of which the target has less than the source in some field, for good. Absent until a pass has looked at every key.";
+    COUNTER_REGRESSED = Gauge "redis_cross_dc_active_active_counter_regressed" SITES,
+        "Counters of which the target has less than the source in a field of the target's own: the target has lost increments, by a failover or a restore. Looked for right after each restart and failover of either site. Absent until one is found or a pass has ended.";
+    TIMESTAMP_AHEAD = Gauge "redis_cross_dc_active_active_timestamp_ahead_seconds" SITES,
+        "How far the source's versions are ahead of its server's clock, at most, in this pass and the last one: somebody writes with a fast clock. 0 once a pass has found none; absent before.";
+    CLOCK_SKEW = Gauge "redis_cross_dc_active_active_clock_skew_seconds" SITES,
+        "By how much the clock of the target's server is ahead of that of the source's server, by estimate; negative where it is behind. One series for every two sites.";
+    CLOCK_SKEW_LOWER = Gauge "redis_cross_dc_active_active_clock_skew_lower_seconds" SITES,
+        "The same, certainly at least.";
+    CLOCK_SKEW_UPPER = Gauge "redis_cross_dc_active_active_clock_skew_upper_seconds" SITES,
+        "The same, certainly at most.";
+    PASS_SECONDS = Gauge "redis_cross_dc_active_active_pass_seconds" SITES,
+        "How long the last pass over all keys of the source took; absent before the first one has ended.";
+    PASS_LAST_SUCCESS = Gauge "redis_cross_dc_active_active_pass_last_success_timestamp_seconds" SITES,
+        "Unix time at which the last pass over all keys of the source ended.";
     HISTORY_LOST = Gauge "redis_cross_dc_history_lost" PAIR,
         "1 while the pair's master is without the replication history that it had before it came back, until the pair has streamed in the new one for ten minutes; absent otherwise.";
     BACKLOG_HEADROOM_BYTES = Gauge "redis_cross_dc_backlog_headroom_bytes" PAIR,

@@ -3,6 +3,7 @@
 //! There is no registry of gauges to keep up to date: lines are written from the snapshot, so the
 //! series of a pair that is no longer watched are gone with it.
 
+mod active_active;
 pub mod catalogue;
 mod clusters;
 mod doctor;
@@ -60,6 +61,9 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp, exposition: &Exposition
     lost_writes::add(&mut families, &snapshot.captures);
     operations::add(&mut families, &snapshot.operations);
     operations::add_drills(&mut families, &snapshot.drills);
+    for entry in &*snapshot.active_active {
+        active_active::add(&mut families, entry, anchor, now);
+    }
     families
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::inhibition::{self, PairInhibitors, ServerInhibitors};
 use super::labels::{entry_labels, exporter_labels, pair_labels, receiver_labels, server_labels};
+use super::site_alerts::SitesKeys;
 use crate::alert::{AlertKey, Inhibitor, Labels, Rule};
 use crate::config::{CountRule, Settings};
 use crate::model::{PairName, ServerAddr};
@@ -20,6 +21,7 @@ pub(super) struct AlertKeys {
     pub(super) servers: Vec<Arc<ServerKeys>>,
     pub(super) failovers: BTreeMap<PairName, (AlertKey, CountRule)>,
     pub(super) receivers: BTreeMap<Arc<str>, AlertKey>,
+    pub(super) sites: SitesKeys,
     pub(super) isolated: AlertKey,
     pub(super) reload_failed: AlertKey,
     pub(super) overloaded: AlertKey,
@@ -75,6 +77,7 @@ impl AlertKeys {
             servers: all_server_keys(topology, &isolated, &history_lost),
             failovers: failover_keys(topology),
             receivers: receiver_keys(settings),
+            sites: SitesKeys::new(settings),
             reload_failed: new_key(Rule::ConfigReloadFailed, exporter_labels(shard)),
             overloaded: new_key(Rule::ExporterOverloaded, exporter_labels(shard)),
             isolated,
@@ -89,6 +92,7 @@ impl AlertKeys {
             .chain(self.servers.iter().flat_map(|server| server.all()))
             .chain(self.receivers.values())
             .chain(self.failovers.values().map(|(key, _)| key))
+            .chain(self.sites.all())
     }
 
     /// The server whose full syncs this alert is about.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::labels::{exporter_labels, pair_labels, receiver_labels, server_labels};
+use super::site_alerts::SitesKeys;
 use crate::alert::{AlertKey, AlertTarget, Inhibitor, Labels, TargetKind};
 use crate::config::{Settings, Severity};
 use crate::model::ServerAddr;
@@ -150,6 +151,13 @@ pub(super) fn targets(topology: &Topology, settings: &Settings) -> Vec<AlertTarg
     for receiver in &settings.notify.receivers {
         let labels = receiver_labels(&receiver.name, settings.shard);
         targets.push(target(TargetKind::Receiver, labels));
+    }
+    for key in SitesKeys::new(settings).unknown() {
+        targets.push(AlertTarget {
+            kind: TargetKind::Sites,
+            labels: Arc::clone(&key.identity().labels),
+            extra: Arc::default(),
+        });
     }
     let exporter = exporter_labels(settings.shard);
     targets.push(target(TargetKind::Monitor, exporter));

@@ -53,6 +53,15 @@ pub(super) fn cluster_labels(cluster: &PairName) -> Labels {
     labels([("cluster", cluster.to_string())])
 }
 
+/// The labels of alerts about a direction between two active-active sites of an entry.
+pub(super) fn sites_labels(entry: &PairName, source: &Datacenter, target: &Datacenter) -> Labels {
+    labels([
+        ("name", entry.to_string()),
+        ("source_dc", source.to_string()),
+        ("target_dc", target.to_string()),
+    ])
+}
+
 fn labels<const N: usize>(labels: [(&str, String); N]) -> Labels {
     labels
         .into_iter()

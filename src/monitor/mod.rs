@@ -36,6 +36,10 @@ mod restart_tests;
 mod saved;
 mod sentinels;
 mod silences;
+#[cfg(test)]
+mod site_alert_tests;
+mod site_alerts;
+mod sites;
 mod snapshot;
 mod sources;
 mod tick;
@@ -48,6 +52,9 @@ pub use faults::ReloadFailure;
 pub use isolation::Isolation;
 pub use operations::{OperationError, OperationPhase, OperationSnapshot};
 pub use overload::{PollCounts, PollingLoad};
+pub use sites::{
+    ActiveActiveSnapshot, ClockSnapshot, DirectionSnapshot, FRESH_FOR, SiteFailure, SiteSnapshot,
+};
 pub use snapshot::*;
 
 use std::collections::BTreeSet;
@@ -68,6 +75,7 @@ use fleet::{Fleet, FleetParts};
 use operations::Operations;
 use overload::Overload;
 use receivers::Receivers;
+use sites::Sites;
 use sources::Sources;
 
 /// How often rules are evaluated: an alert fires at most this much later than its rule requires.
@@ -98,6 +106,7 @@ pub struct Monitor {
     /// When the last drill of each pair passed, in Unix seconds.
     drills: Arc<[(PairName, f64)]>,
     doctor: Doctor,
+    sites: Sites,
     /// Both clocks when they were last read.
     anchor: ClockAnchor,
     next_evaluation: Timestamp,
@@ -132,6 +141,7 @@ impl Monitor {
             operations: Operations::default(),
             drills: Arc::default(),
             doctor: Doctor::new(settings.doctor.every),
+            sites: Sites::new(settings, now),
             anchor,
             next_evaluation: now,
             next_distribution: now,
@@ -170,6 +180,7 @@ impl Monitor {
         self.receivers.reconfigure(&settings.notify);
         self.group_by = settings.notify.group_by.as_slice().into();
         self.doctor.reconfigure(settings.doctor.every);
+        self.sites.reconfigure(settings, anchor.mono);
         self.reload = ReloadStatus {
             failure: None,
             last_success: anchor.wall,
@@ -216,6 +227,7 @@ impl Monitor {
         self.fleet.exporter_paused(pause);
         self.sources.note_pause(pause);
         self.receivers.exporter_paused(pause);
+        self.sites.note_pause(pause);
         self.alerting.exporter_paused(pause);
         self.overload.exporter_paused();
     }
@@ -337,6 +349,7 @@ impl Monitor {
             operations: self.operations.list(),
             drills: Arc::clone(&self.drills),
             doctor: self.doctor.snapshot(),
+            active_active: self.sites.snapshot(anchor.mono),
             reload: self.reload.clone(),
             ready: self.fleet.all_polled() && self.sources.all_queried(),
         }

@@ -11,6 +11,7 @@ use super::faults::ReloadFailure;
 use super::isolation::Isolation;
 use super::operations::OperationSnapshot;
 use super::overload::{PollCounts, PollingLoad};
+use super::sites::ActiveActiveSnapshot;
 use crate::alert::news::{Clock, PairNews, Sentence, pair_line};
 use crate::alert::{ListedAlert, Rule, SilenceRecord, SilenceState};
 use crate::chart::PairChart;
@@ -82,6 +83,8 @@ pub struct FleetSnapshot {
     pub drills: Arc<[(PairName, f64)]>,
     /// The audits of `doctor`.
     pub doctor: DoctorSnapshot,
+    /// The active-active sites that are monitored.
+    pub active_active: Arc<[ActiveActiveSnapshot]>,
     /// How the configuration was last loaded.
     pub reload: ReloadStatus,
     /// Whether every server was polled once, with whatever result.

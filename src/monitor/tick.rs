@@ -46,6 +46,9 @@ impl Monitor {
         for cluster in self.sources.clusters(now) {
             self.alerting.evaluate_cluster(&cluster, now);
         }
+        for entry in &*self.sites.snapshot(now) {
+            self.alerting.evaluate_sites(entry, now);
+        }
         self.forget_unclaimed(now);
         self.refresh_write_peaks(now);
         for transition in self.alerting.take_transitions() {

@@ -25,7 +25,9 @@ mod redis_site;
 mod repair;
 mod store;
 
-pub use compare::{Comparison, ComparisonReport, DirectionReport, Example, Pace};
+pub use compare::{
+    Comparison, ComparisonReport, DirectionReport, Example, Pace, SiteView, counters_at, read_all,
+};
 pub use drain::{Drain, DrainReport, Stopped};
 pub use names::BuildError;
 pub use pn_counter::{Counted, CounterError, PnCounter, PnCounterBuilder};

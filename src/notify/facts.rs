@@ -65,7 +65,10 @@ pub fn short_subject(identity: &AlertIdentity) -> String {
         (.., Some(server), Some(dc)) => format!("{server} in {dc}"),
         (Some(pair), .., Some(dc)) => format!("{pair}, seen from {dc}"),
         _ if identity.rule.target() == TargetKind::Monitor => "this exporter".to_owned(),
-        _ => label_list(&identity.labels),
+        _ => match (label("name"), label("source_dc"), label("target_dc")) {
+            (Some(name), Some(source), Some(target)) => format!("{name}: {source} → {target}"),
+            _ => label_list(&identity.labels),
+        },
     }
 }
 
@@ -120,6 +123,11 @@ pub fn resolve_reason(rule: Rule, reason: ResolveReason) -> &'static str {
             "the output buffer is no longer near its limit"
         }
         (ResolveReason::Cleared, Rule::ExporterOverloaded) => "the exporter keeps its intervals",
+        (ResolveReason::Cleared, Rule::SyncQueue) => "the queue is short and young again",
+        (ResolveReason::Cleared, Rule::SitesDiverged) => "no key is known any more that differs",
+        (ResolveReason::Cleared, Rule::ClockSkew) => "the clocks agree again",
+        (ResolveReason::Cleared, Rule::CounterRegressed) => "no lost increments are known any more",
+        (ResolveReason::Cleared, Rule::SitesUnknown) => "the sites answer again",
     }
 }
 

@@ -5,6 +5,7 @@
 //! is not known is `None`, which is `null` in JSON; no number means "unknown".
 //! Seconds are numbers with a fraction, `*_timestamp` are Unix seconds, `*_bytes` are whole bytes.
 
+mod active_active;
 mod alert_brief;
 mod alerts;
 mod clusters;
@@ -31,6 +32,10 @@ mod would_silence;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use active_active::{
+    ActiveActiveReport, ClockReport, CountReport, DifferingKeyReport, DirectionReport,
+    LastPassReport, PassReport, QueueReport, RiskReport, SiteReport, SitesReport,
+};
 pub use alert_brief::AlertBrief;
 pub use alerts::{
     AlertReport, AlertsReport, DecisionReport, InhibitorReport, ListedState, ValueUnit,

@@ -3,12 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::{ExporterReport, ForecastReport, PairReport, PairsReport, Thresholds};
-use crate::config::testing::settings_of;
+use crate::active_active::Stamp;
+use crate::config::testing::{parsed, settings_of};
 use crate::config::{DatacenterRule, HostPattern, Settings};
 use crate::info::parse;
-use crate::model::{ClockAnchor, Datacenter, PollError, ServerAddr, Span, Timestamp, WallTime};
+use crate::model::{
+    ClockAnchor, Datacenter, PairName, PollError, ServerAddr, Span, Timestamp, WallTime,
+};
 use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind};
 use crate::replication::PairState;
+use crate::sites::{
+    CheckedClass, ClockSample, Counted, DifferingKey, DirectionStatus, PassProgress, QueueReading,
+    SiteEvent, SiteEventKind, SiteReading, SiteRisk,
+};
 use crate::topology::Topology;
 
 const MASTER: &str = "m.example.com:6379";
@@ -41,6 +48,7 @@ pub(crate) fn fleet(scene: Scene) -> (FleetSnapshot, Timestamp) {
 /// A fleet whose pair has that name and a label `note` of the same text.
 pub(crate) fn fleet_named(name: &str, scene: Scene) -> (FleetSnapshot, Timestamp) {
     let mut settings = settings_of(&[(name, MASTER, &[REPLICA])]);
+    settings.active_active = parsed(SITES).active_active;
     settings.pairs[0].labels = BTreeMap::from([("note".to_owned(), name.to_owned())]);
     settings.datacenters = [("dc1", "m.*"), ("dc2", "r.*")]
         .map(|(dc, glob)| place(dc, glob))
@@ -48,7 +56,10 @@ pub(crate) fn fleet_named(name: &str, scene: Scene) -> (FleetSnapshot, Timestamp
     let mut story = Story::begin(&settings);
     match scene {
         Scene::NothingYet => {}
-        Scene::Streaming => story.healthy_rounds(),
+        Scene::Streaming => {
+            story.healthy_rounds();
+            story.sites_differ();
+        }
         Scene::MasterLost => {
             story.healthy_rounds();
             let found = crate::doctor::testing::report_of(name);
@@ -58,6 +69,10 @@ pub(crate) fn fleet_named(name: &str, scene: Scene) -> (FleetSnapshot, Timestamp
     }
     (story.monitor.snapshot(anchor(story.now)), story.now)
 }
+
+/// Sites that applications write to side by side.
+const SITES: &str = "active_active: [{name: profiles, sites: [{address: 'a:1', dc: dc1}, \
+                     {address: 'b:1', dc: dc2}], sync_queue: q, keys: ['u:*'], monitor: true}]";
 
 /// A healthy fleet after a pause of 42 seconds, in which only the master has answered since.
 pub(crate) fn fleet_after_pause() -> (FleetSnapshot, Timestamp) {
@@ -126,6 +141,68 @@ impl Story {
             server: ServerAddr::parse(server).expect("an address"),
             kind,
         });
+    }
+
+    /// Two active-active sites answer: one key differs for good, and one direction is not known.
+    fn sites_differ(&mut self) {
+        let reading = SiteReading {
+            clock: ClockSample {
+                server: Stamp::new(1_700_000_000.0).expect("a stamp"),
+                sent: self.now,
+                received: self.now,
+            },
+            run_id: None,
+            queue: Some(QueueReading {
+                length: 7,
+                rejected: 1,
+                has_overflowed: false,
+                oldest: Ok(Span::from_secs(12)),
+            }),
+            risks: vec![SiteRisk::EvictsAnyKey],
+        };
+        let status = DirectionStatus {
+            keys: Counted {
+                seen: 1,
+                counted: None,
+                upper: Some(30),
+            },
+            settled: [(CheckedClass::Newer, 1)].into(),
+            unpropagated: Some(Span::from_secs(20)),
+            pass: PassProgress {
+                began: Some(self.now),
+                looked: 100,
+                expected: Some(1000),
+            },
+            examples: vec![DifferingKey {
+                key: "u:<1>".to_owned(),
+                class: CheckedClass::Newer,
+            }],
+            ..DirectionStatus::default()
+        };
+        let [dc1, dc2] = ["dc1", "dc2"].map(Datacenter::new);
+        let kinds = [
+            SiteEventKind::Reading {
+                site: dc1.clone(),
+                result: Ok(Box::new(reading)),
+            },
+            SiteEventKind::Compared {
+                source: dc1.clone(),
+                target: dc2.clone(),
+                result: Ok(Box::new(status)),
+            },
+            SiteEventKind::Compared {
+                source: dc2,
+                target: dc1,
+                result: Err("dc2 (b:1): no answer".to_owned()),
+            },
+        ];
+        for kind in kinds {
+            self.monitor.handle_sites(SiteEvent {
+                entry: PairName::new("profiles"),
+                at: self.now,
+                kind,
+            });
+        }
     }
 
     /// Three rounds as polling does them: master, replica, master.

@@ -14,6 +14,7 @@ mod lookup;
 mod pairs;
 mod selection;
 mod servers;
+mod sites;
 
 use crate::config::Settings;
 use alert_rule::AlertRule;
@@ -29,6 +30,8 @@ pub enum Group {
     Pairs,
     /// About servers and Sentinels.
     Servers,
+    /// About active-active sites.
+    Sites,
     /// About the exporter itself.
     Exporter,
 }
@@ -44,13 +47,14 @@ pub enum Format {
 
 impl Group {
     /// Every group, in the order of the file.
-    pub const ALL: [Self; 3] = [Self::Pairs, Self::Servers, Self::Exporter];
+    pub const ALL: [Self; 4] = [Self::Pairs, Self::Servers, Self::Sites, Self::Exporter];
 
     /// The group's name in the file.
     const fn name(self) -> &'static str {
         match self {
             Self::Pairs => "redis-cross-dc-pairs",
             Self::Servers => "redis-cross-dc-servers",
+            Self::Sites => "redis-cross-dc-sites",
             Self::Exporter => "redis-cross-dc-exporter",
         }
     }
@@ -65,6 +69,7 @@ impl Group {
                 vec![inhibitor::full_sync_rule()],
             ]
             .concat(),
+            Self::Sites => sites::rules(settings),
             Self::Exporter => exporter::rules(unreachable),
         }
     }

@@ -55,6 +55,8 @@ pub(super) enum Resource {
     Operations,
     /// The last audit, as JSON.
     Doctor,
+    /// The active-active sites, as JSON.
+    ActiveActive,
 }
 
 /// Renders resources, a few at once.
@@ -204,6 +206,7 @@ impl Resource {
             | Self::Silences
             | Self::Operations
             | Self::Doctor
+            | Self::ActiveActive
             | Self::History(..)
             | Self::OpenApi => JSON,
         }

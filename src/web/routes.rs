@@ -36,7 +36,8 @@ use super::state::WebState;
 use crate::config::TelemetryPath;
 use crate::monitor::FleetSnapshot;
 use crate::report::{
-    AlertsReport, DeliveriesReport, DoctorStatusReport, HistoryReport, PairsReport,
+    ActiveActiveReport, AlertsReport, DeliveriesReport, DoctorStatusReport, HistoryReport,
+    PairsReport,
 };
 
 /// What the routes are made from.
@@ -89,6 +90,7 @@ pub(super) fn router(parts: RouterParts<'_>) -> Router {
         .route("/-/reload", post(admin::reload).layer(write_access()))
         .route("/api/v1/pairs", get(pairs))
         .route("/api/v1/pairs/{pair}/history", get(history))
+        .route("/api/v1/active-active", get(active_active))
         .route("/api/v1/alerts", get(alerts))
         .route("/api/v1/deliveries", get(deliveries))
         .route("/api/v1/deliveries/{id}/replay", replay)
@@ -192,6 +194,16 @@ async fn alerts(State(handler): State<HandlerState>, headers: HeaderMap) -> Resp
     json_report(&handler, Resource::Alerts, &headers, AlertsReport::new).await
 }
 
+async fn active_active(State(handler): State<HandlerState>, headers: HeaderMap) -> Response {
+    json_report(
+        &handler,
+        Resource::ActiveActive,
+        &headers,
+        ActiveActiveReport::new,
+    )
+    .await
+}
+
 async fn deliveries(State(handler): State<HandlerState>, headers: HeaderMap) -> Response {
     json_report(
         &handler,
@@ -289,7 +301,8 @@ fn query<T: DeserializeOwned>(uri: &Uri) -> Option<T> {
 
 async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {
     let sentence = "no such path: see / for the page, /metrics, /-/healthy, /-/ready, /api/v1/pairs, /api/v1/alerts, \
-                    /api/v1/deliveries, /api/v1/silences, /api/v1/operations, /api/v1/doctor";
+                    /api/v1/deliveries, /api/v1/silences, /api/v1/operations, /api/v1/doctor, \
+                    /api/v1/active-active";
     not_found(uri.path(), &headers, sentence)
 }
 

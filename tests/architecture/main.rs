@@ -24,10 +24,17 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "config", "info", "multi_site"],
     &["topology", "replication", "http_client", "lost_writes"],
     &["alert", "chart", "client", "doctor"],
-    &["delivery", "journal", "operation", "smtp"],
+    &["delivery", "journal", "operation", "sites", "smtp"],
     &["monitor", "store"],
     &["report"],
-    &["metrics", "poll", "notify", "discovery", "capture"],
+    &[
+        "metrics",
+        "poll",
+        "notify",
+        "discovery",
+        "capture",
+        "site_watch",
+    ],
     &["admin"],
     &["web", "rules"],
     &["app"],
@@ -84,6 +91,7 @@ const PURE_ROOMS: &[&str] = &[
     "report",
     "metrics",
     "rules",
+    "sites",
 ];
 
 /// Pure files in rooms that also do IO.

@@ -260,6 +260,18 @@ test('d9_heartbeats_are_folded', () => {
   assert.equal(row.panels.length, 2);
 });
 
+test('active_active_sites_are_folded_and_follow_the_selection', () => {
+  const row = dashboard('overview').panels.find(({ title }) => title === 'Active-active sites, where they are monitored');
+  assert.equal(row.collapsed, true);
+  const [least, most] = exprs(row.panels.find(({ title }) => title === 'Keys that differ for good'));
+  const of = (name, labels, values) => metric(`active_active_${name}`, `name="p",source_dc="dc1",target_dc="dc2"${labels}`, values);
+  const labels = '{name="p", source_dc="dc1", target_dc="dc2"}';
+  // Of two exporters both bounds hold.
+  const series = [of('divergent_keys_lower', ',instance="a"', '3x10'), of('divergent_keys_lower', ',instance="b"', '2x10'),
+    of('divergent_keys_upper', ',instance="a"', '50x10'), of('divergent_keys_upper', ',instance="b"', '9x10')];
+  assertQueries(series, [[least, '5m', [[labels, 3]]], [most, '5m', [[labels, 9]]]]);
+});
+
 test('findings_of_doctor_are_shown_by_pair_and_advice_does_not_count', () => {
   const [findings] = exprs(panelCalled('pair', 'Findings of the last audit'));
   const [open] = exprs(panelCalled('pair', 'Checks without a result'));

@@ -59,6 +59,7 @@ mod secrets;
 mod senders;
 mod sentinel;
 mod shard;
+mod site_monitoring;
 mod smoke;
 mod soak;
 mod stage;

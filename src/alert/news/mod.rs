@@ -11,6 +11,7 @@ mod loss;
 mod pair;
 mod sentence;
 mod server;
+mod sites;
 mod tree;
 mod words;
 
@@ -68,6 +69,11 @@ pub const fn plight(rule: Rule) -> &'static str {
         Rule::ExporterOverloaded => "overloaded",
         Rule::BacklogHeadroom => "with a short backlog",
         Rule::OutputBuffer => "with a full output buffer",
+        Rule::SyncQueue => "with a long queue",
+        Rule::SitesDiverged => "that differ for good",
+        Rule::ClockSkew => "with clocks apart",
+        Rule::CounterRegressed => "with lost increments",
+        Rule::SitesUnknown => "of which nothing is known",
     }
 }
 
@@ -97,6 +103,11 @@ fn firing(alert: &AlertSnapshot, clock: Clock<'_>) -> Sentence {
         Rule::ExporterOverloaded => exporter::overloaded(alert, clock),
         Rule::BacklogHeadroom => foresight::short_backlog(alert),
         Rule::OutputBuffer => foresight::full_buffer(alert),
+        Rule::SyncQueue
+        | Rule::SitesDiverged
+        | Rule::ClockSkew
+        | Rule::CounterRegressed
+        | Rule::SitesUnknown => sites::firing(alert, clock),
     }
 }
 
@@ -126,6 +137,11 @@ fn resolved(alert: &AlertSnapshot, ended: Ended, clock: Clock<'_>) -> Sentence {
         Rule::ExporterOverloaded => exporter::keeps_its_intervals(alert, ended, clock),
         Rule::BacklogHeadroom => foresight::backlog_is_long_enough(alert),
         Rule::OutputBuffer => foresight::buffer_is_drained(alert),
+        Rule::SyncQueue
+        | Rule::SitesDiverged
+        | Rule::ClockSkew
+        | Rule::CounterRegressed
+        | Rule::SitesUnknown => sites::over(alert, ended, clock),
     }
 }
 
@@ -143,6 +159,11 @@ fn subject(alert: &AlertSnapshot) -> String {
         Rule::Unreachable | Rule::FullSync | Rule::ExporterFault => server::subject(alert),
         Rule::Failover | Rule::SentinelQuorum => alert.label("pair").to_owned(),
         Rule::ClusterDown => format!("cluster {}", alert.label("cluster")),
+        Rule::SyncQueue
+        | Rule::SitesDiverged
+        | Rule::ClockSkew
+        | Rule::CounterRegressed
+        | Rule::SitesUnknown => sites::subject(alert),
         Rule::ReceiverFailing => format!("receiver {}", alert.label("receiver")),
         Rule::MonitorIsolated | Rule::ConfigReloadFailed | Rule::ExporterOverloaded => {
             "this exporter".to_owned()

@@ -26,6 +26,8 @@ use crate::monitor::{Action, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent}
 use crate::notify::{Dispatcher, PeriodicSenders};
 use crate::poll::Poller;
 use crate::report::ReloadReport;
+use crate::site_watch::SiteWatch;
+use crate::sites::SiteEvent;
 use crate::store::{DocumentChanges, SaveDue, Store, Urgency};
 use crate::topology::DiscoveryEvent;
 use crate::web::CorePulse;
@@ -56,6 +58,7 @@ pub(super) struct Events {
     pub(super) discoveries: mpsc::Receiver<DiscoveryEvent>,
     pub(super) captures: mpsc::Receiver<CaptureEvent>,
     pub(super) drills: watch::Receiver<LastDrills>,
+    pub(super) sites: mpsc::Receiver<SiteEvent>,
     /// Results of periodic senders; the dispatcher returns its own.
     pub(super) deliveries: mpsc::Receiver<DeliveryEvent>,
 }
@@ -66,6 +69,7 @@ pub(super) struct Core {
     pub(super) poller: Poller,
     pub(super) discovery: Discovery,
     pub(super) capture: AutomaticCapture,
+    pub(super) site_watch: SiteWatch,
     pub(super) dispatcher: Dispatcher,
     pub(super) periodic_senders: PeriodicSenders,
     pub(super) watched: Watched,
@@ -145,6 +149,10 @@ impl Core {
                 Ok(()) = events.drills.changed() => {
                     schedule.dirty = true;
                     self.monitor.note_drills(Arc::clone(&events.drills.borrow_and_update()));
+                }
+                Some(event) = events.sites.recv() => {
+                    schedule.dirty = true;
+                    self.monitor.handle_sites(event);
                 }
                 Some(event) = events.deliveries.recv() => {
                     schedule.dirty = true;
@@ -392,6 +400,7 @@ impl Core {
         self.discovery
             .reload(settings, &self.watched.learned_reporters());
         self.capture.reload(settings);
+        self.site_watch.reload(settings);
         self.audits.reconfigure(settings.doctor.every, clock::now());
         self.monitor
             .reconfigure(settings, topology, clock::anchor());
@@ -433,6 +442,7 @@ impl Core {
     /// Stops polling, delivers what is due within the time, and saves the state a last time.
     async fn drain(mut self, within: Duration) {
         self.discovery.stop().await;
+        self.site_watch.stop().await;
         self.poller.stop().await;
         let deadline = clock::now() + Span::from(within);
         self.deliver_until(deadline).await;

@@ -22,6 +22,7 @@ pub(in crate::cli) struct RulesArgs {
 pub(in crate::cli) enum RulesGroup {
     Pairs,
     Servers,
+    Sites,
     Exporter,
 }
 

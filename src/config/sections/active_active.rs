@@ -7,7 +7,7 @@ use super::pairs::{Inherited, name, non_empty};
 use super::servers::{ConnectionKeys, server};
 use crate::config::cursor::{Cursor, Section};
 use crate::config::table::ACTIVE_ACTIVE;
-use crate::config::{ActiveActiveSettings, ServerSettings};
+use crate::config::{ActiveActiveSettings, ServerSettings, SiteMonitorSettings, fields};
 
 /// The maximum number of sites: every two of them are compared.
 const MAX_SITES: usize = 16;
@@ -63,6 +63,7 @@ fn entry(
         sync_queue,
         keys,
         counters,
+        monitor: fields::read(section, SiteMonitorSettings::default()),
     })
 }
 

@@ -19,12 +19,23 @@ const BYTE_LEVELS: RangeInclusive<Bytes> = Bytes::new(1)..=Bytes::new(1 << 53);
 /// The rules about servers.
 const PER_SERVER: [&str; 2] = ["unreachable", "full_sync"];
 
+/// The rules about Sentinels and active-active sites.
+const NOT_OF_PAIRS: [&str; 4] = [
+    "sentinel_quorum",
+    "cluster_down",
+    "sync_queue",
+    "clock_skew",
+];
+
 /// Levels of a part of a limit.
 const SHARE_LEVELS: RangeInclusive<Share> =
     Share::from_thousandths(10)..=Share::from_thousandths(1000);
 
 /// Levels of counts.
 const COUNT_LEVELS: RangeInclusive<u32> = 1..=1_000;
+
+/// Levels of items in a queue.
+const ITEM_LEVELS: RangeInclusive<u32> = 1..=1_000_000_000;
 
 /// A quantity that levels are thresholds of.
 pub(super) trait Level: Copy + Ord {
@@ -144,6 +155,24 @@ enum DefaultClear {
     AtLevel,
 }
 
+/// A number of items, of which there may be more than of events.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Items(u64);
+
+impl Level for Items {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        cursor.whole_number(&ITEM_LEVELS).map(u64::from).map(Self)
+    }
+
+    fn eight_tenths(self) -> Self {
+        Self(self.0.eight_tenths())
+    }
+
+    fn text(self) -> String {
+        self.0.text()
+    }
+}
+
 /// What one place of the configuration gives for a level.
 #[derive(Clone, Copy)]
 enum LevelKey<T> {
@@ -186,6 +215,8 @@ pub(super) struct Global {
     failover: GlobalRule<u64>,
     backlog_headroom: GlobalRule<TimeLeft>,
     output_buffer: GlobalRule<Share>,
+    sync_queue: GlobalRule<Items>,
+    clock_skew: GlobalRule<Span>,
 }
 
 impl Global {
@@ -225,6 +256,8 @@ impl Global {
                 default_output_buffer(),
                 EightTenths,
             ),
+            sync_queue: GlobalRule::read(&section, "sync_queue", default_sync_queue(), EightTenths),
+            clock_skew: GlobalRule::read(&section, "clock_skew", default_clock_skew(), EightTenths),
         }
     }
 
@@ -243,6 +276,8 @@ impl Global {
             failover: self.failover.count_rule(),
             backlog_headroom: self.backlog_headroom.rule,
             output_buffer: self.output_buffer.rule,
+            sync_queue: self.sync_queue.rule.map(|level| level.0),
+            clock_skew: self.clock_skew.rule,
         }
     }
 
@@ -268,6 +303,8 @@ impl Global {
             failover: self.failover.overridden(&section, "failover").count_rule(),
             backlog_headroom: headroom.rule,
             output_buffer: output_buffer.rule,
+            sync_queue: self.sync_queue.rule.map(|level| level.0),
+            clock_skew: self.clock_skew.rule,
         }
     }
 }
@@ -282,7 +319,7 @@ fn refuse_global_rules(alerts: &Section<'_>) {
             );
         }
     }
-    for rule in ["sentinel_quorum", "cluster_down"] {
+    for rule in NOT_OF_PAIRS {
         if let Some(cursor) = alerts.get(rule) {
             cursor.add_problem("cannot be set for a pair: set it in the global alerts");
         }
@@ -317,6 +354,17 @@ const fn default_output_buffer() -> RuleKeys<Share> {
     RuleKeys::levels(
         LevelKey::At(Share::from_thousandths(500)),
         LevelKey::At(Share::from_thousandths(800)),
+    )
+}
+
+const fn default_sync_queue() -> RuleKeys<Items> {
+    RuleKeys::levels(LevelKey::At(Items(1000)), LevelKey::At(Items(100_000)))
+}
+
+const fn default_clock_skew() -> RuleKeys<Span> {
+    RuleKeys::levels(
+        LevelKey::At(Span::from_millis(500)),
+        LevelKey::At(Span::from_secs(5)),
     )
 }
 

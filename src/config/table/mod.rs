@@ -9,7 +9,7 @@ use super::fields::{Fields, Visitor};
 use super::inherited::TlsKeys;
 use super::schema::{Key, Keys};
 use super::value::any_secret;
-use super::{HeartbeatSettings, MetricsSettings, PollSettings, StateSettings};
+use super::{HeartbeatSettings, MetricsSettings, PollSettings, SiteMonitorSettings, StateSettings};
 use crate::model::Span;
 
 const fn ms(millis: i64) -> Span {
@@ -87,7 +87,8 @@ keys! {
         /// Redis Clusters, whose nodes find the pairs
         key Key::list("clusters", &CLUSTER).default("empty");
         /// sites that applications write to side by side, for the commands `active-active verify` and
-        /// `active-active sync` ([active-active.md](active-active.md)); the exporter does not poll them
+        /// `active-active sync` ([active-active.md](active-active.md)); the exporter asks only those
+        /// with `monitor`
         key Key::list("active_active", &ACTIVE_ACTIVE).default("empty");
         /// the rules
         key Key::section("alerts", &ALERTS);
@@ -244,7 +245,10 @@ keys! {
             );
         /// as `alerts`, merged over it key by key
         key Key::same_section("alerts", &ALERTS)
-            .range("not `unreachable`, `full_sync`, `sentinel_quorum` or `cluster_down`");
+            .range(
+                "not `unreachable`, `full_sync`, `sentinel_quorum`, `cluster_down`, `sync_queue` or \
+                 `clock_skew`"
+            );
         /// as `poll.heartbeat`, merged over it key by key
         key Key::same_section("heartbeat", &HEARTBEAT).default("`poll.heartbeat`");
     }
@@ -327,33 +331,41 @@ keys! {
 }
 
 keys! {
-    ACTIVE_ACTIVE {
+    ACTIVE_ACTIVE for SiteMonitorSettings {
         /// what the commands call it
-        key Key::name("name").required().range("unique among `active_active`");
+        key _ = Key::name("name").required().range("unique among `active_active`");
         /// the sites, each with the `dc` that its clients write with
-        key Key::list("sites", &SERVER)
+        key _ = Key::list("sites", &SERVER)
             .required()
             .range("2 to 16; distinct addresses and datacenters; exactly 2 with a `sync_queue`");
         /// the ACL user on every site
-        key Key::name("username").default("`redis.username`").range("needs a password");
+        key _ = Key::name("username").default("`redis.username`").range("needs a password");
         /// the password on every site
-        key Key::secret("password", any_secret).default("`redis.password`");
+        key _ = Key::secret("password", any_secret).default("`redis.password`");
         /// a file that holds the password
-        key Key::secret_file("password_file").default("`redis.password_file`");
+        key _ = Key::secret_file("password_file").default("`redis.password_file`");
         /// as `redis.tls`, merged over it key by key
-        key Key::same_section("tls", &TLS).default("`redis.tls`");
+        key _ = Key::same_section("tls", &TLS).default("`redis.tls`");
         /// the list at each site in which its writes wait for the other one
-        key Key::text("sync_queue").default("none").range("up to 512 bytes");
+        key _ = Key::text("sync_queue").default("none").range("up to 512 bytes");
         /// the keys of registers
-        key Key::collection("keys", "list of text")
+        key _ = Key::collection("keys", "list of text")
             .default("empty")
             .range("up to 100 patterns as of Redis's SCAN, each up to 512 bytes");
         /// the keys of counters
-        key Key::collection("counters", "list of text")
+        key _ = Key::collection("counters", "list of text")
             .default("empty")
             .range("as `keys`; at least one of the two");
+        /// whether the exporter monitors the sites: their queues, clocks and differences. It reads
+        /// keys, and needs the rights for that
+        /// ([active-active.md](active-active.md#monitoring))
+        key enabled = Key::flag("monitor").default_flag(false);
+        /// how many keys of each site the monitoring compares with each other site
+        key keys_per_second = Key::number("keys_per_second", 1..=100_000).default_number(200);
+        /// how long a difference has to last to be settled
+        key settle = Key::duration("settle", secs(1)..=hours(1)).default_span(secs(10));
         /// whether convergence is probed by writes
-        key Key::flag("probe").default_flag(false).range("only `false` in this version");
+        key _ = Key::flag("probe").default_flag(false).range("only `false` in this version");
     }
 }
 
@@ -401,8 +413,14 @@ keys! {
         /// how full the master's output buffer for the replica is, as a part of the smaller of its
         /// limits; needs `poll.output_buffers`
         key Key::same_section("output_buffer", &RULE);
+        /// how many items wait in the queue of an active-active site. An item that has waited for five
+        /// minutes, one that was set aside and a queue that was full are warnings whatever the number;
+        /// an hour is critical
+        key Key::same_section("sync_queue", &RULE);
+        /// how far the clocks of two active-active sites' servers are apart for certain, or a version is
+        /// ahead of its server's clock
+        key Key::same_section("clock_skew", &RULE);
     }
-    later "sync_queue", "clock_skew"
 }
 
 /// The row that stands for every rule in the documentation.
@@ -416,12 +434,12 @@ keys! {
         /// the warning level: reached at or above this; null is off
         key Key::scalar(
             "warning",
-            "duration (`lag_bytes`: size; `full_sync` and `failover`: number; `output_buffer`: part) or null",
+            "duration (`lag_bytes`: size; `full_sync`, `failover` and `sync_queue`: number; `output_buffer`: part) or null",
         )
             .default("as above")
             .range(
-                "`1ms` to `30d` (1 B to 2^53 B; 1 to 1000; 0.01 to 1); `diverged` takes `0s` for the \
-                 smallest, 1 ms: at once"
+                "`1ms` to `30d` (1 B to 2^53 B; 1 to 1000, `sync_queue` to 10^9; 0.01 to 1); `diverged` \
+                 takes `0s` for the smallest, 1 ms: at once"
             );
         /// the critical level
         key Key::scalar("critical", "as warning")
@@ -435,8 +453,8 @@ keys! {
         key Key::scalar_or_section("clear", &CLEAR)
             .kind("as warning (not null), or a mapping")
             .default(
-                "0.8 of the level for `lag_seconds` (in whole milliseconds), `lag_bytes` and \
-                 `output_buffer`, 1.25 of it for `backlog_headroom`, which is clear above it; the \
+                "0.8 of the level for `lag_seconds` (in whole milliseconds), `lag_bytes`, \
+                 `output_buffer`, `sync_queue` and `clock_skew`, 1.25 of it for `backlog_headroom`, which is clear above it; the \
                  level itself for the others"
             )
             .range("above 0, at most each level (`backlog_headroom`: at least)");

@@ -20,6 +20,7 @@ use crate::monitor::readings::{
 };
 use crate::monitor::receivers::ReceiverProblem;
 use crate::monitor::sentinels::Quorum;
+use crate::monitor::sites::ActiveActiveSnapshot;
 use crate::replication::{HistoryLoss, ServerFacts};
 use crate::topology::Server;
 
@@ -336,6 +337,22 @@ impl Alerting {
         self.alerts.evaluate(evaluation, now);
         if count > 0 || self.alerts.has(key) {
             self.due_entries.insert(entry.clone());
+        }
+    }
+
+    /// Evaluates the rules about the sites of one entry.
+    pub(in crate::monitor) fn evaluate_sites(
+        &mut self,
+        entry: &ActiveActiveSnapshot,
+        now: Timestamp,
+    ) {
+        for reading in self.keys.sites.readings(entry, &self.rules, now) {
+            let evaluation = Evaluation {
+                key: &reading.key,
+                input: reading.input(),
+                context: &|| reading.context(),
+            };
+            self.alerts.evaluate(evaluation, now);
         }
     }
 

@@ -18,7 +18,8 @@ use crate::active_active::{
     ApplyLimits, Counter, Difference, Direction, Finding, Judgement, Page, Request, Sighting, Site,
     SiteError, Stamp, Stored, compare,
 };
-use read::{absent_keys, counters_at, read_all};
+use read::absent_keys;
+pub use read::{SiteView, counters_at, read_all};
 pub use report::{ComparisonReport, DirectionReport, Example};
 
 /// Keys that SCAN is asked for at once, and that are read at once: a server is busy for some 2 ms with

@@ -27,13 +27,19 @@ pub(super) async fn absent_keys<S: Site>(
 }
 
 /// What a site holds under some keys, and what its clock shows.
-pub(super) struct SiteView {
-    pub(super) now: Stamp,
-    pub(super) stored: Vec<Stored>,
+#[derive(Clone, Debug)]
+pub struct SiteView {
+    /// The site's clock, before the keys were read.
+    pub now: Stamp,
+    /// What it holds, in the order of the keys.
+    pub stored: Vec<Stored>,
 }
 
 /// Reads `keys` in one exchange; more of them for long values and missing keys.
-pub(super) async fn read_all<S: Site>(site: &S, keys: &[Vec<u8>]) -> Result<SiteView, SiteError> {
+///
+/// # Errors
+/// Why the site did not answer.
+pub async fn read_all<S: Site>(site: &S, keys: &[Vec<u8>]) -> Result<SiteView, SiteError> {
     let reads = keys.iter().map(|key| Request::read(key, FIRST_READ));
     let requests = std::iter::once(Request::time()).chain(reads);
     let mut replies = site.send(requests.collect()).await?.into_iter();
@@ -108,7 +114,10 @@ async fn note_missing<S: Site>(
 }
 
 /// The counters of a site; for a key that is no hash or has too many fields, which of the two.
-pub(super) async fn counters_at<S: Site>(
+///
+/// # Errors
+/// Why the site did not answer.
+pub async fn counters_at<S: Site>(
     site: &S,
     keys: &[Vec<u8>],
 ) -> Result<Vec<Result<Counter, Difference>>, SiteError> {

@@ -91,5 +91,25 @@ pub fn advice_for(rule: Rule) -> &'static str {
             "Give the exporter's machine or container more CPU (is its limit reached? is CPU time stolen?), or poll less: \
              a larger poll.interval or a smaller poll.max_polls_per_second. No server is at fault."
         }
+        Rule::SyncQueue => {
+            "Check that the sites reach each other and that the worker that drains the queue runs. Then drain it: \
+             active-active sync, with --execute once its dry run shows what you expect."
+        }
+        Rule::SitesDiverged => {
+            "Nothing brings these versions over by itself. Look at what differs (/api/v1/active-active has examples), then \
+             run active-active sync, with --execute once its dry run shows what you expect."
+        }
+        Rule::ClockSkew => {
+            "Check NTP on the servers, and on the hosts of the applications where versions are ahead of a server's clock: \
+             the later clock wins over the later write."
+        }
+        Rule::CounterRegressed => {
+            "Look for a failover or a restore of that site. Let no client of the tutorial count there before active-active \
+             sync --execute has raised the counters: what it counts until then is lost, too."
+        }
+        Rule::SitesUnknown => {
+            "Check that the exporter reaches both sites and that its user has the rights of docs/active-active.md. Until \
+             then nobody knows whether the sites differ."
+        }
     }
 }

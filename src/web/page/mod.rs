@@ -26,8 +26,9 @@ use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 use crate::report::{
-    AlertsReport, DeliveriesReport, ExporterReport, FailoverReport, FailoversReport, HistoryReport,
-    Level, LinkReport, PairsReport, ServerReport, Summary,
+    ActiveActiveReport, AlertsReport, DeliveriesReport, ExporterReport, FailoverReport,
+    FailoversReport, HistoryReport, Level, LinkReport, ListedState, PairsReport, ServerReport,
+    Summary,
 };
 use groups::AlertGroup;
 use links::LinkRow;
@@ -36,8 +37,8 @@ use notices::{Notice, notices};
 use plot::Spark;
 use prefill::SilenceForm;
 use rows::{
-    AlertRow, ClusterRow, DeliveryRow, FailoverRow, JournalRow, Moment, PairRow, ReceiverRow,
-    SentinelRow, ServerRow, SilenceRow,
+    AlertRow, ClusterRow, DeliveryRow, DirectionRow, FailoverRow, JournalRow, Moment, PairRow,
+    ReceiverRow, SentinelRow, ServerRow, SilenceRow, direction_rows,
 };
 
 /// The pages' stylesheet.
@@ -84,6 +85,7 @@ struct Page {
     silent: SilentServers,
     sentinels: Rows<SentinelRow>,
     clusters: Rows<ClusterRow>,
+    active_active: Rows<DirectionRow>,
     failovers: Rows<FailoverRow>,
     silences: Rows<SilenceRow>,
     silence_form: SilenceForm,
@@ -225,6 +227,11 @@ impl<'a> Reports<'a> {
         SilentServers::new(&silent)
     }
 
+    fn active_active(&self) -> Rows<DirectionRow> {
+        let report = ActiveActiveReport::new(self.fleet, self.now);
+        Rows::new(direction_rows(&report).into_iter(), |row| row)
+    }
+
     fn dead_letters(&self) -> Rows<DeliveryRow> {
         let letters = self.deliveries.dead_letters.iter();
         Rows::new(letters, DeliveryRow::from_dead_letter)
@@ -267,6 +274,7 @@ impl Page {
             silent: reports.silent_servers(),
             sentinels: Rows::new(pairs.sentinels.iter(), SentinelRow::new),
             clusters: Rows::new(pairs.clusters.iter(), ClusterRow::new),
+            active_active: reports.active_active(),
             failovers: Rows::new(last_failovers(pairs), FailoverRow::new),
             receivers: Rows::new(deliveries.receivers.iter(), ReceiverRow::new),
             dead: reports.dead_letters(),

@@ -28,9 +28,13 @@ macro_rules! runbooks {
 
 runbooks![
     "README",
+    "RedisCrossDcActiveActiveDiverged",
+    "RedisCrossDcActiveActiveUnknown",
     "RedisCrossDcBacklogHeadroomLow",
     "RedisCrossDcClusterDown",
+    "RedisCrossDcClockSkew",
     "RedisCrossDcConfigReloadFailed",
+    "RedisCrossDcCounterRegressed",
     "RedisCrossDcStateNotKept",
     "RedisCrossDcDiverged",
     "RedisCrossDcExporterDown",
@@ -50,6 +54,7 @@ runbooks![
     "RedisCrossDcReceiverFailing",
     "RedisCrossDcSentinelQuorumLost",
     "RedisCrossDcServerUnreachable",
+    "RedisCrossDcSyncQueueHigh",
     "RedisCrossDcWatchdog",
 ];
 

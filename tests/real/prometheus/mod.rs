@@ -102,6 +102,7 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     // It asks for replicas every ten seconds.
     wait_until_it_knows(&sentinel, "watched", 1, 0).await;
     let loading = HostileServer::start(Misbehaviour::Hang).await.unwrap();
+    let sites = [healthy.master.addr(), watched.master.addr()];
     let receiver = Receiver::start([]).await.unwrap();
     receiver.always(Answer::Respond(Response::new(500)));
     let pairs = [
@@ -121,9 +122,13 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     let yaml = format!(
         "poll: {{interval: 200ms, min_interval: 100ms, heartbeat: {{enabled: true}}, output_buffers: true}}\nmetrics: {{raw_signals: true}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
          sentinels: [{{name: watched, master_name: watched, addresses: ['{}']}}]\n\
+         active_active: [{{name: profiles, sites: [{{address: '{}', dc: dc1}}, {{address: '{}', dc: dc2}}], \
+         sync_queue: q, keys: ['u:*'], counters: ['c:*'], monitor: true}}]\n\
          notify: {{group_wait: 0s, receivers: [{{name: hook, webhook: {{url: '{}'}}}}]}}\n",
         pairs.join(", "),
         sentinel.addr(),
+        sites[0],
+        sites[1],
         receiver.url("/hook")
     );
     let exporter = Exporter::start(&yaml).await;

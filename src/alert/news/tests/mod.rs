@@ -4,6 +4,7 @@
 mod history;
 mod lost_history;
 mod servers;
+mod sites;
 
 use std::sync::Arc;
 

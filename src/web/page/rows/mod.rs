@@ -1,5 +1,6 @@
 //! The rows of the page's tables: values of a report as text for people.
 
+mod active_active;
 mod alerts;
 mod clusters;
 mod deliveries;
@@ -9,6 +10,7 @@ mod pairs;
 mod servers;
 mod silences;
 
+pub(super) use active_active::{DirectionRow, direction_rows};
 pub(super) use alerts::{AlertRow, Suppressed, alert_subject, is_about, since as alert_since};
 pub(super) use clusters::ClusterRow;
 pub(super) use deliveries::{DeliveryRow, ReceiverRow};

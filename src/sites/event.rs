@@ -1,0 +1,37 @@
+//! What the tasks that ask the sites report.
+
+use super::reading::SiteReading;
+use super::status::DirectionStatus;
+use crate::model::{Datacenter, PairName, Timestamp};
+
+/// News of one entry of `active_active`.
+#[derive(Clone, Debug)]
+pub struct SiteEvent {
+    /// The entry.
+    pub entry: PairName,
+    /// When it was so.
+    pub at: Timestamp,
+    /// What.
+    pub kind: SiteEventKind,
+}
+
+/// What is new.
+#[derive(Clone, Debug)]
+pub enum SiteEventKind {
+    /// A site answered, or why it did not, as a sentence without its end.
+    Reading {
+        /// The site.
+        site: Datacenter,
+        /// What it says of itself.
+        result: Result<Box<SiteReading>, String>,
+    },
+    /// Keys of two sites were compared, or why they were not, as a sentence without its end.
+    Compared {
+        /// The site whose keys were read.
+        source: Datacenter,
+        /// The site that may lack them.
+        target: Datacenter,
+        /// What is known after it.
+        result: Result<Box<DirectionStatus>, String>,
+    },
+}

@@ -1,0 +1,180 @@
+//! The rows of active-active sites: one for each direction between two of them.
+
+use super::{NOT_KNOWN, text_or_dash};
+use crate::report::{
+    ActiveActiveReport, ClockReport, DirectionReport, Level, SiteReport, SitesReport, seconds_text,
+};
+use crate::sites::SiteRisk;
+
+/// One direction between two sites.
+pub(in crate::web::page) struct DirectionRow {
+    pub(in crate::web::page) name: String,
+    pub(in crate::web::page) way: String,
+    pub(in crate::web::page) level: &'static str,
+    /// How many keys differ for good, or the bounds of that.
+    pub(in crate::web::page) differ: String,
+    /// What of the keys was looked at.
+    pub(in crate::web::page) basis: String,
+    /// The age of the oldest version that is not there yet.
+    pub(in crate::web::page) behind: String,
+    pub(in crate::web::page) queue: String,
+    pub(in crate::web::page) clocks: String,
+    pub(in crate::web::page) why: String,
+}
+
+/// The rows of every entry.
+pub(in crate::web::page) fn direction_rows(report: &ActiveActiveReport) -> Vec<DirectionRow> {
+    let mut rows = Vec::new();
+    for entry in &report.entries {
+        for direction in &entry.directions {
+            rows.push(DirectionRow::new(entry, direction));
+        }
+    }
+    rows
+}
+
+impl DirectionRow {
+    fn new(entry: &SitesReport, direction: &DirectionReport) -> Self {
+        let mut sites = entry.sites.iter();
+        let source = sites.find(|site| site.dc == direction.source_dc);
+        let source = source.filter(|site| is_queue_to(site, &direction.target_dc));
+        let trouble = trouble(direction, source);
+        let evicts = source.is_some_and(may_evict);
+        let level = if direction.reason.is_some() {
+            Level::Unknown
+        } else if trouble.is_empty() && !evicts {
+            // What is not counted yet is not known to agree.
+            direction.keys.counted.map_or(Level::Unknown, |_| Level::Ok)
+        } else {
+            Level::Warning
+        };
+        let why = match &direction.reason {
+            Some(reason) => reason.clone(),
+            None => with_risks(trouble, source),
+        };
+        Self {
+            name: entry.name.clone(),
+            way: format!("{} \u{2192} {}", direction.source_dc, direction.target_dc),
+            level: level.label(),
+            differ: differ(direction),
+            basis: basis(direction),
+            behind: span(direction.unpropagated_seconds),
+            queue: source.map_or_else(|| NOT_KNOWN.to_owned(), queue),
+            clocks: clocks(&entry.clocks, direction),
+            why,
+        }
+    }
+}
+
+fn may_evict(site: &SiteReport) -> bool {
+    let mut risks = site.risks.iter();
+    risks.any(|risk| risk.risk == SiteRisk::EvictsAnyKey)
+}
+
+/// What is wrong, and how the source may lose what waits.
+fn with_risks(mut parts: Vec<String>, source: Option<&SiteReport>) -> String {
+    if let Some(site) = source {
+        for risk in &site.risks {
+            parts.push(format!("{}: {}", site.dc, risk.sentence));
+        }
+    }
+    parts.join("; ")
+}
+
+fn is_queue_to(site: &SiteReport, target: &str) -> bool {
+    site.queue
+        .as_ref()
+        .is_none_or(|queue| queue.target_dc == target)
+}
+
+fn span(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| NOT_KNOWN.to_owned(), seconds_text)
+}
+
+/// How many keys and counters differ for good.
+fn differ(direction: &DirectionReport) -> String {
+    let keys = &direction.keys;
+    let counters = direction.counters.lower.unwrap_or_default();
+    let Some(lower) = keys.lower else {
+        return NOT_KNOWN.to_owned();
+    };
+    let mut text = match (keys.counted, keys.upper) {
+        (Some(counted), _) => counted.to_string(),
+        (None, Some(upper)) => format!("at least {lower}, at most {upper} (95 %)"),
+        (None, None) => format!("at least {lower}"),
+    };
+    if counters > 0 {
+        text += &format!(", and {counters} counters");
+    }
+    text
+}
+
+/// What of the keys was looked at.
+fn basis(direction: &DirectionReport) -> String {
+    let pass = &direction.pass;
+    let under_way = match pass.expected {
+        Some(expected) => format!("{} of about {expected} looked at", pass.looked),
+        None => format!("{} looked at", pass.looked),
+    };
+    match &direction.last_pass {
+        Some(last) => format!(
+            "all {} counted in {}; {under_way} since",
+            last.keys,
+            seconds_text(last.seconds)
+        ),
+        None => under_way,
+    }
+}
+
+fn queue(site: &SiteReport) -> String {
+    let Some(queue) = &site.queue else {
+        return NOT_KNOWN.to_owned();
+    };
+    match queue.oldest_seconds {
+        Some(age) if queue.length > 0 => {
+            format!("{}, the oldest {} old", queue.length, seconds_text(age))
+        }
+        _ => queue.length.to_string(),
+    }
+}
+
+/// How far the clocks of the two sites are apart.
+fn clocks(all: &[ClockReport], direction: &DirectionReport) -> String {
+    let (source, target) = (&direction.source_dc, &direction.target_dc);
+    for clock in all {
+        let sign = if clock.source_dc == *source && clock.target_dc == *target {
+            1.0
+        } else if clock.source_dc == *target && clock.target_dc == *source {
+            -1.0
+        } else {
+            continue;
+        };
+        let Some(skew) = clock.skew_seconds else {
+            break;
+        };
+        let skew = skew * sign;
+        let word = if skew < 0.0 { "behind" } else { "ahead" };
+        return format!("{target} {} {word}", seconds_text(skew.abs()));
+    }
+    text_or_dash(None)
+}
+
+/// What is wrong, each a part of a sentence.
+fn trouble(direction: &DirectionReport, source: Option<&SiteReport>) -> Vec<String> {
+    let mut parts = Vec::new();
+    for (class, count) in &direction.settled {
+        parts.push(format!("{count} {class}"));
+    }
+    if let Some(queue) = source.and_then(|site| site.queue.as_ref()) {
+        if queue.rejected > 0 {
+            parts.push(format!("{} items set aside", queue.rejected));
+        }
+        if queue.overflow {
+            parts.push("the queue was full: not every write was queued".to_owned());
+        }
+    }
+    if let Some(example) = direction.examples.first() {
+        parts.push(format!("for one, {:?}", example.key));
+    }
+    parts
+}
