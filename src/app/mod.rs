@@ -183,11 +183,12 @@ impl App {
             admin: admin.clone(),
             stop: Arc::new(stop),
         });
-        let core = tokio::spawn(parts.core.run(Inputs {
+        let inputs = Inputs {
             events: parts.events,
             admin: requests,
             drain: drain_ordered,
-        }));
+        };
+        let core = core::spawn(parts.core, inputs);
         let state = WebState {
             snapshots: parts.snapshots,
             clock: clock::now,

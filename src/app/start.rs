@@ -111,6 +111,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         listen: info.listen,
         notifier: info.notifier,
         watchdog,
+        runtime: Handle::current(),
     };
     core.restore(&documents);
     Ok(Parts {
