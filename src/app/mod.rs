@@ -185,11 +185,12 @@ impl App {
             stop: Arc::new(stop),
         });
         let pulse = parts.core.pulse.clone();
-        let core = tokio::spawn(parts.core.run(Inputs {
+        let inputs = Inputs {
             events: parts.events,
             admin: requests,
             drain: drain_ordered,
-        }));
+        };
+        let core = core::spawn(parts.core, inputs);
         let state = WebState {
             snapshots: parts.snapshots,
             clock: clock::now,

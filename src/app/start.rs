@@ -119,6 +119,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         notifier: info.notifier,
         watchdog,
         pulse: CorePulse::default(),
+        runtime: Handle::current(),
     };
     core.restore(&documents);
     Ok(Parts {

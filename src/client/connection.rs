@@ -216,9 +216,14 @@ impl Connection {
         let framing = framing(ReplyShape::Scalar, MAX_REPLY);
         let exchange = self
             .wire
-            .exchange_bulk(&info_form::ONE_CALL, framing, |bytes| {
-                read(&String::from_utf8_lossy(bytes))
-            });
+            .exchange_bulk(
+                &info_form::ONE_CALL,
+                framing,
+                |bytes| match str::from_utf8(bytes) {
+                    Ok(text) => read(text),
+                    Err(_) => read(&String::from_utf8_lossy(bytes)),
+                },
+            );
         let exchange = exchange.await?;
         let content = match exchange.reply {
             BulkReply::Bulk(content) => content,

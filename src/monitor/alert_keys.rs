@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::inhibition::{self, PairInhibitors, ServerInhibitors};
 use super::labels::{entry_labels, exporter_labels, pair_labels, receiver_labels, server_labels};
 use super::site_alerts::SitesKeys;
-use crate::alert::{AlertKey, Inhibitor, Labels, Rule};
+use crate::alert::{AlertKey, AlertTarget, Inhibitor, Labels, Rule, TargetKind};
 use crate::config::{CountRule, Settings};
 use crate::model::{PairName, ServerAddr};
-use crate::topology::{Pair, Topology};
+use crate::topology::{Pair, Server, Topology};
 
 /// The keys of all alerts that follow from one configuration and topology.
 #[derive(Debug)]
@@ -26,6 +26,9 @@ pub(super) struct AlertKeys {
     pub(super) reload_failed: AlertKey,
     pub(super) overloaded: AlertKey,
 }
+
+/// Every server of a topology with its labels, which all of its keys share.
+type LabelledServers<'a> = Vec<(&'a Server, Arc<Labels>)>;
 
 /// The keys of one server's alerts.
 #[derive(Debug)]
@@ -58,8 +61,9 @@ impl AlertKeys {
     pub(super) fn new(settings: &Settings, topology: &Topology) -> Self {
         let shard = settings.shard;
         let isolated = new_key(Rule::MonitorIsolated, exporter_labels(shard));
-        let unreachable = server_keys(topology, Rule::Unreachable);
-        let exporter_faults = server_keys(topology, Rule::ExporterFault);
+        let labelled = labelled_servers(topology);
+        let unreachable = server_keys(&labelled, Rule::Unreachable);
+        let exporter_faults = server_keys(&labelled, Rule::ExporterFault);
         let servers = ServerInhibitors {
             unreachable: &unreachable,
             faults: &exporter_faults,
@@ -74,7 +78,7 @@ impl AlertKeys {
         }
         Self {
             pairs,
-            servers: all_server_keys(topology, &isolated, &history_lost),
+            servers: all_server_keys(&labelled, &isolated, &history_lost),
             failovers: failover_keys(topology),
             receivers: receiver_keys(settings),
             sites: SitesKeys::new(settings),
@@ -82,6 +86,31 @@ impl AlertKeys {
             overloaded: new_key(Rule::ExporterOverloaded, exporter_labels(shard)),
             isolated,
         }
+    }
+
+    /// Every target that `settings` and `topology`, from which the keys follow, make possible for an
+    /// alert.
+    pub(super) fn targets(&self, settings: &Settings, topology: &Topology) -> Vec<AlertTarget> {
+        let mut targets = Vec::new();
+        for (keys, pair) in self.pairs.iter().zip(&topology.pairs) {
+            targets.push(AlertTarget {
+                extra: Arc::clone(&pair.labels),
+                ..target(TargetKind::Pair, &keys.link_down)
+            });
+        }
+        for keys in &self.servers {
+            targets.push(target(TargetKind::Server, &keys.unreachable));
+        }
+        for receiver in &settings.notify.receivers {
+            if let Some(key) = self.receivers.get(receiver.name.as_str()) {
+                targets.push(target(TargetKind::Receiver, key));
+            }
+        }
+        for key in self.sites.unknown() {
+            targets.push(target(TargetKind::Sites, key));
+        }
+        targets.push(target(TargetKind::Monitor, &self.isolated));
+        targets
     }
 
     /// Every key of an alert about something that the configuration may drop.
@@ -173,23 +202,22 @@ impl ServerKeys {
 /// The keys of every server's alerts. `history_lost`: the master of each pair, and the alert about
 /// the pair's lost history.
 fn all_server_keys(
-    topology: &Topology,
+    labelled: &LabelledServers<'_>,
     isolated: &AlertKey,
     history_lost: &[(&ServerAddr, AlertKey)],
 ) -> Vec<Arc<ServerKeys>> {
     let of_remote = inhibition::inhibitors_of_remote_servers(isolated);
     let mut of_full_syncs = inhibition::inhibitors_of_full_syncs(history_lost);
-    let mut all = Vec::with_capacity(topology.servers.len());
-    for (addr, server) in &topology.servers {
-        let labels = Arc::new(server_labels(server));
-        let key = |rule| AlertKey::new(rule, Arc::clone(&labels));
+    let mut all = Vec::with_capacity(labelled.len());
+    for (server, labels) in labelled {
+        let key = |rule| AlertKey::new(rule, Arc::clone(labels));
         all.push(Arc::new(ServerKeys {
-            addr: addr.clone(),
+            addr: server.addr.clone(),
             unreachable: key(Rule::Unreachable),
             exporter_fault: key(Rule::ExporterFault),
             full_syncs: key(Rule::FullSync),
             inhibitors: (!server.local).then(|| Arc::clone(&of_remote)),
-            inhibitors_of_full_syncs: of_full_syncs.remove(addr),
+            inhibitors_of_full_syncs: of_full_syncs.remove(&server.addr),
         }));
     }
     all
@@ -199,11 +227,20 @@ fn new_key(rule: Rule, labels: Labels) -> AlertKey {
     AlertKey::new(rule, Arc::new(labels))
 }
 
-fn server_keys(topology: &Topology, rule: Rule) -> BTreeMap<ServerAddr, AlertKey> {
-    let servers = topology.servers.iter();
+fn labelled_servers(topology: &Topology) -> LabelledServers<'_> {
+    let servers = topology.servers.values();
     servers
-        .map(|(addr, server)| (addr.clone(), new_key(rule, server_labels(server))))
+        .map(|server| (&**server, Arc::new(server_labels(server))))
         .collect()
+}
+
+fn server_keys(labelled: &LabelledServers<'_>, rule: Rule) -> BTreeMap<ServerAddr, AlertKey> {
+    let mut keys = BTreeMap::new();
+    for (server, labels) in labelled {
+        let key = AlertKey::new(rule, Arc::clone(labels));
+        keys.insert(server.addr.clone(), key);
+    }
+    keys
 }
 
 fn failover_keys(topology: &Topology) -> BTreeMap<PairName, (AlertKey, CountRule)> {
@@ -214,6 +251,15 @@ fn failover_keys(topology: &Topology) -> BTreeMap<PairName, (AlertKey, CountRule
         keys.insert(name.clone(), (key, pair.alerts.failover));
     }
     keys
+}
+
+/// The target of the alert with this key.
+fn target(kind: TargetKind, key: &AlertKey) -> AlertTarget {
+    AlertTarget {
+        kind,
+        labels: Arc::clone(&key.identity().labels),
+        extra: Arc::default(),
+    }
 }
 
 fn receiver_keys(settings: &Settings) -> BTreeMap<Arc<str>, AlertKey> {

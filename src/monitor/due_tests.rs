@@ -96,6 +96,17 @@ impl Stage {
         anchor(self.second).mono + EVALUATION_TICK
     }
 
+    /// Makes the next tick, in which lag is counted, and returns when the one after it is.
+    fn after_the_next_tick(&mut self) -> Timestamp {
+        let soon = self.soon();
+        self.monitor.tick(soon);
+        soon + EVALUATION_TICK
+    }
+
+    fn wakes_at(&self, instant: Timestamp) -> bool {
+        self.monitor.next_wakeup() <= instant
+    }
+
     /// The places of the pairs whose rules the next tick evaluates.
     fn due_pairs(&self) -> Vec<usize> {
         let all = 0..self.monitor.fleet.pairs.len();
@@ -132,6 +143,39 @@ fn a_healthy_pair_waits_for_its_next_poll_and_no_other() {
     stage.poll("m:1", soon);
     assert_eq!(stage.due_pairs(), [0]);
     assert_eq!(stage.due_servers(), [""; 0], "it answers as before");
+}
+
+#[test]
+fn a_calm_fleet_is_woken_by_its_polls_and_counts_the_ticks_that_are_left_out() {
+    let mut stage = Stage::healthy();
+    let next = stage.after_the_next_tick();
+    assert!(!stage.wakes_at(next));
+    assert_eq!(stage.monitor.tick(next), []);
+    assert_eq!(stage.monitor.next_evaluation, next, "it was left out");
+    let later = next + Span::from_millis(200);
+    stage.monitor.skip_ticks(later);
+    stage.poll("m:1", later);
+    assert!(stage.wakes_at(later));
+    stage.monitor.tick(later);
+    assert_eq!(stage.monitor.next_evaluation, later + EVALUATION_TICK);
+}
+
+#[test]
+fn a_fleet_in_which_anything_is_wrong_is_not_calm() {
+    let mut stage = Stage::healthy();
+    stage.monitor.reload_failed("why", stage.soon());
+    let next = stage.after_the_next_tick();
+    assert!(stage.wakes_at(next), "the reload");
+    let mut stage = Stage::healthy();
+    stage.refuses = "r:1";
+    stage.pass(1);
+    let next = stage.after_the_next_tick();
+    assert!(stage.wakes_at(next), "a server");
+    stage.pass(60);
+    stage.refuses = "";
+    stage.pass(30);
+    let next = stage.after_the_next_tick();
+    assert!(stage.wakes_at(next), "an alert that is recently resolved");
 }
 
 #[test]

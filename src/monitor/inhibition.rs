@@ -8,10 +8,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::labels::{exporter_labels, pair_labels, receiver_labels, server_labels};
-use super::site_alerts::SitesKeys;
-use crate::alert::{AlertKey, AlertTarget, Inhibitor, Labels, TargetKind};
-use crate::config::{Settings, Severity};
+use crate::alert::{AlertKey, Inhibitor};
+use crate::config::Severity;
 use crate::model::ServerAddr;
 use crate::topology::{Pair, Topology};
 
@@ -133,41 +131,4 @@ pub(super) fn inhibitors_of_remote_servers(isolated: &AlertKey) -> Arc<[Inhibito
 
 const fn inhibitor(key: AlertKey, up_to: Severity) -> Inhibitor {
     Inhibitor { key, up_to }
-}
-
-/// Every target that the configuration makes possible for an alert.
-pub(super) fn targets(topology: &Topology, settings: &Settings) -> Vec<AlertTarget> {
-    let mut targets = Vec::new();
-    for pair in &topology.pairs {
-        targets.push(AlertTarget {
-            kind: TargetKind::Pair,
-            labels: Arc::new(pair_labels(pair)),
-            extra: Arc::clone(&pair.labels),
-        });
-    }
-    for server in topology.servers.values() {
-        targets.push(target(TargetKind::Server, server_labels(server)));
-    }
-    for receiver in &settings.notify.receivers {
-        let labels = receiver_labels(&receiver.name, settings.shard);
-        targets.push(target(TargetKind::Receiver, labels));
-    }
-    for key in SitesKeys::new(settings).unknown() {
-        targets.push(AlertTarget {
-            kind: TargetKind::Sites,
-            labels: Arc::clone(&key.identity().labels),
-            extra: Arc::default(),
-        });
-    }
-    let exporter = exporter_labels(settings.shard);
-    targets.push(target(TargetKind::Monitor, exporter));
-    targets
-}
-
-fn target(kind: TargetKind, labels: Labels) -> AlertTarget {
-    AlertTarget {
-        kind,
-        labels: Arc::new(labels),
-        extra: Arc::default(),
-    }
 }

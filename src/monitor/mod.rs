@@ -9,6 +9,7 @@ mod alert_keys;
 mod alert_tests;
 mod alerting;
 mod awake;
+mod calm;
 mod clusters;
 mod context;
 mod doctor;
@@ -309,11 +310,6 @@ impl Monitor {
     pub fn record_polls(&mut self, polls: PollCounts, now: Timestamp) {
         self.polls = polls;
         self.overload.record(polls, now);
-    }
-
-    /// When [`Monitor::tick`] has to be called next.
-    pub fn next_wakeup(&self) -> Timestamp {
-        self.next_evaluation
     }
 
     /// Makes what has changed of a snapshot since this was last called. The snapshots that follow

@@ -144,6 +144,11 @@ impl From<NoticeState> for OperationPhase {
 }
 
 impl Operations {
+    /// Whether none is shown.
+    pub(super) fn is_empty(&self) -> bool {
+        self.newest.is_empty()
+    }
+
     /// Takes note of what a controller reports. Returns the news for the journal, if it is one.
     fn note(
         &mut self,

@@ -155,6 +155,11 @@ impl Sites {
         }
     }
 
+    /// Whether no entry is monitored.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The exporter was paused: that time counts towards no silence.
     pub(super) fn note_pause(&mut self, pause: Pause) {
         for entry in self.entries.values_mut() {

@@ -68,6 +68,11 @@ impl Sources {
         Arc::clone(&self.health)
     }
 
+    /// Whether there is no source.
+    pub(super) fn is_empty(&self) -> bool {
+        self.health.is_empty()
+    }
+
     /// Whether every reporter of every source has answered once, or failed to.
     pub(super) fn all_queried(&self) -> bool {
         self.health.iter().all(SourceHealth::was_queried)

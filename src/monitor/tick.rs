@@ -13,7 +13,8 @@ impl Monitor {
     /// Evaluates the rules that are due, if it is time to, and returns what has to be done.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Action> {
         self.observe_running(now);
-        if now < self.next_evaluation {
+        if now < self.next_wakeup() {
+            self.skip_ticks(now);
             return Vec::new();
         }
         self.awake.begin_ticks();

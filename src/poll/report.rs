@@ -7,23 +7,24 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
-use super::beat;
-use super::timer;
-use crate::clock;
-use crate::model::{ServerAddr, Timestamp};
+use crate::model::{ServerAddr, Span};
 use crate::monitor::{PollEvent, PollEventKind};
 
-/// Events that wait to be sent together at most: fewer than the monitor handles at once.
-const LARGEST_BATCH: usize = 128;
+/// Events that wait to be sent together at most: as many as the monitor handles at once.
+const LARGEST_BATCH: usize = 256;
+
+/// For how long the first of them waits: longer than a round in one datacenter, and than the time
+/// between two snapshots, so that the monitor is woken and publishes once for all of them.
+const BATCH: Span = Span::from_millis(25);
 
 /// Sends poll events to the monitor.
 ///
 /// If the channel is full, the event is dropped and counted. Waiting would delay the polls, and a
 /// late sample is worse than a missing one: a missing sample only widens the certified interval.
 ///
-/// With [`BatchSender`], events that follow each other closely are sent together, at the next
-/// [`super::beat`]: each time that the monitor is woken costs as much as several events. An
-/// event after a quiet time is sent at once.
+/// With [`BatchSender`], events wait for those that follow closely, and are sent together: each time
+/// that the monitor is woken costs as much as several events. When a poll was sent and answered is a
+/// part of its event, so the wait makes nothing less precise.
 #[derive(Clone, Debug)]
 pub(super) struct Reporter(Arc<Shared>);
 
@@ -37,17 +38,10 @@ struct Shared {
 
 #[derive(Debug)]
 struct Batches {
-    waiting: Mutex<Batch>,
-    /// Notified when an event begins to wait.
+    /// The events that wait, in their order.
+    waiting: Mutex<Vec<PollEvent>>,
+    /// Notified when the first of them begins to wait.
     begun: Arc<Notify>,
-}
-
-/// The events that wait, in their order.
-#[derive(Debug, Default)]
-struct Batch {
-    events: Vec<PollEvent>,
-    /// When events were last sent.
-    sent: Timestamp,
 }
 
 /// The task that sends batches. Dropping it ends the task.
@@ -96,13 +90,13 @@ impl Reporter {
         let event = PollEvent { server, kind };
         match &self.0.batches {
             None => self.0.send(event),
-            Some(batches) => self.0.send_or_wait(batches, event),
+            Some(batches) => self.0.keep(batches, event),
         }
     }
 
     /// Sends what waits, so that the monitor has every event from before.
     pub(super) fn flush(&self) {
-        self.0.flush(clock::now());
+        self.0.flush();
     }
 }
 
@@ -113,52 +107,46 @@ impl Shared {
         }
     }
 
-    fn send_or_wait(&self, batches: &Batches, event: PollEvent) {
-        let now = clock::now();
-        let mut batch = batches.lock();
-        if batch.events.is_empty() {
-            if now >= batch.sent + beat::LENGTH {
-                batch.sent = now;
-                return self.send(event);
-            }
+    fn keep(&self, batches: &Batches, event: PollEvent) {
+        let mut waiting = batches.lock();
+        if waiting.is_empty() {
             batches.begun.notify_one();
         }
-        batch.events.push(event);
-        if batch.events.len() >= LARGEST_BATCH {
-            self.send_batch(&mut batch, now);
+        waiting.push(event);
+        if waiting.len() >= LARGEST_BATCH {
+            self.send_all(&mut waiting);
         }
     }
 
-    fn flush(&self, now: Timestamp) {
+    fn flush(&self) {
         if let Some(batches) = &self.batches {
-            self.send_batch(&mut batches.lock(), now);
+            self.send_all(&mut batches.lock());
         }
     }
 
-    fn send_batch(&self, batch: &mut Batch, now: Timestamp) {
-        batch.sent = now;
-        for event in batch.events.drain(..) {
+    fn send_all(&self, waiting: &mut Vec<PollEvent>) {
+        for event in waiting.drain(..) {
             self.send(event);
         }
     }
 }
 
 impl Batches {
-    fn lock(&self) -> MutexGuard<'_, Batch> {
+    fn lock(&self) -> MutexGuard<'_, Vec<PollEvent>> {
         // Every change is complete before anything could panic.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Sends what waits at the beat after its first event, until no reporter is left.
+/// Sends what waits once its first event has waited for [`BATCH`], until no reporter is left.
 async fn send_batches(shared: Weak<Shared>, begun: Arc<Notify>) {
     loop {
         begun.notified().await;
-        timer::sleep_until(beat::at_or_after(clock::now())).await;
+        tokio::time::sleep(BATCH.to_duration()).await;
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        shared.flush(clock::now());
+        shared.flush();
     }
 }
 

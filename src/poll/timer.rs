@@ -11,13 +11,8 @@ use crate::model::Timestamp;
 /// socket already, and it is not the server's fault that it has not been read yet.
 pub(super) async fn until(at: Option<Timestamp>) {
     let Some(at) = at else { return pending().await };
-    sleep_until(at).await;
-    tokio::task::yield_now().await;
-}
-
-/// Waits until `at`, and no longer.
-pub(super) async fn sleep_until(at: Timestamp) {
     tokio::time::sleep((at - clock::now()).to_duration()).await;
+    tokio::task::yield_now().await;
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! soon that can be is a question about the worst minutes of the past and not about the average: a
 //! nightly batch fills in a minute what lasts for hours during the day.
 
+use std::array;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::history::OffsetHistory;
 use crate::model::{Bytes, Span, Timestamp};
@@ -262,9 +263,14 @@ impl PeakTable {
     }
 }
 
-/// The lengths of the windows, the shortest first.
+/// The lengths of the windows, the shortest first. Each poll of a master goes through them, and they
+/// are powers of two, which take longer than all else that is done with one.
+static LENGTHS: LazyLock<[Span; WINDOWS]> = LazyLock::new(|| {
+    array::from_fn(|place| Span::from_secs_f64((place as f64 / STEPS_TO_DOUBLE).exp2()))
+});
+
 fn lengths() -> impl Iterator<Item = Span> {
-    (0..WINDOWS).map(|place| Span::from_secs_f64((place as f64 / STEPS_TO_DOUBLE).exp2()))
+    LENGTHS.iter().copied()
 }
 
 fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {

@@ -135,12 +135,13 @@ fn a_replica_delay_narrows_the_interval_of_a_long_link() {
     );
 }
 
-/// Five to five and a half polls a second of a healthy pair (three of the master, two of the replica,
-/// and some more where rounds begin at beats); twelve while
-/// something is wrong.
+/// Five polls a second of a healthy pair: three of the master, two of the replica; twelve while
+/// something is wrong. In the mean, doubts about the lag of a pair that is written to cost a fifth of
+/// a poll more: how many there are in one run is chance.
 #[test]
 fn what_polling_costs() {
-    for_seeds("what_polling_costs", 4, |seed| {
+    let mut steady = Vec::new();
+    for_seeds("what_polling_costs", 12, |seed| {
         for load in [Load::Idle, Load::Steady] {
             let (hit, end) = (60 * SEC, 120 * SEC);
             let stall = Outage::new(hit, end, OutageKind::Stall);
@@ -155,10 +156,18 @@ fn what_polling_costs() {
             let calm = measure(world.clone(), CONDITIONS, seed, WARM, hit).polls;
             let boosted = measure(world, CONDITIONS, seed, hit + 15 * SEC, end).polls;
             println!("seed {seed} {load:?}: {calm:.2} polls/s calm, {boosted:.2} boosted");
-            assert!((4.8..=5.6).contains(&calm), "{calm}");
+            match load {
+                Load::Idle => assert!((4.9..=5.1).contains(&calm), "{calm}"),
+                _ => steady.push(calm),
+            }
             assert!((11.5..=12.5).contains(&boosted), "{boosted}");
         }
     });
+    let mean = steady.iter().sum::<f64>() / steady.len() as f64;
+    println!("steady in the mean: {mean:.2} polls/s");
+    // One run that is replayed is chance.
+    let widest = if steady.len() > 1 { 5.35 } else { 6.5 };
+    assert!((4.9..=widest).contains(&mean), "{mean}");
 }
 
 /// A warning at `at` that has to be below `clear_below` for 3 s before it is over; polled each 4 s.

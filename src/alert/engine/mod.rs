@@ -129,6 +129,11 @@ impl AlertEngine {
         self.active.contains_key(key)
     }
 
+    /// Whether there is no alert at all.
+    pub fn is_empty(&self) -> bool {
+        self.active.is_empty()
+    }
+
     /// Whether an alert begins, pending or firing, by this reading of a target that has none.
     pub fn begins(input: RuleInput<'_>) -> bool {
         match input {

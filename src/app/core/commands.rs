@@ -13,6 +13,8 @@ impl Core {
     /// Carries out one command. What it changed is published before it is answered, so that the
     /// caller's next request sees it.
     pub(super) fn execute(&mut self, command: AdminCommand) -> AdminAnswer {
+        let runtime = self.runtime.clone();
+        let _tasks = runtime.enter();
         let answer = self.carry_out(command);
         self.publish();
         answer

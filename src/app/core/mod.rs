@@ -2,10 +2,12 @@
 //! snapshots.
 
 mod commands;
+mod thread;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, warn};
 
@@ -31,6 +33,8 @@ use crate::sites::SiteEvent;
 use crate::store::{DocumentChanges, SaveDue, Store, Urgency};
 use crate::topology::DiscoveryEvent;
 use crate::web::CorePulse;
+
+pub(super) use thread::spawn;
 
 /// Poll events that are handled at once before anything else gets its turn.
 const BATCH: usize = 256;
@@ -83,6 +87,8 @@ pub(super) struct Core {
     pub(super) watchdog: Watchdog,
     /// For `/-/healthy`.
     pub(super) pulse: CorePulse,
+    /// Where tasks that the core starts run.
+    pub(super) runtime: Handle,
 }
 
 /// When snapshots are published.
@@ -133,6 +139,7 @@ impl Core {
             tokio::select! {
                 count = events.polls.recv_many(&mut polls, BATCH), if !events.polls.is_closed() => {
                     schedule.dirty |= count > 0;
+                    self.monitor.skip_ticks(clock::now());
                     for event in polls.drain(..) {
                         self.monitor.handle_poll(event);
                     }
@@ -185,7 +192,7 @@ impl Core {
 
     fn next_wakeup(&self, schedule: &PublishSchedule) -> Timestamp {
         let durable = self.store.durable(clock::now());
-        let mut next = self.monitor.next_wakeup();
+        let mut next = self.monitor.next_wakeup().min(schedule.overdue);
         let others = [
             self.watchdog.due(),
             self.dispatcher.next_wakeup(durable),
@@ -204,6 +211,8 @@ impl Core {
     /// Evaluates the rules if that is due, performs the monitor's actions, and publishes what
     /// changed.
     fn act(&mut self, schedule: &mut PublishSchedule, polls: &mut mpsc::Receiver<PollEvent>) {
+        let runtime = self.runtime.clone();
+        let _tasks = runtime.enter();
         self.monitor.observe_running(clock::now());
         if clock::now() >= self.monitor.next_wakeup() {
             // Events that an overloaded core has not handled yet must not count as silence.
@@ -287,6 +296,8 @@ impl Core {
     /// Saves what is due, starts deliveries that are on the disk, and handles their results.
     /// Returns whether anything changed that snapshots show.
     fn save_and_send(&mut self) -> bool {
+        let runtime = self.runtime.clone();
+        let _tasks = runtime.enter();
         if let Some(late) = self.store.take_late_documents() {
             warn!("the state of the last run was read late: it is restored now");
             self.restore(&late);

@@ -197,6 +197,14 @@ impl Alerts {
         due
     }
 
+    /// Whether there is no alert, and nothing to notify: time alone changes nothing then.
+    pub(super) fn are_calm(&self) -> bool {
+        self.engine.is_empty()
+            && self.groups.next_wakeup().is_none()
+            && self.transitions.is_empty()
+            && self.confirm_by.is_none()
+    }
+
     /// Makes [`Alerts::listed`], unless it is known. Alerts change only in ticks: until the next one
     /// the list stays the same.
     pub(super) fn prepare_list(&mut self, now: Timestamp) {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::alert_keys::AlertKeys;
 use super::full_syncs::FullSyncs;
-use super::inhibition;
 use super::outage::LinkWatch;
 use crate::alert::{
     AlertKey, AlertTarget, DueNotifications, GroupKey, ListedAlert, Mutes, PlannedWork,
@@ -82,15 +81,16 @@ pub(super) struct Since {
 impl Alerting {
     /// The rules of `settings` for the targets of `topology`, without any alert.
     pub(super) fn new(settings: &Settings, topology: &Topology) -> Self {
+        let keys = AlertKeys::new(settings, topology);
         let mut alerting = Self {
-            keys: AlertKeys::new(settings, topology),
+            targets: keys.targets(settings, topology),
+            keys,
             source_keys: BTreeSet::new(),
             rules: settings.alerts.clone(),
             asks_buffers: settings.poll.output_buffers,
             due_entries: BTreeSet::new(),
             full_syncs: FullSyncs::default(),
             full_syncs_seen: BTreeMap::new(),
-            targets: inhibition::targets(topology, settings),
             alerts: Alerts::new(&settings.notify),
             restored: BTreeMap::new(),
             counted_before: BTreeMap::new(),
@@ -121,7 +121,7 @@ impl Alerting {
         self.full_syncs.reconfigure(topology);
         self.full_syncs_seen
             .retain(|server, _| topology.servers.contains_key(server));
-        self.targets = inhibition::targets(topology, settings);
+        self.targets = self.keys.targets(settings, topology);
         self.add_source_targets();
         self.alerts.reconfigure(&settings.notify);
         self.retire_removed(&before, promoted, now);
@@ -210,6 +210,11 @@ impl Alerting {
     /// Reviews what is suppressed, if a silence or a maintenance window began or ended.
     pub(super) fn review_suppressions(&mut self, now: Timestamp, wall: WallTime) {
         self.alerts.review_suppressions(now, wall);
+    }
+
+    /// Whether there is no alert, and no rule to evaluate but those of pairs, servers and the exporter.
+    pub(super) fn is_calm(&self) -> bool {
+        self.alerts.are_calm() && self.due_entries.is_empty() && self.restored.is_empty()
     }
 
     /// The alerts that began, changed or ended since this was last called.

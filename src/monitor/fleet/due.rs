@@ -58,6 +58,11 @@ impl Fleet {
         self.pairs.evaluate_all();
     }
 
+    /// When the rules of the first pair or server are due, unless something happens before.
+    pub(in crate::monitor) fn next_due(&self) -> Timestamp {
+        self.pairs.next_due().min(self.servers.next_due())
+    }
+
     /// Records that a tick ends that was at `now`.
     pub(in crate::monitor) fn end_tick(&mut self, now: Timestamp) {
         self.last_tick = now;

@@ -37,6 +37,12 @@ impl EvaluationPlan {
         self.set(index, NEVER);
     }
 
+    /// When the first of them is due.
+    pub(super) fn next(&self) -> Timestamp {
+        let dues = self.0.iter().copied();
+        dues.min().unwrap_or(NEVER)
+    }
+
     /// Whether this one is due at `now`.
     pub(super) fn is_due(&self, index: usize, now: Timestamp) -> bool {
         self.0.get(index).is_none_or(|due| *due <= now)

@@ -229,7 +229,7 @@ impl Fleet {
                     .observe_latency(Operation::Info, dc.clone(), received - sent);
                 self.distributions.observe_lateness(dc, late);
                 if is_newest {
-                    self.place_answer(&event.server, answer);
+                    self.place_answer(index, answer);
                 }
             }
         }
@@ -284,9 +284,9 @@ impl Fleet {
 
     /// Hands an answer to every pair that the server belongs to: as the replica, as the direct
     /// master, as the top of a chain.
-    fn place_answer(&mut self, addr: &ServerAddr, answer: Answer<'_>) {
+    fn place_answer(&mut self, index: ServerIndex, answer: Answer<'_>) {
         let info = answer.info;
-        let Some(server) = self.servers.get_mut(addr) else {
+        let Some(server) = self.servers.at_mut(index) else {
             return;
         };
         if server.facts.is_unsupported() {
@@ -302,22 +302,23 @@ impl Fleet {
             answer.received,
         );
         server.record_role(info, sample.as_ref());
-        let Some(server) = self.servers.get(addr) else {
+        let Some(server) = self.servers.at(index) else {
             return;
         };
         self.pairs.replica_answered(server, &self.histories, answer);
         self.pairs.master_answered(server, &self.servers, answer);
-        match &sample {
-            Some(sample) => self.place_top_answer(addr, info, sample),
-            None => self.top_is_no_master(addr, info),
-        }
+        let addr = &server.meta.addr;
         self.failovers
             .measure_losses(addr, sample.as_ref(), info, answer.received);
+        match &sample {
+            Some(sample) => self.place_top_answer(index, info, sample),
+            None => self.top_is_no_master(index, info),
+        }
     }
 
     /// A server answered, but not as a master. The pairs below it learn that their top is none.
-    fn top_is_no_master(&mut self, addr: &ServerAddr, info: &Observation) {
-        let Some(server) = self.servers.get(addr) else {
+    fn top_is_no_master(&mut self, index: ServerIndex, info: &Observation) {
+        let Some(server) = self.servers.at(index) else {
             return;
         };
         let is_replica = info.replication.role.value() == Some(Role::Replica);
@@ -333,16 +334,17 @@ impl Fleet {
             });
         });
         if is_replica {
-            self.histories.forget_lineage(addr);
+            self.histories.forget_lineage(&server.meta.addr);
         }
     }
 
     /// A server answered as a master. If it is at the top of a tree, updates its stream and the
     /// pairs below it; if it is the replica of an entry, that entry may have another master.
-    fn place_top_answer(&mut self, addr: &ServerAddr, info: &Observation, sample: &MasterSample) {
-        let Some(server) = self.servers.get(addr) else {
+    fn place_top_answer(&mut self, index: ServerIndex, info: &Observation, sample: &MasterSample) {
+        let Some(server) = self.servers.at(index) else {
             return;
         };
+        let addr = &server.meta.addr;
         if !server.as_top.is_empty() {
             if !info.persistence.is_loading() {
                 let loss = self.histories.observe_lineage(addr, info, sample);

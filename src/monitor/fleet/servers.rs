@@ -196,6 +196,11 @@ impl Servers {
         self.plan.is_due(index.0, now)
     }
 
+    /// When the rules of the first server are due.
+    pub(super) fn next_due(&self) -> Timestamp {
+        self.plan.next()
+    }
+
     /// How many servers are outside the exporter's own datacenter.
     pub(super) fn remote(&self) -> usize {
         self.remote

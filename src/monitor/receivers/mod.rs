@@ -108,6 +108,11 @@ impl Receivers {
             .map(move |receiver| receiver.problem(now))
     }
 
+    /// Whether nothing is wrong with any of them, nor was lately.
+    pub(super) fn are_fine(&self) -> bool {
+        self.0.iter().all(ReceiverHealth::is_fine)
+    }
+
     /// All receivers.
     pub(super) fn snapshot(&self, now: Timestamp) -> Vec<ReceiverSnapshot> {
         let receivers = self.0.iter();
@@ -190,6 +195,10 @@ impl ReceiverHealth {
             return true;
         }
         self.restored_at.is_none_or(|at| now - at >= FAILING_AFTER)
+    }
+
+    const fn is_fine(&self) -> bool {
+        self.failing_since.is_none() && self.gave_up_at.is_none()
     }
 
     fn problem(&self, now: Timestamp) -> ReceiverProblem {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::backoff::Backoff;
-use super::own_delay::OwnDelay;
+use super::own_delay::{DelaySince, OwnDelay};
 use super::report::Reporter;
 use super::timer;
 use crate::client::{Connection, InfoAnswer, RequestWatch};
@@ -125,11 +125,11 @@ type InfoResult = (Box<Connection>, Result<InfoAnswer<Observed>, PollFailure>);
 type Observed = Result<Box<Observation>, PollError>;
 
 /// The poll in progress.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct PendingPoll {
     began: Timestamp,
-    /// This program's own delay until then, in all.
-    own_delay: Span,
+    /// This program's own delay since then: time that the server did not have.
+    own_delay: DelaySince,
     order: PollOrder,
     /// Its timeout was reported; the request may still be outstanding.
     timed_out: bool,
@@ -153,6 +153,12 @@ impl PendingPoll {
     /// not have read an answer, so the server did not have that time.
     fn times_out_at(&self, delayed: Span) -> Timestamp {
         self.began + self.order.timeout + delayed
+    }
+
+    /// Whether the server has not had all the time that it is given.
+    fn has_time_left(&self) -> bool {
+        let now = clock::now();
+        now < self.times_out_at(self.own_delay.until(now))
     }
 
     fn late(&self) -> Span {
@@ -217,7 +223,7 @@ impl ServerTask {
         let now = clock::now();
         let poll = PendingPoll {
             began: now,
-            own_delay: self.own_delay.total(now),
+            own_delay: self.own_delay.count_from(now),
             order,
             timed_out: false,
             overdue: false,
@@ -268,7 +274,7 @@ impl ServerTask {
             }
             LinkProgress::Connected {
                 result: Err(error), ..
-            } if error.reason == PollError::Timeout && self.has_time_left(&poll) => {
+            } if error.reason == PollError::Timeout && poll.has_time_left() => {
                 self.connect(poll);
             }
             LinkProgress::Connected {
@@ -345,7 +351,7 @@ impl ServerTask {
     /// When to act if nothing arrives.
     fn deadline(&self) -> Option<Timestamp> {
         let poll = self.poll.as_ref()?;
-        let delayed = self.delayed(poll, clock::now());
+        let delayed = poll.own_delay.until(clock::now());
         let times_out = (!poll.timed_out).then(|| poll.times_out_at(delayed));
         let overdue = self.overdue_at(poll, delayed).map(|(_, at)| at);
         let abandoned = self.abandon_at(poll, delayed);
@@ -358,7 +364,7 @@ impl ServerTask {
         let Some(mut poll) = self.poll.take() else {
             return;
         };
-        let delayed = self.delayed(&poll, now);
+        let delayed = poll.own_delay.until(now);
         if let Some((sent, at)) = self.overdue_at(&poll, delayed)
             && at <= now
         {
@@ -377,17 +383,6 @@ impl ServerTask {
             Some(at) if at <= now => self.abandon(now).await,
             _ => self.poll = Some(poll),
         }
-    }
-
-    /// Whether the server has not had all the time that `poll` gives it.
-    fn has_time_left(&self, poll: &PendingPoll) -> bool {
-        let now = clock::now();
-        now < poll.times_out_at(self.delayed(poll, now))
-    }
-
-    /// For how long this program could not have read an answer since `poll` began.
-    fn delayed(&self, poll: &PendingPoll, now: Timestamp) -> Span {
-        (self.own_delay.total(now) - poll.own_delay).or_zero()
     }
 
     /// Drops the connection with its request; the next poll opens another one.
@@ -430,7 +425,7 @@ impl ServerTask {
     fn connect(&mut self, poll: PendingPoll) {
         let now = clock::now();
         let server = Arc::clone(&self.server);
-        let within = (poll.times_out_at(self.delayed(&poll, now)) - now).or_zero();
+        let within = (poll.times_out_at(poll.own_delay.until(now)) - now).or_zero();
         let done = Box::pin(async move { Connection::connect(&server, within).await });
         self.link = ServerLink::Connecting { began: now, done };
         self.poll = Some(poll);

@@ -90,7 +90,10 @@ impl ServerFacts {
         self.note_process(seen, received);
         self.polled_since_pause |= self.began_after_pause(sent);
         self.engine = Some(seen.server.engine);
-        self.version = seen.server.version.get().map(|v| v.as_str().into());
+        let version = seen.server.version.get().map(String::as_str);
+        if self.version.as_deref() != version {
+            self.version = version.map(Arc::from);
+        }
         self.mode = seen.server.mode.value();
         self.role = seen.replication.role.value();
         self.note_counters(seen);

@@ -145,6 +145,11 @@ impl Pairs {
         self.plan.is_due(index, now)
     }
 
+    /// When the rules of the first pair are due.
+    pub(in crate::monitor::fleet) fn next_due(&self) -> Timestamp {
+        self.plan.next()
+    }
+
     /// Remembers what replicas had applied before they became masters, for as long as they are.
     fn remember_applied(&mut self, gone: HashMap<PairKey, PairEntry>, topology: &Topology) {
         for (key, entry) in gone {
