@@ -14,8 +14,6 @@ pub(super) struct Keys {
     /// Keys that this mapping has in common with others of its kind; they come first.
     pub(super) base: Option<&'static Keys>,
     pub(super) own: &'static [Key],
-    /// Keys of later versions: refused by name, so that they do not seem to work.
-    pub(super) later: &'static [&'static str],
 }
 
 static NO_KEYS: Keys = Keys::new(&[]);
@@ -249,7 +247,6 @@ impl Keys {
         Self {
             base: None,
             own: keys,
-            later: &[],
         }
     }
 
@@ -287,9 +284,6 @@ impl Keys {
         if self.get(key).is_some() {
             return None;
         }
-        if self.later.contains(&key) {
-            return Some("is not in this version: remove it".to_owned());
-        }
         let hint = match suggestion(key, self.names()) {
             Some(near) => format!(" (did you mean {near}?)"),
             None => String::new(),
@@ -301,7 +295,7 @@ impl Keys {
     /// Whether `key`, which is refused and has nothing for a value, is still surely a key, and not
     /// a secret that a misplaced comma or colon turned into one.
     pub(super) fn nearly_has(&self, key: &str) -> bool {
-        self.later.contains(&key) || suggestion(key, self.names()).is_some()
+        suggestion(key, self.names()).is_some()
     }
 
     /// What is wrong with a key that may be a secret, and so is not shown.

@@ -36,11 +36,10 @@ const fn days(days: i64) -> Span {
 macro_rules! keys {
     ($name:ident $(over $base:ident)? {
         $($(#[doc = $doc:literal])* key $key:expr;)*
-    } $(later $($later:literal),*)?) => {
+    }) => {
         pub(in crate::config) static $name: Keys = Keys {
             base: keys!(@base $($base)?),
             own: &[$($key.meaning(concat!($($doc),*))),*],
-            later: &[$($($later),*)?],
         };
     };
     ($name:ident for $settings:ty {

@@ -338,7 +338,7 @@ fn refresh_on_scrape_is_read() {
 }
 
 #[test]
-fn the_off_values_of_later_features_are_accepted() {
+fn empty_sections_and_values_that_are_off_are_accepted() {
     good("poll: {heartbeat: {enabled: false, interval: 1s}}");
     assert_eq!(
         good("notify: {group_by: [alertname, source_dc, target_dc, dc]}"),

@@ -181,9 +181,8 @@ fn range(key: &Key) -> String {
     }
 }
 
-/// Every name of a key, also of later versions.
+/// Every name of a key.
 fn collect_names(keys: &'static Keys, names: &mut BTreeSet<&'static str>) {
-    names.extend(keys.later);
     for key in keys.rows() {
         names.insert(key.name);
         collect_names(keys.below(key.name), names);
@@ -212,14 +211,10 @@ fn the_fuzz_dictionary_has_every_key() {
 }
 
 #[test]
-fn the_documentation_names_every_rule_and_every_key_of_a_later_version() {
+fn the_documentation_names_every_rule() {
     let (_, text) = file("docs/configuration.md");
     for rule in ALERTS.names() {
         assert!(text.contains(&format!("\n| {rule} |")), "{rule}");
-    }
-    let (_, section) = text.split_once("## Not in this version").unwrap();
-    for key in ROOT.later.iter().chain(ALERTS.later) {
-        assert!(section.contains(&format!("`{key}`")), "{key}");
     }
 }
 

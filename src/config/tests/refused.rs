@@ -119,9 +119,6 @@ fn unknown_keys_are_refused_with_a_hint() {
 }
 
 #[test]
-fn later_versions_keys_are_refused_by_name() {}
-
-#[test]
 fn active_active_sites_that_cannot_work_are_refused() {
     let sites = "[{address: 'a:1', dc: dc1}, {address: 'b:1', dc: dc2}]";
     let entry = |keys: &str| format!("active_active: [{{name: x, {keys}}}]");

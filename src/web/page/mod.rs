@@ -27,8 +27,7 @@ use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 use crate::report::{
     ActiveActiveReport, AlertsReport, DeliveriesReport, ExporterReport, FailoverReport,
-    FailoversReport, HistoryReport, Level, LinkReport, ListedState, PairsReport, ServerReport,
-    Summary,
+    FailoversReport, HistoryReport, Level, LinkReport, PairsReport, ServerReport, Summary,
 };
 use groups::AlertGroup;
 use links::LinkRow;
@@ -37,8 +36,8 @@ use notices::{Notice, notices};
 use plot::Spark;
 use prefill::SilenceForm;
 use rows::{
-    AlertRow, ClusterRow, DeliveryRow, DirectionRow, FailoverRow, JournalRow, Moment, PairRow,
-    ReceiverRow, SentinelRow, ServerRow, SilenceRow, direction_rows,
+    ClusterRow, DeliveryRow, DirectionRow, FailoverRow, JournalRow, Moment, PairRow, ReceiverRow,
+    SentinelRow, ServerRow, SilenceRow, direction_rows,
 };
 
 /// The pages' stylesheet.
