@@ -22,7 +22,10 @@ const COMMANDS: [(&str, &[&str]); 18] = [
     ("silence", ASKS),
     ("test-notify", &["config_file", "web_config_file"]),
     ("rules", &["config_file"]),
-    ("healthcheck", &["config_file", "listen_addresses", "web_config_file"]),
+    (
+        "healthcheck",
+        &["config_file", "listen_addresses", "web_config_file"],
+    ),
     ("demo", &["listen_addresses"]),
     ("completions", &[]),
     ("man", &[]),
