@@ -21,6 +21,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
@@ -184,11 +185,14 @@ impl App {
             stop: Arc::new(stop),
         });
         let pulse = parts.core.pulse.clone();
-        let core = tokio::spawn(parts.core.run(Inputs {
+        let core = parts.core.run(Inputs {
             events: parts.events,
             admin: requests,
             drain: drain_ordered,
-        }));
+        });
+        // On a thread of its own: a core that is stuck on one of the runtime's could keep everything
+        // else there from its sockets, and nobody could ask whether it is.
+        let core = tokio::task::spawn_blocking(move || Handle::current().block_on(core));
         let state = WebState {
             snapshots: parts.snapshots,
             clock: clock::now,
