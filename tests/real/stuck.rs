@@ -22,6 +22,10 @@ fn configuration() -> String {
 
 /// What `/-/healthy` answers.
 async fn health(exporter: &Exporter) -> String {
+    // The first request may meet a connection that was closed because it was idle for long.
+    if let Ok(answer) = exporter.try_get("/-/healthy").await {
+        return answer;
+    }
     let answer = exporter.try_get("/-/healthy").await;
     answer.unwrap_or_else(|error| error)
 }

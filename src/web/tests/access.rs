@@ -1,10 +1,10 @@
 //! Passwords, configured headers, and the web configuration's file.
 
 use super::pki::{Pki, remove};
-use super::secure::{limits, login, serve_with, until, users};
+use super::secure::{SHORT, limits, login, serve_with, until, users};
 use crate::config::ConfigErrors;
 use crate::report::testing::Scene;
-use crate::web::{WebConfig, WebConfigStatus};
+use crate::web::{Limits, WebConfig, WebConfigStatus};
 
 #[tokio::test]
 async fn every_path_asks_for_a_password_where_users_are_configured() {
@@ -60,6 +60,27 @@ async fn every_path_asks_for_a_password_where_users_are_configured() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_password_that_takes_longer_to_check_than_a_request_may_is_accepted_later() {
+    let pki = Pki::new();
+    let hash = bcrypt::hash("secret", 12).unwrap();
+    pki.write("web.yml", &format!("basic_auth_users: {{alice: '{hash}'}}"));
+    let limits = Limits {
+        request: SHORT / 4,
+        ..limits()
+    };
+    let server = serve_with(limits, pki.load()).await;
+    let ask = async || {
+        server
+            .ask("GET", "/metrics", &login("alice", "secret"))
+            .await
+    };
+    let first = ask().await;
+    assert_eq!(first.status, 503);
+    assert_eq!(first.header("retry-after"), "1");
+    until("the login is accepted", async || ask().await.status == 200).await;
 }
 
 #[tokio::test]
