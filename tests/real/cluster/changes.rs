@@ -4,7 +4,7 @@ use redis_cross_dc_exporter::lab::eventually;
 
 use super::{
     DC1, DC2, LIMIT, Site, configuration, id_of, meet, move_slots, node, order, replicate,
-    wait_for_metric, wait_for_pairs,
+    until_it_knows, wait_for_metric, wait_for_pairs,
 };
 use crate::exporter::Exporter;
 
@@ -71,6 +71,9 @@ async fn slots_nodes_and_shards_are_followed_as_they_change() {
 
     // A replica that the others forget and that is still there: no pair of its own any more, and it
     // disagrees, because the configuration names it.
+    for node in site.nodes() {
+        until_it_knows(node, 7).await;
+    }
     let forgotten = id_of(&site.replicas[0]).await;
     for other in site.masters.iter().chain(&site.replicas[1..]) {
         order(other, &["CLUSTER", "FORGET", &forgotten]).await;
