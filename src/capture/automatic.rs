@@ -140,16 +140,24 @@ impl Supervisor {
         rescan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            // Where captures are off, no snapshot has to wake this task: the next settings do.
+            let is_on = self.settings.borrow().recover.capture;
             tokio::select! {
-                changed = self.snapshots.changed() => match changed {
+                changed = self.snapshots.changed(), if is_on => match changed {
                     Ok(()) => self.look(&saved),
                     Err(_) => return,
+                },
+                changed = self.settings.changed() => if changed.is_err() {
+                    return;
                 },
                 Some(ended) = self.captures.join_next() => self.ended(ended).await,
                 // A file is there, and more may follow.
                 Some(()) = new_files.recv() => self.scan().await,
-                _ = rescan.tick() => self.scan().await,
-                _ = tick.tick() => self.board.tidy(clock::now()),
+                _ = rescan.tick() => {
+                    self.board.tidy(clock::now());
+                    self.scan().await;
+                }
+                _ = tick.tick(), if is_on => self.board.tidy(clock::now()),
             }
             self.report();
         }
