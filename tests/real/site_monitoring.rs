@@ -35,7 +35,7 @@ fn documented_rights() -> Vec<String> {
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/active-active.md");
     let document = std::fs::read_to_string(document).unwrap();
     let lines = document.lines().filter(|line| line.starts_with('+'));
-    let rights = lines.last().expect("the rights of the monitoring");
+    let rights = lines.next_back().expect("the rights of the monitoring");
     rights.split(' ').map(str::to_owned).collect()
 }
 
