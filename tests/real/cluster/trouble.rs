@@ -6,11 +6,13 @@ use redis_cross_dc_exporter::model::ServerAddr;
 use super::{LIMIT, Site, configuration, configuration_at, wait_for_metric};
 use crate::command::run;
 use crate::exporter::Exporter;
+use crate::scrape::Scrape;
 
 #[tokio::test]
 async fn a_minority_that_is_left_is_said_to_serve_nothing() {
     let mut site = Site::three_pairs().await;
-    let exporter = Exporter::start(&configuration(&[&site.masters[2]], "")).await;
+    let rules = "alerts: {cluster_down: {warning: 1s}}\n";
+    let exporter = Exporter::start(&(configuration(&[&site.masters[2]], "") + rules)).await;
     wait_for_metric(&exporter, "state_ok", Some(1.0)).await;
     // Dc1 is gone: two of three masters, and the third one's replica.
     site.masters[..2].iter_mut().for_each(RedisServer::kill);
@@ -18,6 +20,16 @@ async fn a_minority_that_is_left_is_said_to_serve_nothing() {
     wait_for_metric(&exporter, "state_ok", Some(0.0)).await;
     wait_for_metric(&exporter, "slots_uncovered", Some(10923.0)).await;
     wait_for_metric(&exporter, "reachable", Some(1.0)).await;
+    let fires = || async {
+        let labels = [
+            ("alertname", "RedisCrossDcClusterDown"),
+            ("cluster", "c"),
+            ("state", "firing"),
+        ];
+        let scrape = Scrape::of(&exporter).await;
+        scrape.value("redis_cross_dc_alerts", &labels).is_some()
+    };
+    eventually("the alert", LIMIT, fires).await.unwrap();
     let lost = |pair: &redis_cross_dc_exporter::report::PairReport| {
         pair.state == redis_cross_dc_exporter::replication::PairState::MasterUnreachable
     };
