@@ -255,7 +255,7 @@ mod tests {
     /// The names of all values, with those inside of mappings and of a list's first item: `group`
     /// and `labels` have any names, and `affected` may be null.
     fn names(value: &Value, path: &str, all: &mut std::collections::BTreeSet<String>) {
-        let is_open = path.ends_with(".group") || path.ends_with(".labels");
+        let is_open = matches!(path.rsplit('.').next(), Some("group" | "labels"));
         all.insert(path.to_owned());
         match value {
             Value::Object(fields) if !is_open => {

@@ -84,21 +84,21 @@ impl MailServer {
                 let encryption = encryption.clone();
                 tokio::spawn(async move {
                     let _ = match encryption {
-                        Encryption::Never => serve(stream, &state, None).await.map(drop),
+                        Encryption::Never => serve(stream, &state, false).await.map(drop),
                         Encryption::FromTheFirstByte(files) => {
                             let Ok(stream) = acceptor(&files).accept(stream).await else {
                                 return;
                             };
-                            serve(stream, &state, None).await.map(drop)
+                            serve(stream, &state, false).await.map(drop)
                         }
                         Encryption::AfterStartTls(files) => {
-                            let Ok(Some(stream)) = serve(stream, &state, Some(())).await else {
+                            let Ok(Some(stream)) = serve(stream, &state, true).await else {
                                 return;
                             };
                             let Ok(stream) = acceptor(&files).accept(stream).await else {
                                 return;
                             };
-                            go_on(BufReader::new(stream), &state, None).await.map(drop)
+                            go_on(BufReader::new(stream), &state, false).await.map(drop)
                         }
                     };
                 });
@@ -149,17 +149,17 @@ fn acceptor(files: &ServerTls) -> TlsAcceptor {
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     state: &Mutex<State>,
-    start_tls: Option<()>,
+    insists_on_tls: bool,
 ) -> std::io::Result<Option<S>> {
     let mut stream = BufReader::new(stream);
     stream.write_all(b"220 mx.example.com ready\r\n").await?;
-    go_on(stream, state, start_tls).await
+    go_on(stream, state, insists_on_tls).await
 }
 
 async fn go_on<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: BufReader<S>,
     state: &Mutex<State>,
-    start_tls: Option<()>,
+    insists_on_tls: bool,
 ) -> std::io::Result<Option<S>> {
     let mut login = None;
     let (mut from, mut to) = (String::new(), Vec::new());
@@ -179,9 +179,7 @@ async fn go_on<S: AsyncRead + AsyncWrite + Unpin>(
         };
         let reply = match (refusal, command.split(' ').next().unwrap_or_default()) {
             (Some((_, reply)), _) => reply,
-            (None, "EHLO") if start_tls.is_some() => {
-                "250-mx.example.com\r\n250 STARTTLS".to_owned()
-            }
+            (None, "EHLO") if insists_on_tls => "250-mx.example.com\r\n250 STARTTLS".to_owned(),
             (None, "EHLO") => {
                 "250-mx.example.com\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN".to_owned()
             }
@@ -189,9 +187,7 @@ async fn go_on<S: AsyncRead + AsyncWrite + Unpin>(
                 stream.write_all(b"220 go\r\n").await?;
                 return Ok(Some(stream.into_inner()));
             }
-            (None, _) if start_tls.is_some() => {
-                "530 Must issue a STARTTLS command first".to_owned()
-            }
+            (None, _) if insists_on_tls => "530 Must issue a STARTTLS command first".to_owned(),
             (None, "AUTH") => {
                 let token = command.rsplit(' ').next().unwrap_or_default();
                 let decoded = BASE64_STANDARD.decode(token).unwrap_or_default();

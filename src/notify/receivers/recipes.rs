@@ -149,7 +149,10 @@ fn opsgenies(body: &Value) {
     }
 }
 
-const RECIPES: [(&str, fn(&Value)); 7] = [
+/// Checks a body.
+type Check = fn(&Value);
+
+const RECIPES: [(&str, Check); 7] = [
     ("Discord", discords),
     ("Telegram", telegrams),
     ("Google Chat", google_chats),

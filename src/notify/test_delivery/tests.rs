@@ -173,8 +173,8 @@ async fn an_answer_that_repeats_a_secret_is_not_shown() {
     assert_eq!(steps, [expected]);
 }
 
-fn template(text: &str) -> Option<Template> {
-    Some(Template::new(text).unwrap())
+fn template(text: &str) -> Template {
+    Template::new(text).unwrap()
 }
 
 #[tokio::test]
@@ -183,8 +183,8 @@ async fn a_webhooks_own_request_is_sent_as_it_is_configured() {
     let steps = test(ReceiverKind::from(WebhookSettings {
         method: WebhookMethod::Put,
         content_type: "text/plain; charset=utf-8".to_owned(),
-        path: template("/{{ status }}?by={{ receiver | percent_encode }}"),
-        body: template("{{ title }}\n{{ id }}"),
+        path: Some(template("/{{ status }}?by={{ receiver | percent_encode }}")),
+        body: Some(template("{{ title }}\n{{ id }}")),
         secret: Some(inline("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
         ..WebhookSettings::to(inline(&server.url))
     }))
@@ -209,7 +209,7 @@ async fn a_body_whose_template_fails_is_sent_in_the_built_in_words() {
     for broken in ["{{ nope }}", "{\"text\": {{ title }}}"] {
         let server = TestServer::replying(vec![Reply::status(200)]).await;
         test(ReceiverKind::from(WebhookSettings {
-            body: template(broken),
+            body: Some(template(broken)),
             ..WebhookSettings::to(inline(&server.url))
         }))
         .await;
@@ -217,7 +217,7 @@ async fn a_body_whose_template_fails_is_sent_in_the_built_in_words() {
         let text = body["text"].as_str().unwrap();
         assert!(text.starts_with("[TEST] [CRITICAL] test-notify"), "{text}");
         test(ReceiverKind::from(WebhookSettings {
-            body: template("{{ nope }}"),
+            body: Some(template("{{ nope }}")),
             content_type: "text/plain".to_owned(),
             ..WebhookSettings::to(inline(&server.url))
         }))
@@ -230,7 +230,7 @@ async fn a_body_whose_template_fails_is_sent_in_the_built_in_words() {
     }
     let server = TestServer::replying(vec![Reply::status(200)]).await;
     let steps = test(ReceiverKind::from(WebhookSettings {
-        path: template(".evil.example"),
+        path: Some(template(".evil.example")),
         ..WebhookSettings::to(inline(&server.url))
     }))
     .await;
