@@ -37,8 +37,11 @@ struct Fleet {
 impl Fleet {
     /// Sets it up; `name` is what one of the pairs is called.
     async fn set(name: &str) -> Self {
-        let orders = RedisServer::builder().start().await.unwrap();
-        let sessions = RedisServer::builder().start().await.unwrap();
+        // Large enough that nothing warns of a short backlog.
+        let backlog = "repl-backlog-size 64mb";
+        let master = || RedisServer::builder().config(backlog).start();
+        let orders = master().await.unwrap();
+        let sessions = master().await.unwrap();
         let wan = WanProxy::start(None, orders.addr(), WanConditions::default())
             .await
             .unwrap();
