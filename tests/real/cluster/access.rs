@@ -2,7 +2,7 @@
 
 use redis_cross_dc_exporter::lab::Reply;
 
-use super::{DC1, DC2, LIMIT, Site, configuration_at, order, wait_for_metric};
+use super::{DC1, DC2, LIMIT, Site, configuration_at, wait_for_metric};
 use crate::command::{Outcome, folder_with, run};
 use crate::exporter::Exporter;
 
@@ -61,14 +61,7 @@ async fn the_documented_user_is_enough_and_a_lesser_one_misses_only_what_it_may_
     wait_for_metric(&exporter, "state_ok", None).await;
     wait_for_metric(&exporter, "slots_uncovered", Some(0.0)).await;
     let tried = try_access(&of("lesser")).await.ended_with(1);
-    let is_before_7 = order(&site.masters[0], &["INFO", "server"])
-        .await
-        .contains("redis_version:6.");
-    let rules = if is_before_7 {
-        "+cluster|info"
-    } else {
-        "+cluster|shards +cluster|info"
-    };
+    let rules = "+cluster|shards +cluster|info";
     assert!(
         tried
             .stdout
