@@ -99,14 +99,14 @@ impl Fault {
         Pair::start(with(Side::Master), with(Side::Replica)).await
     }
 
-    /// Whether `entry` has nothing but this fault. What is advice about every pair (D1), or comes
+    /// Whether `entry` has nothing but this fault. What is advice about every pair (D1, F1), or comes
     /// with the line (C4), does not count.
     fn expect_alone(&self, pair: &Pair, entry: &EntryReport) {
         let server = match self.on {
             Side::Master => pair.master.addr(),
             Side::Replica => pair.replica.addr(),
         };
-        let other = [DoctorCheck::D1, DoctorCheck::C4];
+        let other = [DoctorCheck::D1, DoctorCheck::C4, DoctorCheck::F1];
         let mut found = Vec::new();
         for finding in &entry.findings {
             if !other.contains(&finding.check) {
