@@ -34,8 +34,8 @@ fn metric(scrape: &Scrape, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
 fn documented_rights() -> Vec<String> {
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/active-active.md");
     let document = std::fs::read_to_string(document).unwrap();
-    let lines = document.lines().filter(|line| line.starts_with('+'));
-    let rights = lines.last().expect("the rights of the monitoring");
+    let mut lines = document.lines().filter(|line| line.starts_with('+'));
+    let rights = lines.next_back().expect("the rights of the monitoring");
     rights.split(' ').map(str::to_owned).collect()
 }
 
