@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::active_active::Stamp;
-use crate::alert::{AlertStatus, Rule};
+use crate::alert::{AlertState, Rule};
 use crate::config::Severity;
 use crate::config::testing::parsed;
 use crate::model::{ClockAnchor, Datacenter, PairName, Span, Timestamp, WallTime};
@@ -122,7 +122,7 @@ impl Story {
         };
         let snapshot = self.monitor.snapshot(anchor);
         let alerts = snapshot.alerts.iter();
-        let firing = alerts.filter(|listed| listed.alert.status == AlertStatus::Firing);
+        let firing = alerts.filter(|listed| listed.state == AlertState::Firing);
         let all = firing.map(|listed| {
             let identity = &listed.alert.identity;
             let target = identity.labels["target_dc"].clone();
