@@ -493,9 +493,9 @@ fn swapped_roles_are_not_two_masters() {
 }
 
 #[test]
-fn a_demoted_master_has_no_stream_to_compare_with() {
+fn a_master_that_follows_its_replica_has_no_stream_to_compare_with() {
     for_seeds(
-        "a_demoted_master_has_no_stream_to_compare_with",
+        "a_master_that_follows_its_replica_has_no_stream_to_compare_with",
         4,
         |seed| {
             let mut world = healthy(&mut Rng::with_seed(seed), Load::Steady);
@@ -509,7 +509,7 @@ fn a_demoted_master_has_no_stream_to_compare_with() {
                 &[expect(HIT + 2 * SEC, END, &[S::Unknown])],
                 |look| {
                     if look.now > HIT + 2 * SEC {
-                        assert_eq!(look.seen.reason, StateReason::MasterIsReplica);
+                        assert_eq!(look.seen.reason, StateReason::NoMaster);
                         assert_eq!(look.seen.lag.estimate, None);
                     }
                 },
