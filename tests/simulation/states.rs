@@ -509,7 +509,8 @@ fn a_demoted_master_has_no_stream_to_compare_with() {
                 &[expect(HIT + 2 * SEC, END, &[S::Unknown])],
                 |look| {
                     if look.now > HIT + 2 * SEC {
-                        assert_eq!(look.seen.reason, StateReason::MasterIsReplica);
+                        // It follows the replica that follows it.
+                        assert_eq!(look.seen.reason, StateReason::NoMaster);
                         assert_eq!(look.seen.lag.estimate, None);
                     }
                 },
