@@ -509,6 +509,7 @@ fn a_master_that_follows_its_replica_has_no_stream_to_compare_with() {
                 &[expect(HIT + 2 * SEC, END, &[S::Unknown])],
                 |look| {
                     if look.now > HIT + 2 * SEC {
+                        // It follows the replica that follows it.
                         assert_eq!(look.seen.reason, StateReason::NoMaster);
                         assert_eq!(look.seen.lag.estimate, None);
                     }
