@@ -198,8 +198,9 @@ async function main() {
   await until(page, 'a filter by state', () => document.querySelectorAll('#rows tbody tr').length === 1);
   await page.selectOption('select[name=state]', '');
   await counts(row(page, HOSTILE), 1, 'without a filter every pair is shown');
-  await until(page, 'an alert has its reason', () => document.querySelector('#alerts tr.critical')?.textContent.includes('although the master writes'));
-  const firing = page.locator('#alerts > ul > li > details.critical').first();
+  await until(page, 'an alert has its reason', () =>
+    [...document.querySelectorAll('#alerts tr.critical')].some((alert) => alert.textContent.includes('although the master writes')));
+  const firing = page.locator('#alerts > ul > li > details.critical', { hasText: 'orders dc1 → dc2 stalled for' }).first();
   check(!(await firing.locator('tr').first().isVisible()), 'folded away');
   await firing.locator('summary').click();
   check(await firing.locator('tr.critical').first().isVisible(), 'until it is unfolded');
@@ -210,7 +211,7 @@ async function main() {
   await until(page, 'the result is shown', () => document.querySelector('#replay-said').textContent === 'Sent again.');
 
   step('a silence is added and ended');
-  await page.locator('#alerts tr.critical button.silence:visible').first().click();
+  await firing.locator('tr.critical button.silence').first().click();
   check((await page.inputValue('textarea[name=matchers]')).includes('pair=orders'), 'the button fills in the matchers');
   await page.fill('input[name=author]', 'alice');
   await page.fill('input[name=comment]', '<b>the link is being repaired</b>');
