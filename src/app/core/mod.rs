@@ -424,6 +424,8 @@ impl Core {
     /// Applies the answer of a discovery source's reporter. What it changes is followed at once, as
     /// after a reload.
     fn handle_discovery(&mut self, event: DiscoveryEvent) {
+        let runtime = self.runtime.clone();
+        let _tasks = runtime.enter();
         let WatchedChange {
             topology_changed,
             reporters_changed,

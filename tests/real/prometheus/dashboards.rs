@@ -42,7 +42,71 @@ const MAY_BE_EMPTY: [&str; 13] = [
 ];
 
 /// Metrics that no panel shows, and why.
-const IN_NO_PANEL: [(&str, &str); 13] = [
+const IN_NO_PANEL: [(&str, &str); 29] = [
+    (
+        "redis_cross_dc_active_active_clock_skew_lower_seconds",
+        "the estimate is shown; the alert says how certain it is",
+    ),
+    (
+        "redis_cross_dc_active_active_clock_skew_upper_seconds",
+        "the estimate is shown; the alert says how certain it is",
+    ),
+    (
+        "redis_cross_dc_active_active_in_flight_keys",
+        "what differs for good is shown; this differs for seconds on healthy sites",
+    ),
+    (
+        "redis_cross_dc_active_active_keys_checked_total",
+        "the looks of a scan, for those who tune its rate",
+    ),
+    (
+        "redis_cross_dc_active_active_pass_last_success_timestamp_seconds",
+        "without a pass nothing is known, which is an alert",
+    ),
+    (
+        "redis_cross_dc_active_active_pass_seconds",
+        "the time of a scan, for those who tune its rate",
+    ),
+    (
+        "redis_cross_dc_active_active_queue_overflow",
+        "an overflow is an alert, and lasts until somebody ends it",
+    ),
+    (
+        "redis_cross_dc_active_active_up",
+        "sites that do not answer are an alert, and their panels are empty",
+    ),
+    (
+        "redis_cross_dc_cluster_node_agrees",
+        "nodes that disagree are named in the log and on the page",
+    ),
+    (
+        "redis_cross_dc_cluster_node_up",
+        "a node that does not answer is a server that does not answer, which is shown",
+    ),
+    (
+        "redis_cross_dc_cluster_nodes_disagreeing",
+        "for minutes after each change; the page names the nodes",
+    ),
+    (
+        "redis_cross_dc_cluster_reachable",
+        "a cluster out of reach is an alert",
+    ),
+    (
+        "redis_cross_dc_cluster_slots_uncovered",
+        "slots without a master are an alert",
+    ),
+    (
+        "redis_cross_dc_cluster_state_ok",
+        "what the nodes say themselves; slots without a master are an alert",
+    ),
+    (
+        "redis_cross_dc_drill_last_success_timestamp_seconds",
+        "a date, which doctor judges",
+    ),
+    (
+        "redis_cross_dc_operation_info",
+        "an operation lasts seconds; the page shows it while it does",
+    ),
     (
         "redis_cross_dc_exporter_config_last_reload_success_timestamp_seconds",
         "whether the configuration is in force is shown, and since when is in the log",
