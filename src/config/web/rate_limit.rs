@@ -33,7 +33,7 @@ const UNITS: [(&str, f64); 7] = [
 pub struct RateLimit {
     /// Between two requests in the long run: 1 ns to 1 day.
     pub interval: Span,
-    /// Requests at once, up to [`MAX_BURST`]. With 0 none is ever answered, as in the toolkit.
+    /// Requests at once, up to a thousand million. With 0 none is ever answered, as in the toolkit.
     pub burst: u32,
 }
 
