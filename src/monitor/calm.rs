@@ -10,6 +10,9 @@ use crate::monitor::overload::PollingLoad;
 /// the program.
 const LONGEST_CALM: Span = Span::from_millis(600);
 
+/// The shortest time.
+const RIGHT_BEFORE: Span = Span::from_nanos(1);
+
 impl Monitor {
     /// When [`Monitor::tick`] has to be called next, unless something happens before: after an event it
     /// may be earlier.
@@ -23,10 +26,13 @@ impl Monitor {
     }
 
     /// Records that ticks were left out up to `now`, if none was due: what was true in the last one has
-    /// been true since. To be called before the events that end such a time are handled.
+    /// been true since. To be called before the events, or the tick, that end such a time are handled.
     pub fn skip_ticks(&mut self, now: Timestamp) {
-        if self.next_evaluation <= now && now < self.next_wakeup() {
-            self.fleet.end_tick(now);
+        let wakeup = self.next_wakeup();
+        let were_left_out = self.next_evaluation < wakeup && self.next_evaluation <= now;
+        if were_left_out {
+            // A tick that is due and late shows what comes after this.
+            self.fleet.end_tick(now.min(wakeup - RIGHT_BEFORE));
         }
     }
 

@@ -480,10 +480,11 @@ impl Driver {
     }
 
     fn tell(&mut self, server: usize, kind: PollEventKind) {
-        self.monitor.handle_poll(PollEvent {
+        let event = PollEvent {
             server: addr(server),
             kind,
-        });
+        };
+        self.monitor.handle_poll(event, self.stamp(self.now));
     }
 
     fn deliver(&mut self, id: usize) {

@@ -106,10 +106,11 @@ impl Fleet {
             observation,
             late: Span::ZERO,
         };
-        self.monitor.handle_poll(PollEvent {
+        let event = PollEvent {
             server: ServerAddr::parse(server).expect("an address"),
             kind,
-        });
+        };
+        self.monitor.handle_poll(event, at(when + 10));
         self.tick(when + 11);
         self
     }
@@ -122,10 +123,11 @@ impl Fleet {
             error: PollError::Refused.into(),
             late: Span::ZERO,
         };
-        self.monitor.handle_poll(PollEvent {
+        let event = PollEvent {
             server: ServerAddr::parse(server).expect("an address"),
             kind,
-        });
+        };
+        self.monitor.handle_poll(event, at(when + 1));
         self.tick(when + 2);
         self
     }

@@ -224,6 +224,7 @@ impl Core {
             }
         }
         self.monitor.update_clocks(clock::anchor());
+        self.monitor.skip_ticks(clock::now());
         for action in self.monitor.tick(clock::now()) {
             schedule.dirty = true;
             self.perform(action);
