@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_mins(1);
 /// When the last drill of each pair passed, in Unix seconds.
 pub(super) type LastDrills = Arc<[(PairName, f64)]>;
 
-/// Reads the folder beside the database in `state` until nobody is left to be told.
+/// Reads the folder beside the database in `state` until nobody is left to receive that.
 pub(super) fn start(state: &Path) -> watch::Receiver<LastDrills> {
     let folder = DrillsFolder::beside(state);
     let (sender, receiver) = watch::channel(LastDrills::default());
@@ -24,7 +24,8 @@ pub(super) fn start(state: &Path) -> watch::Receiver<LastDrills> {
         while !sender.is_closed() {
             let reader = folder.clone();
             let read = tokio::task::spawn_blocking(move || reader.last_passed()).await;
-            if let Ok(found) = read {
+            // What was known of it stays so while it cannot be read.
+            if let Ok(Ok(found)) = read {
                 let found: LastDrills = found.into();
                 sender.send_if_modified(|known| {
                     let is_news = *known != found;

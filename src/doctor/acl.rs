@@ -80,7 +80,7 @@ impl AclUser {
 
 /// `rules` in an order that is the same for equal users.
 ///
-/// Redis 7.0 lists single commands in the order of a hash table that each process seeds anew
+/// Redis 7.0 lists single commands in the order of a hash table that each process seeds for itself
 /// (`ACLDescribeSelectorCommandRules`, acl.c), and the order of passwords and patterns means
 /// nothing. That of categories does: `+@all -@admin` is not `-@admin +@all`.
 fn normalized<'a>(rules: &[&'a str]) -> Vec<&'a str> {

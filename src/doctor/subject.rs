@@ -21,7 +21,7 @@ pub struct EntryAudit {
     /// The datacenter that this program runs in, where the configuration says so.
     pub own_dc: Option<Datacenter>,
     /// When its last drill passed, in Unix seconds; `None` where this machine knows of none.
-    pub last_drill: Option<f64>,
+    pub last_drill: Result<Option<f64>, Gap>,
 }
 
 /// One Sentinel, and how it watches the entry's master.

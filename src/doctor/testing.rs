@@ -121,7 +121,7 @@ pub(super) fn entry() -> EntryAudit {
         sentinels: Vec::new(),
         placement_risks: None,
         own_dc: Some(Datacenter::new("dc1")),
-        last_drill: Some(NOW.as_secs_f64() - 86_400.0),
+        last_drill: Ok(Some(NOW.as_secs_f64() - 86_400.0)),
     }
 }
 

@@ -544,7 +544,7 @@ impl Preflight<'_> {
 }
 
 /// A replica that has applied nothing and whose history no server that answers has. Right after a
-/// full sync it shows the same as before its first one; only its keys tell them apart.
+/// full sync it shows the same as before its first one; only its keys show the difference.
 fn never_synced(addr: &ServerAddr, target: &Said) -> Refusal {
     match target.keys {
         Some(0) => Refusal::new(

@@ -42,6 +42,8 @@ struct Lane {
     /// Nothing is asked before.
     rests_until: Timestamp,
     next_report: Timestamp,
+    /// Of its own: one direction may fail for good while the other one succeeds.
+    log: FailureLog,
 }
 
 /// So many keys a site was asked about, or has gone through.
@@ -64,7 +66,6 @@ impl ComparedSites {
             mut lanes,
         } = self;
         let sites = servers.map(|server| ServerSite::new(Server::clone(&server), within));
-        let mut log = FailureLog::default();
         loop {
             let [first, second] = &mut lanes;
             let lane = if first.ready_at() <= second.ready_at() {
@@ -74,7 +75,7 @@ impl ComparedSites {
             };
             let wait = (lane.ready_at() - clock::now()).to_duration();
             tokio::time::sleep(wait).await;
-            lane.advance(&sites, &reporter, &mut log).await;
+            lane.advance(&sites, &reporter).await;
         }
     }
 }
@@ -97,6 +98,7 @@ impl Lane {
             pace: Pace::new(monitor.keys_per_second, now),
             rests_until: now,
             next_report: now,
+            log: FailureLog::default(),
         }
     }
 
@@ -105,12 +107,7 @@ impl Lane {
     }
 
     /// Takes the next step and reports what is known then, unless that was just reported.
-    async fn advance(
-        &mut self,
-        sites: &[ServerSite; 2],
-        reporter: &SiteReporter,
-        log: &mut FailureLog,
-    ) {
+    async fn advance(&mut self, sites: &[ServerSite; 2], reporter: &SiteReporter) {
         let began = clock::now();
         let step = self.scan.step(began);
         let (Some(source), Some(target)) = (sites.get(self.source), sites.get(self.target)) else {
@@ -119,7 +116,7 @@ impl Lane {
         let done = self.perform(&step, source, target).await;
         let result = match done {
             Ok(Asked(keys)) => {
-                log.succeeded(&reporter.entry);
+                self.log.succeeded(&reporter.entry);
                 let now = clock::now();
                 match step {
                     Step::Wait(until) => self.rests_until = until.max(now + SHORTEST_REST),
@@ -137,7 +134,7 @@ impl Lane {
                 self.rests_until = clock::now() + AFTER_FAILURE;
                 let trouble = source.trouble().or_else(|| target.trouble());
                 let why = trouble.unwrap_or_else(|| error.to_string());
-                log.failed(&reporter.entry, &why);
+                self.log.failed(&reporter.entry, &why);
                 Err(why)
             }
         };

@@ -2,7 +2,7 @@
 //! two of them. Pure; the room `site_watch` asks the sites, and the monitor owns what comes of it.
 //!
 //! * [`DirectionScan`] says which keys to read next, and what their difference means: a rolling scan
-//!   that goes round for ever, with a second look at whatever differs.
+//!   that begins again at its end, with a second look at whatever differs.
 //! * [`ClockTracker`] bounds how far a server's clock is from ours, and so two servers' from each
 //!   other.
 //! * [`QueueReading`] is what waits in a site's queue, and since when.

@@ -275,7 +275,7 @@ async fn a_silence_is_made_shown_and_ended_from_the_command_line() {
         .await
         .value("redis_cross_dc_notifications_suppressed_total", &labels);
     assert_eq!(suppressed, Some(1.0));
-    assert_eq!(hook.requests().len(), 0, "nobody is told");
+    assert_eq!(hook.requests().len(), 0, "nobody is notified");
 
     assert!(run(&["expire", &id], 0).await.contains("is over"));
     let told = requests(&hook, 1).await[0].json().unwrap();

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::operation::DrillsFolder;
 use super::probe;
 use crate::config::{DatacenterRule, PairSettings, PollSettings, ServerSettings, Settings};
-use crate::doctor::{EntryAudit, ServerAudit, WriteHistory};
+use crate::doctor::{EntryAudit, Gap, ServerAudit, WriteHistory};
 use crate::model::{Datacenter, PairName, ServerAddr, Span};
 use crate::topology::{ObservedMasters, Server, SourceHealth, Topology};
 
@@ -114,11 +114,13 @@ impl Collection<'_> {
     }
 
     /// When the last drill of each pair passed.
-    async fn drills(&self) -> Vec<(PairName, f64)> {
+    async fn drills(&self) -> Result<Vec<(PairName, f64)>, Gap> {
         let folder = DrillsFolder::beside(&self.settings.state.path);
+        let path = folder.path().display().to_string();
         let read = tokio::task::spawn_blocking(move || folder.last_passed()).await;
-        // A task that panicked knows of none.
-        read.unwrap_or_default()
+        // The only other error is a panic, which the log has.
+        let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        read.map_err(|error| Gap::because(format!("the folder {path} cannot be read: {error}")))
     }
 
     /// The datacenter that this program runs in.
@@ -199,7 +201,11 @@ fn timeout(server: &Server, poll: &PollSettings) -> Span {
     configured.max(SHORTEST_TIMEOUT)
 }
 
-fn last_drill(drills: &[(PairName, f64)], pair: &PairName) -> Option<f64> {
-    let found = drills.iter().find(|(name, _)| name == pair)?;
-    Some(found.1)
+fn last_drill(
+    drills: &Result<Vec<(PairName, f64)>, Gap>,
+    pair: &PairName,
+) -> Result<Option<f64>, Gap> {
+    let drills = drills.as_ref().map_err(Clone::clone)?;
+    let found = drills.iter().find(|(name, _)| name == pair);
+    Ok(found.map(|(_, passed)| *passed))
 }

@@ -14,7 +14,7 @@ use crate::operation::{Ending, NOTICE_EVERY, OperationNotice};
 /// How long the first report may take: nothing is done before it is answered.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A running exporter that is told of operations.
+/// A running exporter that operations are reported to.
 #[derive(Clone, Debug)]
 pub struct ExporterDoor {
     /// Its URL, without a slash at the end.
@@ -71,7 +71,7 @@ fn words(body: &str) -> String {
 
 impl Announcement {
     /// Reports that the operation begins, and goes on reporting it. `Ok(Err)` has a sentence for the
-    /// user where the exporter cannot be told.
+    /// user where nothing can be reported to the exporter.
     ///
     /// # Errors
     /// Another operation of the pair is under way, as the exporter says.
@@ -89,9 +89,9 @@ impl Announcement {
                 ));
             }
             Ok(Err(NotNoted::Unavailable(why))) => {
-                return Ok(Err(not_told(url, &why)));
+                return Ok(Err(not_reported(url, &why)));
             }
-            Err(_) => return Ok(Err(not_told(url, "no answer in time"))),
+            Err(_) => return Ok(Err(not_reported(url, "no answer in time"))),
         }
         let (stop, stopped) = oneshot::channel();
         let renewals = tokio::spawn(renew(door.clone(), notice.clone(), stopped));
@@ -120,9 +120,9 @@ impl Announcement {
     }
 }
 
-fn not_told(url: &str, why: &str) -> String {
+fn not_reported(url: &str, why: &str) -> String {
     format!(
-        "the exporter at {url} was not told of this operation, so it will notify of what it causes: {why}"
+        "the exporter at {url} does not know of this operation, so it will notify of what it causes: {why}"
     )
 }
 
@@ -191,13 +191,13 @@ mod tests {
         let door = door(exporter.url.clone());
         let refused = Announcement::begin(&door, notice()).await.err();
         assert!(refused.unwrap().contains("operation y is under way"));
-        let told = Announcement::begin(&door, notice()).await.unwrap().err();
-        assert!(told.unwrap().contains("not you"));
+        let why = Announcement::begin(&door, notice()).await.unwrap().err();
+        assert!(why.unwrap().contains("not you"));
         let nobody = ExporterDoor {
             url: "http://127.0.0.1:1".to_owned(),
             ..door
         };
-        let told = Announcement::begin(&nobody, notice()).await.unwrap().err();
-        assert!(told.unwrap().contains("was not told"));
+        let why = Announcement::begin(&nobody, notice()).await.unwrap().err();
+        assert!(why.unwrap().contains("does not know of this operation"));
     }
 }

@@ -45,29 +45,39 @@ impl DrillsFolder {
         Ok(path)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// When the last drill of each pair ended that passed, in Unix seconds. A report that cannot be
-    /// read counts for nothing.
-    pub fn last_passed(&self) -> Vec<(PairName, f64)> {
+    /// read counts for nothing; without a folder there was none.
+    ///
+    /// # Errors
+    /// The folder cannot be read: whether there was a drill is not known.
+    pub fn last_passed(&self) -> io::Result<Vec<(PairName, f64)>> {
         let mut newest: Vec<(PairName, f64)> = Vec::new();
-        for report in self.reports().into_iter().filter(|report| report.passed) {
+        for report in self.reports()?.into_iter().filter(|report| report.passed) {
             let pair = PairName::new(&report.pair);
             match newest.iter_mut().find(|(known, _)| *known == pair) {
                 Some((_, ended)) => *ended = ended.max(report.ended),
                 None => newest.push((pair, report.ended)),
             }
         }
-        newest
+        Ok(newest)
     }
 
-    fn reports(&self) -> Vec<DrillReport> {
-        // There has been none, or nobody can know.
-        let Ok(folder) = fs::read_dir(&self.path) else {
-            return Vec::new();
+    fn reports(&self) -> io::Result<Vec<DrillReport>> {
+        let folder = match fs::read_dir(&self.path) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
         };
         let mut paths: Vec<PathBuf> = folder.flatten().map(|entry| entry.path()).collect();
         paths.sort_unstable();
         let newest = paths.iter().rev().take(MAX_DRILLS);
-        newest.filter_map(|path| read(&path.join(REPORT))).collect()
+        let reports = newest.filter_map(|path| read(&path.join(REPORT)));
+        Ok(reports.collect())
     }
 }
 
@@ -101,7 +111,7 @@ mod tests {
     fn the_last_drill_that_passed_counts() {
         let state = tempfile::tempdir().unwrap();
         let folder = DrillsFolder::beside(state.path());
-        assert_eq!(folder.last_passed(), []);
+        assert_eq!(folder.last_passed().unwrap(), []);
         for report in [
             report("1", "orders", true, 10.0),
             report("2", "orders", true, 20.0),
@@ -113,12 +123,27 @@ mod tests {
         let damaged = state.path().join("drills/5");
         fs::create_dir_all(&damaged).unwrap();
         fs::write(damaged.join(REPORT), "{").unwrap();
-        assert_eq!(folder.last_passed(), [(PairName::new("orders"), 20.0)]);
+        assert_eq!(
+            folder.last_passed().unwrap(),
+            [(PairName::new("orders"), 20.0)]
+        );
         // One that is too long is no report.
         let long = " ".repeat(usize::try_from(MAX_REPORT).unwrap());
         let good = fs::read_to_string(state.path().join("drills/2").join(REPORT)).unwrap();
         fs::write(state.path().join("drills/2").join(REPORT), long + &good).unwrap();
-        assert_eq!(folder.last_passed(), [(PairName::new("orders"), 10.0)]);
+        assert_eq!(
+            folder.last_passed().unwrap(),
+            [(PairName::new("orders"), 10.0)]
+        );
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_no_empty_one() {
+        let state = tempfile::tempdir().unwrap();
+        fs::write(state.path().join("drills"), "a file").unwrap();
+        DrillsFolder::beside(state.path())
+            .last_passed()
+            .unwrap_err();
     }
 
     #[test]
@@ -129,6 +154,6 @@ mod tests {
         for number in 1..=MAX_DRILLS {
             fs::create_dir_all(state.path().join(format!("drills/{number:04}"))).unwrap();
         }
-        assert_eq!(folder.last_passed(), []);
+        assert_eq!(folder.last_passed().unwrap(), []);
     }
 }

@@ -109,7 +109,7 @@ impl SentinelHand {
         }
     }
 
-    /// Tells it to promote a replica.
+    /// Has it promote a replica.
     pub(super) async fn fail_over(&mut self) -> OrderResult {
         let sent = clock::now();
         let reply = match self.connect().await {

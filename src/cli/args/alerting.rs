@@ -62,7 +62,7 @@ pub(in crate::cli) struct SilenceAddArgs {
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub(in crate::cli) comment: String,
-    /// Who wants it; the default is $USER, or oncall@HOST where that is not set
+    /// Who creates it; the default is $USER, or oncall@HOST where that is not set
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) author: Option<String>,
 }

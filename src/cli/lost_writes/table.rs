@@ -156,7 +156,10 @@ fn conflicts(writes: &LostWritesHeader) -> String {
     let found = &writes.conflicts;
     let why = found.why.as_deref().map(visible_text);
     let Some(count) = found.count else {
-        return format!("not known: {}", why.unwrap_or_default());
+        return match why {
+            Some(why) => format!("not known: {why}"),
+            None => "not known".to_owned(),
+        };
     };
     let mut text = match count {
         0 if why.is_some() => "none are known".to_owned(),

@@ -305,10 +305,10 @@ pub(in crate::doctor) fn refused_resyncs(subject: &Subject<'_>) -> Verdict {
 const DRILL_DAYS: f64 = 35.0;
 
 /// F1: whether the recovery was practised.
-#[allow(clippy::unnecessary_wraps, reason = "it has the type of every rule")]
 pub(in crate::doctor) fn drill(subject: &Subject<'_>) -> Verdict {
     let now = subject.options.now.as_secs_f64();
-    let days = subject.entry.last_drill.map(|passed| (now - passed) / DAY);
+    let last = *subject.entry.last_drill.as_ref().map_err(Clone::clone)?;
+    let days = last.map(|passed| (now - passed) / DAY);
     let value = match days {
         Some(days) if days <= DRILL_DAYS => return Ok(Vec::new()),
         Some(days) => format!("the last drill passed {days:.0} days ago"),

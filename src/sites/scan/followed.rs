@@ -113,7 +113,7 @@ pub(super) struct Followed {
 pub(super) struct FollowedKeys {
     keys: BTreeMap<Vec<u8>, Followed>,
     due: BTreeSet<(Timestamp, Vec<u8>)>,
-    /// Those that differ for good, of each kind and class: what would have to be counted anew for
+    /// Those that differ for good, of each kind and class: what would have to be counted again for
     /// every report otherwise.
     settled: BTreeMap<(KeyKind, CheckedClass), u64>,
 }

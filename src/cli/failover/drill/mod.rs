@@ -112,8 +112,9 @@ fn finish(drills: &DrillsFolder, report: &DrillReport, output: OutputFormat) -> 
     }
     if let Err(error) = &kept {
         complain(&format!(
-            "The report cannot be kept ({error}), so nobody will know of this drill: state.path in the \
-             configuration."
+            "The report cannot be kept in {}: {error}. Make that folder writable (state.path in the \
+             configuration); without the report doctor does not count this drill.",
+            drills.path().display()
         ));
     }
     if report.passed && kept.is_ok() {

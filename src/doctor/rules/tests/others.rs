@@ -3,6 +3,7 @@
 use super::*;
 use crate::doctor::commands::KnownCommands;
 use crate::doctor::rights::{OperatorRights, SentinelUsers};
+use crate::doctor::testing::NOW;
 use crate::doctor::writes::{WriteHistory, WritePeak};
 use crate::doctor::{Finding, promotion_traps};
 
@@ -212,6 +213,21 @@ fn e8_a_sentinel_whose_user_may_not_fail_over() {
     assert_eq!(count(&entry), 0);
     master(&mut entry).sentinel_users = users(false);
     assert_eq!(count(&entry), 1);
+}
+
+#[test]
+fn f1_a_pair_whose_last_drill_is_long_ago() {
+    let days_ago = |days: f64| Ok(Some(NOW.as_secs_f64() - days * 86_400.0));
+    let advised = |last| {
+        let found = found(|entry| entry.last_drill = last);
+        found.iter().any(|(check, ..)| *check == DoctorCheck::F1)
+    };
+    assert!(!advised(days_ago(34.0)));
+    assert!(advised(days_ago(36.0)));
+    assert!(advised(Ok(None)), "there was none");
+    leaves_open(DoctorCheck::F1, "cannot be read", |entry| {
+        entry.last_drill = Err(Gap::because("the folder /s/drills cannot be read"));
+    });
 }
 
 #[test]
