@@ -139,7 +139,7 @@ catalogue! {
     QUEUE_OVERFLOW = Gauge "redis_cross_dc_active_active_queue_overflow" SITES,
         "1 once the source's queue was full and writes were not queued, until somebody deletes the key `{queue}:overflow`: only a comparison finds those writes. Else 0.";
     DIVERGENT_KEYS = Gauge "redis_cross_dc_active_active_divergent_keys" SITES,
-        "Registers of which the target lacks, for good, the version that the source has. Absent until a pass has looked at every key; the metrics `_lower` and `_upper` say what is known until then.";
+        "Registers of which the target lacks, for good, the version that the source has. Absent until a pass has looked at every key since either server was restarted; the metrics `_lower` and `_upper` say what is known until then.";
     DIVERGENT_KEYS_LOWER = Gauge "redis_cross_dc_active_active_divergent_keys_lower" SITES,
         "Registers that are known to differ so: at least these.";
     DIVERGENT_KEYS_UPPER = Gauge "redis_cross_dc_active_active_divergent_keys_upper" SITES,
@@ -151,7 +151,7 @@ catalogue! {
     UNPROPAGATED = Gauge "redis_cross_dc_active_active_unpropagated_seconds" SITES,
         "Age of the oldest version that the source has and that the target had not when it was last looked at: lag without a probe. 0 once a pass has found none; absent before.";
     COUNTER_DIVERGENCE = Gauge "redis_cross_dc_active_active_counter_divergence" SITES,
-        "Counters of which the target has less than the source in some field, for good. Absent until a pass has looked at every key.";
+        "Counters of which the target has less than the source in some field, for good. Absent until a pass has looked at every key since either server was restarted.";
     COUNTER_REGRESSED = Gauge "redis_cross_dc_active_active_counter_regressed" SITES,
         "Counters of which the target has less than the source in a field of the target's own: the target has lost increments, by a failover or a restore. Looked for right after each restart and failover of either site. Absent until one is found or a pass has ended.";
     TIMESTAMP_AHEAD = Gauge "redis_cross_dc_active_active_timestamp_ahead_seconds" SITES,
@@ -173,7 +173,7 @@ catalogue! {
     BACKLOG_HEADROOM_SECONDS = Gauge "redis_cross_dc_backlog_headroom_seconds" &["pair", "source_dc", "target_dc", "replica", "estimate"],
         "Seconds for which the link may be cut before the replica needs a full resync: expected by the writes of the last five minutes, worst by the fastest writes of the history that is kept (two days at most). Absent beyond 30 days.";
     CATCH_UP_SECONDS = Gauge "redis_cross_dc_catch_up_seconds" PAIR,
-        "Seconds until the replica has everything, at its present speed; only while it streams, is more than a second behind and comes closer.";
+        "Seconds until the replica has everything, by what it applies a second less what its master writes on average; only while it streams, is more than a second behind and comes closer.";
     OUTPUT_BUFFER_BYTES = Gauge "redis_cross_dc_output_buffer_bytes" PAIR,
         "Bytes of the master's output buffer for the replica, as its limits count them; only with `poll.output_buffers`.";
     OUTPUT_BUFFER_LIMIT_BYTES = Gauge "redis_cross_dc_output_buffer_limit_bytes" &["pair", "source_dc", "target_dc", "replica", "limit"],

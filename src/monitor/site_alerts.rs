@@ -9,7 +9,7 @@ use crate::alert::{AlertContext, AlertKey, Reading, Rule, RuleInput};
 use crate::config::{AlertSettings, LevelRule, LevelThreshold, Settings};
 use crate::model::{Datacenter, PairName, Span, Timestamp};
 use crate::sites::{ClockSkew, DirectionStatus, QueueReading};
-use crate::topology::owns_source;
+use crate::topology::monitored_sites;
 
 /// One that differs for good is a warning, once it has for five minutes: a drain may be under way.
 const DIVERGED_RULE: LevelRule<u64> = one_is_a_warning(Span::from_secs(300));
@@ -107,13 +107,7 @@ impl SitesReading {
 impl SitesKeys {
     pub(super) fn new(settings: &Settings) -> Self {
         let mut keys = BTreeMap::new();
-        for entry in &settings.active_active {
-            let is_owned = settings
-                .shard
-                .is_none_or(|shard| owns_source(&entry.name, shard));
-            if !entry.monitor.enabled || !is_owned {
-                continue;
-            }
+        for entry in monitored_sites(settings) {
             let dcs: Vec<_> = entry.sites.iter().filter_map(|s| s.dc.clone()).collect();
             for source in &dcs {
                 for target in dcs.iter().filter(|target| *target != source) {

@@ -10,7 +10,7 @@ use crate::replication::Pause;
 use crate::sites::{
     ClockSkew, ClockTracker, DirectionStatus, SiteEvent, SiteEventKind, SiteReading,
 };
-use crate::topology::owns_source;
+use crate::topology::monitored_sites;
 
 /// An answer that is older than this says nothing of now: several times as long as the sites are
 /// asked apart.
@@ -141,13 +141,7 @@ impl Sites {
     /// Entries that do not change keep what is known of them.
     pub(super) fn reconfigure(&mut self, settings: &Settings, now: Timestamp) {
         let mut old = std::mem::take(&mut self.entries);
-        for entry in &settings.active_active {
-            let is_owned = settings
-                .shard
-                .is_none_or(|shard| owns_source(&entry.name, shard));
-            if !entry.monitor.enabled || !is_owned {
-                continue;
-            }
+        for entry in monitored_sites(settings) {
             let known = old.remove(&entry.name);
             let known = known.filter(|known| known.settings == *entry);
             let watched = known.unwrap_or_else(|| WatchedEntry::new(entry, now));

@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::{ActiveActiveSettings, Settings};
 use crate::model::{PairName, Span};
 use crate::sites::{SiteEvent, SiteEventKind};
-use crate::topology::{Server, Topology, owns_source};
+use crate::topology::{Server, Topology, monitored_sites};
 use compare::ComparedSites;
 use reading::ReadSite;
 
@@ -126,13 +126,7 @@ impl SiteWatch {
 /// The entries that this exporter monitors.
 fn plans(settings: &Settings) -> BTreeMap<PairName, EntryPlan> {
     let mut plans = BTreeMap::new();
-    for entry in &settings.active_active {
-        let is_owned = settings
-            .shard
-            .is_none_or(|shard| owns_source(&entry.name, shard));
-        if !entry.monitor.enabled || !is_owned {
-            continue;
-        }
+    for entry in monitored_sites(settings) {
         let servers = entry.sites.iter();
         let servers = servers.map(|site| Arc::new(Topology::server(site, &settings.datacenters)));
         let plan = EntryPlan {

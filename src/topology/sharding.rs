@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::PairSettings;
+use crate::config::{ActiveActiveSettings, PairSettings, Settings};
 use crate::model::{FleetShard, PairName, ServerAddr};
 
 /// The entries of the configuration that `shard` watches, in their order.
@@ -33,6 +33,15 @@ pub fn owns_discovered(entry: &PairSettings, shard: FleetShard) -> bool {
 /// Whether `shard` reports the health of what discovers the pairs of this name.
 pub fn owns_source(pair: &PairName, shard: FleetShard) -> bool {
     shard.owns(pair.as_str())
+}
+
+/// The active-active sites that this exporter monitors.
+pub fn monitored_sites(settings: &Settings) -> impl Iterator<Item = &ActiveActiveSettings> {
+    let shard = settings.shard;
+    settings.active_active.iter().filter(move |entry| {
+        let is_owned = shard.is_none_or(|shard| owns_source(&entry.name, shard));
+        entry.monitor.enabled && is_owned
+    })
 }
 
 /// The first name among the entries that share servers, directly or through others.

@@ -294,8 +294,9 @@ async fn sites_are_monitored_through_a_partition_a_repair_and_a_restore() {
     scene.until_alert("RedisCrossDcSyncQueueHigh", "dc2").await;
 
     // A fast writer, a poisoned key, and a queue that was full.
+    let fast = envelope("x", now() + 40.0, "dc1");
     for server in [&scene.dc1, &scene.dc2] {
-        set(server, "user:fast", &envelope("x", now() + 40.0, "dc1")).await;
+        set(server, "user:fast", &fast).await;
     }
     set(&scene.dc2, "user:poisoned", &envelope("x", 9e9, "dc2")).await;
     command(&scene.dc2, &["SET", "{sync_queue}:overflow", "1700000000"]).await;

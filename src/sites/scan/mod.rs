@@ -61,6 +61,8 @@ pub struct DirectionScan {
     last_pass: Option<LastPass>,
     /// Whether the last pass has followed every register and every counter that differed.
     is_counted: [bool; 2],
+    /// Whether a pass over these runs of the servers has ended.
+    has_passed_runs: bool,
 }
 
 impl DirectionScan {
@@ -81,6 +83,7 @@ impl DirectionScan {
             ahead: [None; 2],
             last_pass: None,
             is_counted: [false; 2],
+            has_passed_runs: false,
         }
     }
 
@@ -152,9 +155,11 @@ impl DirectionScan {
         }
     }
 
-    /// The source is another run of the server: its cursors mean nothing any more, so the pass
-    /// begins again.
+    /// A server is another run: it may have come back with other data, so nothing that was counted
+    /// holds, and the pass begins again. (The cursors of another source mean nothing, either.)
     fn restart_pass(&mut self) {
+        self.is_counted = [false; 2];
+        self.has_passed_runs = false;
         self.pass = Pass::new(self.plan.legs());
         self.page.clear();
         self.counters_of_pass.clear();
@@ -162,27 +167,23 @@ impl DirectionScan {
         self.followed.forget_legs();
     }
 
-    /// Notes which runs of the servers answered. Returns whether the source is the same as before.
+    /// Notes which runs of the servers answered. Returns whether they are the same as before.
     fn note_runs(&mut self, scanned: &Scanned) -> bool {
         let runs = [scanned.source_run.clone(), scanned.target_run.clone()];
-        let Some(known) = self.runs.replace(runs.clone()) else {
-            return true;
-        };
-        let is_same_source = known[0] == runs[0];
-        if known != runs {
+        let known = self.runs.replace(runs.clone());
+        let are_same = known.is_none_or(|known| known == runs);
+        if !are_same {
             self.check_counters();
-        }
-        if !is_same_source {
             self.restart_pass();
         }
-        is_same_source
+        are_same
     }
 
     /// A page has come.
     pub fn scanned(&mut self, step: &ScanStep, scanned: Scanned, now: Timestamp) {
         self.has_looked_again = false;
         if !self.note_runs(&scanned) {
-            // The cursor was another server's.
+            // The page is of the pass that has just been given up.
             return;
         }
         let Scanned { page, database, .. } = scanned;
@@ -406,6 +407,7 @@ impl DirectionScan {
         });
         let kinds = [KeyKind::Register, KeyKind::Counter];
         self.is_counted = kinds.map(|kind| self.pass.has_followed_all(kind));
+        self.has_passed_runs = true;
         self.ahead = [None, self.ahead[0]];
         self.followed.forget_legs();
         self.counters = std::mem::take(&mut self.counters_of_pass);
@@ -417,8 +419,7 @@ impl DirectionScan {
         let [registers_counted, counters_counted] = self.is_counted;
         let settled = self.followed.by_class();
         let regressed = settled.get(&CheckedClass::RegressedCounter).copied();
-        let had_a_pass = self.last_pass.is_some();
-        let none = had_a_pass.then_some(Span::ZERO);
+        let none = self.has_passed_runs.then_some(Span::ZERO);
         DirectionStatus {
             keys: self.counted(KeyKind::Register, registers_counted),
             counters: self.counted(KeyKind::Counter, counters_counted),

@@ -23,7 +23,10 @@ async fn a_planned_switch_over_is_shown_and_notifies_nobody() {
     let exporter = Exporter::start_admin(&yaml).await;
     let done = failover_with(exporter.url(), duo.folder.path(), &["--execute"]).await;
     let done = done.ended_with(0);
-    assert!(!done.stdout.contains("does not know of this operation"), "{done:#?}");
+    assert!(
+        !done.stdout.contains("does not know of this operation"),
+        "{done:#?}"
+    );
     let report = exporter.get("/api/v1/operations").await;
     let report: Value = serde_json::from_str(&report).unwrap();
     let operation = &report["operations"][0];

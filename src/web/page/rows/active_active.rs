@@ -43,8 +43,7 @@ impl DirectionRow {
         let level = if direction.reason.is_some() {
             Level::Unknown
         } else if trouble.is_empty() && !evicts {
-            // What is not counted yet is not known to agree.
-            direction.keys.counted.map_or(Level::Unknown, |_| Level::Ok)
+            agreement(direction)
         } else {
             Level::Warning
         };
@@ -63,6 +62,17 @@ impl DirectionRow {
             clocks: clocks(&entry.clocks, direction),
             why,
         }
+    }
+}
+
+/// The level of a direction in which nothing wrong was found: what is not counted yet is not known to
+/// agree.
+fn agreement(direction: &DirectionReport) -> Level {
+    let counts = [direction.keys.counted, direction.counters.counted];
+    if counts.iter().all(Option::is_some) {
+        Level::Ok
+    } else {
+        Level::Unknown
     }
 }
 
@@ -94,7 +104,6 @@ fn span(seconds: Option<f64>) -> String {
 /// How many keys and counters differ for good.
 fn differ(direction: &DirectionReport) -> String {
     let keys = &direction.keys;
-    let counters = direction.counters.lower.unwrap_or_default();
     let Some(lower) = keys.lower else {
         return NOT_KNOWN.to_owned();
     };
@@ -103,8 +112,13 @@ fn differ(direction: &DirectionReport) -> String {
         (None, Some(upper)) => format!("at least {lower}, at most {upper} (95 %)"),
         (None, None) => format!("at least {lower}"),
     };
-    if counters > 0 {
-        text += &format!(", and {counters} counters");
+    match (direction.counters.counted, direction.counters.lower) {
+        (Some(0), _) => {}
+        (Some(counters), _) => text += &format!(", and {counters} counters"),
+        (None, Some(counters)) if counters > 0 => {
+            text += &format!(", and at least {counters} counters");
+        }
+        (None, _) => text += "; counters are not counted yet",
     }
     text
 }
@@ -177,4 +191,54 @@ fn trouble(direction: &DirectionReport, source: Option<&SiteReport>) -> Vec<Stri
         parts.push(format!("for one, {:?}", example.key));
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A direction without a trouble, of which so much was counted.
+    fn direction(keys: Option<u64>, counters: Option<u64>) -> DirectionReport {
+        let counts = |counted: Option<u64>| -> Value {
+            json!({"counted": counted, "lower": counted.unwrap_or(0), "upper": counted})
+        };
+        let report = json!({
+            "source_dc": "dc1", "target_dc": "dc2", "looked_timestamp": 1.0, "reason": null,
+            "keys": counts(keys), "counters": counts(counters), "regressed_counters": null,
+            "settled": {}, "in_flight": 0, "unpropagated_seconds": null,
+            "timestamp_ahead_seconds": null,
+            "pass": {"began_timestamp": 1.0, "looked": 7, "expected": 10},
+            "last_pass": null, "examples": [], "is_slow": false,
+        });
+        serde_json::from_value(report).unwrap()
+    }
+
+    fn row(direction: &DirectionReport) -> (&'static str, String) {
+        let entry = SitesReport {
+            name: "profiles".to_owned(),
+            sites: Vec::new(),
+            directions: Vec::new(),
+            clocks: Vec::new(),
+        };
+        let row = DirectionRow::new(&entry, direction);
+        (row.level, row.differ)
+    }
+
+    #[test]
+    fn only_what_was_counted_is_known_to_agree() {
+        let ok = Level::Ok.label();
+        let unknown = Level::Unknown.label();
+        let both = row(&direction(Some(0), Some(0)));
+        assert_eq!(both, (ok, "0".to_owned()));
+        let (level, differ) = row(&direction(Some(0), None));
+        assert_eq!(level, unknown);
+        assert_eq!(differ, "0; counters are not counted yet");
+        let (level, differ) = row(&direction(None, Some(2)));
+        assert_eq!(level, unknown);
+        assert_eq!(differ, "at least 0, and 2 counters");
+        let mut silent = direction(Some(0), Some(0));
+        silent.reason = Some("dc2 does not answer".to_owned());
+        assert_eq!(row(&silent).0, unknown);
+    }
 }
