@@ -17,10 +17,10 @@ use crate::capture::{AutomaticCapture, CAPTURE_QUEUE};
 use crate::clock;
 use crate::config::{ListenAddress, NotifySettings, Settings};
 use crate::delivery::DeliveryEvent;
-use crate::discovery::{self, DISCOVERY_QUEUE, Discovery};
+use crate::discovery::{self, DISCOVERY_QUEUE, Discovery, DiscoveryEvent};
 use crate::http_client::HttpError;
 use crate::metrics::Exposition;
-use crate::monitor::{FleetSnapshot, Monitor};
+use crate::monitor::{FleetSnapshot, Monitor, PollEvent};
 use crate::notify::{Dispatcher, MessageContext, PeriodicSenders, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::site_watch::{SITE_QUEUE, SiteWatch};
@@ -84,13 +84,10 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
     log::check_receivers(&watched.settings.notify);
     log::started(&info.local_addrs, &watched.topology, &watched.settings);
 
-    let (poll_events, polls) = mpsc::channel(EVENT_QUEUE);
-    let poller = Poller::start_on_own_thread(&watched.topology, watched.settings.poll, poll_events);
+    let (poller, polls) = start_polls(&watched);
     let poll_runtime = poller.own_runtime();
     let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
-    let (discovered, discoveries) = mpsc::channel(DISCOVERY_QUEUE);
-    let learned = watched.learned_reporters();
-    let discovery = Discovery::start(&watched.settings, &learned, discovered);
+    let (discovery, discoveries) = start_discovery(&watched);
 
     let (capture_events, captures) = mpsc::channel(CAPTURE_QUEUE);
     let capture = AutomaticCapture::start(&watched.settings, snapshots.clone(), capture_events);
@@ -138,6 +135,20 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         exposition,
         store_status,
     })
+}
+
+fn start_polls(watched: &Watched) -> (Poller, mpsc::Receiver<PollEvent>) {
+    let (poll_events, polls) = mpsc::channel(EVENT_QUEUE);
+    let settings = watched.settings.poll;
+    let poller = Poller::start_on_own_thread(&watched.topology, settings, poll_events);
+    (poller, polls)
+}
+
+fn start_discovery(watched: &Watched) -> (Discovery, mpsc::Receiver<DiscoveryEvent>) {
+    let (discovered, discoveries) = mpsc::channel(DISCOVERY_QUEUE);
+    let learned = watched.learned_reporters();
+    let discovery = Discovery::start(&watched.settings, &learned, discovered);
+    (discovery, discoveries)
 }
 
 /// The address that links in messages lead to: the first that others than this machine can reach.

@@ -149,7 +149,9 @@ fn take_line<'a>(rest: &mut &'a str) -> (&'a str, bool) {
     let Some((content, tail)) = cut else {
         return (std::mem::take(rest), false);
     };
-    *rest = tail.get(1..).unwrap_or_default();
+    // Both ends at once: otherwise there would be an empty line after each.
+    let after = tail.strip_prefix("\r\n").or_else(|| tail.get(1..));
+    *rest = after.unwrap_or_default();
     (content, true)
 }
 

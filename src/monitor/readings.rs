@@ -42,13 +42,15 @@ pub(super) fn pair_readings<'a>(
     let rules: &AlertSettings = &observed.pair.alerts;
     let inhibitors = &keys.inhibitors;
     let unknown_for = (now - observed.since.known).or_zero();
+    let buffer_rule = if asks_buffers {
+        &rules.output_buffer
+    } else {
+        &NOT_ASKED
+    };
     [
         PairReading {
             key: &keys.lag_seconds,
-            input: RuleInput::Seconds {
-                rule: &rules.lag_seconds,
-                reading: lag_reading(seen.lag),
-            },
+            input: seconds(&rules.lag_seconds, lag_reading(seen.lag)),
             fault: PairFault::Lag,
             inhibitors: &inhibitors.lag,
         },
@@ -63,28 +65,19 @@ pub(super) fn pair_readings<'a>(
         },
         PairReading {
             key: &keys.link_down,
-            input: RuleInput::Seconds {
-                rule: &rules.link_down,
-                reading: link_reading(observed, is_down, now),
-            },
+            input: seconds(&rules.link_down, link_reading(observed, is_down, now)),
             fault: PairFault::Link,
             inhibitors: &inhibitors.link,
         },
         PairReading {
             key: &keys.unknown,
-            input: RuleInput::Seconds {
-                rule: &rules.unknown,
-                reading: Reading::exact(unknown_for),
-            },
+            input: seconds(&rules.unknown, Reading::exact(unknown_for)),
             fault: PairFault::Unknown,
             inhibitors: &inhibitors.unknown,
         },
         PairReading {
             key: &keys.diverged,
-            input: RuleInput::Seconds {
-                rule: &rules.diverged,
-                reading: diverged_reading(seen, observed.since, now),
-            },
+            input: seconds(&rules.diverged, diverged_reading(seen, observed.since, now)),
             fault: PairFault::Diverged,
             inhibitors: &inhibitors.diverged,
         },
@@ -100,17 +93,17 @@ pub(super) fn pair_readings<'a>(
         PairReading {
             key: &keys.output_buffer,
             input: RuleInput::Share {
-                rule: if asks_buffers {
-                    &rules.output_buffer
-                } else {
-                    &NOT_ASKED
-                },
+                rule: buffer_rule,
                 reading: buffer_reading(observed.output_buffer(now)),
             },
             fault: PairFault::OutputBuffer,
             inhibitors: &inhibitors.lag,
         },
     ]
+}
+
+const fn seconds(rule: &LevelRule<Span>, reading: Reading<Span>) -> RuleInput<'_> {
+    RuleInput::Seconds { rule, reading }
 }
 
 const fn lag_reading(lag: LagInterval) -> Reading<Span> {

@@ -139,7 +139,8 @@ impl SitesKeys {
     ) -> Vec<SitesReading> {
         let mut readings = Vec::new();
         for direction in &entry.directions {
-            let (source, target) = (&direction.source, &direction.target);
+            let source = &direction.source;
+            let target = &direction.target;
             let way = (entry.name.clone(), source.clone(), target.clone());
             let Some(keys) = self.0.get(&way) else {
                 continue;
@@ -336,7 +337,8 @@ fn skew(
     if let Some(skew) = clock.skew
         && skew.certain() > Span::ZERO
     {
-        let (least, most) = (skew.certain(), skew.at_most());
+        let least = skew.certain();
+        let most = skew.at_most();
         let ahead = if skew.estimate > Span::ZERO {
             &clock.target
         } else {

@@ -162,17 +162,7 @@ impl fmt::Display for StateReason {
             Self::UnsupportedServer { who, engine } => {
                 write!(f, "the {} is {}, whose offsets are not bytes", who.label(), engine.label())
             }
-            Self::NoAnswer { who, error, for_ } => {
-                let whom = format!("the {}", who.label());
-                match error {
-                    Some(error) => f.write_str(&error.sentence(&whom))?,
-                    None => write!(f, "{whom} does not answer")?,
-                }
-                match for_ {
-                    Some(span) => write!(f, " (for {span})"),
-                    None => Ok(()),
-                }
-            }
+            Self::NoAnswer { who, error, for_ } => write_no_answer(f, *who, error.as_ref(), *for_),
             Self::NoAccess { who, fault } => f.write_str(&fault.sentence(&format!("the {}", who.label()))),
             Self::TwoMasters { split: Some(Split { master, replica, .. }) } => {
                 write!(
@@ -231,6 +221,23 @@ impl fmt::Display for StateReason {
                 write!(f, "the exporter is late: it has read no answer of the {who} for {for_}")
             }
         }
+    }
+}
+
+fn write_no_answer(
+    f: &mut fmt::Formatter<'_>,
+    who: Role,
+    error: Option<&PollFailure>,
+    for_: Option<Span>,
+) -> fmt::Result {
+    let whom = format!("the {}", who.label());
+    match error {
+        Some(error) => f.write_str(&error.sentence(&whom))?,
+        None => write!(f, "{whom} does not answer")?,
+    }
+    match for_ {
+        Some(span) => write!(f, " (for {span})"),
+        None => Ok(()),
     }
 }
 

@@ -99,7 +99,8 @@ fn writes_per_second(model: &PairModel) -> u32 {
 async fn note_likeness(report: &mut DrillReport, model: &PairModel, stage: &DrillStage) {
     let own = stage.master.info_field("server", "redis_version").await;
     let own = own.ok().flatten().unwrap_or_else(|| "unknown".to_owned());
-    let (master, replica) = (&model.version, &model.replica_version);
+    let master = &model.version;
+    let replica = &model.replica_version;
     report.notes.push(if own == *master && own == *replica {
         format!("redis-server {own}, as the pair")
     } else {

@@ -154,7 +154,8 @@ fn queue(site: &SiteReport) -> String {
 
 /// How far the clocks of the two sites are apart.
 fn clocks(all: &[ClockReport], direction: &DirectionReport) -> String {
-    let (source, target) = (&direction.source_dc, &direction.target_dc);
+    let source = &direction.source_dc;
+    let target = &direction.target_dc;
     for clock in all {
         let sign = if clock.source_dc == *source && clock.target_dc == *target {
             1.0

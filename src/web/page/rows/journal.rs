@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::{AlertRow, Moment, NOT_KNOWN, is_about};
 use crate::journal::{JournalEntry, JournalEvent};
 use crate::monitor::FleetSnapshot;
-use crate::report::{JournalEntryReport, Level, ListedState, PairReport};
+use crate::replication::PairState;
+use crate::report::{AlertReport, JournalEntryReport, Level, ListedState, PairReport};
 use crate::web::page::query::pair_address;
 
 /// Entries that say the same within so many seconds are one row.
@@ -82,7 +83,7 @@ impl JournalRow {
     }
 
     fn new(fleet: &FleetSnapshot, entry: &JournalEntry) -> Self {
-        match JournalEntryReport::new(fleet, entry) {
+        let content = match JournalEntryReport::new(fleet, entry) {
             JournalEntryReport::State {
                 timestamp,
                 pair,
@@ -91,50 +92,18 @@ impl JournalRow {
                 state,
                 reason,
             } => {
-                let before = match from {
-                    Some(from) => from.label(),
-                    None => NOT_KNOWN,
-                };
                 let subject = Subject {
                     address: Some(pair_address(&pair, &replica)),
                     about: format!("{pair}, replica {replica}"),
                     reason,
                 };
-                Self {
-                    number: entry.number,
-                    timestamp,
-                    at: Moment::from_unix(timestamp),
-                    level: Level::from_state(state).label(),
-                    what: format!("{before} → {}", state.label()),
-                    subjects: vec![subject],
-                    more: 0,
-                }
+                Content::of_state(timestamp, from, state, subject)
             }
             JournalEntryReport::Alert {
                 timestamp,
                 change,
                 alert,
-            } => {
-                let level = match alert.state {
-                    ListedState::Resolved => Level::Ok.label(),
-                    ListedState::Firing | ListedState::Pending => alert.severity.label(),
-                };
-                let row = AlertRow::new(&alert);
-                let subject = Subject {
-                    about: row.about,
-                    address: row.address,
-                    reason: row.reason,
-                };
-                Self {
-                    number: entry.number,
-                    timestamp,
-                    at: Moment::from_unix(timestamp),
-                    level,
-                    what: format!("{} {change}", row.name),
-                    subjects: vec![subject],
-                    more: 0,
-                }
-            }
+            } => Content::of_alert(timestamp, change, &alert),
             JournalEntryReport::Operation {
                 timestamp,
                 pair,
@@ -142,25 +111,22 @@ impl JournalRow {
                 phase,
                 reason,
             } => {
-                let level = match phase.as_str() {
-                    "lapsed" | "incomplete" => Level::Warning,
-                    _ => Level::Ok,
-                };
                 let subject = Subject {
                     about: format!("{pair}, {operation}"),
                     address: None,
                     reason,
                 };
-                Self {
-                    number: entry.number,
-                    timestamp,
-                    at: Moment::from_unix(timestamp),
-                    level: level.label(),
-                    what: format!("operation {phase}"),
-                    subjects: vec![subject],
-                    more: 0,
-                }
+                Content::of_operation(timestamp, &phase, subject)
             }
+        };
+        Self {
+            number: entry.number,
+            timestamp: content.timestamp,
+            at: Moment::from_unix(content.timestamp),
+            level: content.level,
+            what: content.what,
+            subjects: vec![content.subject],
+            more: 0,
         }
     }
 
@@ -171,6 +137,65 @@ impl JournalRow {
             return false;
         };
         is_about(&transition.alert.identity.labels, pair)
+    }
+}
+
+/// What the row of one entry says.
+struct Content {
+    timestamp: f64,
+    level: &'static str,
+    what: String,
+    subject: Subject,
+}
+
+impl Content {
+    fn of_state(
+        timestamp: f64,
+        from: Option<PairState>,
+        state: PairState,
+        subject: Subject,
+    ) -> Self {
+        let before = match from {
+            Some(from) => from.label(),
+            None => NOT_KNOWN,
+        };
+        Self {
+            timestamp,
+            level: Level::from_state(state).label(),
+            what: format!("{before} → {}", state.label()),
+            subject,
+        }
+    }
+
+    fn of_alert(timestamp: f64, change: &str, alert: &AlertReport) -> Self {
+        let level = match alert.state {
+            ListedState::Resolved => Level::Ok.label(),
+            ListedState::Firing | ListedState::Pending => alert.severity.label(),
+        };
+        let row = AlertRow::new(alert);
+        Self {
+            timestamp,
+            level,
+            what: format!("{} {change}", row.name),
+            subject: Subject {
+                about: row.about,
+                address: row.address,
+                reason: row.reason,
+            },
+        }
+    }
+
+    fn of_operation(timestamp: f64, phase: &str, subject: Subject) -> Self {
+        let level = match phase {
+            "lapsed" | "incomplete" => Level::Warning,
+            _ => Level::Ok,
+        };
+        Self {
+            timestamp,
+            level: level.label(),
+            what: format!("operation {phase}"),
+            subject,
+        }
     }
 }
 
