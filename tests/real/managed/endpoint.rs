@@ -4,10 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use redis_cross_dc_exporter::lab::{Connection, Loopback, RedisServer, Reply, read_reply};
+use redis_cross_dc_exporter::lab::{
+    Connection, Loopback, RedisServer, Reply, eventually, read_reply,
+};
 use redis_cross_dc_exporter::model::ServerAddr;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+
+use crate::stage::LIMIT;
+
+/// The age in seconds at which a process is not one that has just been started.
+const OLD: u64 = 5;
 
 /// A running endpoint. On drop it stops.
 pub(crate) struct Endpoint {
@@ -58,12 +65,24 @@ impl Endpoint {
         Self::start(&[server], Routing::ToOne, hidden, blocked).await
     }
 
+    /// Starts it once the processes behind it are old enough to be told from restarted ones: their
+    /// uptime is in whole seconds.
     async fn start(
         servers: &[&RedisServer],
         routing: Routing,
         hidden: &'static [&'static str],
         blocked: &'static [&'static str],
     ) -> Self {
+        for server in servers {
+            let is_old = || async {
+                let uptime = server.info_field("server", "uptime_in_seconds").await;
+                let uptime = uptime.ok().flatten().and_then(|text| text.parse().ok());
+                uptime.is_some_and(|seconds: u64| seconds >= OLD)
+            };
+            eventually("the servers to be some seconds old", LIMIT, is_old)
+                .await
+                .unwrap();
+        }
         let servers = servers.iter().map(|server| server.addr().clone());
         let shared = Arc::new(Shared {
             servers: servers.collect(),

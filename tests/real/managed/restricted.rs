@@ -60,7 +60,7 @@ async fn without_config_and_client_the_lag_is_known_and_the_rest_is_said_to_be_u
     replica.wait_until_in_sync(LIMIT).await.unwrap();
     let pair = entry("orders", ("dc1", master.addr()), ("dc2", replica.addr()));
     let yaml = format!(
-        "poll: {{interval: 200ms, min_interval: 100ms, output_buffers: {{enabled: true}}}}\npairs: [{pair}]\n"
+        "poll: {{interval: 200ms, min_interval: 100ms, output_buffers: true}}\npairs: [{pair}]\n"
     );
     let exporter = Exporter::start(&yaml).await;
     let pair = wait_for_state(&exporter, PairState::Streaming, "").await;
@@ -81,12 +81,8 @@ async fn without_config_and_client_the_lag_is_known_and_the_rest_is_said_to_be_u
         &nobody,
     ];
     let outcome = run(folder.path(), &line).await;
-    println!("{}", outcome.stdout);
     assert!(outcome.stdout.contains("not checked"), "{outcome:?}");
-    assert!(
-        !outcome.stdout.contains("WRONGPASS") && outcome.code != Some(0),
-        "what could not be asked is not clean: {outcome:?}"
-    );
+    assert_ne!(outcome.code, Some(0), "what could not be asked is not clean");
 }
 
 #[tokio::test]
