@@ -82,7 +82,11 @@ async fn without_config_and_client_the_lag_is_known_and_the_rest_is_said_to_be_u
     ];
     let outcome = run(folder.path(), &line).await;
     assert!(outcome.stdout.contains("not checked"), "{outcome:?}");
-    assert_ne!(outcome.code, Some(0), "what could not be asked is not clean");
+    assert_ne!(
+        outcome.code,
+        Some(0),
+        "what could not be asked is not clean"
+    );
 }
 
 #[tokio::test]
