@@ -151,6 +151,9 @@ fn every_document_is_in_the_index() {
     );
 }
 
+/// The sections of which a configuration has at least one.
+const SECTIONS: [&str; 4] = ["pairs:", "sentinels:", "clusters:", "active_active:"];
+
 /// The YAML blocks of a document that are whole configurations of this program.
 fn configurations(text: &str) -> Vec<&str> {
     let blocks = text
@@ -158,8 +161,9 @@ fn configurations(text: &str) -> Vec<&str> {
         .skip(1)
         .step_by(2)
         .filter_map(|block| block.strip_prefix("yaml\n"));
+    let has_section = |line: &str| SECTIONS.iter().any(|section| line.starts_with(section));
     blocks
-        .filter(|block| block.lines().any(|line| line.starts_with("pairs:")))
+        .filter(|block| block.lines().any(has_section))
         .collect()
 }
 
@@ -191,6 +195,34 @@ fn every_configuration_in_the_documents_is_accepted() {
                 parsed.unwrap_err()
             );
         }
+    }
+}
+
+/// The real program judges every pattern of docs/topologies.md, as its reader would have it done.
+#[test]
+fn check_config_accepts_every_pattern_of_the_topologies() {
+    let text = read(&root().join("docs/topologies.md"));
+    let patterns = configurations(&text);
+    for section in SECTIONS {
+        let has_it = |pattern: &&str| pattern.lines().any(|line| line.starts_with(section));
+        assert!(patterns.iter().any(has_it), "no pattern has {section}");
+    }
+    assert!(patterns.len() >= 6, "{}", patterns.len());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("redis-cross-dc-exporter.yml");
+    for pattern in patterns {
+        std::fs::write(&file, pattern).unwrap();
+        let program = env!("CARGO_BIN_EXE_redis-cross-dc-exporter");
+        let output = Command::new(program)
+            .args(["check-config", "--syntax-only", "--config.file"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{pattern}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 

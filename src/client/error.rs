@@ -9,6 +9,10 @@ use crate::model::PollError;
 /// Redis Cluster nodes write `max number of clients + cluster connections reached`.
 const MAX_CLIENTS: &str = "max number of clients";
 
+/// How the error begins that has the code of every other one: the command was renamed
+/// (`rename-command`), or a managed service or a proxy blocks it. Redis 5 and later, Envoy.
+const UNKNOWN_COMMANDS: [&str; 2] = ["unknown command", "unsupported command"];
+
 /// The code with which a server refused a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -20,6 +24,8 @@ pub(super) enum Refusal {
     NoPermission,
     /// `DENIED`: protected mode.
     ProtectedMode,
+    /// `ERR unknown command`.
+    UnknownCommand,
     /// `ERR`, as an answer to AUTH: older servers, and those without a password.
     Other,
 }
@@ -32,6 +38,7 @@ impl Refusal {
             "NOAUTH" => Some(Self::NoLogin),
             "NOPERM" => Some(Self::NoPermission),
             "DENIED" => Some(Self::ProtectedMode),
+            _ if is_about_unknown_command(error) => Some(Self::UnknownCommand),
             _ => Some(Self::Other),
         }
     }
@@ -57,6 +64,11 @@ impl Refusal {
                  it has a password or protected-mode is off"
                     .to_owned()
             }
+            Self::UnknownCommand => {
+                "does not know INFO, without which nothing can be observed: the command was renamed, or the service or a \
+                 proxy in between blocks it"
+                    .to_owned()
+            }
             Self::Other => {
                 format!("refused the login of {user}: check redis.username and redis.password")
             }
@@ -70,6 +82,7 @@ pub(super) fn reason_of(error: &RedisError) -> PollError {
         ErrorKind::Server(ServerErrorKind::BusyLoading) => PollError::Loading,
         ErrorKind::Server(ServerErrorKind::NoPerm) => PollError::Denied,
         ErrorKind::Server(_) if is_about_clients(error) => PollError::MaxClients,
+        ErrorKind::Server(_) if is_about_unknown_command(error) => PollError::Denied,
         ErrorKind::AuthenticationFailed => PollError::Auth,
         ErrorKind::Extension => reason_of_code(error.code()),
         ErrorKind::Io => PollError::Reset,
@@ -82,7 +95,8 @@ pub(super) fn reason_of(error: &RedisError) -> PollError {
 /// any password configured`.
 pub(super) fn reason_of_login(error: &RedisError) -> PollError {
     let reason = reason_of(error);
-    if reason == PollError::Protocol && matches!(error.kind(), ErrorKind::Server(_)) {
+    let is_about_the_login = reason == PollError::Protocol || is_about_unknown_command(error);
+    if is_about_the_login && matches!(error.kind(), ErrorKind::Server(_)) {
         return PollError::Auth;
     }
     reason
@@ -92,6 +106,15 @@ pub(super) fn reason_of_login(error: &RedisError) -> PollError {
 /// another program.
 pub(super) fn is_plain_error(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) && !is_about_clients(error)
+}
+
+fn is_about_unknown_command(error: &RedisError) -> bool {
+    let text = error.detail().unwrap_or_default();
+    let begins = |start: &str| {
+        let beginning = text.get(..start.len());
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
+    };
+    UNKNOWN_COMMANDS.into_iter().any(begins)
 }
 
 fn is_about_clients(error: &RedisError) -> bool {
@@ -153,7 +176,9 @@ mod tests {
             "ERR max number of clients + cluster connections reached",
             PollError::MaxClients,
         );
-        check("ERR unknown command 'INFO'", PollError::Protocol);
+        check("ERR unknown command 'INFO'", PollError::Denied);
+        check("ERR Unsupported command: info", PollError::Denied);
+        check("ERR unknown", PollError::Protocol);
         check("MASTERDOWN Link with MASTER is down", PollError::Protocol);
         check("WHATEVER", PollError::Protocol);
     }

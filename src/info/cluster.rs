@@ -384,6 +384,46 @@ mod tests {
         );
     }
 
+    /// Lines in the forms of the servers' own material: the documentation of CLUSTER NODES (redis.io),
+    /// and tests/assets/divergent-shard-1.conf and -3.conf of Valkey, whose nodes listen for TLS alone.
+    #[test]
+    fn the_forms_of_the_servers_own_tests_are_read() {
+        let documented = "\
+            07c3 127.0.0.1:30004@31004,hostname4 slave e7d1 0 1426238317239 4 connected\n\
+            67ed 127.0.0.1:30002@31002,hostname2 master - 0 1426238316232 2 connected 5461-10922\n\
+            292f 127.0.0.1:30003@31003,hostname3 master - 0 1426238318243 3 connected 10923-16383\n\
+            6ec2 127.0.0.1:30005@31005,hostname5 slave 67ed 0 1426238316232 5 connected\n\
+            824f 127.0.0.1:30006@31006,hostname6 slave 292f 0 1426238317741 6 connected\n\
+            e7d1 127.0.0.1:30001@31001,hostname1 myself,master - 0 0 1 connected 0-5460\n";
+        assert_eq!(
+            shown(documented),
+            [
+                "30001* @1 0-5460",
+                "30002 @2 5461-10922",
+                "30003 @3 10923-16383",
+                "30004 of 30001 @4",
+                "30005 of 30002 @5",
+                "30006 of 30003 @6",
+            ]
+        );
+        check(
+            "43ee 10.125.153.181:0@28007,,tls-port=18007,shard-id=f915 myself,master - 0 1749488968682 13 connected 5461-16383",
+            "- 5461-16383",
+        );
+        let with_a_replica = "\
+            43ee 127.0.0.1:6379@16379,,tls-port=0,shard-id=f915 master - 0 1749488968682 13 connected 0-16383\n\
+            8d89 127.0.0.1:6380@16380,,tls-port=0,shard-id=a915 myself,slave,nofailover 43ee 0 1749488968682 13 connected\n";
+        assert_eq!(
+            shown(with_a_replica),
+            ["6379 @13 0-16383", "6380* of 6379 @13"]
+        );
+        let saved = format!("{with_a_replica}vars currentEpoch 13 lastVoteEpoch 9\n");
+        assert!(
+            parse_cluster_nodes(&saved, None).is_err(),
+            "a line of nodes.conf that is in no answer"
+        );
+    }
+
     #[test]
     fn an_answer_that_cannot_be_read_whole_is_refused() {
         let good = "a 10.0.0.1:1@2 myself,master - 0 0 1 connected 0-5\n";

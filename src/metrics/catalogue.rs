@@ -250,6 +250,8 @@ catalogue! {
         "Slots that no living master serves, of 16384; absent while no node answers.";
     CLUSTER_NODES_DISAGREEING = Gauge "redis_cross_dc_cluster_nodes_disagreeing" CLUSTER,
         "Nodes that answer and have another view than the one that is believed; absent while no node answers.";
+    CLUSTER_SHARDS_AT_RISK = Gauge "redis_cross_dc_cluster_shards_at_risk" CLUSTER,
+        "Shards whose nodes are placed badly: without a replica, with none outside the master's datacenter, or with several that are all in one other datacenter. The page, `check` and the API name each; absent before a node has answered.";
     CLUSTER_NODE_UP = Gauge "redis_cross_dc_cluster_node_up" CLUSTER_NODE,
         "1 when the node answered the last time it was asked about the cluster, else 0.";
     CLUSTER_NODE_AGREES = Gauge "redis_cross_dc_cluster_node_agrees" CLUSTER_NODE,

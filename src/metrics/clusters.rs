@@ -14,6 +14,7 @@ pub(super) fn add_cluster(families: &mut Families, group: &ClusterGroup) {
     families.add(&c::CLUSTER_STATE_OK, &labels, group.is_ok);
     families.add(&c::CLUSTER_SLOTS_UNCOVERED, &labels, group.slots_uncovered);
     families.add(&c::CLUSTER_NODES_DISAGREEING, &labels, group.dissenters());
+    families.add(&c::CLUSTER_SHARDS_AT_RISK, &labels, group.shards_at_risk());
     for node in &group.nodes {
         let labels = cluster().followed_by(&server_labels(&node.dc, &node.addr));
         if let Some(answer) = &node.answer {

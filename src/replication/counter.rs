@@ -29,6 +29,14 @@ impl RestartProofCounter {
         }
     }
 
+    /// Goes on from the `value` of another server that answers at the same address now: what that one
+    /// counted before is not added.
+    pub fn begin_at(&mut self, value: u64, run_id: Option<&RunId>) {
+        self.total.get_or_insert(0);
+        self.last = value;
+        self.process = run_id.cloned();
+    }
+
     /// The total; `None` before the first value.
     pub fn total(&self) -> Option<u64> {
         self.total
@@ -123,6 +131,17 @@ mod tests {
             counter.observe(value, life.as_ref());
             assert_eq!(counter.total(), Some(total));
         }
+    }
+
+    #[test]
+    fn what_another_server_counted_before_is_not_added() {
+        let (a, b) = (RunId::parse("a"), RunId::parse("b"));
+        let mut counter = RestartProofCounter::default();
+        counter.observe(3, a.as_ref());
+        counter.begin_at(900, b.as_ref());
+        assert_eq!(counter.total(), Some(3));
+        counter.observe(901, b.as_ref());
+        assert_eq!(counter.total(), Some(4));
     }
 
     #[test]

@@ -78,6 +78,14 @@ pub enum StateReason {
         /// How many.
         bytes: Bytes,
     },
+    /// Several servers take turns in answering at one address: a proxy or a load balancer hands each
+    /// poll to another one.
+    SeveralServers {
+        /// Whose address it is.
+        who: Role,
+    },
+    /// Both addresses lead to one server.
+    OneServer,
     /// The replica reports that it is a master, and the configured master that it is a replica.
     RolesSwapped,
     /// The configured master reports that it is a replica.
@@ -174,6 +182,16 @@ impl fmt::Display for StateReason {
             Self::UnsharedBytes { bytes } => {
                 write!(f, "{bytes} are only on the replica: its master does not have them")
             }
+            Self::SeveralServers { who } => write!(
+                f,
+                "several servers answer in turn at the {}'s address, so that none of them is observed: name each server \
+                 by an address of its own, and not by that of a proxy or a load balancer",
+                who.label()
+            ),
+            Self::OneServer => f.write_str(
+                "one server answers at both addresses (the same run_id), so that the other one is not observed: name each \
+                 server by an address of its own",
+            ),
             Self::RolesSwapped => f.write_str("the roles are swapped: the configured replica is the master now"),
             Self::MasterIsReplica => f.write_str("the configured master is a replica itself"),
             Self::NoMaster => f.write_str(

@@ -46,6 +46,7 @@ mod logline;
 mod lost_writes;
 mod mail;
 mod mail_server;
+mod managed;
 mod metrics;
 mod operation;
 mod planted;

@@ -3,12 +3,14 @@
 
 use redis_cross_dc_exporter::alert::{AlertChange, Transition};
 use redis_cross_dc_exporter::config::Settings;
-use redis_cross_dc_exporter::info;
+use redis_cross_dc_exporter::info::{self, Role};
 use redis_cross_dc_exporter::model::{Bytes, PollError, ServerAddr, Span, Timestamp};
 use redis_cross_dc_exporter::monitor::{
     Action, Failover, FailoverLoss, PollEvent, PollEventKind, Promotion,
 };
-use redis_cross_dc_exporter::replication::{Assessment, Diverged, PairState, StateReason};
+use redis_cross_dc_exporter::replication::{
+    Assessment, Diverged, LagBytes, LagInterval, PairState, StateReason,
+};
 use redis_cross_dc_exporter::topology::{ObservedMasters, Topology};
 
 use crate::driver::anchor;
@@ -567,4 +569,101 @@ fn a_promoted_leaf_does_not_reverse_the_chain_above_it() {
         &master('c', 4_000, Some(('a', 4001))),
     );
     assert_eq!(fleet.directions(5_100), "M>T,M>L 1");
+}
+
+/// The answer of this process, which has run for so many seconds.
+fn by(process: char, uptime: i64, text: &str) -> String {
+    format!(
+        "run_id:{}\r\nuptime_in_seconds:{uptime}\r\n{text}",
+        replid(process)
+    )
+}
+
+/// A proxy or a load balancer at both addresses hands each poll to the other one of two servers.
+#[test]
+fn servers_that_take_turns_at_both_addresses_are_no_failover_and_not_two_masters() {
+    for phase in 0..2 {
+        let mut fleet = Fleet::of(&[("orders", TOP, &[LEAF])]);
+        for second in 0..30 {
+            let now = second * 1000;
+            let offset = 1000 + 10 * second.unsigned_abs();
+            let both = [
+                by('1', 900, &master('a', offset, None)),
+                by('2', 900, &replica('a', offset, "up")),
+            ];
+            let first = usize::from(second % 2 == 1);
+            let second = if phase == 0 { 1 - first } else { first };
+            fleet
+                .says(TOP, now, &both[first])
+                .says(LEAF, now + 20, &both[second])
+                .says(TOP, now + 40, &both[1 - first]);
+            assert_eq!(fleet.directions(now + 60), "T>L 0", "phase {phase}");
+        }
+        let pair = fleet.pair(LEAF, 29_100);
+        let who = Role::Master;
+        let expected = StateReason::SeveralServers { who };
+        assert_eq!((pair.state, pair.reason), (PairState::Unknown, expected));
+        assert_eq!(
+            (pair.lag, pair.bytes),
+            (LagInterval::UNKNOWN, LagBytes::UNKNOWN)
+        );
+        let told = fleet.told();
+        assert!(
+            !told
+                .iter()
+                .any(|news| news.contains("diverged") || news.contains("failover")),
+            "phase {phase}: {told:?}"
+        );
+    }
+}
+
+/// Once the two addresses have changed places for good, the pair is turned.
+#[test]
+fn addresses_that_changed_places_for_good_are_followed() {
+    let mut fleet = Fleet::of(&[("orders", TOP, &[LEAF])]);
+    for second in 0..30 {
+        let now = second * 1000;
+        let offset = 1000 + 10 * second.unsigned_abs();
+        let of_master = by('1', 900 + second, &master('a', offset, None));
+        let of_replica = by('2', 900 + second, &replica('a', offset, "up"));
+        let (at_top, at_leaf) = if second < 5 {
+            (&of_master, &of_replica)
+        } else {
+            (&of_replica, &of_master)
+        };
+        fleet
+            .says(TOP, now, at_top)
+            .says(LEAF, now + 20, at_leaf)
+            .says(TOP, now + 40, at_top)
+            .says(LEAF, now + 60, at_leaf);
+        let settled = second > 15;
+        let expected = if settled { "L>T 1" } else { "T>L 0" };
+        if !(14..=16).contains(&second) {
+            assert_eq!(fleet.directions(now + 80), expected, "{second}");
+        }
+    }
+    let pair = fleet.pair(TOP, 29_100);
+    assert_eq!(pair.state, PairState::Streaming);
+}
+
+/// A reader endpoint without a replica behind it leads to the master.
+#[test]
+fn one_server_at_both_addresses_is_not_two_masters() {
+    let mut fleet = Fleet::of(&[("orders", TOP, &[LEAF])]);
+    for second in 0..10 {
+        let now = second * 1000;
+        let says = by('1', 900, &master('a', 1000, None));
+        fleet.says(TOP, now, &says).says(LEAF, now + 20, &says);
+    }
+    let pair = fleet.pair(LEAF, 9_100);
+    assert_eq!(
+        (pair.state, pair.reason),
+        (PairState::Unknown, StateReason::OneServer)
+    );
+    assert_eq!(fleet.directions(9_200), "T>L 0");
+    let told = fleet.told();
+    assert!(
+        !told.iter().any(|news| news.contains("diverged")),
+        "{told:?}"
+    );
 }

@@ -289,9 +289,11 @@ impl Fleet {
         let Some(server) = self.servers.at_mut(index) else {
             return;
         };
-        if server.facts.is_unsupported() {
+        if server.facts.is_unsupported() || server.facts.takes_turns(answer.received) {
+            server.forget_role();
             for pairs in server.roles() {
-                self.pairs.change(pairs, |pair| pair.tracker.unsupported());
+                self.pairs
+                    .change(pairs, |pair| pair.tracker.shows_no_position());
             }
             return;
         }

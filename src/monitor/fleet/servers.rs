@@ -7,11 +7,16 @@ use super::Answer;
 use super::evaluation_plan::EvaluationPlan;
 use crate::info::Observation;
 use crate::model::{
-    Datacenter, HeartbeatError, PollError, PollFailure, ReplicationId, RunId, ServerAddr, Timestamp,
+    Datacenter, HeartbeatError, PollError, PollFailure, ReplicationId, RunId, ServerAddr, Span,
+    Timestamp,
 };
 use crate::monitor::snapshot::ServerSnapshot;
 use crate::replication::{Footprint, MasterSample, ServerFacts};
 use crate::topology::{Pair, Server, Topology};
+
+/// For how long one process has to answer at an address until the address counts as having moved to
+/// it. Before that, several servers may take turns there.
+const ADDRESS_SETTLES_IN: Span = Span::from_secs(10);
 
 /// Every server that is polled, ordered by address.
 #[derive(Debug, Default)]
@@ -67,6 +72,8 @@ pub(super) struct ServerEntry {
     pub(super) replid: Option<ReplicationId>,
     /// What it showed as a master; `None` if its last answer did not report that role.
     pub(super) reported_master: Option<ReportedMaster>,
+    /// The process that last answered here as a master, whatever has answered since.
+    pub(super) last_master: Option<RunId>,
     polls: u64,
     skipped: u64,
     errors: BTreeMap<PollError, u64>,
@@ -237,6 +244,7 @@ impl ServerEntry {
             own_port: None,
             replid: None,
             reported_master: None,
+            last_master: None,
             polls: 0,
             skipped: 0,
             errors: BTreeMap::new(),
@@ -323,6 +331,21 @@ impl ServerEntry {
             sample: sample.clone(),
             run_id: info.server.run_id.get().cloned(),
         });
+        if let Some(master) = &self.reported_master {
+            self.last_master.clone_from(&master.run_id);
+        }
+    }
+
+    /// Forgets which role it reported: its answers prove none.
+    pub(super) fn forget_role(&mut self) {
+        self.replid = None;
+        self.reported_master = None;
+    }
+
+    /// Whether the process that answers here has answered for a while.
+    pub(super) fn is_settled(&self, now: Timestamp) -> bool {
+        let since = self.facts.lives_since();
+        since.is_some_and(|since| now - since >= ADDRESS_SETTLES_IN)
     }
 
     /// Its snapshot: the last one that was prepared, unless it has changed since. `footprint` is of

@@ -127,6 +127,21 @@ impl Evidence<'_> {
         Some((Role::Replica, gap))
     }
 
+    /// Why the answers are not those of one master and of a replica of it, where the addresses lead to
+    /// other servers than two.
+    fn mix_up(&self, now: Timestamp) -> Option<StateReason> {
+        for (who, server) in [(Role::Master, self.master), (Role::Replica, self.replica)] {
+            if server.takes_turns(now) {
+                return Some(StateReason::SeveralServers { who });
+            }
+        }
+        let process = self.master.process()?;
+        if self.replica.process() == Some(process) {
+            return Some(StateReason::OneServer);
+        }
+        None
+    }
+
     fn master_is_unpolled(&self, now: Timestamp) -> bool {
         self.master.gap(now, self.pair.interval).is_some()
     }

@@ -23,6 +23,9 @@ pub(super) fn at(evidence: Evidence<'_>, now: Timestamp) -> Finding {
     if let Some((who, gap)) = evidence.gap(now) {
         return (PairState::Unknown, gap.reason(who));
     }
+    if let Some(reason) = evidence.mix_up(now) {
+        return (PairState::Unknown, reason);
+    }
     if let Some(found) = unrelated(evidence) {
         return found;
     }

@@ -309,6 +309,14 @@ fn the_link_decides_where_histories_agree() {
             false,
             PairState::Unknown,
         ),
+        (
+            UpstreamInfo {
+                link: Field::Missing,
+                ..upstream(1)
+            },
+            false,
+            PairState::Unknown,
+        ),
     ];
     for (says, loading, state) in cases {
         let mut scene = Scene::new();

@@ -159,8 +159,13 @@ impl Lineage {
     ///   the data of another server.
     /// * A new one shares nothing, in a new process: the history began with that process, unless it
     ///   continues one that was never seen, and is further than this one was.
+    /// * A process that ran already at the last answer is another server's, which answers at the same
+    ///   address now: this one has not come back.
     pub fn lost_to(&self, poll: MasterPoll<'_>) -> Option<HistoryRemnant> {
         let sample = poll.sample;
+        if self.is_other_process(poll) && !self.has_restarted(poll) {
+            return None;
+        }
         if sample.replid == self.replid {
             return self.lost_in_same_history(poll);
         }
@@ -195,7 +200,7 @@ impl Lineage {
         poll: MasterPoll<'_>,
     ) -> Option<HistoryRemnant> {
         let lacks_writes = self.offset.since(last_shared) > PING;
-        if lacks_writes && self.is_other_process(poll) && self.has_restarted(poll) {
+        if lacks_writes && self.is_other_process(poll) {
             return Some(self.kept_until(last_shared));
         }
         None

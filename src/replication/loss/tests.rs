@@ -116,6 +116,26 @@ fn a_promoted_server_is_a_failover_and_not_a_loss() {
     );
 }
 
+/// A load balancer, or an address that was moved to a server with other data.
+#[test]
+fn a_server_that_ran_already_has_not_come_back_without_its_history() {
+    for other in [
+        sample('b', 400, None),
+        sample('b', 5000, None),
+        sample('a', 600, None),
+    ] {
+        assert_eq!(
+            lost_in(other.clone(), NEW, 9000, Some(3)),
+            None,
+            "{other:?}"
+        );
+        assert!(
+            lost_in(other, NEW, 5, Some(3)).is_some(),
+            "it has restarted"
+        );
+    }
+}
+
 #[test]
 fn an_older_file_has_lost_what_came_after_it() {
     let older = sample('b', 700, Some(('a', 700)));

@@ -41,8 +41,14 @@ impl PairTracker {
             self.facts.relation = Relation::Incomplete;
             return None;
         };
-        if applied <= NO_OFFSET && upstream.link.value() != Some(LinkStatus::Up) {
+        let link = upstream.link.value();
+        if applied <= NO_OFFSET && link == Some(LinkStatus::Down) {
             return self.hidden_position(upstream, poll, history);
+        }
+        if applied <= NO_OFFSET && link.is_none() {
+            // An offset so small may mean that there is none.
+            self.facts.relation = Relation::Incomplete;
+            return None;
         }
         Some(Position {
             replid: replid.clone(),

@@ -250,10 +250,10 @@ impl PairTracker {
         }
     }
 
-    /// Records that the offsets of one of the two servers are not bytes. Nothing that it shows is a
-    /// position, and what was known before proves nothing about the present. What was certified once
-    /// stays certified.
-    pub fn unsupported(&mut self) {
+    /// Records that one of the two servers shows no position: its offsets are not bytes, or it is
+    /// several servers. What was known before proves nothing about the present. What was certified
+    /// once stays certified.
+    pub fn shows_no_position(&mut self) {
         let known = std::mem::take(&mut self.facts);
         self.facts = PairFacts {
             last_known: known.last_known,

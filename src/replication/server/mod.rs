@@ -2,6 +2,7 @@
 
 mod backlog;
 mod history_start;
+mod processes;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use crate::model::{PollError, PollFailure, RunId, Span, Timestamp};
 pub use backlog::BacklogFacts;
 pub use history_start::HistoryStart;
 use history_start::ShownHistory;
+use processes::{ProcessAnswer, Processes, Succession};
 
 /// Polls in a row without an answer after which a server counts as silent. One may be lost on any
 /// network.
@@ -64,8 +66,8 @@ pub struct ServerFacts {
     shown: Option<ShownHistory>,
     /// When the last connection was refused, since the last answer.
     refused_at: Option<Timestamp>,
-    /// The process that answered last, and since when it has answered.
-    process: Option<(RunId, Timestamp)>,
+    /// The processes that have answered at this address.
+    processes: Processes,
     /// Since when it had not answered before a restart of the exporter. This counts once a poll of
     /// the present process of the exporter has failed.
     silent_before: Option<Timestamp>,
@@ -84,10 +86,10 @@ impl ServerFacts {
         if self.is_overtaken(sent) {
             return;
         }
-        self.note_history(seen, sent);
+        let succession = self.note_process(seen, received);
+        self.note_history(seen, succession, sent);
         self.last_answer = Some((sent, received));
         self.clear_failures();
-        self.note_process(seen, received);
         self.polled_since_pause |= self.began_after_pause(sent);
         self.engine = Some(seen.server.engine);
         let version = seen.server.version.get().map(String::as_str);
@@ -96,7 +98,7 @@ impl ServerFacts {
         }
         self.mode = seen.server.mode.value();
         self.role = seen.replication.role.value();
-        self.note_counters(seen);
+        self.note_counters(seen, succession);
         self.backlog.observe(seen, sent, received);
     }
 
@@ -110,24 +112,30 @@ impl ServerFacts {
         self.paused_for = Span::ZERO;
     }
 
-    fn note_counters(&mut self, seen: &Observation) {
+    fn note_counters(&mut self, seen: &Observation, succession: Succession) {
         let run_id = seen.server.run_id.get();
+        let is_other_server = succession == Succession::OtherServer;
         let counters = [
             (&mut self.full_syncs, &seen.stats.sync_full),
             (&mut self.partial_syncs_ok, &seen.stats.sync_partial_ok),
             (&mut self.partial_syncs_denied, &seen.stats.sync_partial_err),
         ];
         for (counter, field) in counters {
-            if let Some(value) = field.value() {
-                counter.observe(value, run_id);
+            match field.value() {
+                Some(value) if is_other_server => counter.begin_at(value, run_id),
+                Some(value) => counter.observe(value, run_id),
+                None => {}
             }
         }
     }
 
     /// Records which history the server shows, and where it began if it is another one than before.
-    fn note_history(&mut self, seen: &Observation, sent: Timestamp) {
+    /// When the history of another server began is not known.
+    fn note_history(&mut self, seen: &Observation, succession: Succession, sent: Timestamp) {
         let now = ShownHistory::new(seen, sent);
-        if let (Some(before), Some(now)) = (&self.shown, &now)
+        if succession == Succession::OtherServer {
+            self.beginning = None;
+        } else if let (Some(before), Some(now)) = (&self.shown, &now)
             && let Some(start) = now.start_after(before, self.refused_at)
         {
             self.beginning = Some(start);
@@ -135,22 +143,32 @@ impl ServerFacts {
         self.shown = now;
     }
 
-    fn note_process(&mut self, seen: &Observation, received: Timestamp) {
-        let Some(run_id) = seen.server.run_id.get() else {
-            self.process = None;
-            return;
-        };
-        match &self.process {
-            Some((known, _)) if known == run_id => {}
-            _ => self.process = Some((run_id.clone(), received)),
-        }
+    fn note_process(&mut self, seen: &Observation, received: Timestamp) -> Succession {
+        self.processes.answered(ProcessAnswer {
+            run_id: seen.server.run_id.get(),
+            uptime: seen.server.uptime.value(),
+            received,
+            previous: self.last_answer.map(|(_, received)| received),
+        })
+    }
+
+    /// The process that answered last; `None` where the server does not name it.
+    pub fn process(&self) -> Option<&RunId> {
+        let (run_id, _) = self.processes.current()?;
+        Some(run_id)
     }
 
     /// Since when the process that answered last is known to run; `None` where the server does not
     /// name it.
     pub fn lives_since(&self) -> Option<Timestamp> {
-        let (_, since) = self.process.as_ref()?;
+        let (_, since) = self.processes.current()?;
         Some(*since)
+    }
+
+    /// Whether several servers take turns in answering at this address, so that none of them is
+    /// observed.
+    pub fn takes_turns(&self, now: Timestamp) -> bool {
+        self.processes.take_turns(now)
     }
 
     /// Whether a poll that was sent later than `sent` has been answered already, so that the answer

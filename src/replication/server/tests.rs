@@ -143,6 +143,30 @@ fn a_history_began_after_the_server_last_showed_another_one() {
     assert_eq!(beginning(&unknown), None, "in between it said nothing");
 }
 
+/// What an answer shows of another server: it ran already while the first one answered.
+#[test]
+fn another_server_at_the_address_brings_neither_a_beginning_nor_counts() {
+    let answer = |letter: &str, process: &str, uptime: i64, full_syncs: u64| {
+        let mut seen = Observation::default();
+        let replication = &mut seen.replication;
+        replication.replid =
+            ReplicationId::parse(&letter.repeat(40)).map_or(Field::Missing, Field::Value);
+        replication.master_offset = Field::Value(ReplicationOffset::new(100));
+        replication.backlog.active = Field::Value(true);
+        seen.server.run_id = RunId::parse(process).map_or(Field::Missing, Field::Value);
+        seen.server.uptime = Field::Value(Span::from_secs(uptime));
+        seen.stats.sync_full = Field::Value(full_syncs);
+        seen
+    };
+    for (uptime, began, total) in [(2, true, 9), (5000, false, 2)] {
+        let mut facts = ServerFacts::default();
+        facts.answered(&answer("a", "1", 700, 2), at(0), at(5));
+        facts.answered(&answer("b", "2", uptime, 7), at(9000), at(9005));
+        assert_eq!(facts.beginning.is_some(), began, "{uptime} s");
+        assert_eq!(facts.full_syncs.total(), Some(total), "{uptime} s");
+    }
+}
+
 #[test]
 fn a_history_likely_began_after_the_last_refused_connection() {
     let shows = |facts: &mut ServerFacts, letter: &str, millis| {

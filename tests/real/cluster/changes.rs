@@ -99,6 +99,8 @@ async fn slots_nodes_and_shards_are_followed_as_they_change() {
         "{cluster:?}"
     );
 
+    wait_for_metric(&exporter, "shards_at_risk", Some(1.0)).await;
+
     // Another one takes its place, in the master's datacenter.
     let replacement = node(DC1).start().await.unwrap();
     meet(&site.masters[0], replacement.addr()).await;

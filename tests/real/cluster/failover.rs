@@ -78,6 +78,7 @@ async fn shards_are_found_and_a_dead_masters_pair_is_reversed_once_the_majority_
         ("state_ok", 1.0),
         ("slots_uncovered", 0.0),
         ("nodes_disagreeing", 0.0),
+        ("shards_at_risk", 0.0),
     ] {
         wait_for_metric(&exporter, metric, Some(value)).await;
     }

@@ -2,7 +2,9 @@
 
 mod access;
 mod changes;
+mod edges;
 mod failover;
+mod partition;
 mod site;
 mod trouble;
 

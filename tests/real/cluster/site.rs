@@ -202,6 +202,16 @@ pub(crate) async fn until_ok(node: &RedisServer) {
 /// Moves `slots` between two masters, of which they hold no key, and lets every other master know.
 pub(crate) async fn move_slots(
     site: &Site,
+    direction: (&RedisServer, &RedisServer),
+    slots: RangeInclusive<u16>,
+) {
+    let masters: Vec<_> = site.masters.iter().collect();
+    move_slots_among(&masters, direction, slots).await;
+}
+
+/// The same in a cluster that has these masters.
+pub(crate) async fn move_slots_among(
+    masters: &[&RedisServer],
     (from, to): (&RedisServer, &RedisServer),
     slots: RangeInclusive<u16>,
 ) {
@@ -221,7 +231,7 @@ pub(crate) async fn move_slots(
     }
     // The others learn it by gossip.
     let line = format!("{target} ");
-    for master in &site.masters {
+    for master in masters {
         let own = nodes_text(to).await;
         let slots = slots_in(&own, &line);
         knows(master, |nodes| slots_in(nodes, &line) == slots).await;

@@ -9,7 +9,9 @@
 #![allow(clippy::print_stdout)] // the figures are for people who measure
 
 mod alarm;
+mod cluster_scenarios;
 mod instrument;
+mod layout;
 mod peer;
 mod report;
 mod run;
@@ -36,13 +38,22 @@ async fn everything() {
     let load = Load::now();
     let outcomes = run::run(&orders, peer.clone()).await;
     let idle = load.and_then(|load| load.idle_since());
-    report::publish(&outcomes, orders.phases, idle, peer.is_some());
+    let (of_clusters, of_pairs) = outcomes
+        .into_iter()
+        .partition(|outcome| outcome.scenario.is_of_a_cluster());
+    let findings = report::Findings {
+        of_pairs,
+        of_clusters,
+        phases: orders.phases,
+        idle,
+        has_peer: peer.is_some(),
+    };
+    findings.publish();
 }
 
 /// What holds of every take, however busy the machine is.
 async fn check(name: &str, phase: f64) {
-    let scenario = scenarios::ALL
-        .iter()
+    let scenario = run::every_scenario()
         .find(|scenario| scenario.name == name)
         .expect("there is such a scenario");
     let take = run::take(
@@ -95,4 +106,9 @@ async fn short_stop() {
 #[tokio::test]
 async fn short_transaction() {
     check("big MULTI", 0.4).await;
+}
+
+#[tokio::test]
+async fn short_cluster_failover() {
+    check("cluster: failover under load", 0.3).await;
 }

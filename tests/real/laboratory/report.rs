@@ -12,6 +12,11 @@ use super::score::{Errors, Score, max, mean, quantile};
 
 /// Between these lines of docs/lag.md is what the laboratory wrote.
 const MARKS: [&str; 2] = ["<!-- laboratory: begin -->\n", "<!-- laboratory: end -->\n"];
+/// The same of clusters.
+const CLUSTER_MARKS: [&str; 2] = [
+    "<!-- laboratory of clusters: begin -->\n",
+    "<!-- laboratory of clusters: end -->\n",
+];
 /// With this variable in the environment, docs/lag.md is rewritten.
 const UPDATE: &str = "LAB_UPDATE";
 
@@ -97,45 +102,67 @@ impl Verdict {
     }
 }
 
-/// Prints everything, writes docs/lag.md if asked to, and panics when a number was missed.
-pub(super) fn publish(outcomes: &[Outcome], phases: u32, idle: Option<f64>, has_peer: bool) {
-    let mut text = format!("{}\n", circumstances(phases, idle));
-    text += &table(outcomes);
-    text += &if has_peer {
-        peers(outcomes)
-    } else {
-        "prometheus-redis-exporter is not installed: apt-get install prometheus-redis-exporter\n"
-            .to_owned()
-    };
+/// What became of all takes, and how they were made.
+pub(super) struct Findings {
+    /// Of scenarios of a master and its replicas.
+    pub(super) of_pairs: Vec<Outcome>,
+    /// Of scenarios of a Redis Cluster.
+    pub(super) of_clusters: Vec<Outcome>,
+    /// Takes of each.
+    pub(super) phases: u32,
+    /// The share of the time in which the processors were idle.
+    pub(super) idle: Option<f64>,
+    /// Whether the other exporter was scored.
+    pub(super) has_peer: bool,
+}
+
+impl Findings {
+    /// Prints everything, writes docs/lag.md if asked to, and panics when a number was missed.
+    pub(super) fn publish(&self) {
+        let circumstances = circumstances(self.phases, self.idle);
+        let mut missed = Vec::new();
+        if !self.of_pairs.is_empty() {
+            let mut text = format!("{circumstances}\n{}", table(&self.of_pairs));
+            text += &if self.has_peer {
+                peers(&self.of_pairs)
+            } else {
+                "prometheus-redis-exporter is not installed: apt-get install prometheus-redis-exporter\n"
+                    .to_owned()
+            };
+            missed.extend(conclude(text, &self.of_pairs, MARKS));
+        }
+        if !self.of_clusters.is_empty() {
+            let text = format!("{circumstances}\n{}", table(&self.of_clusters));
+            missed.extend(conclude(text, &self.of_clusters, CLUSTER_MARKS));
+        }
+        let mut broken = Vec::new();
+        for outcome in self.of_pairs.iter().chain(&self.of_clusters) {
+            broken.extend(&outcome.broken);
+        }
+        assert!(broken.is_empty(), "takes that came to nothing: {broken:#?}");
+        let count = missed.len();
+        assert!(
+            missed.is_empty(),
+            "{count} numbers were missed: {missed:#?}"
+        );
+    }
+}
+
+/// Prints a table with the verdicts about `outcomes`, and writes it between `marks` if asked to.
+/// Returns which numbers were missed.
+fn conclude(mut text: String, outcomes: &[Outcome], marks: [&str; 2]) -> Vec<String> {
     let verdicts = verdicts(outcomes);
     text += "\n| number to reach | reached | |\n|---|---|---|\n";
     for Verdict { what, got, met } in &verdicts {
-        let _ = writeln!(
-            text,
-            "| {what} | {got} | {} |",
-            if *met { "yes" } else { "**no**" }
-        );
+        let reached = if *met { "yes" } else { "**no**" };
+        let _ = writeln!(text, "| {what} | {got} | {reached} |");
     }
     println!("\n{text}");
     if std::env::var_os(UPDATE).is_some() {
-        update(&text);
+        update(&text, marks);
     }
-    let broken: Vec<&String> = outcomes
-        .iter()
-        .flat_map(|outcome| &outcome.broken)
-        .collect();
-    assert!(broken.is_empty(), "takes that came to nothing: {broken:#?}");
-    let missed: Vec<&str> = verdicts
-        .iter()
-        .filter(|v| !v.met)
-        .map(|v| v.what.as_str())
-        .collect();
-    assert!(
-        missed.is_empty(),
-        "{} of {} numbers were missed: {missed:#?}",
-        missed.len(),
-        verdicts.len()
-    );
+    let missed = verdicts.into_iter().filter(|verdict| !verdict.met);
+    missed.map(|verdict| verdict.what).collect()
 }
 
 /// When, on what and how it was measured.
@@ -415,16 +442,16 @@ fn refreshed(outcomes: &[Outcome]) -> Verdict {
     Verdict::new(what, "this build refuses poll.refresh_on_scrape", false)
 }
 
-/// Writes `text` into docs/lag.md.
-fn update(text: &str) {
+/// Writes `text` between `marks` into docs/lag.md.
+fn update(text: &str, marks: [&str; 2]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/lag.md");
     let document = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, with_text(&document, text)).unwrap();
+    std::fs::write(&path, with_text(&document, text, marks)).unwrap();
     println!("wrote {}", path.display());
 }
 
-fn with_text(document: &str, text: &str) -> String {
-    let [begin, end] = MARKS;
+fn with_text(document: &str, text: &str, marks: [&str; 2]) -> String {
+    let [begin, end] = marks;
     let (before, rest) = document
         .split_once(begin)
         .expect("the mark where the table begins");
@@ -434,8 +461,11 @@ fn with_text(document: &str, text: &str) -> String {
 
 #[test]
 fn only_the_text_between_the_marks_is_replaced() {
-    let document = |text: &str| format!("a\n{}{text}{}b\n", MARKS[0], MARKS[1]);
-    assert_eq!(with_text(&document("old\n"), "new\n"), document("new\n"));
+    for marks in [MARKS, CLUSTER_MARKS] {
+        let document = |text: &str| format!("a\n{}{text}{}b\n", marks[0], marks[1]);
+        let renewed = with_text(&document("old\n"), "new\n", marks);
+        assert_eq!(renewed, document("new\n"));
+    }
 }
 
 #[test]

@@ -9,11 +9,12 @@ use redis_cross_dc_exporter::config::{Environment, Format, parse};
 use tokio::sync::Semaphore;
 
 use super::peer::Peer;
-use super::scenarios::{ALL, Scenario};
+use super::scenarios::Scenario;
 use super::score::{Score, mean};
 use super::stage::{Method, Stage};
 use super::take::Take;
 use super::truth::seconds;
+use super::{cluster_scenarios, scenarios};
 
 /// The parts of the machine that scenarios share.
 pub(super) const MACHINE: u32 = 14;
@@ -64,7 +65,7 @@ impl Orders {
     }
 
     fn includes(&self, scenario: &Scenario) -> bool {
-        let is_whole = |name: &str| ALL.iter().any(|scenario| scenario.name == name);
+        let is_whole = |name: &str| every_scenario().any(|scenario| scenario.name == name);
         let means_it = |name: &String| {
             scenario.name == name || !is_whole(name) && scenario.name.contains(name.as_str())
         };
@@ -93,10 +94,15 @@ pub(super) struct Outcome {
     pub(super) broken: Vec<String>,
 }
 
-/// Makes all takes and returns the outcomes in the order of [`ALL`], those with refresh last.
+/// Every scenario: those of pairs, then those of clusters.
+pub(super) fn every_scenario() -> impl Iterator<Item = &'static Scenario> {
+    scenarios::ALL.iter().chain(&cluster_scenarios::ALL)
+}
+
+/// Makes all takes and returns the outcomes in the order of [`every_scenario`], those with refresh
+/// last.
 pub(super) async fn run(orders: &Orders, peer: Option<Arc<Peer>>) -> Vec<Outcome> {
-    let chosen: Vec<&'static Scenario> = ALL
-        .iter()
+    let chosen: Vec<&'static Scenario> = every_scenario()
         .filter(|scenario| orders.includes(scenario))
         .collect();
     assert!(
@@ -139,7 +145,7 @@ fn can_refresh() -> bool {
 }
 
 fn names() -> String {
-    ALL.iter()
+    every_scenario()
         .map(|scenario| scenario.name)
         .collect::<Vec<_>>()
         .join(", ")
@@ -161,7 +167,8 @@ async fn make_all(
     let mut places = BTreeMap::new();
     for job in jobs {
         // One phase of the other exporter is enough, and spares the machine.
-        let peer = peer.clone().filter(|_| job.phase == 0 && !job.refresh);
+        let is_scored = job.phase == 0 && !job.refresh && !job.scenario.is_of_a_cluster();
+        let peer = peer.clone().filter(|_| is_scored);
         let phase = f64::from(job.phase) / f64::from(orders.phases);
         let method = Method {
             phase,

@@ -6,7 +6,8 @@ use std::time::Duration;
 use redis_cross_dc_exporter::clock;
 use redis_cross_dc_exporter::lab::{Direction, RedisServer};
 
-use super::stage::{Plan, Shape, Stage};
+use super::layout::Shape;
+use super::stage::{Plan, Stage};
 use super::witness::Load;
 
 /// What is done to a stage.
@@ -26,9 +27,9 @@ pub(super) struct Scenario {
 }
 
 /// How long a link is broken, in seconds.
-const OUTAGE: f64 = 12.0;
+pub(super) const OUTAGE: f64 = 12.0;
 /// A load of 200 KB/s.
-const STEADY_STREAM: Load = Load {
+pub(super) const STEADY_STREAM: Load = Load {
     fillers: 1,
     bytes: 3950,
 };
@@ -40,7 +41,7 @@ const HEAVY_STREAM: Load = Load {
 
 impl Scenario {
     /// One that does not cross the threshold and takes little of the machine.
-    const fn calm(name: &'static str, plan: fn() -> Plan, story: Story) -> Self {
+    pub(super) const fn calm(name: &'static str, plan: fn() -> Plan, story: Story) -> Self {
         Self {
             name,
             crosses: false,
@@ -52,11 +53,16 @@ impl Scenario {
     }
 
     /// One that crosses the threshold.
-    const fn outage(name: &'static str, plan: fn() -> Plan, story: Story) -> Self {
+    pub(super) const fn outage(name: &'static str, plan: fn() -> Plan, story: Story) -> Self {
         Self {
             crosses: true,
             ..Self::calm(name, plan, story)
         }
+    }
+
+    /// Whether its servers form a Redis Cluster.
+    pub(super) fn is_of_a_cluster(&self) -> bool {
+        (self.plan)().shape == Shape::Cluster
     }
 
     /// The same, measured with `poll.refresh_on_scrape` as well.
@@ -67,13 +73,18 @@ impl Scenario {
         }
     }
 
+    /// The same with as many servers as three others have.
+    pub(super) const fn of_many_servers(self) -> Self {
+        Self { weight: 3, ..self }
+    }
+
     /// The same, which keeps the processors busy.
     const fn heavy(self) -> Self {
         Self { weight: 4, ..self }
     }
 }
 
-/// Every situation.
+/// Every situation of a master and its replicas.
 pub(super) const ALL: [Scenario; 24] = [
     Scenario::calm("steady", Plan::default, |s| Box::pin(s.pass(15.0))).refreshed(),
     Scenario::calm("delay 300 ms", delayed, |s| Box::pin(s.pass(15.0))).refreshed(),
@@ -212,24 +223,24 @@ fn large_backlog() -> Plan {
 
 /// 200 KB/s over a link for 50 KB/s, and then over one that drains it.
 async fn throttle(stage: &mut Stage) {
-    stage.link.set_rate(Some(50_000));
+    stage.layout.link.set_rate(Some(50_000));
     stage.pass(15.0).await;
-    stage.link.set_rate(Some(600_000));
+    stage.layout.link.set_rate(Some(600_000));
     stage.caught_up().await;
     stage.pass(1.0).await;
-    stage.link.set_rate(None);
+    stage.layout.link.set_rate(None);
 }
 
 async fn stall(stage: &mut Stage, direction: Direction) {
-    stage.link.stall(direction);
+    stage.layout.link.stall(direction);
     stage.pass(OUTAGE).await;
-    stage.link.heal().await.unwrap();
+    stage.layout.link.heal().await.unwrap();
 }
 
 async fn cut(stage: &mut Stage) {
-    stage.link.cut().await;
+    stage.layout.link.cut().await;
     stage.pass(OUTAGE).await;
-    stage.link.heal().await.unwrap();
+    stage.layout.link.heal().await.unwrap();
     stage.caught_up().await;
 }
 
@@ -246,14 +257,15 @@ async fn stopped(stage: &mut Stage) {
 /// 60 MB over a link for 10 MB/s.
 async fn full_resync(stage: &mut Stage) {
     stage
+        .layout
         .master
         .command(&["DEBUG", "POPULATE", "6000", "big", "10000"])
         .await
         .unwrap();
-    stage.link.cut().await;
-    stage.link.set_rate(Some(10_000_000));
+    stage.layout.link.cut().await;
+    stage.layout.link.set_rate(Some(10_000_000));
     stage.pass(4.0).await;
-    stage.link.heal().await.unwrap();
+    stage.layout.link.heal().await.unwrap();
     stage.caught_up().await;
 }
 
@@ -263,7 +275,7 @@ async fn bursts(stage: &mut Stage) {
         fillers: 40,
         bytes: 10_000,
     };
-    stage.link.set_rate(Some(1_000_000));
+    stage.layout.link.set_rate(Some(1_000_000));
     for (seconds, rest) in [(0.4, 10.0), (0.15, 5.0)] {
         stage.writer.write(burst).await;
         stage.pass(seconds).await;
@@ -277,11 +289,15 @@ async fn failover(stage: &mut Stage) {
     stage.pass(4.0).await;
     stage.writer.pause().await;
     stage.caught_up().await;
-    let heir = stage.other.as_ref().expect("the shape has another replica");
+    let heir = stage
+        .layout
+        .other
+        .as_ref()
+        .expect("the shape has another replica");
     let (host, port) = heir.addr().tcp().expect("it listens on TCP");
     let port = port.to_string();
     heir.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
-    for server in [&stage.replica, &stage.master] {
+    for server in [&stage.layout.replica, &stage.layout.master] {
         server.command(&["REPLICAOF", host, &port]).await.unwrap();
     }
     stage.writer.go_to(heir.addr()).await;
@@ -299,9 +315,9 @@ async fn replica_restart(stage: &mut Stage) {
 /// last.
 async fn master_restart(stage: &mut Stage) {
     let killed = clock::now();
-    stage.master.kill();
+    stage.layout.master.kill();
     stage.pass(7.0).await;
-    stage.master.restart().await.unwrap();
+    stage.layout.master.restart().await.unwrap();
     stage.caught_up().await;
     // Its new history begins for the exporter with two more polls.
     stage.pass(2.0).await;
@@ -316,6 +332,7 @@ async fn script(stage: &mut Stage) {
     let trial = clock::now();
     let rounds = 2_000_000_u32;
     stage
+        .layout
         .replica
         .command(&["EVAL", LOOP, "0", &rounds.to_string()])
         .await
@@ -333,7 +350,7 @@ async fn debug_sleep(stage: &mut Stage) {
 
 /// 16 MB at once over a link for 2 MB/s.
 async fn big_multi(stage: &mut Stage) {
-    stage.link.set_rate(Some(2_000_000));
+    stage.layout.link.set_rate(Some(2_000_000));
     stage
         .writer
         .transaction(Load {
@@ -356,7 +373,7 @@ async fn first_write(stage: &mut Stage) {
 /// says that it is not ready and shows no number: what was kept counts once the master has said
 /// that it still means something.
 async fn monitor_restart(stage: &mut Stage) {
-    stage.link.cut().await;
+    stage.layout.link.cut().await;
     stage.pass(7.0).await;
     stage.exporter.signal("TERM");
     stage.exporter.ended(Duration::from_secs(20)).await;
@@ -366,12 +383,13 @@ async fn monitor_restart(stage: &mut Stage) {
     stage.exporter.until_ready().await;
     stage.excuse(launched);
     stage.pass(6.0).await;
-    stage.link.heal().await.unwrap();
+    stage.layout.link.heal().await.unwrap();
     stage.caught_up().await;
 }
 
 async fn monitor_cut_off(stage: &mut Stage) {
     let mapped = stage
+        .layout
         .mapped
         .as_ref()
         .expect("the shape has a proxy before the replica");
@@ -383,17 +401,18 @@ async fn monitor_cut_off(stage: &mut Stage) {
 /// Healthy, then a partial resync, then a full one.
 async fn heavy_stream(stage: &mut Stage) {
     stage.pass(10.0).await;
-    stage.link.cut().await;
+    stage.layout.link.cut().await;
     stage.pass(1.0).await;
-    stage.link.heal().await.unwrap();
+    stage.layout.link.heal().await.unwrap();
     stage.pass(6.0).await;
     stage
+        .layout
         .master
         .command(&["CONFIG", "SET", "repl-backlog-size", "16kb"])
         .await
         .unwrap();
-    stage.link.cut().await;
+    stage.layout.link.cut().await;
     stage.pass(1.0).await;
-    stage.link.heal().await.unwrap();
+    stage.layout.link.heal().await.unwrap();
     stage.pass(6.0).await;
 }

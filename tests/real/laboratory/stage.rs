@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use redis_cross_dc_exporter::clock;
 use redis_cross_dc_exporter::lab::{
-    RedisServer, RedisServerBuilder, Reply, WanConditions, WanProxy, eventually,
+    RedisServer, RedisServerBuilder, Reply, WanConditions, eventually,
 };
-use redis_cross_dc_exporter::model::{ServerAddr, Span, Timestamp};
+use redis_cross_dc_exporter::model::{Span, Timestamp};
 use tokio::time::sleep;
 
 use super::alarm;
+use super::layout::{Layout, Shape};
 use super::peer::{Peer, PeerWatch};
 use super::scraper::{Sample, Scraper, Subject};
 use super::take::Take;
@@ -19,10 +20,10 @@ use super::witness::{Load, NumberedWriter, Probe, Shared};
 use crate::exporter::Exporter;
 use crate::receiver::Receiver;
 
-/// The pair that is scored.
-const PAIR: &str = "scored";
+/// The entry of the pair that is scored.
+pub(super) const PAIR: &str = "scored";
 /// How long the machine may take for what takes a moment.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// The period of polls, as configured.
 const POLL_INTERVAL: Span = Span::from_secs(1);
 /// How often Prometheus would scrape in the laboratory: often enough to see what happens between
@@ -36,21 +37,6 @@ const HEALTHY_BEFORE: f64 = 4.0;
 const HEALTHY_AFTER: f64 = 3.0;
 /// The fastest that a process can be seen to have stopped.
 const STOP_PAUSE: Duration = Duration::from_millis(1);
-
-/// How servers and links are laid out. The link that is broken is always the one that the scored
-/// data comes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// master <- link <- replica
-    Pair,
-    /// The same, and the exporter reaches the replica through a proxy, so under another port than
-    /// the replica's own.
-    Mapped,
-    /// master <- link <- other <- replica
-    Chain,
-    /// master <- link <- replica, master <- other
-    Fork,
-}
 
 /// What to set up.
 pub(super) struct Plan {
@@ -100,13 +86,7 @@ pub(super) struct Stage {
     record: Shared,
     receiver: Receiver,
     subject: Subject,
-    /// The link to the scored replica, or to the middle of the chain.
-    pub(super) link: WanProxy,
-    /// Between the exporter and the replica, where the shape has it.
-    pub(super) mapped: Option<WanProxy>,
-    pub(super) replica: RedisServer,
-    pub(super) other: Option<RedisServer>,
-    pub(super) master: RedisServer,
+    pub(super) layout: Layout,
     excused: Vec<(Timestamp, Timestamp)>,
     began: Timestamp,
     method: Method,
@@ -122,47 +102,20 @@ impl Stage {
             master,
             replica,
         } = plan;
-        let master = master.start().await.unwrap();
         let conditions = WanConditions {
             delay,
             ..WanConditions::default()
         };
-        let link = WanProxy::start(None, master.addr(), conditions)
-            .await
-            .unwrap();
-        let other = match shape {
-            Shape::Pair | Shape::Mapped => None,
-            Shape::Chain => Some(in_sync(RedisServer::builder().replicaof(link.addr())).await),
-            Shape::Fork => Some(in_sync(RedisServer::builder().replicaof(master.addr())).await),
-        };
-        let source = other
-            .as_ref()
-            .filter(|_| shape == Shape::Chain)
-            .map_or(link.addr(), RedisServer::addr);
-        let replica = in_sync(replica.replicaof(source)).await;
-        let mapped = match shape {
-            Shape::Mapped => Some(
-                WanProxy::start(None, replica.addr(), WanConditions::default())
-                    .await
-                    .unwrap(),
-            ),
-            _ => None,
-        };
+        let layout = Layout::start(shape, (master, replica), conditions).await;
         let record = Shared::default();
-        let writer = NumberedWriter::start(master.addr(), load, Arc::clone(&record));
-        let probe = Probe::start(replica.addr(), Arc::clone(&record));
+        let writer = NumberedWriter::start(layout.master.addr(), load, Arc::clone(&record));
+        let probe = Probe::start(layout.replica.addr(), Arc::clone(&record));
         let receiver = Receiver::start([]).await.unwrap();
-        let watched = mapped.as_ref().map_or(replica.addr(), WanProxy::addr);
-        let pairs = pairs(
-            shape,
-            master.addr(),
-            other.as_ref().map(RedisServer::addr),
-            watched,
-        );
-        let exporter = Exporter::start(&configuration(&pairs, &receiver, method.refresh)).await;
+        let entries = layout.entries(shape);
+        let exporter = Exporter::start(&configuration(&entries, &receiver, method.refresh)).await;
         let subject = Subject {
-            pair: PAIR.to_owned(),
-            replica: watched.to_string(),
+            pair: layout.pair(),
+            replica: layout.watched().to_string(),
         };
         let period = if method.refresh {
             REFRESHED_SCRAPE_PERIOD
@@ -173,7 +126,7 @@ impl Stage {
         let peer = method
             .peer
             .as_ref()
-            .map(|peer| peer.watch(master.addr(), watched));
+            .map(|peer| peer.watch(layout.master.addr(), layout.watched()));
         let excused = Vec::new();
         let began = clock::now();
         let mut stage = Self {
@@ -185,11 +138,7 @@ impl Stage {
             record,
             receiver,
             subject,
-            link,
-            mapped,
-            replica,
-            other,
-            master,
+            layout,
             excused,
             began,
             method,
@@ -246,22 +195,28 @@ impl Stage {
 
     /// Stops the replica (SIGSTOP) for `seconds`.
     pub(super) async fn freeze_replica(&mut self, seconds: f64) {
-        let (from, to) = stop(&mut self.replica, Duration::from_secs_f64(seconds)).await;
+        let (from, to) = stop(&mut self.layout.replica, Duration::from_secs_f64(seconds)).await;
         self.froze(from, to);
     }
 
     /// Kills the replica and starts it again, empty, after `seconds`.
     pub(super) async fn restart_replica(&mut self, seconds: f64) {
-        self.replica.kill();
+        self.layout.replica.kill();
         let from = clock::now();
         self.pass(seconds).await;
         self.froze(from, clock::now());
-        self.replica.restart().await.unwrap();
+        self.layout.replica.restart().await.unwrap();
     }
 
     /// Blocks the replica with a command, which takes some seconds.
     pub(super) async fn block_replica(&self, command: &[&str]) {
-        let mut connection = self.replica.connect().await.unwrap().within(PATIENCE);
+        let mut connection = self
+            .layout
+            .replica
+            .connect()
+            .await
+            .unwrap()
+            .within(PATIENCE);
         connection
             .command(&["CONFIG", "SET", "slowlog-log-slower-than", "1000000"])
             .await
@@ -276,7 +231,8 @@ impl Stage {
         self.froze(answered - took, sent + took);
     }
 
-    fn froze(&self, from: Timestamp, to: Timestamp) {
+    /// The replica certainly applied nothing from `from` to `to`.
+    pub(super) fn froze(&self, from: Timestamp, to: Timestamp) {
         self.record.lock().unwrap().froze(from, to);
     }
 
@@ -314,12 +270,6 @@ impl Stage {
     }
 }
 
-async fn in_sync(builder: RedisServerBuilder) -> RedisServer {
-    let server = builder.start().await.unwrap();
-    server.wait_until_in_sync(PATIENCE).await.unwrap();
-    server
-}
-
 /// Stops `server` (SIGSTOP) for `length`. Returns from when to when it certainly did nothing.
 pub(super) async fn stop(server: &mut RedisServer, length: Duration) -> (Timestamp, Timestamp) {
     server.stop().unwrap();
@@ -350,34 +300,8 @@ fn longest(log: &Reply) -> Option<Span> {
     micros.max().map(|micros| Span::from_nanos(micros * 1000))
 }
 
-/// The section `pairs` of the configuration.
-fn pairs(
-    shape: Shape,
-    master: &ServerAddr,
-    other: Option<&ServerAddr>,
-    replica: &ServerAddr,
-) -> String {
-    let entry = |name: &str, master: &ServerAddr, dc: &str, replicas: &[&ServerAddr]| {
-        let replicas: Vec<String> = replicas
-            .iter()
-            .map(|addr| format!("{{address: '{addr}', dc: dc2}}"))
-            .collect();
-        let replicas = replicas.join(", ");
-        format!(
-            "  - {{name: {name}, master: {{address: '{master}', dc: {dc}}}, replicas: [{replicas}]}}\n"
-        )
-    };
-    match (shape, other) {
-        (Shape::Chain, Some(middle)) => {
-            entry("middle", master, "dc1", &[middle]) + &entry(PAIR, middle, "dc2", &[replica])
-        }
-        (Shape::Fork, Some(other)) => entry(PAIR, master, "dc1", &[replica, other]),
-        _ => entry(PAIR, master, "dc1", &[replica]),
-    }
-}
-
 /// One rule, at five seconds, that fires at once.
-fn configuration(pairs: &str, receiver: &Receiver, refresh: bool) -> String {
+fn configuration(entries: &str, receiver: &Receiver, refresh: bool) -> String {
     let refresh = if refresh {
         ", refresh_on_scrape: true"
     } else {
@@ -386,7 +310,7 @@ fn configuration(pairs: &str, receiver: &Receiver, refresh: bool) -> String {
     let off = ["lag_bytes", "link_down", "unreachable", "unknown"]
         .map(|rule| format!(", {rule}: {{warning: null, critical: null}}"));
     format!(
-        "poll: {{interval: 1s{refresh}}}\npairs:\n{pairs}\
+        "poll: {{interval: 1s{refresh}}}\n{entries}\
          alerts: {{lag_seconds: {{warning: 5s, critical: null, for: 0s}}{}}}\n\
          notify: {{group_wait: 0s, group_interval: 100ms, receivers: [{{name: hook, webhook: {{url: '{}'}}}}]}}\n",
         off.concat(),

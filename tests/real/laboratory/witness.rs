@@ -234,6 +234,8 @@ async fn probe(replica: ServerAddr, record: Shared) {
 }
 
 async fn read_on(mut connection: Connection, record: &Shared) -> Result<(), LabError> {
+    // A node of a cluster redirects whoever does not say this; other servers refuse it.
+    let _ = connection.command(&["READONLY"]).await;
     let mut tick = interval(READ_PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -25,11 +25,13 @@ pub(super) struct Query {
 }
 
 /// What is in queries that may have no result.
-const MAY_BE_EMPTY: [&str; 13] = [
+const MAY_BE_EMPTY: [&str; 15] = [
     "and on ()",
     "unless on ()",
     "web_config",
     "redis_cross_dc_doctor_",
+    "redis_cross_dc_drill_",
+    "redis_cross_dc_operation_info",
     "redis_cross_dc_catch_up_seconds",
     "redis_cross_dc_sync_left_seconds",
     "redis_cross_dc_output_buffer_disconnect_seconds",
@@ -42,7 +44,7 @@ const MAY_BE_EMPTY: [&str; 13] = [
 ];
 
 /// Metrics that no panel shows, and why.
-const IN_NO_PANEL: [(&str, &str); 30] = [
+const IN_NO_PANEL: [(&str, &str); 22] = [
     (
         "redis_cross_dc_active_active_divergent_keys",
         "its bounds are shown, which are the same once it is known",
@@ -78,38 +80,6 @@ const IN_NO_PANEL: [(&str, &str); 30] = [
     (
         "redis_cross_dc_active_active_up",
         "sites that do not answer are an alert, and their panels are empty",
-    ),
-    (
-        "redis_cross_dc_cluster_node_agrees",
-        "nodes that disagree are named in the log and on the page",
-    ),
-    (
-        "redis_cross_dc_cluster_node_up",
-        "a node that does not answer is a server that does not answer, which is shown",
-    ),
-    (
-        "redis_cross_dc_cluster_nodes_disagreeing",
-        "for minutes after each change; the page names the nodes",
-    ),
-    (
-        "redis_cross_dc_cluster_reachable",
-        "a cluster out of reach is an alert",
-    ),
-    (
-        "redis_cross_dc_cluster_slots_uncovered",
-        "slots without a master are an alert",
-    ),
-    (
-        "redis_cross_dc_cluster_state_ok",
-        "what the nodes say themselves; slots without a master are an alert",
-    ),
-    (
-        "redis_cross_dc_drill_last_success_timestamp_seconds",
-        "a date, which doctor judges",
-    ),
-    (
-        "redis_cross_dc_operation_info",
-        "an operation lasts seconds; the page shows it while it does",
     ),
     (
         "redis_cross_dc_exporter_config_last_reload_success_timestamp_seconds",
@@ -167,7 +137,7 @@ const IN_NO_PANEL: [(&str, &str); 30] = [
 
 impl Query {
     /// Whether it is one of several of its panel that are never true together, or shows what this
-    /// fleet does not have: a web configuration, audits, and trouble that lasts for seconds.
+    /// fleet does not have: a web configuration, audits, operations, drills, and trouble that lasts for seconds.
     pub(super) fn may_be_empty(&self) -> bool {
         MAY_BE_EMPTY.iter().any(|part| self.expr.contains(part))
     }

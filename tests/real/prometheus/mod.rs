@@ -9,6 +9,7 @@ use crate::hostile::server::{HostileServer, Misbehaviour};
 use redis_cross_dc_exporter::lab::{Answer, SteadyWriter, WanConditions, WanProxy, WriteLoad};
 use redis_cross_dc_exporter::lab::{Direction, RedisServer, Response, eventually};
 
+use crate::cluster::{DC1, DC2, Site};
 use crate::command;
 use crate::exporter::Exporter;
 use crate::failover::replicaof;
@@ -81,7 +82,7 @@ fn address(exporter: &Exporter) -> &str {
 }
 
 /// A fleet in which everything that a panel shows is there: a healthy pair, one whose link is cut,
-/// one with two masters, a server that refuses, a Sentinel, a planned switch, and a receiver that
+/// one with two masters, a server that refuses, a Sentinel, a cluster, a planned switch, and a receiver that
 /// fails.
 #[tokio::test]
 async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
@@ -101,6 +102,12 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
         .unwrap();
     // It asks for replicas every ten seconds.
     wait_until_it_knows(&sentinel, "watched", 1, 0).await;
+    let catalog = Site::set(
+        &[(DC1, &[0..=8191]), (DC2, &[8192..=16383])],
+        &[DC2, DC1],
+        |builder| builder,
+    )
+    .await;
     let loading = HostileServer::start(Misbehaviour::Hang).await.unwrap();
     let sites = [healthy.master.addr(), watched.master.addr()];
     let receiver = Receiver::start([]).await.unwrap();
@@ -122,18 +129,27 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     let yaml = format!(
         "poll: {{interval: 200ms, min_interval: 100ms, heartbeat: {{enabled: true}}, output_buffers: true}}\nmetrics: {{raw_signals: true}}\nalerts: {{link_down: {{warning: 1s}}}}\npairs: [{}]\n\
          sentinels: [{{name: watched, master_name: watched, addresses: ['{}']}}]\n\
+         clusters: [{{name: catalog, addresses: ['{}']}}]\n\
          active_active: [{{name: profiles, sites: [{{address: '{}', dc: dc1}}, {{address: '{}', dc: dc2}}], \
          sync_queue: q, keys: ['u:*'], counters: ['c:*'], monitor: true}}]\n\
          notify: {{group_wait: 0s, receivers: [{{name: hook, webhook: {{url: '{}'}}}}]}}\n",
         pairs.join(", "),
         sentinel.addr(),
+        catalog.masters[0].addr(),
         sites[0],
         sites[1],
         receiver.url("/hook")
     );
     let exporter = Exporter::start(&yaml).await;
     for name in [
-        "healthy", "cut", "split", "gone", "turned", "lost", "watched",
+        "healthy",
+        "cut",
+        "split",
+        "gone",
+        "turned",
+        "lost",
+        "watched",
+        "catalog/slot-0",
     ] {
         exporter
             .wait_for(name, "the pair to be up", LIMIT, |pair| pair.link_up)

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::histories::Histories;
 use super::pairs::Pairs;
-use super::servers::{ReportedMaster, Servers};
+use super::servers::{ReportedMaster, ServerEntry, Servers};
 use super::topology_change::EntryMaster;
 use crate::info::{Observation, Role};
 use crate::model::{PairName, ServerAddr, Span, Timestamp};
@@ -370,11 +370,15 @@ impl EntryState {
             return None; // in the middle of a chain the top decides
         }
         let old = servers.get(&self.master)?;
+        if old.facts.takes_turns(now) {
+            return None; // it is not one server that gave way
+        }
         let gave_way = old.facts.role == Some(Role::Replica);
         if !gave_way && !old.facts.is_silent(now, interval) {
             return None;
         }
-        let reported = self.replicas_as_masters(servers, interval, now);
+        let mut reported = self.replicas_as_masters(servers, interval, now);
+        reported.retain(|(addr, new)| !is_the_same_master(old, new, servers.get(addr), now));
         if gave_way {
             let is_followed =
                 |new: &ReportedMaster| old.replid.as_ref() == Some(&new.sample.replid);
@@ -406,6 +410,21 @@ impl EntryState {
         }
         found
     }
+}
+
+/// Whether `new` is no other master than `old`: the same process answers at another address now. That
+/// is no promotion, until both addresses have led to the same processes for a while.
+fn is_the_same_master(
+    old: &ServerEntry,
+    new: &ReportedMaster,
+    new_at: Option<&ServerEntry>,
+    now: Timestamp,
+) -> bool {
+    if new.run_id.is_none() || new.run_id != old.last_master {
+        return false;
+    }
+    let is_settled = new_at.is_some_and(|server| server.is_settled(now));
+    !(is_settled && old.is_settled(now))
 }
 
 /// The addresses of the masters that fulfil a condition.

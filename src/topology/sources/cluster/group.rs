@@ -131,6 +131,14 @@ impl ClusterGroup {
         let nodes = self.nodes.iter().filter(|node| node.dissent.is_some());
         Some(nodes.count())
     }
+
+    /// How many shards have a risk in where their nodes run; `None` before a node has answered.
+    pub fn shards_at_risk(&self) -> Option<usize> {
+        if self.shards == 0 {
+            return None;
+        }
+        Some(self.risks.len())
+    }
 }
 
 impl ClusterNodeState {
