@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn each_slot_has_what_was_written_in_it() {
-        assert_eq!(course(&[]), []);
-        assert_eq!(course(&[(0, 7)]), [], "a moment is no time");
+        assert!(course(&[]).is_empty());
+        assert!(course(&[(0, 7)]).is_empty(), "a moment is no time");
         // Idle for two seconds, 30 bytes, and idle again.
         let polls = [(0, 100), (2000, 100), (4000, 130), (6000, 130)];
         assert_eq!(course(&polls), [0, 30, 0]);

@@ -21,7 +21,7 @@ pub(super) const A2: CheckRow = CheckRow {
     looks_at: "`INFO memory` of both",
     versions: "5.0",
     finds: "critical: less than the master's used_memory and a tenth; warning: less than the master's, or another policy; advice: more",
-    consequence: "The first write after a promotion evicts most keys, or is refused with OOM.",
+    consequence: "The first write after a promotion evicts keys until the rest fits, or is refused with OOM.",
     may_be_wrong: "a container's limit is below maxmemory",
     source: "redis.conf, replica-ignore-maxmemory; on 7.0.15, 24,976 of 30,000 keys were evicted at the first write",
     scope: Replica,

@@ -69,9 +69,10 @@ fn memory_limit(
         Some(bytes) => format!("maxmemory {} ({bytes})", bytes.get()),
         None => "maxmemory 0 (no limit)".to_owned(),
     };
-    let (severity, what, need) = match own_limit {
+    let (severity, consequence, what, need) = match own_limit {
         Some(own) if own < needed => (
             FindingSeverity::Critical,
+            None,
             format!(
                 "its maxmemory of {own} is too small for the master's {used} of data: after a \
                  promotion it evicts keys, or refuses writes"
@@ -80,14 +81,20 @@ fn memory_limit(
         ),
         Some(own) if limit.is_none_or(|limit| own < limit) => (
             FindingSeverity::Warning,
+            Some(
+                "After a promotion it is full sooner: it evicts keys, or refuses writes, that the \
+                 master has room for.",
+            ),
             format!("its maxmemory of {own} is smaller than the master's"),
             format!("the master's: {}", shown(limit)),
         ),
         _ => (
             FindingSeverity::Advice,
-            "its maxmemory is larger than the master's: data that grows after a promotion does not \
-             fit back"
-                .to_owned(),
+            Some(
+                "Data that grows after a promotion does not fit into the old master when that is \
+                 promoted again.",
+            ),
+            "its maxmemory is larger than the master's".to_owned(),
             format!("the master's: {}", shown(limit)),
         ),
     };
@@ -102,12 +109,11 @@ fn memory_limit(
             "the machine has only {total} of memory: it needs more first"
         ));
     }
-    Some(Problem::new(
-        severity,
-        what,
-        Evidence::new(shown(own_limit), need, subject.on_both("INFO memory")),
-        fix,
-    ))
+    let evidence = Evidence::new(shown(own_limit), need, subject.on_both("INFO memory"));
+    Some(Problem {
+        consequence,
+        ..Problem::new(severity, what, evidence, fix)
+    })
 }
 
 fn eviction_policy(subject: &Subject<'_>, master: &ServerFacts) -> Result<Option<Problem>, Gap> {
@@ -117,7 +123,7 @@ fn eviction_policy(subject: &Subject<'_>, master: &ServerFacts) -> Result<Option
         return Ok(None);
     }
     let server = &subject.server.addr;
-    Ok(Some(Problem::new(
+    let problem = Problem::new(
         FindingSeverity::Warning,
         format!("its eviction policy is {own}, the master's is {wanted}"),
         Evidence::new(
@@ -126,6 +132,10 @@ fn eviction_policy(subject: &Subject<'_>, master: &ServerFacts) -> Result<Option
             subject.on_both("INFO memory"),
         ),
         Fix::set_named(server, subject.facts, "maxmemory-policy", wanted),
+    );
+    Ok(Some(problem.then(
+        "When its memory is full after a promotion it evicts other keys than the master would, or \
+         refuses writes instead.",
     )))
 }
 
@@ -306,6 +316,12 @@ pub(in crate::doctor) fn users(subject: &Subject<'_>) -> Verdict {
             names(&different)
         ));
     }
+    let count = missing.len() + different.len();
+    let differ = if count == 1 {
+        "user differs"
+    } else {
+        "users differ"
+    };
     let mut commands = Vec::new();
     for name in missing.iter().chain(&different).take(MOST_NAMES) {
         commands.push(format!("ACL SETUSER {} RULES", shell_quote(name)));
@@ -314,7 +330,7 @@ pub(in crate::doctor) fn users(subject: &Subject<'_>) -> Verdict {
         FindingSeverity::Warning,
         format!("its users are not the master's: {}", parts.join("; ")),
         Evidence::new(
-            format!("{} users differ", missing.len() + different.len()),
+            format!("{count} {differ}"),
             "the users of the master".to_owned(),
             subject.on_both("ACL LIST (rights and hashes are compared, and not shown)"),
         ),

@@ -91,6 +91,8 @@ impl CatchUp {
 
     fn from_replays(replays: &[Option<Span>]) -> Self {
         let at = |part: f64| {
+            // `as` saturates, and neither has a sign.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let place = (replays.len() as f64 * part) as usize;
             replays.get(place).copied().flatten()
         };

@@ -53,7 +53,12 @@ impl OffsetHistory {
         }
         let part = passed.as_secs_f64() / gap.as_secs_f64();
         let written = after.offset.since(before.offset).as_f64() * part;
-        Some(before.offset + Bytes::new(written as u64))
+        // `as` saturates, and the part has no sign.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let written = written as u64;
+        Some(ReplicationOffset::new(
+            before.offset.get().saturating_add(written),
+        ))
     }
 
     /// What the first poll showed.
