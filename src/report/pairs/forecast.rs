@@ -189,16 +189,22 @@ impl CatchUpReport {
 
     /// `~40 s (35 s to 47 s)`, or only the range and why there is no single time.
     fn text(&self) -> Option<String> {
+        let expected = self.seconds.map(about);
+        match (expected, self.range(), &self.reason) {
+            (Some(expected), Some(range), _) => Some(format!("{expected} ({range})")),
+            (None, Some(range), Some(reason)) => Some(format!("{range}: {reason}")),
+            // An older exporter has no range.
+            (expected, range, _) => expected.or(range),
+        }
+    }
+
+    fn range(&self) -> Option<String> {
         let earliest = seconds_text(self.earliest_seconds?);
         let range = match self.latest_seconds.map(seconds_text) {
             Some(latest) => format!("{earliest} to {latest}"),
             None => format!("{earliest} or much later"),
         };
-        match (self.seconds, &self.reason) {
-            (Some(expected), _) => Some(format!("{} ({range})", about(expected))),
-            (None, Some(reason)) => Some(format!("{range}: {reason}")),
-            (None, None) => Some(range),
-        }
+        Some(range)
     }
 }
 
