@@ -9,7 +9,11 @@ const KEPT: usize = 8;
 /// With fewer positions since the replica was farthest behind, nothing is known.
 const FEWEST: usize = 3;
 
-/// The last positions of a replica, about a poll apart.
+/// A replica that is less far behind is not catching up: this is what a healthy link shows. Nothing
+/// is kept of it.
+pub(super) const BEHIND_FROM: Span = Span::from_secs(1);
+
+/// The last positions of a replica that is behind, about a poll apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Drain {
     /// The oldest first; `None` comes before the positions that are there.

@@ -7,16 +7,13 @@
 //! there is only the range in which they end.
 
 use super::super::assess::Assessment;
-use super::super::drain::DrainSpeed;
+use super::super::drain::{BEHIND_FROM, DrainSpeed};
 use super::super::no_forecast::NoForecast;
 use super::super::pair::ForecastFacts;
 use super::super::state::PairState;
 use super::super::write_course::{SLOT, WriteCourse};
 use super::Writes;
 use crate::model::{Bytes, Span, Timestamp};
-
-/// A replica that is less far behind is not catching up: this is what a healthy link shows.
-const BEHIND_FROM: Span = Span::from_secs(1);
 
 /// With a shorter course (30 s) nothing can be said of the minutes to come.
 const FEWEST_SLOTS: usize = 15;
