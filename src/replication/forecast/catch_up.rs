@@ -21,7 +21,7 @@ const FEWEST_SLOTS: usize = 15;
 /// By this many slots (6 s) a moment is compared with the present one.
 const ALIKE: usize = 3;
 
-/// At least this many replays, and a third of all if that is more.
+/// At least this many replays, and half of all if that is more: fewer often agree by chance.
 const FEWEST_REPLAYS: usize = 8;
 
 /// The part of the replays before the range, and behind it.
@@ -177,7 +177,7 @@ struct Moments {
     is_new: bool,
 }
 
-/// The third of all moments before which about as much was written as before the present one; `None`
+/// The half of all moments before which about as much was written as before the present one; `None`
 /// where there are too few.
 fn moments_alike(slots: &[f64]) -> Option<Moments> {
     if slots.len() < FEWEST_SLOTS {
@@ -190,7 +190,7 @@ fn moments_alike(slots: &[f64]) -> Option<Moments> {
         before.reverse();
         let unlike = |(written, _): &(f64, usize)| (written - present).abs();
         before.sort_by(|a, b| unlike(a).total_cmp(&unlike(b)));
-        before.truncate(FEWEST_REPLAYS.max(before.len() / 3));
+        before.truncate(FEWEST_REPLAYS.max(before.len() / 2));
     }
     let starts = before.into_iter().map(|(_, start)| start).collect();
     Some(Moments { starts, is_new })
