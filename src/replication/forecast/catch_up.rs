@@ -363,14 +363,6 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_that_has_just_ended_will_not_come_again_at_once() {
-        let after = course(bursts(276));
-        let seen = foresee(3400, 300.0, &after);
-        let expected = seen.expected.unwrap().as_secs_f64();
-        assert!((11.5..=14.0).contains(&expected), "{seen:?}");
-    }
-
-    #[test]
     fn a_replica_that_is_outpaced_has_no_end() {
         let heavy = course((0..280).map(|second| if second % 40 < 35 { 500 } else { 0 }));
         let seen = foresee(1_000_000, 300.0, &heavy);
