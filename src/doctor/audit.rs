@@ -258,7 +258,7 @@ impl<'a> Auditor<'a> {
             server,
             what: problem.what,
             evidence: problem.evidence,
-            consequence: row.consequence.to_owned(),
+            consequence: problem.consequence.unwrap_or(row.consequence).to_owned(),
             fix: problem.fix,
             source: row.source.to_owned(),
             exception_ended: exception.and_then(ended_sentence),

@@ -55,6 +55,8 @@ pub(super) struct Problem {
     pub(super) what: String,
     /// The facts.
     pub(super) evidence: Evidence,
+    /// What follows from it, where that is another thing than the catalogue says of the check.
+    pub(super) consequence: Option<&'static str>,
     /// How to repair it.
     pub(super) fix: Fix,
 }
@@ -125,8 +127,16 @@ impl Problem {
             server: None,
             what,
             evidence,
+            consequence: None,
             fix,
         }
+    }
+
+    /// The same with this consequence, a sentence.
+    #[must_use]
+    pub(super) fn then(mut self, consequence: &'static str) -> Self {
+        self.consequence = Some(consequence);
+        self
     }
 
     /// The same on another server.

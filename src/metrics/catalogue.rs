@@ -173,7 +173,7 @@ catalogue! {
     BACKLOG_HEADROOM_SECONDS = Gauge "redis_cross_dc_backlog_headroom_seconds" &["pair", "source_dc", "target_dc", "replica", "estimate"],
         "Seconds for which the link may be cut before the replica needs a full resync: expected by the writes of the last five minutes, worst by the fastest writes of the history that is kept (two days at most). Absent beyond 30 days.";
     CATCH_UP_SECONDS = Gauge "redis_cross_dc_catch_up_seconds" PAIR,
-        "Seconds until the replica has everything, by what it applies a second less what its master writes on average; only while it streams, is more than a second behind and comes closer.";
+        "Seconds until the replica has everything, if its master goes on as in the last five minutes; only while it streams, is more than a second behind and comes closer, and while the master writes evenly enough for a number that is right to within a quarter (docs/foresight.md).";
     OUTPUT_BUFFER_BYTES = Gauge "redis_cross_dc_output_buffer_bytes" PAIR,
         "Bytes of the master's output buffer for the replica, as its limits count them; only with `poll.output_buffers`.";
     OUTPUT_BUFFER_LIMIT_BYTES = Gauge "redis_cross_dc_output_buffer_limit_bytes" &["pair", "source_dc", "target_dc", "replica", "limit"],

@@ -24,7 +24,7 @@ pub(super) fn add_forecast(
         evidence,
     } = forecast;
     add_headroom(families, labels, headroom);
-    families.add(&c::CATCH_UP_SECONDS, labels, catch_up.ok());
+    families.add(&c::CATCH_UP_SECONDS, labels, catch_up.expected.ok());
     if let Ok(buffer) = output_buffer {
         add_output_buffer(families, labels, buffer);
     }

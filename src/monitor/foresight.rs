@@ -1,5 +1,7 @@
 //! What the predictions about a pair rest on, for its alerts and snapshots.
 
+use std::sync::Arc;
+
 use super::alerting::ObservedPair;
 use crate::model::{Bytes, Span, Timestamp};
 use crate::replication::{Headroom, MasterHistory, NoForecast, OutputBuffer, Writes};
@@ -17,6 +19,15 @@ pub(super) fn writes(history: &MasterHistory) -> Writes {
     Writes {
         recent: recent_writes(history),
         peaks: Some(history.write_peaks()),
+        course: None,
+    }
+}
+
+/// The same with its course, for a replica that catches up.
+pub(super) fn writes_of_drain(history: &MasterHistory) -> Writes {
+    Writes {
+        course: Some(Arc::new(history.write_course())),
+        ..writes(history)
     }
 }
 

@@ -9,7 +9,11 @@ const KEPT: usize = 8;
 /// With fewer positions since the replica was farthest behind, nothing is known.
 const FEWEST: usize = 3;
 
-/// The last positions of a replica, about a poll apart.
+/// A replica that is less far behind is not catching up: this is what a healthy link shows. Nothing
+/// is kept of it.
+pub(super) const BEHIND_FROM: Span = Span::from_secs(1);
+
+/// The last positions of a replica that is behind, about a poll apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Drain {
     /// The oldest first; `None` comes before the positions that are there.
@@ -30,11 +34,11 @@ pub(super) struct DrainPosition {
 /// How fast a replica catches up since it was farthest behind, in bytes a second. Both are medians of
 /// the slopes between every two positions, which chance moves less than any two.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct DrainSpeed {
+pub struct DrainSpeed {
     /// What it applies.
-    applies: f64,
+    pub applies: f64,
     /// By how much less it lacks; above zero.
-    shrinks: f64,
+    pub shrinks: f64,
 }
 
 impl Drain {
@@ -59,19 +63,8 @@ impl Drain {
         *self = Self::default();
     }
 
-    /// By how many bytes a second the replica will come closer, while its master goes on to write
-    /// `writes` bytes a second, its mean. `None` where it does not come closer now.
-    ///
-    /// That is what it applies less what is written, for the mean foresees bursts that the last
-    /// seconds may not have seen; but at least half of what was seen, for a load that has ended stays
-    /// in the mean for minutes.
-    pub(super) fn speed(&self, writes: Option<f64>) -> Option<f64> {
-        let now = self.seen()?;
-        let expected = writes.map_or(now.shrinks, |writes| now.applies - writes);
-        Some(expected.max(now.shrinks / 2.0))
-    }
-
-    fn seen(&self) -> Option<DrainSpeed> {
+    /// How fast the replica comes closer; `None` where it does not, or that is not known yet.
+    pub(super) fn speed(&self) -> Option<DrainSpeed> {
         let positions: Vec<_> = self.positions.iter().flatten().copied().collect();
         let farthest = positions.iter().map(|position| position.lacks).max()?;
         let turn = positions
@@ -125,30 +118,28 @@ mod tests {
         drain
     }
 
-    #[test]
-    fn a_replica_comes_closer_from_where_it_was_farthest_behind() {
-        assert_eq!(
-            drain(&[100, 500, 900, 800]).speed(None),
-            None,
-            "two positions"
-        );
-        assert_eq!(drain(&[100, 500, 900, 800, 700]).speed(None), Some(100.0));
-        let uneven = drain(&[900, 780, 700, 600, 490, 400]).speed(None).unwrap();
-        assert!((95.0..=105.0).contains(&uneven), "{uneven}");
-        assert_eq!(drain(&[700, 800, 900]).speed(None), None, "it falls behind");
-        assert_eq!(drain(&[700, 700, 700]).speed(None), None);
-        assert_eq!(drain(&[]).speed(Some(1.0)), None);
+    fn shrinks(lacking: &[u64]) -> Option<f64> {
+        Some(drain(lacking).speed()?.shrinks)
     }
 
     #[test]
-    fn the_mean_of_the_writes_counts_and_not_the_lull_of_the_last_seconds() {
-        let lull = drain(&[900, 800, 700]); // it applies 110
-        assert_eq!(lull.speed(Some(10.0)), Some(100.0));
-        assert_eq!(lull.speed(Some(40.0)), Some(70.0));
-        let ended = lull.speed(Some(500.0));
-        assert_eq!(ended, Some(50.0), "a load that has ended");
-        let burst = lull.speed(Some(0.0));
-        assert_eq!(burst, Some(110.0), "a burst that will end");
+    fn a_replica_comes_closer_from_where_it_was_farthest_behind() {
+        assert_eq!(shrinks(&[100, 500, 900, 800]), None, "two positions");
+        assert_eq!(shrinks(&[100, 500, 900, 800, 700]), Some(100.0));
+        let uneven = shrinks(&[900, 780, 700, 600, 490, 400]).unwrap();
+        assert!((95.0..=105.0).contains(&uneven), "{uneven}");
+        assert_eq!(shrinks(&[700, 800, 900]), None, "it falls behind");
+        assert_eq!(shrinks(&[700, 700, 700]), None);
+        assert_eq!(shrinks(&[]), None);
+    }
+
+    #[test]
+    fn what_it_applies_is_what_it_comes_closer_and_what_is_written_meanwhile() {
+        let speed = drain(&[900, 800, 700]).speed().unwrap();
+        assert!(
+            (speed.applies - speed.shrinks - 10.0).abs() < 1e-9,
+            "{speed:?}"
+        );
     }
 
     #[test]
@@ -160,17 +151,17 @@ mod tests {
             lacks: Bytes::new(600),
         };
         late.observe(position(20, 2000), SECOND);
-        assert_eq!(late.speed(None), None);
+        assert_eq!(late.speed(), None);
         let mut back = drain(&[900, 800, 700]);
         back.observe(position(3, 5), SECOND);
-        assert_eq!(back.speed(None), None);
+        assert_eq!(back.speed(), None);
         let mut close = drain(&[900, 800]);
         let soon = DrainPosition {
             at: Timestamp::from_nanos(1_100_000_000),
             ..position(1, 400)
         };
         close.observe(soon, SECOND);
-        assert_eq!(close.speed(None), None, "closer than polls are");
+        assert_eq!(close.speed(), None, "closer than polls are");
         close.clear();
         assert_eq!(close, Drain::default());
     }

@@ -27,16 +27,18 @@ mod state;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trend;
+mod write_course;
 mod write_peaks;
 
 pub use ack::{Ack, ReplicaIdentity, find_ack};
 pub use assess::{Assessment, Diverged, Evidence, assess};
 pub use counter::{MinuteMax, RestartProofCounter};
+pub use drain::DrainSpeed;
 pub use epochs::{
     Comparison, DeltaRecord, EpochRecord, HistoryChange, HistoryRecord, MasterHistory, MasterSample,
 };
 pub use forecast::{
-    EvidenceEnd, EvidenceLeft, Forecast, Headroom, LONGEST_HEADROOM, SyncForecast, Writes,
+    CatchUp, EvidenceEnd, EvidenceLeft, Forecast, Headroom, LONGEST_HEADROOM, SyncForecast, Writes,
     evidence_left, forecast,
 };
 pub use gap::{Gap, Pause};
@@ -61,4 +63,5 @@ pub use server::{BacklogFacts, HistoryStart, ServerFacts};
 pub use split::Split;
 pub use stall::Stall;
 pub use state::{PairState, StateReason, SyncProgress};
+pub use write_course::WriteCourse;
 pub use write_peaks::PeakTable;

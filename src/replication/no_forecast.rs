@@ -17,6 +17,10 @@ closed_set! {
         CaughtUp => "caught_up",
         /// The replica does not come closer to its master, or that is not known yet.
         NotDraining => "not_draining",
+        /// The master writes so unevenly that no single number would be right.
+        Uneven => "uneven",
+        /// The master has written more than the replica applies.
+        Outpaced => "outpaced",
         /// The link is not streaming.
         NotStreaming => "not_streaming",
         /// The exporter is not configured to ask.
@@ -54,13 +58,17 @@ impl NoForecast {
         match self {
             Self::LagUnknown => "how much the replica lacks is not known",
             Self::BacklogUnknown => "the master does not report the size of its backlog",
-            Self::ShortHistory => "the master's writes have been watched for less than 10 s",
+            Self::ShortHistory => "the master's writes have not been watched for long enough",
             Self::NothingWritten => {
                 "the master writes so little that its backlog lasts for more than 30 days"
             }
             Self::CaughtUp => "the replica is less than a second behind",
             Self::NotDraining => {
                 "the replica does not come closer to its master, or that is not known yet"
+            }
+            Self::Uneven => "the master writes too unevenly for one number",
+            Self::Outpaced => {
+                "over the last minutes the master wrote more than the replica applies"
             }
             Self::NotStreaming => "the link is not streaming",
             Self::NotAsked => "poll.output_buffers is off, or the master has not answered yet",

@@ -143,6 +143,8 @@ impl Collection<'_> {
         let topology = Topology::observed(self.entries, &settings.datacenters, &roles);
         let permits = Arc::new(Semaphore::new(self.at_once));
         let all = topology.servers.len();
+        // Measuring the writes alone takes seconds.
+        (self.progress)(AuditStage::Servers, 0, all);
         let mut tasks = JoinSet::new();
         for server in topology.servers.into_values() {
             let question = server::Question {

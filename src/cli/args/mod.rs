@@ -140,7 +140,7 @@ pub(super) enum Command {
     /// unknown
     Check(CheckArgs),
     /// Audits the servers of every pair for disaster recovery, and changes nothing; exit code 0 clean,
-    /// 10 warnings, 20 critical, 1 something was not checked
+    /// 10 warnings, 20 critical, 1 nothing found but something was not checked
     Doctor(DoctorArgs),
     /// Writes a configuration with comments for the servers that are given, checks it, and names the
     /// next command; asks nothing and overwrites nothing

@@ -11,7 +11,7 @@ pub(super) const F1: CheckRow = CheckRow {
     finds: "advice: none has passed in 35 days, as far as this machine knows",
     consequence: "A recovery that was never practised takes longer than it has to.",
     may_be_wrong: "it was practised on another machine, or by hand",
-    source: "-",
+    source: "docs/disaster-recovery.md",
     scope: Master,
     rule: setup::drill,
 };

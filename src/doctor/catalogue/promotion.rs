@@ -1,6 +1,6 @@
 //! Chapter A: what makes a replica useless in the second after its promotion.
 
-use super::super::rules::{commands, promotion, reachable, way_back};
+use super::super::rules::{commands, memory, promotion, reachable, way_back};
 use super::CheckRow;
 use super::CheckScope::{Each, Replica};
 
@@ -21,11 +21,11 @@ pub(super) const A2: CheckRow = CheckRow {
     looks_at: "`INFO memory` of both",
     versions: "5.0",
     finds: "critical: less than the master's used_memory and a tenth; warning: less than the master's, or another policy; advice: more",
-    consequence: "The first write after a promotion evicts most keys, or is refused with OOM.",
+    consequence: "The first write after a promotion evicts keys until the rest fits, or is refused with OOM.",
     may_be_wrong: "a container's limit is below maxmemory",
     source: "redis.conf, replica-ignore-maxmemory; on 7.0.15, 24,976 of 30,000 keys were evicted at the first write",
     scope: Replica,
-    rule: promotion::memory,
+    rule: memory::memory,
 };
 
 pub(super) const A3: CheckRow = CheckRow {

@@ -21,7 +21,7 @@ pub(super) const B2: CheckRow = CheckRow {
     looks_at: "`CONFIG GET`",
     versions: "5.0",
     finds: "warning: not 0 and less than `--survive` or 4 h",
-    consequence: "What a lost master had that its replica lacks can then be neither proved nor recovered.",
+    consequence: "Writes that only a lost master has can then be neither proved nor recovered.",
     may_be_wrong: "the memory of a lone server matters more",
     source: "redis.conf, repl-backlog-ttl; tried on 7.0.15",
     scope: Each,

@@ -6,6 +6,10 @@ use super::super::subject::{Subject, Verdict};
 /// The most names in one sentence.
 const MOST_NAMES: usize = 8;
 
+/// What follows from a command that only one side knows.
+const SKIPPED: &str =
+    "A write that the replica does not know is skipped there without any sign on link or offset.";
+
 /// A13: a failover would stop half way, or the replica does not know what its master sends.
 pub(in crate::doctor) fn commands(subject: &Subject<'_>) -> Verdict {
     let own = subject.facts.commands.clone()?;
@@ -13,13 +17,14 @@ pub(in crate::doctor) fn commands(subject: &Subject<'_>) -> Verdict {
     let missing = own.missing_for_failover();
     if !missing.is_empty() {
         let names = listed(&missing);
-        found.push(problem(
+        let problem = problem(
             subject,
             FindingSeverity::Warning,
             format!("it does not know what a failover calls: {names}"),
             "every command of a failover, under its own name",
             &names,
-        ));
+        );
+        found.push(problem.then("A failover stops half way."));
     }
     if subject.server.addr != subject.entry.master.addr {
         found.extend(differences(subject)?);
@@ -41,7 +46,7 @@ fn differences(subject: &Subject<'_>) -> Verdict {
     let for_replica = of_master.unknown_to(&own);
     if !for_replica.is_empty() {
         let names = listed(&for_replica);
-        found.push(problem(
+        let problem = problem(
             subject,
             FindingSeverity::Critical,
             format!(
@@ -49,12 +54,13 @@ fn differences(subject: &Subject<'_>) -> Verdict {
             ),
             "the same rename-command lines as on its master",
             &names,
-        ));
+        );
+        found.push(problem.then(SKIPPED));
     }
     let for_master = own.unknown_to(&of_master);
     if !for_master.is_empty() {
         let names = listed(&for_master);
-        found.push(problem(
+        let problem = problem(
             subject,
             FindingSeverity::Warning,
             format!(
@@ -64,7 +70,8 @@ fn differences(subject: &Subject<'_>) -> Verdict {
             ),
             "the same rename-command lines as on its master",
             &names,
-        ));
+        );
+        found.push(problem.then(SKIPPED));
     }
     Ok(found)
 }

@@ -3,6 +3,7 @@
 
 pub(super) mod commands;
 pub(super) mod directives;
+pub(super) mod memory;
 pub(super) mod persistence;
 pub(super) mod promotion;
 pub(super) mod reachable;

@@ -2,13 +2,10 @@
 //! up and its offset is the master's.
 
 use super::super::directive::Directive;
-use super::super::facts::{Gap, ServerFacts, optional, reported};
+use super::super::facts::{Gap, ServerFacts, reported};
 use super::super::finding::{Evidence, FindingSeverity, Fix, Problem};
 use super::super::subject::{Subject, Verdict};
-use crate::model::{Bytes, shell_quote};
-
-/// How much room the replica needs above the data that the master has today.
-const MEMORY_MARGIN: f64 = 1.1;
+use crate::model::shell_quote;
 
 /// How many connections the replica needs above those that the master has today.
 const CLIENTS_MARGIN: f64 = 1.2;
@@ -41,92 +38,6 @@ pub(in crate::doctor) fn min_replicas(subject: &Subject<'_>) -> Verdict {
         ),
         fix,
     )])
-}
-
-/// A2: the replica has less memory than the master's data needs, or evicts by another policy.
-pub(in crate::doctor) fn memory(subject: &Subject<'_>) -> Verdict {
-    let master = subject.master()?;
-    let own_limit = optional(&subject.facts.details.max_memory, "maxmemory")?.copied();
-    let limit = optional(&master.details.max_memory, "maxmemory")?.copied();
-    let used = *reported(&master.details.used_memory, "used_memory")?;
-    let mut found = Vec::new();
-    found.extend(memory_limit(subject, own_limit, limit, used));
-    found.extend(eviction_policy(subject, master)?);
-    Ok(found)
-}
-
-fn memory_limit(
-    subject: &Subject<'_>,
-    own_limit: Option<Bytes>,
-    limit: Option<Bytes>,
-    used: Bytes,
-) -> Option<Problem> {
-    if own_limit == limit {
-        return None;
-    }
-    let needed = times(used, MEMORY_MARGIN);
-    let shown = |limit: Option<Bytes>| match limit {
-        Some(bytes) => format!("maxmemory {} ({bytes})", bytes.get()),
-        None => "maxmemory 0 (no limit)".to_owned(),
-    };
-    let (severity, what, need) = match own_limit {
-        Some(own) if own < needed => (
-            FindingSeverity::Critical,
-            format!(
-                "its maxmemory of {own} is too small for the master's {used} of data: after a \
-                 promotion it evicts keys, or refuses writes"
-            ),
-            format!("at least {needed}, the master's used_memory and a tenth"),
-        ),
-        Some(own) if limit.is_none_or(|limit| own < limit) => (
-            FindingSeverity::Warning,
-            format!("its maxmemory of {own} is smaller than the master's"),
-            format!("the master's: {}", shown(limit)),
-        ),
-        _ => (
-            FindingSeverity::Advice,
-            "its maxmemory is larger than the master's: data that grows after a promotion does not \
-             fit back"
-                .to_owned(),
-            format!("the master's: {}", shown(limit)),
-        ),
-    };
-    let value = limit.map_or(0, Bytes::get).to_string();
-    let server = &subject.server.addr;
-    let mut fix = Fix::set_named(server, subject.facts, "maxmemory", &value);
-    let total = subject.facts.details.total_memory.value();
-    if let (Some(limit), Some(total)) = (limit, total)
-        && total < limit
-    {
-        fix = fix.noting(&format!(
-            "the machine has only {total} of memory: it needs more first"
-        ));
-    }
-    Some(Problem::new(
-        severity,
-        what,
-        Evidence::new(shown(own_limit), need, subject.on_both("INFO memory")),
-        fix,
-    ))
-}
-
-fn eviction_policy(subject: &Subject<'_>, master: &ServerFacts) -> Result<Option<Problem>, Gap> {
-    let own = reported(&subject.facts.details.eviction_policy, "maxmemory_policy")?;
-    let wanted = reported(&master.details.eviction_policy, "maxmemory_policy")?;
-    if own == wanted {
-        return Ok(None);
-    }
-    let server = &subject.server.addr;
-    Ok(Some(Problem::new(
-        FindingSeverity::Warning,
-        format!("its eviction policy is {own}, the master's is {wanted}"),
-        Evidence::new(
-            format!("maxmemory-policy {own}"),
-            format!("the master's: {wanted}"),
-            subject.on_both("INFO memory"),
-        ),
-        Fix::set_named(server, subject.facts, "maxmemory-policy", wanted),
-    )))
 }
 
 /// A3: the replica has fewer databases than the master.
@@ -306,6 +217,12 @@ pub(in crate::doctor) fn users(subject: &Subject<'_>) -> Verdict {
             names(&different)
         ));
     }
+    let count = missing.len() + different.len();
+    let differ = if count == 1 {
+        "user differs"
+    } else {
+        "users differ"
+    };
     let mut commands = Vec::new();
     for name in missing.iter().chain(&different).take(MOST_NAMES) {
         commands.push(format!("ACL SETUSER {} RULES", shell_quote(name)));
@@ -314,7 +231,7 @@ pub(in crate::doctor) fn users(subject: &Subject<'_>) -> Verdict {
         FindingSeverity::Warning,
         format!("its users are not the master's: {}", parts.join("; ")),
         Evidence::new(
-            format!("{} users differ", missing.len() + different.len()),
+            format!("{count} {differ}"),
             "the users of the master".to_owned(),
             subject.on_both("ACL LIST (rights and hashes are compared, and not shown)"),
         ),
@@ -347,7 +264,7 @@ pub(in crate::doctor) fn max_clients(subject: &Subject<'_>) -> Verdict {
         Some(number) => number,
         None => subject.facts.number(Directive::Maxclients)?,
     };
-    // As `times`: no sign, and far from the limits.
+    // `as` saturates, and neither has a sign.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let needed = (connected as f64 * CLIENTS_MARGIN).ceil() as u64;
     if own >= needed {
@@ -417,12 +334,4 @@ pub(in crate::doctor) fn config_file(subject: &Subject<'_>) -> Verdict {
              roles, ignore A12 and say so",
         ),
     )])
-}
-
-/// `bytes` times `factor`, rounded up.
-fn times(bytes: Bytes, factor: f64) -> Bytes {
-    // `as` saturates, and neither has a sign.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let product = (bytes.as_f64() * factor).ceil() as u64;
-    Bytes::new(product)
 }

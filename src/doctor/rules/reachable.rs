@@ -188,7 +188,7 @@ fn engines(subject: &Subject<'_>, master: &ServerFacts) -> Result<Option<Problem
             format!("it runs {here}, its master {there}: another release"),
         ),
     };
-    Ok(Some(Problem::new(
+    let problem = Problem::new(
         severity,
         what,
         Evidence::new(
@@ -200,7 +200,13 @@ fn engines(subject: &Subject<'_>, master: &ServerFacts) -> Result<Option<Problem
             &subject.server.addr,
             "bring both to one version, the replica first",
         ),
-    )))
+    );
+    // Where the formats are the same, a full sync works both ways.
+    if here.format() == there.format() {
+        let consequence = "Commands, defaults and faults may be others after a switch.";
+        return Ok(Some(problem.then(consequence)));
+    }
+    Ok(Some(problem))
 }
 
 /// A program and its own version.

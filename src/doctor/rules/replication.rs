@@ -174,6 +174,9 @@ fn longest_sync(limit: OutputBufferLimit, floor: Option<Bytes>, rate: &WriteRate
     longest
 }
 
+/// What follows from a timeout that is too short.
+const CUT_BY_STALLS: &str = "Short stalls of the line, or of a server, cut the link.";
+
 /// B4: a link is declared dead too early, or too late.
 pub(in crate::doctor) fn timeout(subject: &Subject<'_>) -> Verdict {
     let timeout = subject.facts.number(Directive::ReplTimeout)?;
@@ -185,7 +188,7 @@ pub(in crate::doctor) fn timeout(subject: &Subject<'_>) -> Verdict {
              a short stall cuts the link"
         );
         let need = format!("above {shortest} s, at most {LATE_TIMEOUT} s");
-        let mut problem = timeout_problem(subject, what, need);
+        let mut problem = timeout_problem(subject, what, need).then(CUT_BY_STALLS);
         if shortest >= 60 {
             let pings = Directive::ReplPingReplicaPeriod.label();
             let command = format!("CONFIG SET {pings} 10");
@@ -196,7 +199,8 @@ pub(in crate::doctor) fn timeout(subject: &Subject<'_>) -> Verdict {
     if timeout > LATE_TIMEOUT {
         let what = format!("its repl-timeout of {timeout} s hides a dead link for that long");
         let need = format!("above {shortest} s, at most {LATE_TIMEOUT} s");
-        return Ok(vec![timeout_problem(subject, what, need)]);
+        let problem = timeout_problem(subject, what, need);
+        return Ok(vec![problem.then("A dead link is noticed that late.")]);
     }
     let problem = slow_line(subject, timeout)?;
     Ok(problem.into_iter().collect())
@@ -250,7 +254,8 @@ fn slow_line(subject: &Subject<'_>, timeout: u64) -> Result<Option<Problem>, Gap
             );
             let needed = at_least.mul_f64(LINK_ROUND_TRIPS);
             let need = format!("above {needed}, ten round trips of {at_least} as seen from here");
-            Ok(Some(timeout_problem(subject, what, need)))
+            let problem = timeout_problem(subject, what, need);
+            Ok(Some(problem.then(CUT_BY_STALLS)))
         }
     }
 }
@@ -260,7 +265,7 @@ pub(in crate::doctor) fn diskless(subject: &Subject<'_>) -> Verdict {
     let mut found = Vec::new();
     let facts = subject.facts;
     if !facts.is_on(Directive::ReplDisklessSync)? {
-        found.push(Problem::new(
+        let problem = Problem::new(
             FindingSeverity::Advice,
             "it writes a file before it sends a full sync: a slow disk makes that longer"
                 .to_owned(),
@@ -275,7 +280,8 @@ pub(in crate::doctor) fn diskless(subject: &Subject<'_>) -> Verdict {
                 Directive::ReplDisklessSync,
                 "yes",
             ),
-        ));
+        );
+        found.push(problem.then("A full sync takes longer."));
     }
     let swaps = matches!(facts.setting(Directive::ReplDisklessLoad), Ok("swapdb"));
     let used = facts.details.used_memory.value();
@@ -283,16 +289,24 @@ pub(in crate::doctor) fn diskless(subject: &Subject<'_>) -> Verdict {
     if let (true, Some(used), Some(total)) = (swaps, used, total)
         && scaled(used, 2.0) > total
     {
-        found.push(Problem::new(
+        let problem = Problem::new(
             FindingSeverity::Advice,
-            format!("it keeps the old data while it loads a full sync, and two times {used} exceed its memory"),
+            format!(
+                "it keeps the old data while it loads a full sync, and two times {used} exceed its memory"
+            ),
             Evidence::new(
                 "repl-diskless-load swapdb".to_owned(),
                 format!("twice {used} within {total}"),
                 subject.on_server("CONFIG GET, INFO memory"),
             ),
-            Fix::set(&subject.server.addr, facts, Directive::ReplDisklessLoad, "disabled"),
-        ));
+            Fix::set(
+                &subject.server.addr,
+                facts,
+                Directive::ReplDisklessLoad,
+                "disabled",
+            ),
+        );
+        found.push(problem.then("A full sync ends the replica for want of memory."));
     }
     Ok(found)
 }

@@ -56,13 +56,14 @@ pub(in crate::doctor) fn down_after(subject: &Subject<'_>) -> Verdict {
             down_after.as_nanos() / 1_000_000
         );
         if down_after > LATE_DOWN_AFTER {
-            return Ok(vec![sentinel.problem(
+            let problem = sentinel.problem(
                 FindingSeverity::Warning,
                 format!("it takes a server for down only after {down_after}"),
                 value,
                 "at most a minute".to_owned(),
                 "down-after-milliseconds 30000",
-            )]);
+            );
+            return Ok(vec![problem.then("A failover begins that late.")]);
         }
         let Some(farthest) = farthest(subject, sentinel) else {
             return Ok(Vec::new());
@@ -71,20 +72,25 @@ pub(in crate::doctor) fn down_after(subject: &Subject<'_>) -> Verdict {
         match farthest.compare(down_after, DOWN_ROUND_TRIPS) {
             Enough::Yes => Ok(Vec::new()),
             Enough::Unknown => Err(Gap::because(format!(
-                "the round trips between the Sentinel {} and the servers are up to something \
-                 between {at_least} and {at_most} as seen from here: run doctor beside it",
+                "the longest round trip between the Sentinel {} and a server is between {at_least} \
+                 and {at_most} as seen from here: run doctor beside it",
                 sentinel.sentinel.addr
             ))),
-            Enough::No => Ok(vec![sentinel.problem(
-                FindingSeverity::Warning,
-                format!(
-                    "it takes a server for down after {down_after}, less than five round trips to \
-                     the farthest one"
-                ),
-                value,
-                format!("above five round trips of {at_least}, as seen from here"),
-                "down-after-milliseconds 30000",
-            )]),
+            Enough::No => {
+                let problem = sentinel.problem(
+                    FindingSeverity::Warning,
+                    format!(
+                        "it takes a server for down after {down_after}, less than five round trips \
+                         to the farthest one"
+                    ),
+                    value,
+                    format!("above five round trips of {at_least}, as seen from here"),
+                    "down-after-milliseconds 30000",
+                );
+                Ok(vec![
+                    problem.then("A slow line begins failovers without need."),
+                ])
+            }
         }
     })
 }
@@ -249,7 +255,7 @@ fn login_problem(subject: &Subject<'_>, sentinel: &Watching<'_>, down_for: Span)
     problem.fix = problem.fix.noting(
         "with a user of its own also auth-user; where the password is right, look at the network",
     );
-    problem
+    problem.then("That Sentinel takes part in no decision.")
 }
 
 fn scripts_problem(sentinel: &Watching<'_>, reference: &[String], addr: &str) -> Problem {
@@ -267,7 +273,7 @@ fn scripts_problem(sentinel: &Watching<'_>, reference: &[String], addr: &str) ->
     problem.fix = problem.fix.noting(
         "from Redis 7.0 on only where sentinel deny-scripts-reconfig is no, else in its file",
     );
-    problem
+    problem.then("Clients are not redirected after a failover that this Sentinel leads.")
 }
 
 /// E7: Sentinels call the master by different names.

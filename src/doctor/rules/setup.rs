@@ -48,16 +48,22 @@ pub(in crate::doctor) fn self_fence(subject: &Subject<'_>) -> Verdict {
         )
         .noting("only if a loss of writes matters more than taking them: a cut line stops them all")
     };
-    Ok(vec![Problem::new(
+    let consequence = if is_on {
+        "A cut between the datacenters stops every write, and none of them is lost."
+    } else {
+        "Writes that it takes while it is cut off are lost once another server is promoted."
+    };
+    let problem = Problem::new(
         FindingSeverity::Advice,
         what,
         Evidence::new(
             format!("min-replicas-to-write {wanted}, min-replicas-max-lag {max_lag}"),
-            format!("a choice: more than {local} fences it, less does not"),
+            format!("a choice: above {local} a cut stops its writes, up to {local} it does not"),
             subject.on_server("CONFIG GET"),
         ),
         fix,
-    )])
+    );
+    Ok(vec![problem.then(consequence)])
 }
 
 /// D2: the Sentinels would promote the wrong replica, or none.

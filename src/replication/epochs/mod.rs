@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::history::{Bracket, Footprint, HistoryLimits, Inserted, OffsetHistory, Point};
 use super::server::{HistoryStart, ServerFacts};
+use super::write_course::WriteCourse;
 use super::write_peaks::{PeakTable, WritePeaks};
 use crate::info::{ReplicationInfo, Role};
 use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
@@ -227,6 +228,13 @@ impl MasterHistory {
     /// The most that was written in windows of every length.
     pub fn write_peaks(&self) -> Arc<PeakTable> {
         self.peaks.table()
+    }
+
+    /// How much was written in each two seconds of the last minutes.
+    pub fn write_course(&self) -> WriteCourse {
+        let current = self.current.as_ref();
+        let course = current.map(|epoch| WriteCourse::new(&epoch.history));
+        course.unwrap_or_default()
     }
 
     /// How a position of `replid` at `offset` relates to the stream.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::assess::Assessment;
 use super::super::no_forecast::NoForecast;
+use super::super::write_course::WriteCourse;
 use super::super::write_peaks::PeakTable;
 use crate::model::{Bytes, Span, Timestamp};
 
@@ -21,17 +22,8 @@ pub struct Writes {
     pub recent: Option<(Bytes, Span)>,
     /// The most in windows of every length.
     pub peaks: Option<Arc<PeakTable>>,
-}
-
-impl Writes {
-    /// The mean of the last minutes, in bytes a second; `None` where they are too few.
-    pub(super) fn per_second(&self) -> Option<f64> {
-        let (written, counted) = self.recent?;
-        if counted < SHORTEST_RATE {
-            return None;
-        }
-        Some(written.as_f64() / counted.as_secs_f64())
-    }
+    /// The course of the last minutes; `None` where no replica catches up, which needs it.
+    pub course: Option<Arc<WriteCourse>>,
 }
 
 /// How long the link may be cut before a full resync.

@@ -5,21 +5,19 @@
 //! Each prediction is a value or the reason why there is none ([`NoForecast`]). docs/foresight.md
 //! explains them and has their scores.
 
+mod catch_up;
 mod evidence;
 mod headroom;
 
 use super::assess::{Assessment, Evidence};
 use super::no_forecast::NoForecast;
 use super::output_buffer::OutputBuffer;
-use super::pair::ForecastFacts;
 use super::state::{PairState, SyncProgress};
-use crate::model::{Bytes, Span, Timestamp};
+use crate::model::{Span, Timestamp};
 
+pub use catch_up::CatchUp;
 pub use evidence::{EvidenceEnd, EvidenceLeft, evidence_left};
 pub use headroom::{Headroom, LONGEST_HEADROOM, Writes};
-
-/// A replica that is less far behind is not catching up: this is what a healthy link shows.
-const BEHIND_FROM: Span = Span::from_secs(1);
 
 /// What is expected of a pair at one instant.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +25,7 @@ pub struct Forecast {
     /// How long the link may be cut before a full resync.
     pub headroom: Headroom,
     /// How long until the replica has everything.
-    pub catch_up: Result<Span, NoForecast>,
+    pub catch_up: CatchUp,
     /// The direct master's output buffer for the replica.
     pub output_buffer: Result<OutputBuffer, NoForecast>,
     /// The full sync that is under way.
@@ -56,34 +54,11 @@ pub fn forecast(
     let pair = evidence.pair;
     Forecast {
         headroom: Headroom::new(pair.backlog_size, seen, writes, now),
-        catch_up: catch_up(&pair.forecast, seen, writes, now),
+        catch_up: CatchUp::new(&pair.forecast, seen, writes, now),
         output_buffer: pair.output_buffer(now),
         full_sync: full_sync(evidence, seen, now),
         evidence: evidence_left(evidence, now),
     }
-}
-
-/// How long until the replica has everything.
-fn catch_up(
-    facts: &ForecastFacts,
-    seen: &Assessment,
-    writes: &Writes,
-    now: Timestamp,
-) -> Result<Span, NoForecast> {
-    if seen.state != PairState::Streaming || seen.stale {
-        return Err(NoForecast::NotStreaming);
-    }
-    let (Some(lag), Some(bytes)) = (seen.lag.estimate, seen.bytes.estimate) else {
-        return Err(NoForecast::LagUnknown);
-    };
-    if lag < BEHIND_FROM || bytes == Bytes::ZERO {
-        return Err(NoForecast::CaughtUp);
-    }
-    let speed = facts.drain.speed(writes.per_second());
-    let speed = speed.ok_or(NoForecast::NotDraining)?;
-    let since_sample = seen.sampled_at.map_or(Span::ZERO, |at| now - at);
-    let from_sample = Span::from_secs_f64(bytes.as_f64() / speed);
-    Ok((from_sample - since_sample).or_zero())
 }
 
 /// The full sync that is under way.

@@ -35,6 +35,32 @@ impl OffsetHistory {
         })
     }
 
+    /// The offset that the master likely had at `instant`: between two polls as if it had written
+    /// evenly. `None` before the first poll; after the newest, what that showed.
+    pub(in crate::replication) fn likely_at(
+        &self,
+        instant: Timestamp,
+    ) -> Option<ReplicationOffset> {
+        let later = self.plateaus.partition_point(|p| p.first_seen <= instant);
+        let before = self.plateaus.get(later.checked_sub(1)?)?;
+        let Some(after) = self.plateaus.get(later) else {
+            return Some(before.offset);
+        };
+        let passed = (instant - before.last_sent).or_zero();
+        let gap = after.first_seen - before.last_sent;
+        if passed == Span::ZERO || gap <= Span::ZERO {
+            return Some(before.offset);
+        }
+        let part = passed.as_secs_f64() / gap.as_secs_f64();
+        let written = after.offset.since(before.offset).as_f64() * part;
+        // `as` saturates, and the part has no sign.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let written = written as u64;
+        Some(ReplicationOffset::new(
+            before.offset.get().saturating_add(written),
+        ))
+    }
+
     /// What the first poll showed.
     pub(in crate::replication) fn first_offset(&self) -> Option<ReplicationOffset> {
         Some(self.plateaus.first()?.offset)

@@ -23,6 +23,13 @@ pub struct ForecastFacts {
     pub flaps: u64,
 }
 
+impl ForecastFacts {
+    /// Whether the replica comes closer to its master, so that it is asked when it will be there.
+    pub fn is_draining(&self) -> bool {
+        self.drain.speed().is_some()
+    }
+}
+
 /// What a master answered when it was asked for the connections of its replicas.
 #[derive(Clone, Debug)]
 pub struct BufferAnswer {

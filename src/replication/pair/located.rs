@@ -1,7 +1,7 @@
 //! A replica's position, and the position located in its master's history, with the lag at that
 //! sample.
 
-use super::super::drain::DrainPosition;
+use super::super::drain::{BEHIND_FROM, DrainPosition};
 use super::super::epochs::Comparison;
 use super::super::history::{Bracket, Point};
 use super::super::lag::{LagBytes, LagInterval};
@@ -191,8 +191,11 @@ impl Located {
         self.bracket.hi.is_none() && self.is_current()
     }
 
-    /// Where it was; `None` while it is not known how much it lacked.
+    /// Where it was, if it was behind; `None` also while it is not known how much it lacked.
     pub(super) fn drain_position(&self) -> Option<DrainPosition> {
+        if self.at_sample.estimate? < BEHIND_FROM {
+            return None;
+        }
         Some(DrainPosition {
             at: self.received(),
             applied: self.applied(),

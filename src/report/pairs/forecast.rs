@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Share, Timestamp};
 use crate::monitor::PairSnapshot;
 use crate::replication::{
-    Assessment, EvidenceEnd, EvidenceLeft, Forecast, Headroom, NoForecast, OutputBuffer,
+    Assessment, CatchUp, EvidenceEnd, EvidenceLeft, Forecast, Headroom, NoForecast, OutputBuffer,
     SyncForecast,
 };
 use crate::report::numbers::{bytes, seconds};
@@ -44,9 +44,13 @@ pub struct HeadroomReport {
 /// How long until the replica has everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CatchUpReport {
-    /// At its present speed.
+    /// The likeliest time, where it is within a quarter of both ends of the range.
     pub seconds: Option<f64>,
-    /// Why that is not known.
+    /// It will hardly be sooner: nine of ten replays of the last minutes end later.
+    pub earliest_seconds: Option<f64>,
+    /// It will hardly be later: nine of ten replays of the last minutes end sooner.
+    pub latest_seconds: Option<f64>,
+    /// Why there is no single time.
     pub reason: Option<String>,
 }
 
@@ -110,10 +114,7 @@ impl ForecastReport {
         } = pair.forecast(seen, now);
         Self {
             backlog_headroom: HeadroomReport::new(headroom),
-            catch_up: CatchUpReport {
-                seconds: seconds(catch_up.ok()),
-                reason: reason(&[catch_up.err()]),
-            },
+            catch_up: CatchUpReport::new(catch_up),
             output_buffer: OutputBufferReport::new(output_buffer),
             full_sync: FullSyncReport::new(full_sync, pair.facts.link.attempts.count),
             evidence: EvidenceReport::new(evidence),
@@ -125,7 +126,7 @@ impl ForecastReport {
     pub fn known(&self) -> Vec<(&'static str, String)> {
         let all = [
             ("Backlog lasts", self.backlog_headroom.text()),
-            ("Catches up in", self.catch_up.seconds.map(about)),
+            ("Catches up in", self.catch_up.text()),
             ("Output buffer", self.output_buffer.text()),
             ("Full sync", self.full_sync.text()),
             ("Writes provable for", self.evidence.text()),
@@ -173,6 +174,37 @@ impl HeadroomReport {
             (Some(expected), Some(worst)) => Some(format!("{expected} ({worst})")),
             (one, other) => one.or(other),
         }
+    }
+}
+
+impl CatchUpReport {
+    fn new(catch_up: CatchUp) -> Self {
+        Self {
+            seconds: seconds(catch_up.expected.ok()),
+            earliest_seconds: seconds(catch_up.earliest),
+            latest_seconds: seconds(catch_up.latest),
+            reason: reason(&[catch_up.expected.err()]),
+        }
+    }
+
+    /// `~40 s (35 s to 47 s)`, or only the range and why there is no single time.
+    fn text(&self) -> Option<String> {
+        let expected = self.seconds.map(about);
+        match (expected, self.range(), &self.reason) {
+            (Some(expected), Some(range), _) => Some(format!("{expected} ({range})")),
+            (None, Some(range), Some(reason)) => Some(format!("{range}: {reason}")),
+            // An older exporter has no range.
+            (expected, range, _) => expected.or(range),
+        }
+    }
+
+    fn range(&self) -> Option<String> {
+        let earliest = seconds_text(self.earliest_seconds?);
+        let range = match self.latest_seconds.map(seconds_text) {
+            Some(latest) => format!("{earliest} to {latest}"),
+            None => format!("{earliest} or much later"),
+        };
+        Some(range)
     }
 }
 
@@ -314,6 +346,20 @@ mod tests {
             report.reason.as_deref(),
             Some(NoForecast::NotGrowing.sentence())
         );
+        let mut catch_up = CatchUp {
+            expected: Ok(secs(40)),
+            earliest: Some(secs(36)),
+            latest: Some(secs(44)),
+        };
+        let text = |catch_up| CatchUpReport::new(catch_up).text().unwrap();
+        assert_eq!(text(catch_up), "~40 s (36 s to 44 s)");
+        catch_up.expected = Err(NoForecast::Uneven);
+        assert_eq!(
+            text(catch_up),
+            "36 s to 44 s: the master writes too unevenly for one number"
+        );
+        catch_up.latest = None;
+        assert!(text(catch_up).starts_with("36 s or much later: "));
         let evidence = EvidenceReport::new(Ok(EvidenceLeft {
             lasts: secs(60),
             end: EvidenceEnd::Backlog,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use redis_cross_dc_exporter::doctor::Finding;
+use redis_cross_dc_exporter::model::DoctorCheck;
 
 use super::{Pair, doctor, open_checks, reference, serious};
 use crate::command::configuration;
@@ -14,6 +15,9 @@ async fn doctor_finds_nothing_on_a_reference_pair() {
     let report = pair.report().await;
     assert_eq!(serious(&report), Vec::<&Finding>::new());
     assert_eq!(open_checks(&report), BTreeSet::new());
+    // No advice either but the choice of a fence and the drill that there never was.
+    let advised: Vec<DoctorCheck> = report.pairs[0].findings.iter().map(|f| f.check).collect();
+    assert_eq!(advised, [DoctorCheck::D1, DoctorCheck::F1], "{report:#?}");
     assert_eq!(report.pairs.len(), 1);
     assert!(report.pairs[0].write_rate.is_some(), "{report:#?}");
     let table = doctor(&pair.configuration(), &[]).await.ended_with(0);

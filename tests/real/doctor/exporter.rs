@@ -135,6 +135,8 @@ async fn the_exporter_audits_at_intervals_with_the_documented_rights_and_polls_o
     let first = wait_for_audit(&exporter, 0.0).await;
     let report = first.last.unwrap();
     assert_eq!(found(&report), [], "{report:#?}");
+    let page = exporter.get("/pairs/orders").await;
+    assert!(page.contains("id=\"doctor\""), "{page}");
     for server in [&pair.master, &pair.replica] {
         assert_eq!(super::rights::denials(server).await, 0);
     }

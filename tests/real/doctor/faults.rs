@@ -17,10 +17,10 @@ enum Side {
 }
 
 /// One line of redis.conf beside the reference pair, and what is found of it.
-struct Fault {
+pub(super) struct Fault {
     line: &'static str,
     on: Side,
-    check: DoctorCheck,
+    pub(super) check: DoctorCheck,
     severity: FindingSeverity,
 }
 
@@ -38,7 +38,7 @@ const fn fault(
     }
 }
 
-const FAULTS: [Fault; 15] = [
+pub(super) const FAULTS: [Fault; 15] = [
     fault(
         "min-replicas-to-write 1",
         Side::Replica,

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use super::{Pair, read, reference};
+use super::terminal::doctor_on_a_terminal;
+use super::{Pair, reference};
 use crate::command::configuration;
 
 /// `make doctor-bench`: a hundred masters, each with a replica, on this machine.
@@ -25,12 +26,14 @@ async fn a_hundred_pairs() {
         .map(|(index, pair)| pair.entry_called(&format!("pair-{index}")));
     let yaml = configuration(&entries.collect::<Vec<_>>());
     let began = Instant::now();
-    let outcome = super::doctor(&yaml, &["--output", "json"]).await;
+    let (report, screen) = doctor_on_a_terminal(&yaml).await;
     let took = began.elapsed();
-    let report = read(outcome);
     assert_eq!(report.pairs.len(), 100);
+    let shown = screen.matches(" of 200 servers").count();
+    assert!(shown >= 100, "{shown} lines of progress");
     println!(
-        "doctor asked 200 servers of 100 pairs in {:.2} s, a measurement of 1 s included: {}",
+        "doctor asked 200 servers of 100 pairs in {:.2} s, a measurement of 1 s included, and said \
+         {shown} times how far it was: {}",
         took.as_secs_f64(),
         report.summary.sentence()
     );

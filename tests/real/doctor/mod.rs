@@ -1,6 +1,7 @@
 //! `doctor` on real servers: a reference pair on which nothing is found, one fault at a time beside
 //! it, the rights that it needs, and the traps themselves, walked into.
 
+mod choices;
 mod clean;
 mod exporter;
 mod faults;
@@ -8,9 +9,12 @@ mod fleet;
 mod machine;
 mod others;
 mod promotion;
+mod proofs;
 mod rights;
 mod sentinels;
+mod terminal;
 mod traps;
+mod versions;
 
 use std::collections::BTreeSet;
 

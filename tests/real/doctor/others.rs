@@ -10,7 +10,7 @@ use redis_cross_dc_exporter::lab::{
 use redis_cross_dc_exporter::model::DoctorCheck;
 
 use super::machine::Machine;
-use super::{Pair, doctor, expect_one, found, read, reference, report};
+use super::{Pair, expect_one, found, reference, report};
 use crate::command::configuration;
 use crate::stage::{LIMIT, entry};
 
@@ -72,30 +72,6 @@ async fn b4_a_line_that_is_too_slow_for_the_timeout() {
     let far = entry("orders", ("dc1", pair.master.addr()), ("dc2", wan.addr()));
     let report = report(&configuration(&[far])).await;
     expect_one(&report, DoctorCheck::B4, Warning, wan.addr());
-}
-
-#[tokio::test]
-async fn b7_a_directive_that_the_servers_do_not_have() {
-    let pair = Pair::start(reference(), reference()).await;
-    let ask = async |name: &str| {
-        let args = ["--output", "json", "--directive", name];
-        let report = read(doctor(&pair.configuration(), &args).await);
-        let findings = report.pairs[0].findings.iter();
-        let own = findings.filter(|finding| finding.check == DoctorCheck::B7);
-        own.map(|f| (f.severity, f.server.clone()))
-            .collect::<Vec<_>>()
-    };
-    let both = [
-        (Advice, pair.master.addr().to_string()),
-        (Advice, pair.replica.addr().to_string()),
-    ];
-    let mut expected = both.to_vec();
-    expected.sort_by(|a, b| a.1.cmp(&b.1));
-    assert_eq!(ask("no-such-directive").await, expected);
-    assert_eq!(ask("repl-timeout").await, []);
-    // It begins as soon as the line is there, which is what doctor says of it.
-    let refused = reference().config("no-such-directive yes").start().await;
-    assert!(refused.is_err(), "{refused:?}");
 }
 
 #[tokio::test]

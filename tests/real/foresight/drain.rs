@@ -14,14 +14,25 @@ const NEARLY_NOTHING: u64 = 40_000;
 /// What was foreseen at one moment of a drain, beside what was left: in seconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CatchUp {
-    pub(super) foreseen: f64,
+    /// The single time, where there was one.
+    pub(super) expected: Option<f64>,
+    pub(super) earliest: f64,
+    /// `None`: it was not known.
+    pub(super) latest: Option<f64>,
     pub(super) left: f64,
 }
 
 impl CatchUp {
-    /// Whether the prediction was within a quarter of the truth.
-    pub(super) fn is_close(&self) -> bool {
-        (self.foreseen - self.left).abs() <= self.left * 0.25
+    /// Whether the single time was within a quarter of the truth; `None` where there was none.
+    pub(super) fn is_close(&self) -> Option<bool> {
+        let expected = self.expected?;
+        Some((expected - self.left).abs() <= self.left * 0.25)
+    }
+
+    /// Whether the truth was in the range.
+    pub(super) fn is_in_range(&self) -> bool {
+        let latest = self.latest.unwrap_or(f64::MAX);
+        (self.earliest..=latest).contains(&self.left)
     }
 }
 
@@ -35,8 +46,9 @@ pub(super) async fn drain(lane: &mut Lane, stall: f64, rate: u64, shortest: f64)
     let start = Instant::now();
     let mut foreseen = Vec::new();
     let ended = loop {
-        if let Some(seconds) = lane.forecast().await.catch_up.seconds {
-            foreseen.push((since(start), seconds));
+        let catch_up = lane.forecast().await.catch_up;
+        if catch_up.earliest_seconds.is_some() {
+            foreseen.push((since(start), catch_up));
         }
         let asked = Instant::now();
         let mut has_ended = false;
@@ -57,7 +69,12 @@ pub(super) async fn drain(lane: &mut Lane, stall: f64, rate: u64, shortest: f64)
     for (at, foreseen) in foreseen {
         let left = ended - at;
         if left >= shortest {
-            compared.push(CatchUp { foreseen, left });
+            compared.push(CatchUp {
+                expected: foreseen.seconds,
+                earliest: foreseen.earliest_seconds.unwrap_or_default(),
+                latest: foreseen.latest_seconds,
+                left,
+            });
         }
     }
     compared

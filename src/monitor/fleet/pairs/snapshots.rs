@@ -6,8 +6,9 @@ use super::{PairEntry, Pairs};
 use crate::model::{ServerAddr, Timestamp};
 use crate::monitor::fleet::histories::Histories;
 use crate::monitor::fleet::servers::{ServerIndex, Servers};
-use crate::monitor::foresight::writes;
+use crate::monitor::foresight::{writes, writes_of_drain};
 use crate::monitor::snapshot::{PairSnapshot, ServerSnapshot};
+use crate::replication::Writes;
 
 impl Pairs {
     /// Prepares the snapshot of each pair that has changed since the last one, or whose servers
@@ -42,13 +43,18 @@ impl PairEntry {
         }
         let own = self.servers?;
         let history = histories.get(&self.meta.top);
+        let writes = match history {
+            Some(history) if self.facts().forecast.is_draining() => writes_of_drain(history),
+            Some(history) => writes(history),
+            None => Writes::default(),
+        };
         Some(Arc::new(PairSnapshot {
             meta: Arc::clone(&self.meta),
             facts: self.facts().clone(),
             master: server(own.top)?,
             replica: server(own.replica)?,
             lag_max: self.lag_max.get(now),
-            writes: history.map(writes).unwrap_or_default(),
+            writes,
             chart: self.chart.clone(),
         }))
     }
