@@ -68,7 +68,7 @@ try {
   await shoot(page, 'trouble');
   await page.locator('#alerts summary').first().click();
   await page.locator('#alerts details[open] button.silence').last().click();
-  await page.waitForFunction(() => document.querySelector('#silence-preview').textContent.includes('Fits'));
+  await page.waitForFunction(() => document.querySelector('#silence-preview').textContent.includes('Matches'));
   await shoot(page, 'trouble-unfolded');
   const runbook = await page.locator('#alerts details[open] a[href^="/runbooks/"]').first().getAttribute('href');
   await open(page, '/pairs/stalling-001');
