@@ -84,7 +84,10 @@ impl WouldSilence {
         if targets.is_empty() {
             return format!("Matches {now}.");
         }
-        format!("Matches {now}, and later ones of {}.", targets.join(" and "))
+        format!(
+            "Matches {now}, and later ones of {}.",
+            targets.join(" and ")
+        )
     }
 }
 
@@ -269,7 +272,10 @@ mod tests {
         );
         let pair = would_silence(&[("pair", "ord*")]);
         assert_eq!((pair.alerts.len(), pair.pairs), (0, 1));
-        assert_eq!(pair.words(), "Matches no alert now, and later ones of 1 pair.");
+        assert_eq!(
+            pair.words(),
+            "Matches no alert now, and later ones of 1 pair."
+        );
         assert_eq!(
             would_silence(&[("note", "orders")]).pairs,
             1,
