@@ -174,8 +174,8 @@ fn polls_stopped() -> AlertRule {
         labels: Vec::new(),
         summary: "{{ $labels.server }} in {{ $labels.dc }} is no longer polled".to_owned(),
         description:
-            "The exporter answers Prometheus and has sent this server no poll for five minutes: what it says of the \
-             server is old."
+            "The exporter answers Prometheus and has not polled this server for five minutes: everything that it \
+             reports about the server is out of date."
                 .to_owned(),
     }
 }
