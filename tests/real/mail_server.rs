@@ -65,7 +65,7 @@ impl State {
     /// The reply to a command that is refused.
     fn refusal(&mut self, command: &str) -> Option<String> {
         let fits = |next: &&(String, String)| command.starts_with(&next.0);
-        if self.refusals.front().filter(fits).is_some() {
+        if self.refusals.front().as_ref().is_some_and(fits) {
             return self.refusals.pop_front().map(|(_, reply)| reply);
         }
         let always = self.refused_always.as_ref().filter(fits);

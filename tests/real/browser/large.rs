@@ -36,8 +36,8 @@ struct LargeFleet {
 
 impl LargeFleet {
     async fn set(sizes: Sizes) -> Self {
-        let sites = [site().await, site().await];
-        sites[0]
+        let peers = [alone().await, alone().await];
+        peers[0]
             .command(&["HSET", "counter:visits", "p:dc1", "5"])
             .await
             .unwrap();
@@ -80,17 +80,17 @@ impl LargeFleet {
              active_active:\n  - name: profiles\n    \
              sites: [{{address: '{}', dc: dc1}}, {{address: '{}', dc: dc2}}]\n    \
              sync_queue: sync_queue\n    keys: ['user:*']\n    counters: ['counter:*']\n    monitor: true\n    settle: 1s\n",
-            sites[0].addr(),
-            sites[1].addr(),
+            peers[0].addr(),
+            peers[1].addr(),
         );
-        let [first_site, second_site] = sites;
+        let [first_peer, second_peer] = peers;
         Self {
             exporter: Exporter::start_admin(&yaml).await,
             wan,
             third,
             _addresses: addresses,
             _writer: writer,
-            _servers: vec![master, near, far, first_site, second_site],
+            _servers: vec![master, near, far, first_peer, second_peer],
         }
     }
 }
@@ -107,7 +107,7 @@ impl Play for LargeFleet {
 }
 
 /// A server that applications write to side by side with another one.
-async fn site() -> RedisServer {
+async fn alone() -> RedisServer {
     RedisServer::builder().start().await.unwrap()
 }
 
