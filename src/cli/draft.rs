@@ -104,8 +104,8 @@ fn receivers(args: &InitArgs) -> Vec<DraftReceiver> {
 
 /// The first lines of the file.
 const HEAD: &str = "\
-# Configuration of redis-cross-dc-exporter, written by its command init. What is commented out shows
-# the default or an example. After a change:
+# Configuration of redis-cross-dc-exporter, written by its command init. Lines that are commented
+# out show a default or an example. After a change:
 #   redis-cross-dc-exporter check-config --connect     logs in everywhere and says what is missing
 #   kill -HUP, or systemctl reload                     makes a running exporter use it
 # Durations are written 250ms, 30s, 4h; sizes 64MiB; ${NAME} is an environment variable. Each secret
@@ -121,10 +121,10 @@ const TAIL: &str = "
 #  link_down: {warning: 10s, critical: 60s}
 #  unreachable: {warning: 15s, critical: 60s}
 
-# What has to survive a restart: the lag history, alerts, notifications that wait.
+# What must survive a restart: the lag history, alerts, pending notifications.
 #state: {path: ./data}
 
-# Where the exporter listens. Set --web.config.file to serve HTTPS or ask for passwords.
+# Where the exporter listens. Give it --web.config.file to serve HTTPS or require passwords.
 #web: {listen_address: \":10121\"}
 ";
 
@@ -146,8 +146,8 @@ impl Draft {
 
     fn datacenters_section(&self) -> String {
         let mut text = String::from(
-            "# Which datacenter a server is in, by its host: the first entry that fits. A server's own dc comes\n\
-             # first. `local` marks the datacenter in which the exporter runs.\n",
+            "# Which datacenter a server is in, by its host: the first entry with a pattern that matches. A\n\
+             # server's own dc takes precedence. `local` marks where the exporter runs.\n",
         );
         let mut entries = Vec::new();
         for dc in &self.datacenters {
@@ -184,7 +184,7 @@ impl Draft {
 
     fn redis_section(&self) -> String {
         let mut text = String::from(
-            "\n# How to log in to every server. All that the user needs, on masters and replicas:\n\
+            "\n# How to log in to every server. The rights that the user needs, on masters and replicas:\n\
              #   ACL SETUSER monitor on >PASSWORD -@all +info +client|setname\n",
         );
         let lines = self.login.lines();

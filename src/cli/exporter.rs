@@ -153,7 +153,7 @@ fn exporter_url(global: &Global, args: &ExporterArgs) -> Result<String, String> 
     };
     if has_user(url) {
         return Err(
-            "The user and password do not belong into --exporter.url, where every process of this machine can \
+            "The user and password do not belong in --exporter.url, where every process of this machine can \
                     read them: give --exporter.username and --exporter.password-file."
                 .to_owned(),
         );
@@ -247,7 +247,7 @@ mod tests {
         let cases: &[(&[&str], &str)] = &[
             (
                 &["--exporter.url", "http://me:hunter2@x"],
-                "The user and password do not belong into --exporter.url",
+                "The user and password do not belong in --exporter.url",
             ),
             (
                 &["--exporter.username", "me"],

@@ -52,7 +52,7 @@ const MORE: [(&str, &[(&str, &str)]); 4] = [
             ),
             (
                 "20",
-                "Of doctor: something critical. Of lost-writes: they cannot be had. Of failover and failback: refused.",
+                "Of doctor: something critical. Of lost-writes: they cannot be saved. Of failover and failback: refused.",
             ),
             (
                 "30",

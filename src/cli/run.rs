@@ -119,7 +119,7 @@ async fn follow_signals(control: Control, signals: [Signal; 3]) {
             _ = interrupt.recv() => break,
         }
     }
-    info!("asked to end: draining");
+    info!("shutting down: sending what is due");
     control.stop();
 }
 

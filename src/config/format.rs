@@ -100,6 +100,14 @@ fn sentence_of(error: &(dyn Error + Send + Sync + 'static)) -> String {
     error.to_string()
 }
 
+/// The scanner's message, with the way out where it names none.
+fn scan_sentence(message: &str) -> String {
+    if message.starts_with("tabs disallowed") {
+        return format!("{message}: indent with spaces");
+    }
+    message.to_owned()
+}
+
 /// The message about a duplicate key without the parser's notation, and without a key that is more
 /// than a word.
 fn yaml_sentence(message: String) -> String {
@@ -140,7 +148,9 @@ fn check_yaml(text: &str) -> Result<(), String> {
     let mut parser = Parser::new_from_str(text);
     let mut tally = YamlTally::default();
     loop {
-        let (event, place) = parser.next_token().map_err(|error| error.to_string())?;
+        let (event, place) = parser
+            .next_token()
+            .map_err(|error| scan_sentence(&error.to_string()))?;
         if matches!(event, Event::StreamEnd) {
             return Ok(());
         }

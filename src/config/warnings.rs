@@ -1,6 +1,6 @@
 //! Warnings about settings that are valid but dangerous.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{AlertSettings, BOUND_PERIODS, LevelRule, SentinelSettings, Settings, TlsSettings};
 use crate::model::{PairName, Span};
@@ -13,6 +13,7 @@ impl Settings {
         warnings.extend(unverified_tls(self));
         warnings.extend(self.sentinels.iter().filter_map(unverified_discovery));
         warnings.extend(unprovable_thresholds(self));
+        warnings.extend(twins(self));
         warnings
     }
 }
@@ -57,6 +58,25 @@ fn lowest_clear_level<'a>(
         (None, None) => return None,
     };
     Some((lowest, name))
+}
+
+/// A warning about the first two entries that name the same master and replica.
+fn twins(settings: &Settings) -> Option<String> {
+    let mut seen = BTreeMap::new();
+    for entry in &settings.pairs {
+        for replica in &entry.replicas {
+            let servers = (&entry.master.addr, &replica.addr);
+            if let Some(earlier) = seen.insert(servers, &entry.name) {
+                let (master, replica) = servers;
+                return Some(format!(
+                    "the pair of {master} and {replica} has two names, {earlier} and {}: each of them \
+                     has alerts of its own, so you are notified twice",
+                    entry.name
+                ));
+            }
+        }
+    }
+    None
 }
 
 /// A warning about all servers whose certificates are not verified.
@@ -123,6 +143,26 @@ mod tests {
         );
         settings.pairs[1].replicas[0].tls = insecure;
         assert!(settings.warnings()[0].contains("is on for 2 servers, such as a:1: "));
+    }
+
+    #[test]
+    fn a_pair_with_two_names_gets_a_warning() {
+        let shared = [
+            ("x", "a:1", &["b:1", "c:1"][..]),
+            ("y", "a:1", &["d:1"][..]),
+        ];
+        assert_eq!(settings_of(&shared).warnings(), [] as [&str; 0]);
+        let twins = [
+            ("x", "a:1", &["b:1", "c:1"][..]),
+            ("y", "a:1", &["c:1"][..]),
+        ];
+        assert_eq!(
+            settings_of(&twins).warnings(),
+            [
+                "the pair of a:1 and c:1 has two names, x and y: each of them has alerts of its own, so you are \
+              notified twice"
+            ]
+        );
     }
 
     #[test]

@@ -181,7 +181,7 @@ catalogue! {
     OUTPUT_BUFFER_DISCONNECT_SECONDS = Gauge "redis_cross_dc_output_buffer_disconnect_seconds" PAIR,
         "Seconds until the master drops the link because of that buffer, at its present growth; absent while it does not grow towards a limit.";
     SYNC_LEFT_SECONDS = Gauge "redis_cross_dc_sync_left_seconds" PAIR,
-        "Seconds until the full sync that is under way is transferred, at its present rate; the replica loads it after that. Absent before its size is known: in a diskless sync by the part of the keys that the master has sent.";
+        "Seconds until the full sync that is under way is transferred, at its present rate; the replica loads it after that. Absent before its size is known: in a diskless sync estimated from the share of keys that the master has sent.";
     SYNC_ATTEMPTS = Gauge "redis_cross_dc_sync_attempts" PAIR,
         "Full syncs that have begun since the replica last streamed for a minute; more than one is a loop. Absent where there was none.";
     LINK_FLAPS = Counter "redis_cross_dc_link_flaps_total" PAIR,
@@ -217,11 +217,11 @@ catalogue! {
     POLL_EVENTS_DROPPED = Counter "redis_cross_dc_poll_events_dropped_total" &[],
         "Answers and failures of polls that found the monitor's queue full; anything but 0 means that the exporter's machine is overloaded.";
     POLL_ROUNDS_MISSED = Counter "redis_cross_dc_poll_rounds_missed_total" &[],
-        "Polling rounds that were left out because their time had passed before they could begin.";
+        "Polling rounds that were skipped because their time had passed before they could begin.";
     EFFECTIVE_INTERVAL = Gauge "redis_cross_dc_effective_interval_seconds" &[],
-        "Average seconds between two rounds of polls of a master and its replicas within the last half minute; more than `poll.interval` when the machine or the budget of polls is too small. Absent while no round begins.";
+        "Average seconds between two rounds of polls of a master and its replicas within the last half minute; more than `poll.interval` when the machine or the polling budget is too small. Absent while no round begins.";
     OVERLOADED = Gauge "redis_cross_dc_exporter_overloaded" &[],
-        "1 while the exporter cannot keep its polling intervals because its own tasks wait for the processor, else 0: bounds are wider then, and still true. Absent in the first second after a start or a pause.";
+        "1 while the exporter cannot keep its polling intervals because its own tasks wait for the CPU, else 0: bounds are wider then, but still true. Absent in the first second after a start or a pause.";
     TASKS = Gauge "redis_cross_dc_exporter_tasks" &[],
         "Tasks of the exporter that run or wait: some for each server, Sentinel, receiver and open HTTP connection. A number that grows with reloads or failovers would be a leak.";
     LATENCY = Histogram "redis_cross_dc_latency_seconds" &["operation", "dc"],
@@ -233,29 +233,29 @@ catalogue! {
     HEARTBEAT_DELAY = Gauge "redis_cross_dc_heartbeat_delay_seconds" PAIR,
         "Seconds that the newest heartbeat took from the exporter over master and replica back to the exporter; absent while `redis_cross_dc_heartbeat_up` is not 1.";
     HEARTBEAT_ERRORS = Counter "redis_cross_dc_heartbeat_errors_total" &["dc", "server", "reason"],
-        "Times that the server took no part in heartbeats, by reason; a reason is absent until it first occurs.";
+        "Times that heartbeats failed because of the server, by reason; a reason is absent until it first occurs.";
     SENTINEL_UP = Gauge "redis_cross_dc_sentinel_up" SENTINEL,
-        "1 when the Sentinel answered the last time, else 0.";
+        "1 when the Sentinel answered the last query, else 0.";
     SENTINEL_QUORUM_OK = Gauge "redis_cross_dc_sentinel_quorum_ok" SENTINEL,
         "1 when the Sentinel says that enough Sentinels are reachable for a failover of the pair's master, 0 when it says NOQUORUM.";
     SENTINEL_AGREES = Gauge "redis_cross_dc_sentinel_agrees" SENTINEL,
-        "1 when the Sentinel names the same master as the newest story of them all, else 0.";
+        "1 when the Sentinel names the same master as the newest view (highest epoch), else 0.";
     SENTINEL_TILT = Gauge "redis_cross_dc_sentinel_tilt" SENTINEL,
         "1 while the Sentinel is in TILT, in which it decides nothing, else 0.";
     CLUSTER_REACHABLE = Gauge "redis_cross_dc_cluster_reachable" CLUSTER,
-        "1 when at least one node of the cluster answered the last time, else 0.";
+        "1 when at least one node of the cluster answered the last query, else 0.";
     CLUSTER_STATE_OK = Gauge "redis_cross_dc_cluster_state_ok" CLUSTER,
-        "1 when most of the nodes that share the believed view serve queries (`cluster_state:ok`), else 0; absent while none of them answers.";
+        "1 when most of the nodes that share the prevailing view serve queries (`cluster_state:ok`), else 0; absent while none of them answers.";
     CLUSTER_SLOTS_UNCOVERED = Gauge "redis_cross_dc_cluster_slots_uncovered" CLUSTER,
         "Slots that no living master serves, of 16384; absent while no node answers.";
     CLUSTER_NODES_DISAGREEING = Gauge "redis_cross_dc_cluster_nodes_disagreeing" CLUSTER,
-        "Nodes that answer and have another view than the one that is believed; absent while no node answers.";
+        "Nodes that answer but disagree with the prevailing view; absent while no node answers.";
     CLUSTER_SHARDS_AT_RISK = Gauge "redis_cross_dc_cluster_shards_at_risk" CLUSTER,
         "Shards whose nodes are placed badly: without a replica, with none outside the master's datacenter, or with several that are all in one other datacenter. The page, `check` and the API name each; absent before a node has answered.";
     CLUSTER_NODE_UP = Gauge "redis_cross_dc_cluster_node_up" CLUSTER_NODE,
-        "1 when the node answered the last time it was asked about the cluster, else 0.";
+        "1 when the node answered the last query about the cluster, else 0.";
     CLUSTER_NODE_AGREES = Gauge "redis_cross_dc_cluster_node_agrees" CLUSTER_NODE,
-        "1 when the node shares the view that is believed, else 0; absent while it does not answer.";
+        "1 when the node shares the prevailing view, else 0; absent while it does not answer.";
     ALERTS = Gauge "redis_cross_dc_alerts" &["alertname", "severity", "state"],
         "Always 1, for every alert that is pending or firing, with the alert's identity labels.";
     ALERT_THRESHOLD = Gauge "redis_cross_dc_alert_threshold" &["rule", "severity", "pair", "source_dc", "target_dc", "replica"],
@@ -271,13 +271,13 @@ catalogue! {
     NOTIFICATION_LATENCY = Histogram "redis_cross_dc_notification_latency_seconds" &["receiver"],
         "Seconds from the decision to notify to the receiver's answer, retries included.";
     NOTIFICATION_LAST_SUCCESS = Gauge "redis_cross_dc_notification_last_success_timestamp_seconds" &["receiver"],
-        "Unix time at which the receiver last took a notification; absent before the first.";
+        "Unix time at which the receiver last accepted a notification; absent before the first.";
     OUTBOX_DEPTH = Gauge "redis_cross_dc_notification_outbox_depth" &["receiver"],
-        "Notifications that wait or are on their way.";
+        "Notifications that are waiting or being sent.";
     OUTBOX_OLDEST = Gauge "redis_cross_dc_notification_outbox_oldest_seconds" &["receiver"],
-        "Age in seconds of the oldest notification that waits; absent when none does.";
+        "Age in seconds of the oldest waiting notification; absent when there is none.";
     CIRCUIT_OPEN = Gauge "redis_cross_dc_notification_circuit_open" &["receiver"],
-        "1 while nothing is sent to the receiver because it said that it is gone (410), else 0; it is asked again after 15 minutes.";
+        "1 while nothing is sent to the receiver because it answered that it is gone (410), else 0; it is tried again after 15 minutes.";
     DEAD_LETTERS = Counter "redis_cross_dc_notification_dead_letters_total" &["receiver"],
         "Notifications that were given up.";
     MONITOR_ISOLATED = Gauge "redis_cross_dc_monitor_isolated" &[],
@@ -287,11 +287,11 @@ catalogue! {
     SHARD_INFO = Gauge "redis_cross_dc_shard_info" &["index", "count"],
         "Always 1, with the share of the fleet that this exporter watches, counted from 0. Absent where it watches all of it.";
     RELOAD_SUCCESSFUL = Gauge "redis_cross_dc_exporter_config_last_reload_successful" &[],
-        "1 when the configuration was last loaded without an error, else 0: the old one goes on then.";
+        "1 when the last load of the configuration succeeded, else 0: the old one stays in effect.";
     RELOAD_TIMESTAMP = Gauge "redis_cross_dc_exporter_config_last_reload_success_timestamp_seconds" &[],
         "Unix time at which the configuration was last loaded.";
     STATE_STORE_UP = Gauge "redis_cross_dc_state_store_up" &[],
-        "1 when the state is kept in the folder of state.path, else 0: monitoring goes on from memory then, and the next restart forgets.";
+        "1 when the state is kept in the folder of state.path, else 0: monitoring continues from memory, and the next restart forgets.";
     STATE_STORE_ERRORS = Counter "redis_cross_dc_state_store_errors_total" &["operation"],
         "Failures of keeping the state since the start, by operation: open, read (rows that were not taken) and write.";
     STATE_STORE_LAST_COMMIT = Gauge "redis_cross_dc_state_store_last_commit_timestamp_seconds" &[],
@@ -299,7 +299,7 @@ catalogue! {
     STATE_STORE_WRITTEN = Counter "redis_cross_dc_state_store_written_bytes_total" &[],
         "Bytes of state written since the start, before what the file system adds.";
     WEB_CONFIG_SUCCESSFUL = Gauge "redis_cross_dc_exporter_web_config_last_reload_successful" &[],
-        "1 when the file of --web.config.file, as it is now, is in force, else 0: the old one goes on then. Absent without such a file.";
+        "1 when the file of --web.config.file, as it is now, is in effect, else 0: the old one stays in effect. Absent without such a file.";
 }
 
 impl Metric {

@@ -27,6 +27,8 @@ pub struct Attempt {
     pub number: u32,
     /// Whether it is sent as plain text, because the receiver refused the layout.
     pub plain: bool,
+    /// The recipients that do not have it yet; `None` while nobody has it.
+    pub left: Option<Arc<[String]>>,
     /// The group's newest open incident: the one that a resolve ends.
     pub incident: Option<IncidentRef>,
     /// All open incidents of the group, the newest last.

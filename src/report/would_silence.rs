@@ -66,7 +66,7 @@ impl WouldSilence {
     /// What fits, in words; a warning where nothing does.
     pub fn words(&self) -> String {
         if self.is_nothing() {
-            return "Nothing fits: no alert now, and no pair or server that could have one. \
+            return "Nothing matches: no alert now, and no pair or server that could have one. \
                     Check the spelling."
                 .to_owned();
         }
@@ -82,9 +82,12 @@ impl WouldSilence {
             targets.push(counted(self.servers, "server"));
         }
         if targets.is_empty() {
-            return format!("Fits {now}.");
+            return format!("Matches {now}.");
         }
-        format!("Fits {now}, and later ones of {}.", targets.join(" and "))
+        format!(
+            "Matches {now}, and later ones of {}.",
+            targets.join(" and ")
+        )
     }
 }
 
@@ -265,11 +268,14 @@ mod tests {
         );
         assert_eq!(
             server.words(),
-            "Fits 1 alert now, and later ones of 1 server."
+            "Matches 1 alert now, and later ones of 1 server."
         );
         let pair = would_silence(&[("pair", "ord*")]);
         assert_eq!((pair.alerts.len(), pair.pairs), (0, 1));
-        assert_eq!(pair.words(), "Fits no alert now, and later ones of 1 pair.");
+        assert_eq!(
+            pair.words(),
+            "Matches no alert now, and later ones of 1 pair."
+        );
         assert_eq!(
             would_silence(&[("note", "orders")]).pairs,
             1,
@@ -280,7 +286,7 @@ mod tests {
     #[test]
     fn matchers_that_fit_nothing_give_a_warning() {
         let nothing = would_silence(&[("pair", "nosuchpair")]);
-        assert!(nothing.is_nothing() && nothing.words().starts_with("Nothing fits"));
+        assert!(nothing.is_nothing() && nothing.words().starts_with("Nothing matches"));
         let other_kind = would_silence(&[("alertname", "RedisCrossDcLinkDown"), ("server", "*")]);
         assert_eq!(other_kind.servers, 0, "no rule about servers has that name");
     }

@@ -45,8 +45,8 @@ fn down() -> AlertRule {
             .to_owned(),
         description: format!(
             "{{{{ with query \"count({info})\" }}}}{{{{ . | first | value }}}} other exporter(s) still run, as far as Prometheus \
-             knows.{{{{ else }}}}The replication between the datacenters is not monitored: a loss of data now would not be \
-             noticed.{{{{ end }}}} Alerts that the exporter sends itself may not be sent either."
+             knows.{{{{ else }}}}The replication between the datacenters is not monitored: data loss would go \
+             unnoticed.{{{{ end }}}} Alerts that the exporter sends itself may not be sent either."
         ),
     }
 }

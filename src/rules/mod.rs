@@ -102,7 +102,7 @@ fn indented(text: &str) -> String {
 /// The comment at the head of the file.
 const HEADER: &str = "\
 # Prometheus rules for redis-cross-dc-exporter; printed by `redis-cross-dc-exporter rules` for a configuration's thresholds.
-# Use these or the exporter's own receivers, not both: you would be paged twice. See docs/alerts.md.
+# Use these or the exporter's own receivers, not both: you would be paged twice. See docs/prometheus-rules.md.
 #
 # Warning looks at the estimate, critical at the certified lower bound. keep_firing_for (Prometheus 2.42 or newer) keeps an
 # alert over missed scrapes: a missing value is no recovery. Each rule leaves only the labels that say what it is about, so

@@ -12,7 +12,7 @@ use crate::model::Span;
 /// A server's identity: the labels that an alert keeps.
 const BY_SERVER: &str = "by (dc, server)";
 
-/// A server that was sent no poll for this long is not polled any more.
+/// A server that was sent no poll for this long is no longer polled.
 const NOT_POLLED: Span = Span::from_secs(300);
 
 /// All rules about servers.
@@ -172,10 +172,10 @@ fn polls_stopped() -> AlertRule {
         keep_firing_for: KEEP,
         severity: Some(Severity::Warning),
         labels: Vec::new(),
-        summary: "{{ $labels.server }} in {{ $labels.dc }} is not polled any more".to_owned(),
+        summary: "{{ $labels.server }} in {{ $labels.dc }} is no longer polled".to_owned(),
         description:
-            "The exporter answers Prometheus and has sent this server no poll for five minutes: what it says of the \
-             server is old."
+            "The exporter answers Prometheus and has not polled this server for five minutes: everything that it \
+             reports about the server is out of date."
                 .to_owned(),
     }
 }

@@ -145,9 +145,9 @@ fn regressed() -> AlertRule {
 fn unknown() -> AlertRule {
     AlertRule {
         pending_for: FIVE_MINUTES,
-        summary: format!("{SITES}: nobody knows what differs"),
+        summary: format!("{SITES}: it is unknown what differs"),
         description:
-            "The exporter gets no answer of one of the sites, or lacks a right there. The sites may differ."
+            "One of the sites does not answer the exporter, or the exporter lacks a right there. The sites may differ."
                 .to_owned(),
         ..alert(
             Rule::SitesUnknown,

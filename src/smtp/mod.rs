@@ -47,11 +47,13 @@ pub struct Mail {
     pub content: Vec<u8>,
 }
 
-/// What the server took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the server took: the mail for at least one recipient.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
-    /// Recipients that it refused; the others get the mail.
+    /// Recipients that it refused for good (5xx).
     pub refused_recipients: usize,
+    /// Recipients that it may accept later (4xx): they do not have the mail yet.
+    pub deferred: Vec<String>,
 }
 
 /// How far a sending has come: whether the server may have the mail.

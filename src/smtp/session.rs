@@ -92,30 +92,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(accepted)
     }
 
-    /// Names the recipients. Refused ones are counted, unless all of them are: one address that does
-    /// not exist any more must not keep the others from the mail.
+    /// Names the recipients. Refused ones are noted, unless all of them are refused: one address
+    /// that does not exist any more must not keep the others from the mail.
     async fn name_recipients(&mut self, to: &[String]) -> Result<Accepted, SmtpError> {
-        let mut refused_recipients = 0;
-        let mut refusal = None;
+        let mut accepted = Accepted::default();
+        let mut refusals = Vec::new();
         for address in to {
             let reply = self.ask(&format!("RCPT TO:<{address}>")).await?;
-            // 251: it is forwarded.
-            if matches!(reply.code, 250 | 251) {
-                continue;
+            match reply.code {
+                // 251: it is forwarded.
+                250 | 251 => continue,
+                400..500 => accepted.deferred.push(address.clone()),
+                _ => accepted.refused_recipients += 1,
             }
-            refused_recipients += 1;
-            // A refusal that may pass counts most: the mail is then tried again.
-            refusal = match refusal {
-                Some(earlier) if earlier < reply.code => Some(earlier),
-                _ => Some(reply.code),
-            };
+            refusals.push(reply.code);
         }
-        match refusal {
-            Some(code) if refused_recipients == to.len() => Err(SmtpError::Refused {
+        if refusals.len() < to.len() {
+            return Ok(accepted);
+        }
+        // The lowest code: 4xx is below 5xx, so that the mail is tried again if that may help.
+        match refusals.into_iter().min() {
+            Some(code) => Err(SmtpError::Refused {
                 step: SmtpStep::Recipients,
                 code,
             }),
-            _ => Ok(Accepted { refused_recipients }),
+            None => Ok(accepted),
         }
     }
 
@@ -273,12 +274,7 @@ mod tests {
     async fn a_mail_is_handed_over_after_a_login() {
         let replies = [PLAIN, "235 in", "250 ok", "250 ok", "354 go", "250 taken"];
         let (result, lines, _) = delivered(&replies, &["a@b"]).await;
-        assert_eq!(
-            result,
-            Ok(Accepted {
-                refused_recipients: 0
-            })
-        );
+        assert_eq!(result, Ok(Accepted::default()));
         let expected = [
             "EHLO here",
             "AUTH PLAIN AHVzZXIAaHVudGVyMg==",
@@ -311,12 +307,18 @@ mod tests {
     async fn one_refused_recipient_does_not_keep_the_mail_from_the_others() {
         let replies = [PLAIN, "235", "250", "550 nobody", "250", "354", "250"];
         let (result, _, _) = delivered(&replies, &["a@b", "c@d"]).await;
-        assert_eq!(
-            result,
-            Ok(Accepted {
-                refused_recipients: 1
-            })
-        );
+        let without_the_first = Accepted {
+            refused_recipients: 1,
+            deferred: Vec::new(),
+        };
+        assert_eq!(result, Ok(without_the_first));
+        let replies = [PLAIN, "235", "250", "450 later", "250", "354", "250"];
+        let (result, _, _) = delivered(&replies, &["a@b", "c@d"]).await;
+        let without_the_first_yet = Accepted {
+            refused_recipients: 0,
+            deferred: vec!["a@b".to_owned()],
+        };
+        assert_eq!(result, Ok(without_the_first_yet));
         for (first, second, code) in [
             ("550", "451", 451),
             ("450", "554", 450),

@@ -237,11 +237,11 @@ async function main() {
   check((await linked.inputValue('textarea[name=matchers]')) === 'pair=orders\ndc=nowhere', 'the matchers');
   check((await linked.inputValue('select[name=duration]')) === '7200', 'the duration');
   const preview = (what, text) => until(linked, what, (part) => document.querySelector('#silence-preview').textContent.includes(part), text);
-  await preview('that it matches nothing', 'Nothing fits');
+  await preview('that it matches nothing', 'Nothing matches');
   await linked.fill('textarea[name=matchers]', 'piar=orders');
   await preview('a typing error', 'did you mean pair?');
   await linked.fill('textarea[name=matchers]', 'pair=orders');
-  await until(linked, 'what it matches', () => /Fits \d+ alerts? now, and later ones of 2 pairs/.test(document.querySelector('#silence-preview').textContent));
+  await until(linked, 'what it matches', () => /Matches \d+ alerts? now, and later ones of 2 pairs/.test(document.querySelector('#silence-preview').textContent));
   check(new URL(linked.url()).search === '?for=2h&silence=pair%3Dorders', 'the address can be sent to somebody');
   await linked.screenshot({ path: path.join(shots, 'prefilled.png'), fullPage: true });
   await linked.close();

@@ -1,4 +1,5 @@
-// Takes pictures of every page of a fleet, healthy and in trouble, in light, in dark and on a phone, and gives each page to axe.
+// Takes pictures of every page of a fleet, healthy and in trouble, in light, in dark and on a phone, and gives each page to axe;
+// of a single pair also with an audit and an operation. Active-active sites that differ are there all the time.
 //
 // Usage: node gallery.mjs URL FOLDER PAIRS; the pictures are FOLDER/gallery/PAIRS-*.png. Protocol as drive.mjs.
 
@@ -48,6 +49,25 @@ async function open(page, where) {
   if (await page.locator('#stream').count()) await page.waitForSelector('#stream[data-mode=live]');
 }
 
+/** Has the exporter make an audit, and reports an operation to it until the tab is closed. */
+async function occupy(tab) {
+  await tab.goto(url);
+  await tab.evaluate(async () => {
+    const post = async (where, body) => {
+      const answer = await fetch(where, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+      if (!answer.ok) throw new Error(`${where}: ${answer.status} ${await answer.text()}`);
+    };
+    const [pair] = (await (await fetch('/api/v1/pairs')).json()).pairs;
+    const notice = { id: 'gallery-1', pair: pair.pair, kind: 'switch-over', old: pair.master, target: pair.replica, state: 'running', sentence: '' };
+    const report = () => post('/api/v1/operations', JSON.stringify(notice));
+    await report();
+    setInterval(report, 3000);
+    await post('/api/v1/doctor');
+    const age = async () => (await (await fetch('/api/v1/doctor')).json()).age_seconds;
+    while ((await age()) === null) await new Promise((resolve) => setTimeout(resolve, 500));
+  });
+}
+
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium-headless-shell', args: ['--no-sandbox', '--disable-gpu'] });
 try {
   const page = await browser.newPage({ timezoneId: 'Europe/Berlin' });
@@ -68,7 +88,7 @@ try {
   await shoot(page, 'trouble');
   await page.locator('#alerts summary').first().click();
   await page.locator('#alerts details[open] button.silence').last().click();
-  await page.waitForFunction(() => document.querySelector('#silence-preview').textContent.includes('Fits'));
+  await page.waitForFunction(() => document.querySelector('#silence-preview').textContent.includes('Matches'));
   await shoot(page, 'trouble-unfolded');
   const runbook = await page.locator('#alerts details[open] a[href^="/runbooks/"]').first().getAttribute('href');
   await open(page, '/pairs/stalling-001');
@@ -85,6 +105,13 @@ try {
     await shoot(page, 'healed-pair');
     await open(page, '/');
     await shoot(page, 'healed');
+    const controller = await browser.newPage();
+    await occupy(controller);
+    await open(page, '/');
+    await shoot(page, 'operation');
+    await open(page, '/pairs/stalling-001');
+    await shoot(page, 'operation-and-audit-pair');
+    await controller.close();
   }
 } catch (error) {
   console.log(`FAILED: ${error.message.split('\n')[0]}`);

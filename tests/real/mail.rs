@@ -117,6 +117,55 @@ async fn the_mails_of_an_alert_are_one_thread_through_refusals_and_a_kill() {
 }
 
 #[tokio::test]
+async fn a_recipient_who_is_deferred_gets_the_mail_later_and_the_others_get_it_once() {
+    let mut stage = Stage::set().await;
+    let authority = Authority::new();
+    let server = MailServer::start(Encryption::AfterStartTls(authority.server(&HOST))).await;
+    // The first recipient is deferred twice: while the other one takes the mail, and alone.
+    let first_recipient = "RCPT TO:<oncall@example.com>";
+    server.refuse(first_recipient, "450 greylisted");
+    server.refuse(first_recipient, "451 greylisted");
+    let yaml = format!(
+        "poll: {{interval: 200ms, min_interval: 100ms, timeout: {{local: 500ms, remote: 500ms}}}}\n\
+         alerts: {{unreachable: {{warning: 1s, critical: 10m}}}}\npairs: [{}]\n\
+         notify: {{group_wait: 0s, group_interval: 100ms, receivers: [{}]}}\n",
+        stage.entry("orders"),
+        email(&server, "starttls", &authority)
+    );
+    let mut exporter = Exporter::start(&yaml).await;
+    stage.replica.kill();
+
+    let mails = server.mails(2).await;
+    assert_eq!(mails[0].to, ["team@example.com"]);
+    assert_eq!(mails[1].to, ["oncall@example.com"]);
+    assert_eq!(server.refusals_left(), 0, "{}", exporter.log());
+    for name in ["Message-ID", "To", "Subject"] {
+        assert_eq!(mails[0].header(name), mails[1].header(name), "{name}");
+    }
+
+    // The resolve is deferred for one of them, and the exporter ends before it is repeated.
+    server.refuse_every(first_recipient, "450 greylisted");
+    stage.replica.restart().await.unwrap();
+    let over = server.mails(3).await.remove(2);
+    assert_eq!(over.to, ["team@example.com"], "{}", exporter.log());
+    let deferred = || async {
+        let log = exporter.log();
+        (log.matches("deferred one recipient").count() >= 2).then_some(())
+    };
+    eventually("the result to be known", LIMIT, deferred)
+        .await
+        .unwrap();
+    exporter.signal("TERM");
+    exporter.ended(LIMIT).await;
+    server.refuse_no_more();
+    exporter.relaunch();
+    let late = server.mails(4).await.remove(3);
+    assert_eq!(late.to, ["oncall@example.com"], "{}", exporter.log());
+    assert_eq!(late.header("Message-ID"), over.header("Message-ID"));
+    assert_eq!(server.taken().len(), 4, "{}", exporter.log());
+}
+
+#[tokio::test]
 async fn test_notify_names_what_a_mail_server_refuses_and_no_password() {
     let authority = Authority::new();
     let files = authority.server(&HOST);
@@ -151,6 +200,11 @@ async fn test_notify_names_what_a_mail_server_refuses_and_no_password() {
         partly.contains("the mail server took it, but refused one recipient"),
         "{partly}"
     );
+    server.refuse("RCPT", "450 busy");
+    let later = test(0).await;
+    let sentence = "firing: taken: the mail server took it, but deferred one recipient \
+                    (a real one would be tried again for these)";
+    assert!(later.contains(sentence), "{later}");
     server.refuse("AUTH", &format!("535 not with {}", planted::MAIL));
     let refused = test(1).await;
     let sentence = "firing: NOT TAKEN: the mail server answered the login with 535 (auth_error; a real one would be given up)";
@@ -195,9 +249,7 @@ async fn nothing_is_said_to_a_server_that_is_not_encrypted_or_not_trusted() {
     let starttls = MailServer::start(Encryption::AfterStartTls(files.clone())).await;
     let tls = MailServer::start(Encryption::FromTheFirstByte(files)).await;
     let plain = MailServer::start(Encryption::Never).await;
-    let accepted = Ok(Accepted {
-        refused_recipients: 0,
-    });
+    let accepted = Ok(Accepted::default());
     let quick = Duration::from_secs(20);
     for (server, security) in [
         (&starttls, MailSecurity::StartTls),

@@ -57,6 +57,20 @@ struct State {
     taken: Vec<Taken>,
     /// The next refusals: what a command begins with, and the reply.
     refusals: VecDeque<(String, String)>,
+    /// The same, for every command that fits.
+    refused_always: Option<(String, String)>,
+}
+
+impl State {
+    /// The reply to a command that is refused.
+    fn refusal(&mut self, command: &str) -> Option<String> {
+        let fits = |next: &&(String, String)| command.starts_with(&next.0);
+        if self.refusals.front().as_ref().is_some_and(fits) {
+            return self.refusals.pop_front().map(|(_, reply)| reply);
+        }
+        let always = self.refused_always.as_ref().filter(fits);
+        always.map(|(_, reply)| reply.clone())
+    }
 }
 
 /// A running server. It ends when it is dropped.
@@ -115,6 +129,17 @@ impl MailServer {
             .push_back((verb.to_owned(), reply.to_owned()));
     }
 
+    /// Lets every command that begins with `verb` be answered with `reply`, until
+    /// [`Self::refuse_no_more`].
+    pub(crate) fn refuse_every(&self, verb: &str, reply: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.refused_always = Some((verb.to_owned(), reply.to_owned()));
+    }
+
+    pub(crate) fn refuse_no_more(&self) {
+        self.state.lock().unwrap().refused_always = None;
+    }
+
     /// How many refusals are left.
     pub(crate) fn refusals_left(&self) -> usize {
         self.state.lock().unwrap().refusals.len()
@@ -169,16 +194,9 @@ async fn go_on<S: AsyncRead + AsyncWrite + Unpin>(
             return Ok(None);
         }
         let command = line.trim_end().to_owned();
-        let refusal = {
-            let mut state = state.lock().unwrap();
-            let fits = |next: &&(String, String)| command.starts_with(&next.0);
-            match state.refusals.front().filter(fits) {
-                Some(_) => state.refusals.pop_front(),
-                None => None,
-            }
-        };
+        let refusal = state.lock().unwrap().refusal(&command);
         let reply = match (refusal, command.split(' ').next().unwrap_or_default()) {
-            (Some((_, reply)), _) => reply,
+            (Some(reply), _) => reply,
             (None, "EHLO") if insists_on_tls => "250-mx.example.com\r\n250 STARTTLS".to_owned(),
             (None, "EHLO") => {
                 "250-mx.example.com\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN".to_owned()

@@ -7,11 +7,11 @@ use super::OutputFormat;
 /// What to do about active-active sites.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ActiveActiveArgs {
-    /// Compares the sites and changes nothing; exit code 0 when every key was compared and the sites
-    /// agree, 10 when not
+    /// Compares the sites and changes nothing; exit code 0 if every key was compared and the sites
+    /// agree, else 10
     Verify(VerifyArgs),
-    /// Drains the queues, merges counters and repairs keys that differ for good; only shows what it
-    /// would do without --execute; exit code 0 when the sites agree, 10 when not
+    /// Drains the queues, merges counters and repairs settled differences; without --execute it only
+    /// shows what it would do; exit code 0 if the sites agree, else 10
     Sync(SyncArgs),
 }
 
@@ -21,11 +21,11 @@ pub(in crate::cli) struct SitesArgs {
     /// Only this entry of `active_active`
     #[arg(value_name = "NAME")]
     pub(in crate::cli) name: Option<String>,
-    /// At most so many keys a second are compared
+    /// Compares at most this many keys a second
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::cli) keys_per_second: u32,
-    /// How long a difference has to last to count, from 1s to 1h: longer than writes usually take
-    /// to the other site
+    /// How long a difference has to last to be settled, from 1s to 1h: longer than writes usually
+    /// take to the other site
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub(in crate::cli) settle: String,
     /// A table for people or JSON for programs
@@ -38,7 +38,7 @@ pub(in crate::cli) struct SitesArgs {
 pub(in crate::cli) struct VerifyArgs {
     #[command(flatten)]
     pub(in crate::cli) sites: SitesArgs,
-    /// Compares so many keys and states what that says about the others
+    /// Compares only this many keys, and states what that says about the others
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(in crate::cli) sample: Option<u64>,
 }
@@ -55,7 +55,7 @@ pub(in crate::cli) struct SyncArgs {
     /// tombstone, and copying brings them back
     #[arg(long, value_name = "WHAT", default_value = "report")]
     pub(in crate::cli) missing: Missing,
-    /// At most so many items of the queue a second are applied
+    /// Applies at most this many items of the queue a second
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::cli) items_per_second: u32,
 }

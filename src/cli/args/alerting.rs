@@ -1,4 +1,5 @@
-//! The command line of What asks about alerts and notifications: `alerts`, `deliveries`, `silence`, `test-notify`.
+//! The command line of the commands about alerts and notifications: `alerts`, `deliveries`,
+//! `silence`, `test-notify`.
 
 use clap::{Args, Subcommand};
 
@@ -37,9 +38,9 @@ pub(in crate::cli) struct DeliveriesArgs {
 /// What to do about silences.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum SilenceArgs {
-    /// Holds back what fits all matchers, for a while; prints the silence's name
+    /// Suppresses notifications of alerts that fit all matchers, for a while; prints the silence's ID
     Add(SilenceAddArgs),
-    /// Shows the silences in force and to come, and the open maintenance windows
+    /// Shows active and pending silences, and active maintenance windows
     List(SilenceListArgs),
     /// Ends a silence now
     Expire(SilenceExpireArgs),
@@ -50,7 +51,7 @@ pub(in crate::cli) enum SilenceArgs {
 pub(in crate::cli) struct SilenceAddArgs {
     #[command(flatten)]
     pub(in crate::cli) exporter: ExporterArgs,
-    /// A label and a glob that it has to fit, such as pair=orders-* or severity=warning
+    /// A label and a glob that it must match, such as pair=orders-* or severity=warning
     #[arg(value_name = "LABEL=GLOB", required = true)]
     pub(in crate::cli) matchers: Vec<String>,
     /// How long it lasts, such as 30m or 4h; at most 30d
@@ -72,7 +73,7 @@ pub(in crate::cli) struct SilenceAddArgs {
 pub(in crate::cli) struct SilenceListArgs {
     #[command(flatten)]
     pub(in crate::cli) exporter: ExporterArgs,
-    /// Also those that ended within a day
+    /// Also those that expired within the last day
     #[arg(long)]
     pub(in crate::cli) expired: bool,
     /// A table for people or JSON for programs
@@ -85,7 +86,7 @@ pub(in crate::cli) struct SilenceListArgs {
 pub(in crate::cli) struct SilenceExpireArgs {
     #[command(flatten)]
     pub(in crate::cli) exporter: ExporterArgs,
-    /// The silence's name, as add and list print it
+    /// The silence's ID, as printed by add and list
     #[arg(value_name = "ID")]
     pub(in crate::cli) id: String,
 }

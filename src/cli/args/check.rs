@@ -10,8 +10,8 @@ use crate::cli::place::Place;
 /// The arguments of `check`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckArgs {
-    /// A master and its replicas, as HOST:PORT or DC=HOST:PORT: polls these, without a configuration
-    /// file and without an exporter
+    /// A master and its replicas, as HOST:PORT or DC=HOST:PORT: polls these servers, without a
+    /// configuration file and without an exporter
     #[arg(value_name = "MASTER REPLICA")]
     pub(in crate::cli) servers: Vec<Place>,
     /// Only the pairs of this name
@@ -20,10 +20,10 @@ pub(in crate::cli) struct CheckArgs {
     /// A table for people or JSON for programs
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub(in crate::cli) output: OutputFormat,
-    /// Shows the table again and again, until Ctrl-C
+    /// Refreshes the table until Ctrl-C
     #[arg(long)]
     pub(in crate::cli) watch: bool,
-    /// How long --watch waits before it asks again
+    /// How often --watch refreshes the table
     #[arg(
         long,
         value_name = "SECONDS",
@@ -41,11 +41,11 @@ pub(in crate::cli) struct CheckArgs {
 /// The arguments of `check-config`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckConfigArgs {
-    /// Reads none of the files of secrets and certificates: for pipelines that do not have them
+    /// Does not read secret and certificate files: for pipelines that do not have them
     #[arg(long)]
     pub(in crate::cli) syntax_only: bool,
-    /// Logs in to every server and Sentinel, and says which ACL rules are missing where; prints
-    /// that instead of the configuration; exit code 1 when something is missing
+    /// Logs in to every server and Sentinel and reports missing ACL rules, instead of printing the
+    /// configuration; exit code 1 if anything is missing
     #[arg(long, conflicts_with = "syntax_only")]
     pub(in crate::cli) connect: bool,
 }

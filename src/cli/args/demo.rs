@@ -6,10 +6,10 @@ use clap::Args;
 #[cfg(feature = "demo")]
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DemoArgs {
-    /// Tells the story once without a pause, checks it, and ends with a summary
+    /// Runs through once without a pause, checks what happens, and ends with a summary
     #[arg(long)]
     pub(in crate::cli) once: bool,
-    /// Does not wait for Enter between the acts, as if no terminal were there
+    /// Does not wait for Enter between the acts, as without a terminal
     #[arg(long)]
     pub(in crate::cli) no_wait: bool,
 }

@@ -14,11 +14,11 @@ pub(in crate::cli) struct DoctorArgs {
     /// sync, such as 10m; the default is `doctor.survive` of the configuration file
     #[arg(long, value_name = "DURATION")]
     pub(in crate::cli) survive: Option<String>,
-    /// How long the writes of each master are measured that a running exporter has no history of,
-    /// from 1s to 1h; findings that rest on less than an hour say so
+    /// How long to measure the writes of masters that no running exporter has a history of, from 1s
+    /// to 1h; findings that rest on less than an hour say so
     #[arg(long, value_name = "DURATION", default_value = "3s")]
     pub(in crate::cli) measure: String,
-    /// A directive of redis.conf, such as repl-compression: says which servers do not have it;
+    /// A directive of redis.conf, such as repl-compression: lists the servers that do not have it;
     /// repeatable
     #[arg(long = "directive", value_name = "NAME")]
     pub(in crate::cli) directives: Vec<String>,

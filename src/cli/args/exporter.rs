@@ -12,7 +12,7 @@ pub(in crate::cli) struct ExporterArgs {
     /// --web.listen-address, or else `web.listen_address` of the configuration file
     #[arg(long = "exporter.url", value_name = "URL")]
     pub(in crate::cli) url: Option<String>,
-    /// The user, where the exporter asks for one
+    /// The user, if the exporter requires one
     #[arg(
         long = "exporter.username",
         value_name = "NAME",
@@ -29,7 +29,7 @@ pub(in crate::cli) struct ExporterArgs {
     /// The authorities (PEM) that sign the exporter's certificate; without it the system's
     #[arg(long = "exporter.ca-file", value_name = "FILE")]
     pub(in crate::cli) ca_file: Option<PathBuf>,
-    /// This client's certificate (PEM), where the exporter asks for one
+    /// This client's certificate (PEM), if the exporter requires one
     #[arg(
         long = "exporter.cert-file",
         value_name = "FILE",
@@ -43,8 +43,8 @@ pub(in crate::cli) struct ExporterArgs {
         requires = "cert_file"
     )]
     pub(in crate::cli) key_file: Option<PathBuf>,
-    /// Believes any certificate of the exporter: for an exporter on this machine, whose certificate
-    /// is for another name
+    /// Skips verification of the exporter's certificate: for an exporter on this machine whose
+    /// certificate is for another name
     #[arg(long = "exporter.insecure-skip-verify", conflicts_with = "ca_file")]
     pub(in crate::cli) insecure_skip_verify: bool,
 }

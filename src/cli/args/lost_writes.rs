@@ -17,7 +17,7 @@ pub(in crate::cli) struct LostWritesArgs {
         conflicts_with = "done"
     )]
     pub(in crate::cli) pair: Option<String>,
-    /// The folder of the file, made if it is missing; the default is `recover.dir` of the
+    /// The folder of the file, created if it is missing; the default is `recover.dir` of the
     /// configuration file
     #[arg(long, value_name = "DIR", conflicts_with_all = ["summary", "done"])]
     pub(in crate::cli) save: Option<PathBuf>,

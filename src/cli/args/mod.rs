@@ -87,16 +87,16 @@ pub(super) struct Global {
     /// docs/web.md)
     #[arg(long = "web.config.file", global = true, value_name = "FILE")]
     pub(super) web_config_file: Option<PathBuf>,
-    /// Lets clients on this machine reload the configuration, make and end silences, and send
-    /// notifications again over HTTP without a password
+    /// Lets clients on this machine change things over HTTP without a password: reload, silences,
+    /// notifications that are sent again, audits, reported operations
     #[arg(long = "web.enable-admin-api", global = true)]
     pub(super) enable_admin_api: bool,
-    /// Which share of the fleet this exporter watches, where several exporters with the same
+    /// The share of the fleet that this exporter watches, if several exporters with the same
     /// configuration divide it: INDEX/COUNT with the index counted from 0, such as 0/3, or
     /// hostname/COUNT for the number at the end of the host name (the pods of a `StatefulSet`)
     #[arg(long, global = true, value_name = "INDEX/COUNT", value_parser = super::shard::parse)]
     pub(super) shard: Option<FleetShard>,
-    /// How much is logged
+    /// Log level
     #[arg(
         long = "log.level",
         global = true,
@@ -104,7 +104,7 @@ pub(super) struct Global {
         default_value = "info"
     )]
     pub(super) log_level: LogLevel,
-    /// How log lines look
+    /// Log format
     #[arg(
         long = "log.format",
         global = true,
@@ -114,7 +114,7 @@ pub(super) struct Global {
     pub(super) log_format: LogFormat,
 }
 
-/// How much is logged.
+/// The log level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogLevel {
     Error,
@@ -124,7 +124,7 @@ pub(super) enum LogLevel {
     Trace,
 }
 
-/// How log lines look.
+/// The log format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     Logfmt,
@@ -142,11 +142,11 @@ pub(super) enum Command {
     /// Audits the servers of every pair for disaster recovery, and changes nothing; exit code 0 clean,
     /// 10 warnings, 20 critical, 1 nothing found but something was not checked
     Doctor(DoctorArgs),
-    /// Writes a configuration with comments for the servers that are given, checks it, and names the
-    /// next command; asks nothing and overwrites nothing
+    /// Writes a commented configuration for the given servers, checks it, and names the next command;
+    /// asks no questions and overwrites nothing
     Init(InitArgs),
     /// Saves the writes that only a deposed master has, as a file that can be replayed; exit code 0
-    /// none, 10 found, 20 they cannot be had
+    /// none, 10 found, 20 they cannot be saved
     LostWrites(LostWritesArgs),
     /// Makes a replica the master: without --execute it prints the assessment and the plan. Exit code
     /// 0 done, 10 the plan is safe and nothing was done, 20 refused, 1 failed and everything is as
@@ -155,20 +155,20 @@ pub(super) enum Command {
     /// Brings the configured master back after a failover: it rejoins as a replica, then takes over;
     /// exit codes as of failover
     Failback(Box<FailbackArgs>),
-    /// Checks the configuration and the files of secrets and certificates that it names, and prints
-    /// what is in effect, secrets hidden; asks no server unless --connect is given
+    /// Checks the configuration and the secret and certificate files that it names, and prints what
+    /// is in effect, secrets hidden; contacts no server unless --connect is given
     CheckConfig(CheckConfigArgs),
     /// Shows the alerts of a running exporter, and which receivers were notified
     Alerts(AlertsArgs),
-    /// Shows the receivers of a running exporter and its notifications: what waits, what was
-    /// accepted and what was given up
+    /// Shows the receivers of a running exporter and its notifications: waiting, accepted and given
+    /// up
     Deliveries(DeliveriesArgs),
     /// Asks a running exporter whether it is ready; exit code 0 or 1
     Healthcheck(ExporterArgs),
-    /// Sends a marked test and its end to the receivers and prints each answer; exit code 0 when
-    /// all took it, else 1
+    /// Sends a marked test alert and its resolve to the receivers and prints each answer; exit code 0
+    /// if all accepted it, else 1
     TestNotify(TestNotifyArgs),
-    /// Makes, lists and ends silences of a running exporter
+    /// Creates, lists and expires silences of a running exporter
     #[command(subcommand)]
     Silence(SilenceArgs),
     /// Prints the Prometheus rule file for the thresholds of the configuration
@@ -176,7 +176,7 @@ pub(super) enum Command {
     /// Compares and repairs sites that applications write to side by side
     #[command(subcommand)]
     ActiveActive(ActiveActiveArgs),
-    /// Starts real local servers with a simulated WAN between them and shows what happens when it
+    /// Starts real local servers with a simulated WAN between them, and shows what happens when it
     /// breaks
     #[cfg(feature = "demo")]
     Demo(DemoArgs),

@@ -17,20 +17,20 @@ pub(in crate::cli) struct FailoverArgs {
     /// The pair
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) pair: Option<String>,
-    /// The replica that becomes the master; not needed where the pair has only one, and in a
-    /// disaster the one that has most
+    /// The replica that becomes the master; the default is the only one of the pair, or in a disaster
+    /// the one that has most
     #[arg(long, value_name = "HOST:PORT", requires = "pair")]
     pub(in crate::cli) to: Option<String>,
     /// The master is lost: promotes a replica without it
     #[arg(long, requires = "pair")]
     pub(in crate::cli) disaster: bool,
-    /// Goes on with an operation that was interrupted or is incomplete; without ID the newest
+    /// Resumes an operation that was interrupted or is incomplete; without ID the newest
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     pub(in crate::cli) resume: Option<String>,
-    /// Takes an operation back that was interrupted before the new master was open
+    /// Rolls back an operation that was interrupted before the new master took writes
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     pub(in crate::cli) rollback: Option<String>,
-    /// Shows an operation, or all of them, and what is open; exit code 30 where something is
+    /// Shows an operation, or all of them, and what is still open; exit code 30 if anything is
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     pub(in crate::cli) status: Option<String>,
     /// Practises the recovery on throwaway servers that it starts itself (it takes a redis-server): a
@@ -40,7 +40,7 @@ pub(in crate::cli) struct FailoverArgs {
     /// Practises on the pair itself instead: a switch-over there and back, with --execute and --plan
     #[arg(long, requires = "drill")]
     pub(in crate::cli) real: bool,
-    /// The most time whose writes may be lost in a disaster
+    /// The longest span of writes that may be lost in a disaster
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub(in crate::cli) max_loss: String,
     /// The most bytes of the stream that may be lost in a disaster
@@ -76,7 +76,7 @@ pub(in crate::cli) struct FailbackArgs {
     /// Stops once the returning server is a replica that is in sync
     #[arg(long)]
     pub(in crate::cli) only_rejoin: bool,
-    /// Gives up what only the returning server has: exactly this many bytes, or `unknown` where that
+    /// Gives up what only the returning server has: exactly this many bytes, or `unknown` if that
     /// cannot be known (unsaved-writes)
     #[arg(long, value_name = "BYTES")]
     pub(in crate::cli) discard: Option<String>,

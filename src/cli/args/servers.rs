@@ -13,9 +13,9 @@ use crate::cli::place::{DatacenterArg, Place};
     reason = "clap takes the names as identifiers, and those of ExporterArgs must be others"
 )]
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Servers that are named here")]
+#[command(next_help_heading = "Servers on the command line")]
 pub(in crate::cli) struct LoginArgs {
-    /// The user on the servers; without it the default user
+    /// The user on the servers; without it, the default user
     #[arg(
         long = "redis.username",
         value_name = "NAME",
@@ -50,10 +50,10 @@ pub(in crate::cli) struct InitArgs {
     #[arg(long = "replica", value_name = "REPLICA", requires = "master")]
     pub(in crate::cli) replicas: Vec<Place>,
     /// A Sentinel that finds masters and replicas, as HOST:PORT; may be given several times: name
-    /// all of them, of every datacenter
+    /// all of them, in every datacenter
     #[arg(long = "sentinel", value_name = "SENTINEL", conflicts_with = "master")]
     pub(in crate::cli) sentinels: Vec<Place>,
-    /// The master's name on the Sentinels; without it every master that they know
+    /// The master's name on the Sentinels; without it, every master that they know
     #[arg(
         long,
         value_name = "NAME",

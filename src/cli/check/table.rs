@@ -35,14 +35,14 @@ fn troubles_of_the_exporter(exporter: &ExporterReport) -> String {
     let mut text = String::new();
     if let Some(seconds) = exporter.stuck_seconds {
         let age = seconds_text(seconds);
-        text += &format!("{loud}The exporter is stuck: what it says is {age} old.{loud:#}\n");
+        text += &format!("{loud}The exporter is stuck: what it reports is {age} old.{loud:#}\n");
     }
     if !exporter.ready {
         text += "The exporter has just started: not every server was polled yet.\n";
     }
     if let Some(managed) = &exporter.overloaded {
         text +=
-            &format!("The exporter is overloaded: {managed}; bounds are wider, and still true.\n");
+            &format!("The exporter is overloaded: {managed}; bounds are wider, but still true.\n");
     }
     if let Some(why) = &exporter.reload_failed {
         let why = visible_text(why);

@@ -68,7 +68,7 @@ pub(super) use notify::{MAINTENANCE, RECEIVER};
 
 keys! {
     ROOT {
-        /// the version of the file's form, so that a program of another form refuses it by name
+        /// the version of the file format: a program that does not know it refuses the file
         /// ([upgrading.md](upgrading.md)); cannot be overridden by a variable
         key Key::scalar("version", "number").default("`1`").range("only `1`");
         /// the datacenters
@@ -86,8 +86,8 @@ keys! {
         /// Redis Clusters, whose nodes find the pairs
         key Key::list("clusters", &CLUSTER).default("empty");
         /// sites that applications write to side by side, for the commands `active-active verify` and
-        /// `active-active sync` ([active-active.md](active-active.md)); the exporter asks only those
-        /// with `monitor`
+        /// `active-active sync` ([active-active.md](active-active.md)); the exporter polls only
+        /// those with `monitor`
         key Key::list("active_active", &ACTIVE_ACTIVE).default("empty");
         /// the rules
         key Key::section("alerts", &ALERTS);
@@ -151,8 +151,8 @@ keys! {
         key ca_file = Key::pem_file("ca_file")
             .default("the system's authorities")
             .range("PEM, up to 1 MiB");
-        /// the certificate to show a server that asks for one (mutual TLS), followed by those
-        /// between it and the authority
+        /// the client certificate for servers that require one (mutual TLS), followed by its
+        /// intermediate certificates
         key cert_file = Key::pem_file("cert_file")
             .default("none")
             .range("PEM, up to 1 MiB; goes with `key_file`");
@@ -164,8 +164,8 @@ keys! {
         key server_name = Key::host_name("server_name")
             .default("the address's host")
             .range("a host name or an IP address");
-        /// takes any certificate: anybody on the way can pose as the server. Warned of at start and
-        /// by `check-config`
+        /// accepts any certificate, so that anybody on the network path can pose as the server. The
+        /// log and `check-config` warn of it
         key insecure_skip_verify = Key::flag("insecure_skip_verify").default_flag(false);
     }
 }
@@ -181,16 +181,16 @@ keys! {
             .default("`250ms`, or `poll.interval` where that is shorter")
             .range("`50ms` to `poll.interval`");
         /// the budget of the whole exporter: when a datacenter is cut, not everything may speed up
-        /// at once. A healthy pair takes 4, one in trouble 12
+        /// at once. A healthy pair takes 5, one in trouble 12
         key max_polls_per_second = Key::number("max_polls_per_second", 1..=1_000_000)
             .default_number(30_000);
         /// how long a server may take to answer
         key _ = Key::section("timeout", &TIMEOUT);
-        /// whether a scrape that finds samples older than 100 ms polls first, and waits for that up
-        /// to 150 ms: one more round of polls a scrape ([lag.md](lag.md#scrapes-that-poll-first))
+        /// whether a scrape that finds samples older than 100 ms polls first and waits for that, at
+        /// most 150 ms: one more round of polls a scrape ([lag.md](lag.md#scrapes-that-poll-first))
         key refresh_on_scrape = Key::flag("refresh_on_scrape").default_flag(false);
-        /// whether masters are also asked with `CLIENT LIST TYPE REPLICA` and `CONFIG GET`, once
-        /// each `poll.interval`, how full their output buffers for the replicas are
+        /// whether masters are also asked, once every `poll.interval`, how full their output buffers
+        /// for the replicas are (`CLIENT LIST TYPE REPLICA` and `CONFIG GET`)
         /// ([foresight.md](foresight.md#output-buffers)). Needs the rights `+client|list` and
         /// `+config|get`
         key output_buffers = Key::flag("output_buffers").default_flag(false);
@@ -221,7 +221,7 @@ keys! {
     PAIR {
         /// the label `pair`
         key Key::name("name").required().range("unique");
-        /// the master; what it really is, is observed
+        /// the master to begin with; the roles themselves are observed
         key Key::section("master", &SERVER).required();
         /// the replicas
         key Key::list("replicas", &SERVER)
@@ -283,11 +283,11 @@ keys! {
         key Key::text("master_name")
             .default("every master")
             .range("up to 256 bytes; a glob with `*` and `?`");
-        /// the Sentinels, best all of them
+        /// the Sentinels, ideally all of them
         key Key::collection("addresses", "list of text")
             .required()
             .range("1 to 64, distinct, as the address of a server");
-        /// how to log in to the Sentinels, which have a separate password
+        /// how to log in to the Sentinels, which have passwords of their own
         key Key::section("sentinel_auth", &SENTINEL_AUTH).default("no login");
         /// the ACL user on every server that is found
         key Key::name("username").default("`redis.username`").range("needs a password");
@@ -310,7 +310,7 @@ keys! {
     CLUSTER {
         /// what the label `pair` begins with: `NAME/slot-0` is the shard whose lowest slot is 0
         key Key::name("name").required().range("unique, also among `pairs` and `sentinels`");
-        /// some nodes, best a few in each datacenter; the others are learned from them
+        /// some nodes, ideally a few in each datacenter; the others are learned from them
         key Key::collection("addresses", "list of text")
             .required()
             .range("1 to 64, distinct, as the address of a server");
@@ -322,7 +322,7 @@ keys! {
         key Key::secret_file("password_file").default("`redis.password_file`");
         /// as `redis.tls`, merged over it key by key
         key Key::same_section("tls", &TLS).default("`redis.tls`");
-        /// labels of every pair, beside `slots`, which has the shard's slots
+        /// labels of every pair, in addition to `slots` (those of the shard)
         key Key::collection("labels", "mapping of text").default("empty").range("as a pair's");
         /// as `alerts`, merged over it key by key
         key Key::same_section("alerts", &ALERTS).range("as a pair's");
@@ -414,7 +414,7 @@ keys! {
         key Key::same_section("output_buffer", &RULE);
         /// how many items wait in the queue of an active-active site. An item that has waited for five
         /// minutes, one that was set aside and a queue that was full are warnings whatever the number;
-        /// an hour is critical
+        /// one that has waited for an hour is critical
         key Key::same_section("sync_queue", &RULE);
         /// how far the clocks of two active-active sites' servers are apart for certain, or a version is
         /// ahead of its server's clock
@@ -448,7 +448,7 @@ keys! {
         key Key::duration("for", secs(0)..=days(1)).default("as above");
         /// how long the value has to be clear before the alert resolves
         key Key::duration("keep_firing_for", secs(0)..=days(1)).default_span(secs(0));
-        /// the value is clear below this; one value goes for both levels
+        /// the value is clear below this; a single value applies to both levels
         key Key::scalar_or_section("clear", &CLEAR)
             .kind("as warning (not null), or a mapping")
             .default(
@@ -475,7 +475,7 @@ keys! {
 
 keys! {
     FULL_SYNC over RULE {
-        /// full syncs that are longer ago do not count any more
+        /// full syncs longer ago than this no longer count
         key Key::duration("window", secs(1)..=days(1)).default_span(mins(10));
     }
 }
@@ -489,25 +489,26 @@ keys! {
 
 keys! {
     STATE for StateSettings {
-        /// the folder of the database (`state.redb`), made if it is missing: the lag history, so
-        /// that a restart forgets nothing ([lag.md](lag.md#after-a-restart-of-the-exporter)). Each
-        /// exporter needs its own. A change takes effect at the next start. If it cannot be
-        /// written, monitoring goes on from memory
+        /// the folder of the database (`state.redb`), created if it is missing: it keeps the lag
+        /// history, alerts and notifications over a restart
+        /// ([lag.md](lag.md#after-a-restart-of-the-exporter)). Each exporter needs a folder of its
+        /// own. A change takes effect at the next start. If the folder cannot be written,
+        /// monitoring goes on from memory
         key path = Key::scalar("path", "path").default("`./data`");
     }
 }
 
 keys! {
     METRICS for MetricsSettings {
-        /// whether the raw signals are exported, which are no lag: seconds since the replica heard
-        /// from its master, the age of its last ACK, bytes that are not acknowledged and not applied.
-        /// The page of a pair shows them always
+        /// whether the raw signals are exported, none of which is the lag: seconds since the replica
+        /// heard from its master, the age of its last ACK, bytes not acknowledged and not applied.
+        /// The page of a pair always shows them
         key raw_signals = Key::flag("raw_signals").default_flag(false);
         /// `current`: only the state that a pair is in, and the role that a server claims; `all`:
-        /// the others, too, with 0, for receivers that do not notice the end of a series
+        /// also the others, as 0, for systems that do not notice the end of a series
         key states = Key::text("states").default("`current`").range("`current`, `all`");
         /// `overrides`: the default thresholds once, and those of a pair where they differ; `on`: all
-        /// thresholds of every pair; `off`: none, and the dashboards have no colours and lines of
+        /// thresholds of every pair; `off`: none, and the dashboards have neither colours nor lines of
         /// thresholds
         key thresholds = Key::text("thresholds")
             .default("`overrides`")
@@ -535,7 +536,7 @@ keys! {
         /// the interruption between the datacenters that replication has to survive without a full
         /// sync; `doctor --survive` overrides it
         key Key::duration("survive", secs(1)..=days(30)).default_span(mins(10));
-        /// how often the exporter makes the audit by itself, beside polling; needs
+        /// how often the exporter runs the audit by itself, beside polling; needs
         /// [more rights](doctor.md#rights) than polling does
         key Key::duration("every", mins(1)..=days(30))
             .kind("duration or null")
@@ -551,9 +552,9 @@ keys! {
         /// as it sees them: within the ten seconds that Sentinel leaves. Needs the rights of
         /// [lost writes](lost-writes.md#the-rights-that-it-needs)
         key Key::scalar("capture", "`on` or `off`").default("`off`");
-        /// the folder of the files, made if it is missing, for this program's user alone
+        /// the folder of the files, created if it is missing, for this program's user alone
         key Key::scalar("dir", "path").default("`./data/lost-writes`");
-        /// the most that is read of one server
+        /// the most that is read from one server
         key Key::scalar("max_bytes", "size").default("`1GiB`").range("`1MiB` to `1TiB`");
     }
 }

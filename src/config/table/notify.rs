@@ -27,12 +27,12 @@ keys! {
         /// how often a group that keeps firing is notified again
         key repeat_interval = Key::duration("repeat_interval", ms(100)..=days(30))
             .default_span(hours(4));
-        /// when short outages of an alert are not notified any more, until it is stable
+        /// when short outages of an alert are no longer notified, until it is stable
         /// ([alerting.md](alerting.md#flapping))
-        key _ = Key::section("flapping", &FLAPPING).kind("mapping or null").range("null is never");
-        /// recurring windows in which alerts are held back ([alerting.md](alerting.md#maintenance))
+        key _ = Key::section("flapping", &FLAPPING).kind("mapping or null").range("null: never");
+        /// recurring windows in which alerts are muted ([alerting.md](alerting.md#maintenance))
         key _ = Key::list("maintenance", &MAINTENANCE).default("empty").range("up to 64");
-        /// where people reach this exporter: what links to runbooks and to the page begin with
+        /// where people reach this exporter: the base of links to runbooks and to the page
         key external_url = Key::url("external_url")
             .default(
                 "`http://<host name>:<port>`; none where it listens on loopback only or has a web \
@@ -52,12 +52,12 @@ keys! {
 
 keys! {
     FLAPPING for FlappingRule {
-        /// with as many outages within the window it flaps; an outage is one alert from `fired` to
-        /// `resolved`, escalations do not count
+        /// so many outages within the window make an alert flap; an outage is one alert from `fired`
+        /// to `resolved`, escalations do not count
         key changes = Key::number("changes", 2..=100).default_number(3);
-        /// outages that ended longer ago do not count any more
+        /// outages that ended longer ago no longer count
         key window = Key::duration("window", ms(100)..=days(1)).default_span(mins(10));
-        /// it is stable once it has been clear, or has fired, for this long
+        /// a flapping alert is stable once it has been clear, or has fired, for this long
         key stable_for = Key::duration("stable_for", ms(100)..=days(1)).default_span(mins(5));
     }
 }
@@ -66,17 +66,17 @@ keys! {
     MAINTENANCE {
         /// the window's name
         key Key::name("name").required().range("unique");
-        /// labels that an alert must have to be held back
+        /// labels that an alert must have to be muted
         key Key::collection("match", "mapping of globs")
             .default("empty: every alert")
             .range("as a receiver's");
         /// the days on which it begins
         key Key::collection("every", "list of text")
             .required()
-            .range("`monday` to `sunday`, one at least");
+            .range("`monday` to `sunday`, at least one");
         /// the local time at which it begins
         key Key::text("start").required().range("`\"00:00\"` to `\"23:59\"`, in quotes");
-        /// how long it lasts, in real time, also over a change of the clocks
+        /// how long it lasts, in real time, even when the clocks change
         key Key::duration("duration", mins(1)..=days(7)).required();
         /// the zone of `start`
         key Key::text("timezone").required().range("an IANA name, such as `Europe/Berlin`");
@@ -88,7 +88,7 @@ keys! {
         /// the receiver's name
         key Key::name("name").required().range("unique");
         /// gets what this one rejects permanently, and what fires while this one answers 410
-        /// (gone); see [alerting.md](alerting.md#when-a-receiver-takes-nothing)
+        /// (gone); see [alerting.md](alerting.md#retries)
         key Key::text("fallback").default("none").range("the name of another receiver");
         /// alerts below it are not sent
         key Key::text("min_severity").default("`warning`").range("`warning`, `critical`");
@@ -100,16 +100,16 @@ keys! {
         key Key::collection("group_by", "list of text")
             .default("`notify.group_by`")
             .range("as that one");
-        /// what is a new page and not only news of an incident that is known: PagerDuty gets a new
+        /// what is a new page rather than an update of the open incident: PagerDuty gets a new
         /// incident, and the older one is resolved
         key Key::collection("repage_on", "list of text")
             .default("`[new_critical]`")
-            .range("`escalated`, `new_in_group`, `new_critical`; empty is never");
-        /// how its requests find their way
+            .range("`escalated`, `new_in_group`, `new_critical`; empty: never");
+        /// the proxy and the trusted authorities of its requests
         key Key::section("http", &HTTP).default("the system's authorities and proxy variables");
-        /// the receiver's own words ([receivers.md](receivers.md#own-words))
+        /// replaces the title and the summary of its messages ([receivers.md](receivers.md#templates))
         key Key::section("template", &TEMPLATE)
-            .default("the built-in words")
+            .default("the built-in text")
             .range("not of `alertmanager` and `heartbeat`");
         /// Slack: an incoming webhook, or a bot
         key Key::section("slack", &SLACK);
@@ -117,7 +117,7 @@ keys! {
         key Key::section("pagerduty", &PAGERDUTY);
         /// Microsoft Teams: the webhook of a workflow
         key Key::section("msteams", &MSTEAMS);
-        /// mail, through a mail server
+        /// e-mail, through a mail server
         key Key::section("email", &EMAIL);
         /// any HTTP endpoint: with Alertmanager's webhook body, version 4, or with a body of your own
         /// ([recipes](receivers.md#recipes))
@@ -158,7 +158,7 @@ keys! {
             .range("http or https");
         /// a file that holds the URL
         key Key::secret_file("webhook_url_file");
-        /// the bot's token, with the right `chat:write`
+        /// the bot's token, with the scope `chat:write`
         key Key::secret("bot_token", any_secret).default("*required* of a bot, or its file");
         /// a file that holds the token
         key Key::secret_file("bot_token_file");
@@ -204,7 +204,7 @@ keys! {
 
 keys! {
     EMAIL {
-        /// the mail server that takes the mail
+        /// the mail server
         key Key::text("smarthost").required().range("`host:port`, such as `smtp.example.com:587`");
         /// how the connection is encrypted: after a plain greeting, from the first byte, or not at all
         key Key::text("security").default("`starttls`").range("`starttls`, `tls`, `none`");
@@ -214,7 +214,7 @@ keys! {
         /// the user that logs in
         key Key::text("username")
             .default("none: no login")
-            .range("up to 320 characters; needs a password, and security");
+            .range("up to 320 characters; needs a password and an encrypted connection");
         /// the password
         key Key::secret("password", any_secret);
         /// a file that holds the password
@@ -236,7 +236,7 @@ keys! {
             .range("http or https, no credentials");
         /// a file that holds the URL
         key Key::secret_file("url_file");
-        /// signs requests by Standard Webhooks 1.0.0
+        /// signs requests as in Standard Webhooks 1.0.0
         key Key::secret("secret", check_signing_key)
             .default("none: not signed")
             .range("`whsec_` and the base64 of 24 to 64 bytes");
@@ -258,7 +258,7 @@ keys! {
         /// what is appended to the URL ([receivers.md](receivers.md#a-body-of-your-own))
         key Key::text("path")
             .default("nothing")
-            .range("up to 8 KiB, a template; what it gives begins with `/`, `?` or `&`");
+            .range("up to 8 KiB, a template; its output begins with `/`, `?` or `&`");
         /// the body ([receivers.md](receivers.md#a-body-of-your-own))
         key Key::text("body")
             .default("Alertmanager's, version 4")
@@ -268,7 +268,7 @@ keys! {
 
 keys! {
     ALERTMANAGER {
-        /// every member of the cluster, never a load balancer before them
+        /// every member of the cluster, never a load balancer in front of them
         key Key::collection("urls", "list of text")
             .required()
             .range("1 to 16, http or https, no credentials");
@@ -282,7 +282,7 @@ keys! {
 
 keys! {
     HEARTBEAT_RECEIVER {
-        /// what is asked for (GET)
+        /// what is requested (GET)
         key Key::secret("url", check_secret_url)
             .default("*required*, or its file")
             .range("http or https, no credentials");

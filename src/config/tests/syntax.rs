@@ -33,6 +33,7 @@ fn syntax_errors_name_the_place_and_repeat_no_secret() {
             "a: !!int hunter2",
             "a YAML tag, such as !!int, has no meaning here: remove it at line 1",
         ),
+        (Format::Yaml, "a:\n\tb: 1", "indent with spaces"),
         (Format::Yaml, "a: *b", "unknown anchor"),
         (
             Format::Yaml,

@@ -218,6 +218,7 @@ impl Dispatcher {
             rules: outcome.rules,
             attempt: attempt.number,
             plain: attempt.plain,
+            to_the_rest: attempt.left.is_some(),
             jitter: fastrand::f64(),
             now,
         };

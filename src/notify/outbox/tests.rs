@@ -15,12 +15,16 @@ const DELIVERED: RetryVerdict = RetryVerdict {
     hold_until: None,
     circuit_until: None,
     maybe_received: false,
+    left: Vec::new(),
 };
 const DEAD: RetryVerdict = RetryVerdict {
     disposition: Disposition::Dead {
         reason: DeliveryFailure::Auth,
     },
-    ..DELIVERED
+    hold_until: None,
+    circuit_until: None,
+    maybe_received: false,
+    left: Vec::new(),
 };
 
 fn gone() -> RetryVerdict {

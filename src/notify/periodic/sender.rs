@@ -108,6 +108,7 @@ impl<S> PeriodicSender<S> {
             rules: &HttpAnswers,
             attempt: self.failures,
             plain: true,
+            to_the_rest: false,
             jitter: fastrand::f64(),
             now,
         };

@@ -28,6 +28,8 @@ pub(super) struct QueueEntry {
     pub(super) not_before: Timestamp,
     /// Whether it is sent as plain text.
     pub(super) plain: bool,
+    /// The recipients that do not have it yet; `None` while nobody has it.
+    pub(super) left: Option<Arc<[String]>>,
     /// It is not tried before this change is on the disk.
     pub(super) revision: Revision,
 }
@@ -65,6 +67,7 @@ impl QueueEntry {
             attempts: 0,
             not_before: now.mono,
             plain: false,
+            left: None,
             revision: Revision::START,
         }
     }
@@ -173,6 +176,7 @@ impl GroupQueue {
             anchor: entry.anchor,
             number: entry.attempts,
             plain: entry.plain,
+            left: entry.left.clone(),
             incident: self.open_incidents.last().cloned(),
             open_incidents: self.open_incidents.clone(),
         };
@@ -225,9 +229,19 @@ impl GroupQueue {
         }
         self.waiting.push_front(QueueEntry {
             attempts: 0,
+            left: None,
             ..entry
         });
         false
+    }
+
+    /// The attempt in flight was received by all recipients but `left`: only these need another one.
+    pub(super) fn narrow(&mut self, left: &[String]) {
+        if let Some(entry) = &mut self.in_flight
+            && !left.is_empty()
+        {
+            entry.left = Some(left.into());
+        }
     }
 
     /// The attempt failed and is repeated at `at`, unless a newer notification makes it pointless.

@@ -226,6 +226,7 @@ impl ReceiverQueue {
         if verdict.maybe_received {
             group.may_have_reached(attempt.notification.status, incident.as_ref());
         }
+        group.narrow(&verdict.left);
         match verdict.disposition {
             Disposition::Delivered => {
                 if group.delivered(incident) {

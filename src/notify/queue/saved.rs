@@ -57,6 +57,8 @@ struct EntryRecord {
     attempts: u32,
     not_before: Timestamp,
     plain: bool,
+    #[serde(default)]
+    left: Option<Vec<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -224,6 +226,7 @@ impl ReceiverQueue {
         entry.attempts = record.attempts;
         entry.not_before = shift.due(record.not_before, MAX_WAIT);
         entry.plain = record.plain;
+        entry.left = record.left.map(Into::into);
         Ok(entry)
     }
 
@@ -321,6 +324,7 @@ impl EntryRecord {
             attempts,
             not_before,
             plain,
+            left,
             revision: _,
         } = entry;
         Self {
@@ -330,6 +334,7 @@ impl EntryRecord {
             attempts: *attempts,
             not_before: *not_before,
             plain: *plain,
+            left: left.as_deref().map(<[String]>::to_vec),
         }
     }
 }

@@ -74,9 +74,14 @@ impl GroupProtocol for EmailSettings {
         let letter = letter(self, delivery, &message, &thread);
         let mail = Mail {
             from: letter.from.clone(),
-            to: letter.to.clone(),
+            to: recipients(self, delivery.attempt),
             content: write(letter)?,
         };
+        if mail.to.is_empty() {
+            // Those who did not have it are no longer configured.
+            let outgoing = None;
+            return Ok(Box::new(MailExchange { outgoing, thread }));
+        }
         let login = match &self.login {
             Some((user, password)) => Some((user.clone(), read_secret(password)?)),
             None => None,
@@ -109,6 +114,15 @@ impl Exchange for MailExchange {
     fn incident(&self) -> IncidentRef {
         IncidentRef::Mail(self.thread.clone())
     }
+}
+
+/// The recipients of `attempt`: all of them, or those who do not have it yet.
+fn recipients(settings: &EmailSettings, attempt: &Attempt) -> Vec<String> {
+    let mut recipients = settings.to.clone();
+    if let Some(left) = &attempt.left {
+        recipients.retain(|address| left.contains(address));
+    }
+    recipients
 }
 
 /// The first mail about the group of `attempt`: the one that is known, or else this one.
@@ -222,6 +236,7 @@ mod tests {
             anchor: anchor(),
             number: 1,
             plain: false,
+            left: None,
             incident: open.last().cloned(),
             open_incidents: open.to_vec(),
         }
@@ -275,6 +290,20 @@ mod tests {
         assert_eq!(over.message_id, "msg_2@example.com");
         assert_eq!(over.answers.as_deref(), Some("msg_1@example.com"));
         assert!(!over.is_urgent && over.subject.starts_with("[RESOLVED] orders dc1"));
+    }
+
+    #[test]
+    fn a_repetition_goes_only_to_those_who_do_not_have_it_and_are_configured() {
+        let settings = settings();
+        let first = attempt("msg_1", firing("orders", 1), &[]);
+        assert_eq!(recipients(&settings, &first), settings.to);
+        let left = ["b@example.com".to_owned(), "gone@example.com".to_owned()];
+        let again = Attempt {
+            left: Some(left.into()),
+            ..first
+        };
+        assert_eq!(recipients(&settings, &again), ["b@example.com"]);
+        assert_eq!(letter_of(&again).to, settings.to, "the header names all");
     }
 
     #[test]

@@ -46,6 +46,7 @@ fn attempt(notification: Notification) -> Attempt {
         anchor: anchor(),
         number: 1,
         plain: false,
+        left: None,
         incident: None,
         open_incidents: Vec::new(),
     }
@@ -233,6 +234,7 @@ fn outcome(name: &str, answer: HttpResponse) -> (&'static str, f64, Option<Deliv
         rules: recipe(name).answer_rules(),
         attempt: 1,
         plain: false,
+        to_the_rest: false,
         jitter: 0.0,
         now: anchor(),
     };

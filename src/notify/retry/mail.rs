@@ -1,7 +1,7 @@
 //! What a mail server's answers mean for the notification.
 
 use crate::delivery::DeliveryFailure;
-use crate::smtp::{Accepted, SmtpError};
+use crate::smtp::{Accepted, SmtpError, SmtpStep};
 
 /// Whether a mail that was not taken is sent again, and why it was not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +34,69 @@ pub(super) const fn failure(error: &SmtpError) -> MailFailure {
     }
 }
 
+/// Whether `error` is a final refusal of every recipient that was named.
+pub(super) const fn refuses_recipients(error: &SmtpError) -> bool {
+    matches!(
+        error,
+        SmtpError::Refused {
+            step: SmtpStep::Recipients,
+            code: 500..,
+        }
+    )
+}
+
 /// The server's consent, for people.
-pub(super) fn describe(accepted: Accepted) -> String {
-    match accepted.refused_recipients {
-        0 => "the mail server took it".to_owned(),
-        1 => "the mail server took it, but refused one recipient".to_owned(),
-        refused => format!("the mail server took it, but refused {refused} recipients"),
+pub(super) fn describe(accepted: &Accepted) -> String {
+    let refused = accepted.refused_recipients;
+    let deferred = accepted.deferred.len();
+    match (refused, deferred) {
+        (0, 0) => "the mail server took it".to_owned(),
+        (_, 0) => format!(
+            "the mail server took it, but refused {}",
+            recipients(refused)
+        ),
+        (0, _) => format!(
+            "the mail server took it, but deferred {}",
+            recipients(deferred)
+        ),
+        _ => format!(
+            "the mail server took it, but refused {} and deferred {}",
+            recipients(refused),
+            recipients(deferred)
+        ),
+    }
+}
+
+fn recipients(count: usize) -> String {
+    match count {
+        1 => "one recipient".to_owned(),
+        count => format!("{count} recipients"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::SmtpStep;
+
+    #[test]
+    fn it_is_said_how_many_recipients_did_not_get_the_mail() {
+        for (refused_recipients, deferred, expected) in [
+            (0, 0, "the mail server took it"),
+            (1, 0, "the mail server took it, but refused one recipient"),
+            (0, 2, "the mail server took it, but deferred 2 recipients"),
+            (
+                2,
+                1,
+                "the mail server took it, but refused 2 recipients and deferred one recipient",
+            ),
+        ] {
+            let accepted = Accepted {
+                refused_recipients,
+                deferred: vec!["a@b".to_owned(); deferred],
+            };
+            assert_eq!(describe(&accepted), expected);
+        }
+    }
 
     #[test]
     fn replies_of_4xx_pass_and_those_of_5xx_do_not() {

@@ -89,6 +89,8 @@ pub struct Circumstances {
     pub attempt: u32,
     /// Whether it was plain text already.
     pub plain: bool,
+    /// Whether it went to some of the recipients only, because the others have it already.
+    pub to_the_rest: bool,
     /// A random number in `[0, 1)`: full jitter, so that exporters and groups do not retry in step.
     pub jitter: f64,
     /// When it ended.
@@ -120,7 +122,7 @@ pub enum Disposition {
 }
 
 /// What follows from an attempt, for its notification and for its receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryVerdict {
     /// What happens to the notification.
     pub disposition: Disposition,
@@ -132,6 +134,8 @@ pub struct RetryVerdict {
     /// Whether the receiver may have acted on it although the attempt failed: its resolve must be
     /// sent then.
     pub maybe_received: bool,
+    /// The recipients that the repetition is for, where the others have it. Empty: as before.
+    pub left: Vec<String>,
 }
 
 impl RetryVerdict {
@@ -141,6 +145,7 @@ impl RetryVerdict {
             hold_until: None,
             circuit_until: None,
             maybe_received: false,
+            left: Vec::new(),
         }
     }
 
@@ -155,7 +160,7 @@ impl fmt::Display for AttemptResult {
         match self {
             Self::Answered(response) => write!(f, "status {}", response.status),
             Self::Failed(error) => error.fmt(f),
-            Self::MailAccepted(accepted) => f.write_str(&mail::describe(*accepted)),
+            Self::MailAccepted(accepted) => f.write_str(&mail::describe(accepted)),
             Self::MailFailed(error) => error.fmt(f),
             Self::SecretUnreadable => f.write_str("nothing sent: a secret cannot be read"),
             Self::NothingToSend => f.write_str("nothing had to be sent"),
@@ -169,7 +174,7 @@ impl AttemptResult {
         match self {
             Self::Answered(response) => answer_text::describe(response.status, &response.body),
             Self::Failed(error) => error.to_string(),
-            Self::MailAccepted(accepted) => mail::describe(*accepted),
+            Self::MailAccepted(accepted) => mail::describe(accepted),
             Self::MailFailed(error) => error.to_string(),
             Self::SecretUnreadable => "nothing was sent: a secret cannot be read".to_owned(),
             Self::NothingToSend => "nothing had to be sent".to_owned(),
@@ -205,7 +210,18 @@ pub fn judge(
             maybe_received: matches!(error, HttpError::Timeout | HttpError::Broken),
             ..back_off(network_reason(*error))
         },
+        AttemptResult::MailAccepted(mail) if !mail.deferred.is_empty() => RetryVerdict {
+            maybe_received: true,
+            left: mail.deferred.clone(),
+            ..back_off(DeliveryFailure::Server)
+        },
         AttemptResult::MailAccepted(_) => accepted(timing, circumstances),
+        // As if they had been refused at the first attempt, which the others accepted.
+        AttemptResult::MailFailed(error)
+            if circumstances.to_the_rest && mail::refuses_recipients(error) =>
+        {
+            accepted(timing, circumstances)
+        }
         AttemptResult::MailFailed(error) => match mail::failure(error) {
             MailFailure::Final(reason) => RetryVerdict::dead(reason),
             MailFailure::MayPass(reason) => RetryVerdict {

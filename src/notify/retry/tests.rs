@@ -4,6 +4,7 @@ use super::*;
 use crate::model::WallTime;
 use crate::notify::receivers::pagerduty::PagerDutyAnswers;
 use crate::notify::receivers::slack_webhook::SlackWebhookAnswers;
+use crate::smtp::SmtpStep;
 
 const SLACK: &dyn AnswerRules = &SlackWebhookAnswers;
 const PAGERDUTY: &dyn AnswerRules = &PagerDutyAnswers;
@@ -27,6 +28,7 @@ fn first(rules: &'static dyn AnswerRules) -> Circumstances {
         rules,
         attempt: 1,
         plain: false,
+        to_the_rest: false,
         jitter: 0.5,
         now: now(),
     }
@@ -54,6 +56,50 @@ fn outcome(disposition: Disposition) -> (&'static str, f64, Option<DeliveryFailu
         }
         Disposition::RetryPlain { reason } => ("plain", 0.0, Some(reason)),
         Disposition::Dead { reason } => ("dead", 0.0, Some(reason)),
+    }
+}
+
+fn mail(deferred: &[&str]) -> AttemptResult {
+    AttemptResult::MailAccepted(Accepted {
+        refused_recipients: 1,
+        deferred: deferred
+            .iter()
+            .map(|address| (*address).to_owned())
+            .collect(),
+    })
+}
+
+#[test]
+fn a_mail_is_repeated_for_deferred_recipients_only() {
+    let whole = judged(&first(WEBHOOK), &mail(&[]));
+    assert_eq!(
+        (whole.disposition, whole.left.len()),
+        (Disposition::Delivered, 0)
+    );
+    let partly = judged(&first(WEBHOOK), &mail(&["a@b"]));
+    assert_eq!(
+        outcome(partly.disposition),
+        ("retry", 0.5, Some(DeliveryFailure::Server))
+    );
+    assert!(partly.maybe_received, "its resolve has to be sent");
+    assert_eq!(partly.left, ["a@b"]);
+}
+
+#[test]
+fn recipients_that_are_refused_at_the_repetition_end_it_as_at_the_first_attempt() {
+    let refused = |step, code| AttemptResult::MailFailed(SmtpError::Refused { step, code });
+    let rest = Circumstances {
+        to_the_rest: true,
+        ..first(WEBHOOK)
+    };
+    for (circumstances, step, code, expected) in [
+        (&rest, SmtpStep::Recipients, 550, "delivered"),
+        (&rest, SmtpStep::Recipients, 450, "retry"),
+        (&rest, SmtpStep::Content, 554, "dead"),
+        (&first(WEBHOOK), SmtpStep::Recipients, 550, "dead"),
+    ] {
+        let verdict = judged(circumstances, &refused(step, code));
+        assert_eq!(outcome(verdict.disposition).0, expected, "{step} {code}");
     }
 }
 

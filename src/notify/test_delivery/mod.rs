@@ -26,7 +26,8 @@ use super::periodic;
 use super::receivers::alertmanager::{FiringAlert, SentAlerts};
 use super::receivers::{GroupConfig, PeriodicConfig, readable_secrets};
 use super::retry::{
-    AnswerRules, AttemptResult, Circumstances, Disposition, HttpAnswers, Timing, judge,
+    AnswerRules, AttemptResult, Circumstances, Disposition, HttpAnswers, RetryVerdict, Timing,
+    judge,
 };
 use super::text;
 
@@ -137,7 +138,7 @@ impl TestDelivery {
             } else {
                 status_of(reason).to_owned()
             };
-            steps.push(self.step(what, verdict.disposition, &outcome.result));
+            steps.push(self.step(what, &verdict, &outcome.result));
             if matches!(verdict.disposition, Disposition::RetryPlain { .. }) {
                 continue;
             }
@@ -163,6 +164,7 @@ impl TestDelivery {
             anchor,
             number: 1,
             plain,
+            left: None,
             incident: incident.cloned(),
             open_incidents: incident.into_iter().cloned().collect(),
         }
@@ -212,12 +214,15 @@ impl TestDelivery {
 
     fn judged(&self, what: String, result: &AttemptResult) -> TestStep {
         let verdict = judge(&self.timing, &circumstances(&HttpAnswers, true), result);
-        self.step(what, verdict.disposition, result)
+        self.step(what, &verdict, result)
     }
 
-    fn step(&self, what: String, disposition: Disposition, result: &AttemptResult) -> TestStep {
-        let consequence = match disposition {
+    fn step(&self, what: String, verdict: &RetryVerdict, result: &AttemptResult) -> TestStep {
+        // Others have it: the receiver works.
+        let is_for_the_rest = !verdict.left.is_empty();
+        let consequence = match verdict.disposition {
             Disposition::Delivered => String::new(),
+            _ if is_for_the_rest => " (a real one would be tried again for these)".to_owned(),
             Disposition::Retry { reason, .. } => {
                 format!(" ({}; a real one would be tried again)", reason.label())
             }
@@ -234,7 +239,7 @@ impl TestDelivery {
         };
         TestStep {
             what,
-            accepted: disposition == Disposition::Delivered,
+            accepted: verdict.disposition == Disposition::Delivered || is_for_the_rest,
             answer: format!("{result}{consequence}{body}"),
         }
     }
@@ -258,6 +263,7 @@ fn circumstances(rules: &'static dyn AnswerRules, plain: bool) -> Circumstances 
         rules,
         attempt: 1,
         plain,
+        to_the_rest: false,
         jitter: 0.0,
         now: clock::anchor(),
     }

@@ -184,7 +184,10 @@ mod tests {
         let form = form(&["server=m.example.com:6379"], "2h");
         assert!(form.open && !form.wrong);
         assert_eq!(chosen(&form), ["2 hours"]);
-        assert_eq!(form.words, "Fits 1 alert now, and later ones of 1 server.");
+        assert_eq!(
+            form.words,
+            "Matches 1 alert now, and later ones of 1 server."
+        );
         assert!(form.alerts[0].starts_with("RedisCrossDcServerUnreachable: dc="));
         assert!(
             form.command
@@ -197,7 +200,7 @@ mod tests {
         assert!(
             form(&["pair=nosuchpair"], "")
                 .words
-                .starts_with("Nothing fits")
+                .starts_with("Nothing matches")
         );
         assert!(
             form(&["piar=orders"], "")

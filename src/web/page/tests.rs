@@ -105,7 +105,7 @@ fn a_page_shows_its_time_and_fills_in_a_silence() {
             "<details id=\"silence\" open hidden>",
             ">pair=orders</textarea>",
             "<option value=\"7200\" selected>2 hours</option>",
-            "Fits no alert now, and later ones of 1 pair.",
+            "Matches no alert now, and later ones of 1 pair.",
             "silence add &#39;pair=orders&#39; --for 2h",
         ],
     );

@@ -1,4 +1,4 @@
-//! The pages of fleets of any size: hundreds of pairs on four servers. Each pair's replica has an
+//! The pages of fleets of any size: hundreds of pairs on four servers, and two active-active sites. Each pair's replica has an
 //! address of its own, at which a task passes everything on to one of three replicas.
 
 use redis_cross_dc_exporter::lab::{
@@ -36,6 +36,11 @@ struct LargeFleet {
 
 impl LargeFleet {
     async fn set(sizes: Sizes) -> Self {
+        let peers = [alone().await, alone().await];
+        peers[0]
+            .command(&["HSET", "counter:visits", "p:dc1", "5"])
+            .await
+            .unwrap();
         let master = RedisServer::builder().start().await.unwrap();
         let wan = WanProxy::start(None, master.addr(), WanConditions::default())
             .await
@@ -71,15 +76,21 @@ impl LargeFleet {
             "poll: {{interval: 1s}}\n\
              alerts: {{lag_seconds: {{warning: 2s, critical: 60s}}, link_down: {{warning: 2s, critical: 60s}}, unreachable: {{warning: 2s, critical: 60s}}}}\n\
              notify: {{group_wait: 0s}}\n\
-             pairs:\n{entries}"
+             pairs:\n{entries}\
+             active_active:\n  - name: profiles\n    \
+             sites: [{{address: '{}', dc: dc1}}, {{address: '{}', dc: dc2}}]\n    \
+             sync_queue: sync_queue\n    keys: ['user:*']\n    counters: ['counter:*']\n    monitor: true\n    settle: 1s\n",
+            peers[0].addr(),
+            peers[1].addr(),
         );
+        let [first_peer, second_peer] = peers;
         Self {
             exporter: Exporter::start_admin(&yaml).await,
             wan,
             third,
             _addresses: addresses,
             _writer: writer,
-            _servers: vec![master, near, far],
+            _servers: vec![master, near, far, first_peer, second_peer],
         }
     }
 }
@@ -93,6 +104,11 @@ impl Play for LargeFleet {
             other => panic!("the driver asks for {other}"),
         }
     }
+}
+
+/// A server that applications write to side by side with another one.
+async fn alone() -> RedisServer {
+    RedisServer::builder().start().await.unwrap()
 }
 
 async fn behind(master: &ServerAddr) -> RedisServer {

@@ -19,6 +19,7 @@ const DELIVERED: RetryVerdict = RetryVerdict {
     hold_until: None,
     circuit_until: None,
     maybe_received: false,
+    left: Vec::new(),
 };
 /// Everything is on the disk.
 const ALL: Durable = Durable::Everything;
@@ -91,6 +92,15 @@ fn end(
     reasons.collect()
 }
 
+/// Some recipients have it; `left` do not have it yet.
+fn left_to(left: &[&str]) -> RetryVerdict {
+    RetryVerdict {
+        maybe_received: true,
+        left: left.iter().map(|address| (*address).to_owned()).collect(),
+        ..retry(0)
+    }
+}
+
 fn check_empty(queue: &ReceiverQueue) {
     assert_eq!(
         queue.state(),
@@ -100,6 +110,39 @@ fn check_empty(queue: &ReceiverQueue) {
         }
     );
     assert!(queue.groups.is_empty() && queue.next_wakeup(ALL).is_none());
+}
+
+#[test]
+fn a_repetition_for_the_recipients_that_are_left_stays_one_until_it_is_delivered() {
+    let mut queue = queue();
+    queue.push(firing(0), anchor());
+    let (first, _) = attempt(&mut queue, &left_to(&["a@b", "c@d"]));
+    assert_eq!(first.left, None);
+    for verdict in [retry(0), left_to(&["c@d"]), retry(0)] {
+        attempt(&mut queue, &verdict);
+    }
+    let (last, _) = attempt(&mut queue, &DELIVERED);
+    assert_eq!(last.left.as_deref(), Some(&["c@d".to_owned()][..]));
+    assert_eq!(last.id, first.id);
+    queue.push(resolving(0), anchor());
+    let (over, _) = attempt(&mut queue, &DELIVERED);
+    assert_eq!(over.left, None, "everybody is notified of the end");
+    check_empty(&queue);
+}
+
+#[test]
+fn what_replaces_a_partly_delivered_notification_goes_to_everybody() {
+    let mut queue = queue();
+    queue.push(firing(0), anchor());
+    attempt(&mut queue, &left_to(&["a@b"]));
+    assert_eq!(
+        queue.push(resolving(0), anchor()),
+        [SuppressReason::Superseded]
+    );
+    let (over, _) = attempt(&mut queue, &DELIVERED);
+    assert_eq!(over.notification.status, AlertStatus::Resolved);
+    assert_eq!(over.left, None);
+    check_empty(&queue);
 }
 
 #[test]
