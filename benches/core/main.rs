@@ -17,6 +17,7 @@ mod document;
 #[allow(dead_code, reason = "only its replies are used here")]
 #[path = "../../tests/fleet/mod.rs"]
 mod fleet;
+mod growth;
 mod world;
 
 use std::hint::black_box;
@@ -117,6 +118,9 @@ fn main() {
     let circumstances = document::circumstances();
     let text = format!("{circumstances}:\n\n{}", steps.table(pairs));
     document::publish("core", &text);
+    let (few, many) = if full { (1_000, 10_000) } else { (10, 20) };
+    let text = format!("{circumstances}:\n\n{}", growth::table(few, many));
+    document::publish("growth", &text);
 }
 
 fn add_parse(steps: &mut Steps) {

@@ -12,15 +12,24 @@ use super::exposition;
 
 /// The first byte chooses the language, the others are the text. What is accepted prints as
 /// something that is accepted again, and its fleet can be watched; what is refused is refused in
-/// bounded, visible sentences.
+/// bounded, visible sentences. The same text is read as a pair file, too.
 pub fn run(data: &[u8]) {
     let Some((first, text)) = data.split_first() else {
         return;
     };
     let format = [Format::Yaml, Format::Toml, Format::Json][usize::from(first % 3)];
-    match read(&String::from_utf8_lossy(text), format) {
+    let text = String::from_utf8_lossy(text);
+    match read(&text, format) {
         Ok(settings) => accepted(&settings),
         Err(errors) => refused(&errors),
+    }
+    let reader = read("discovery: {files: [a.yml]}", Format::Yaml).expect("a configuration");
+    let pairs = reader
+        .discovery
+        .reader
+        .parse(&text, format, Path::new("/etc"));
+    if let Err(errors) = pairs {
+        refused(&errors);
     }
 }
 

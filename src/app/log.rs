@@ -1,5 +1,6 @@
 //! The log lines of the running program: one line an event, with identifiers as fields.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use crate::monitor::{Promotion, StateChange};
 use crate::notify;
 use crate::replication::{PairState, Pause, StateReason};
 use crate::report::ReloadReport;
-use crate::topology::{DiscoveryChange, Topology};
+use crate::topology::{DiscoveryChange, SourceHealth, SourceSubject, Topology};
 
 pub(super) fn started(listen: &[SocketAddr], topology: &Topology, settings: &Settings) {
     let listen: Vec<_> = listen.iter().map(SocketAddr::to_string).collect();
@@ -100,6 +101,16 @@ pub(super) fn discovered(reporters: &str, change: &DiscoveryChange) {
         DiscoveryChange::Renamed { from, to } => {
             info!(pair = %to, %from, "the master's pairs have another name");
         }
+        DiscoveryChange::Entries {
+            added,
+            removed,
+            changed,
+        } => {
+            info!(
+                added,
+                removed, changed, "{reporters} list other pairs than before"
+            );
+        }
         DiscoveryChange::Gone { pair } => {
             info!(%pair, "{reporters} that answer no longer know the master");
         }
@@ -122,6 +133,47 @@ pub(super) fn took_over(promotion: &Promotion) {
 
 pub(super) fn placement_risk(pair: &PairName, risk: &str) {
     warn!(%pair, "{risk}");
+}
+
+/// Logs what has become wrong with pair files and DNS names since the troubles that are `known`, and
+/// which are over. Returns those of now.
+pub(super) fn source_troubles(
+    sources: &[SourceHealth],
+    known: &BTreeMap<SourceSubject, String>,
+) -> BTreeMap<SourceSubject, String> {
+    let mut troubles = BTreeMap::new();
+    for source in sources {
+        for (subject, trouble) in source.troubles() {
+            if known.get(&subject) != Some(&trouble) {
+                source_trouble(&subject, &trouble);
+            }
+            troubles.insert(subject, trouble);
+        }
+    }
+    for subject in known.keys() {
+        if !troubles.contains_key(subject) {
+            source_mended(subject);
+        }
+    }
+    troubles
+}
+
+fn source_trouble(subject: &SourceSubject, trouble: &str) {
+    match subject {
+        SourceSubject::File(path) => warn!(file = %path.display(), "{trouble}"),
+        SourceSubject::Name { pair, name } => warn!(%pair, name, "{trouble}"),
+        SourceSubject::Pair(pair) => warn!(%pair, "{trouble}"),
+    }
+}
+
+fn source_mended(subject: &SourceSubject) {
+    match subject {
+        SourceSubject::File(path) => {
+            info!(file = %path.display(), "the pair file is in force, or gone");
+        }
+        SourceSubject::Name { pair, name } => info!(%pair, name, "the DNS name is resolved again"),
+        SourceSubject::Pair(pair) => info!(%pair, "the master is known"),
+    }
 }
 
 /// The database is opened once: a reload does not move it.

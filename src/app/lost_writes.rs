@@ -73,7 +73,7 @@ async fn entry(settings: &Settings, pair: &PairName) -> Option<PairSettings> {
     if let Some(entry) = settings.pairs.iter().find(|entry| entry.name == *pair) {
         return Some(entry.clone());
     }
-    if settings.sentinels.is_empty() && settings.clusters.is_empty() {
+    if !settings.has_sources() {
         return None;
     }
     let found = probe::discover(settings).await.entries();

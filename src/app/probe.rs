@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::config::{PairSettings, PollSettings, Settings};
 use crate::model::{ServerAddr, Span, Timestamp};
-use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind, Promotion};
+use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::replication::StateReason;
 use crate::topology::{Discovered, ObservedMasters, Topology};
@@ -85,7 +85,13 @@ impl Probe {
     async fn begin(settings: Settings) -> Self {
         let discovered = discover(&settings).await;
         let configured = settings.pairs.iter().cloned();
-        let entries: Vec<_> = configured.chain(discovered.entries()).collect();
+        let mut found = discovered.entries();
+        for entry in &mut found {
+            // Those of pair files have the rules as they are written.
+            entry.heartbeat.enabled = false;
+            entry.alerts.fire_at_once();
+        }
+        let entries: Vec<_> = configured.chain(found).collect();
         let masters = ObservedMasters::default();
         let topology = Topology::observed(&entries, &settings.datacenters, &masters);
         let mut monitor = Monitor::new(&settings, &topology, clock::anchor());
@@ -172,9 +178,12 @@ impl Probe {
 
     /// Follows servers that have taken over from others. Returns whether that changed the topology.
     fn follow_promotions(&mut self) -> bool {
-        for Promotion { pair, to, .. } in self.monitor.promotions(clock::now()) {
-            self.masters.follow(&self.entries, &pair, &to);
+        let promotions = self.monitor.promotions(clock::now());
+        if promotions.is_empty() {
+            return false;
         }
+        let taken = promotions.iter().map(|taken| (&taken.pair, &taken.to));
+        self.masters.follow(&self.entries, taken);
         let datacenters = &self.settings.datacenters;
         let observed = Topology::observed(&self.entries, datacenters, &self.masters);
         if observed == self.topology || self.restarts >= RESTARTS {

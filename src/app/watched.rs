@@ -1,6 +1,6 @@
 //! What is watched: the pairs of the configuration and those that discovery sources have found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::watch;
 
@@ -11,8 +11,8 @@ use crate::model::Timestamp;
 use crate::monitor::Promotion;
 use crate::replication::SavedState;
 use crate::topology::{
-    Discovered, DiscoveryEvent, ObservedMasters, SourceHealth, SourceId, Topology, TopologyDiff,
-    configured_share, owns_discovered, owns_source,
+    Discovered, DiscoveryEvent, DiscoveryUpdate, ObservedMasters, SourceHealth, SourceId,
+    SourceSubject, Topology, TopologyDiff, configured_share, owns_discovered, owns_source,
 };
 
 /// The configuration, the discovered entries, the observed masters, and the topology that they
@@ -25,6 +25,8 @@ pub(super) struct Watched {
     masters: ObservedMasters,
     /// The risks that were logged, so that each is logged once.
     logged_risks: BTreeSet<String>,
+    /// The faults of pair files and DNS names that were logged.
+    logged_troubles: BTreeMap<SourceSubject, String>,
     /// What scrapes show.
     exposition: watch::Sender<Exposition>,
 }
@@ -50,6 +52,7 @@ impl Watched {
             discovered,
             masters: ObservedMasters::default(),
             logged_risks: BTreeSet::new(),
+            logged_troubles: BTreeMap::new(),
             exposition,
         };
         watched.rebuild();
@@ -65,15 +68,15 @@ impl Watched {
         now: Timestamp,
     ) -> Self {
         let mut watched = Self::new(settings);
+        for answer in answers {
+            watched.note(answer, now);
+        }
         watched.masters = ObservedMasters::from_saved(
-            &watched.settings.pairs,
+            &watched.written(),
             |server| saved.was_top(server),
             |name, server| saved.was_replica(name, server),
         );
         watched.rebuild();
-        for answer in answers {
-            watched.handle_discovery(answer, now);
-        }
         watched
     }
 
@@ -90,27 +93,35 @@ impl Watched {
         self.rebuild()
     }
 
-    /// Applies the answer of a discovery source's reporter.
-    pub(super) fn handle_discovery(
+    /// Applies what discovery sources say, one after the other, and builds the topology once.
+    pub(super) fn handle_discoveries(
         &mut self,
-        event: DiscoveryEvent,
+        events: impl IntoIterator<Item = DiscoveryEvent>,
         now: Timestamp,
     ) -> WatchedChange {
+        let mut has_changes = false;
+        let mut health_changed = false;
+        let mut reporters_changed = false;
+        for event in events {
+            let update = self.note(event, now);
+            has_changes |= !update.changes.is_empty();
+            health_changed |= update.health_changed;
+            reporters_changed |= update.reporters_changed;
+        }
+        WatchedChange {
+            topology_changed: has_changes && self.rebuild_and_compare(),
+            reporters_changed,
+            sources: health_changed.then(|| self.sources()),
+        }
+    }
+
+    /// Notes what a discovery source says, and logs what it changes.
+    fn note(&mut self, event: DiscoveryEvent, now: Timestamp) -> DiscoveryUpdate {
         let update = self.discovered.handle(event, now);
         for change in &update.changes {
             log::discovered(update.reporters, change);
         }
-        let topology_changed = !update.changes.is_empty() && self.rebuild_and_compare();
-        let sources = if update.health_changed {
-            Some(self.sources())
-        } else {
-            None
-        };
-        WatchedChange {
-            topology_changed,
-            reporters_changed: update.reporters_changed,
-            sources,
-        }
+        update
     }
 
     /// The reporters that are to be queried besides the configured ones.
@@ -118,15 +129,20 @@ impl Watched {
         self.discovered.learned()
     }
 
-    /// Follows a server that took over from another one. Returns whether that changes the topology.
-    pub(super) fn follow(&mut self, promotion: &Promotion) -> bool {
-        self.masters
-            .follow(&self.entries(), &promotion.pair, &promotion.to);
-        let changed = self.rebuild_and_compare();
-        if changed {
-            log::took_over(promotion);
+    /// Follows servers that took over from others. Returns whether that changes the topology.
+    pub(super) fn follow(&mut self, promotions: &[Promotion]) -> bool {
+        if promotions.is_empty() {
+            return false;
         }
-        changed
+        let before = self.masters.clone();
+        let taken = promotions.iter().map(|taken| (&taken.pair, &taken.to));
+        self.masters.follow(&self.entries(), taken);
+        for promotion in promotions {
+            if self.masters.differs_in(&before, &promotion.pair) {
+                log::took_over(promotion);
+            }
+        }
+        self.rebuild_and_compare()
     }
 
     /// How the discovery sources are now. A risk is logged when it is first seen.
@@ -134,16 +150,18 @@ impl Watched {
         let sources = self.source_health();
         let mut risks = BTreeSet::new();
         for source in &sources {
-            let pair = source.pair();
-            for risk in source.risks() {
-                let line = format!("{pair}: {risk}");
-                if !self.logged_risks.contains(&line) {
-                    log::placement_risk(pair, &risk);
+            if let Some(pair) = source.pair() {
+                for risk in source.risks() {
+                    let line = format!("{pair}: {risk}");
+                    if !self.logged_risks.contains(&line) {
+                        log::placement_risk(pair, &risk);
+                    }
+                    risks.insert(line);
                 }
-                risks.insert(line);
             }
         }
         self.logged_risks = risks;
+        self.logged_troubles = log::source_troubles(&sources, &self.logged_troubles);
         sources
     }
 
@@ -167,22 +185,29 @@ impl Watched {
     pub(super) fn source_health(&self) -> Vec<SourceHealth> {
         let mut sources = self.discovered.health();
         if let Some(shard) = self.settings.shard {
-            sources.retain(|source| owns_source(source.pair(), shard));
+            // Every exporter of the fleet reads all pair files.
+            sources.retain(|source| source.pair().is_none_or(|pair| owns_source(pair, shard)));
         }
         sources
+    }
+
+    /// The entries whose roles somebody has written down, in the configuration and then in pair files;
+    /// the others have them from their sources.
+    fn written(&self) -> Vec<PairSettings> {
+        let mut entries = self.settings.pairs.clone();
+        entries.extend_from_slice(self.discovered.file_entries());
+        entries
     }
 
     /// Every entry of this exporter's share of the fleet in its configured roles: first the
     /// configuration's entries, then the discovered ones.
     pub(super) fn entries(&self) -> Vec<PairSettings> {
-        let mut discovered = self.discovered.entries();
-        let mut entries = match self.settings.shard {
-            Some(shard) => {
-                discovered.retain(|entry| owns_discovered(entry, shard));
-                configured_share(&self.settings.pairs, shard)
-            }
-            None => self.settings.pairs.clone(),
-        };
+        let mut entries = self.written();
+        let mut discovered = self.discovered.source_entries();
+        if let Some(shard) = self.settings.shard {
+            discovered.retain(|entry| owns_discovered(entry, shard));
+            entries = configured_share(&entries, shard);
+        }
         entries.append(&mut discovered);
         entries
     }

@@ -6,7 +6,8 @@ use crate::config::Settings;
 
 /// How much the configuration names: `3 entries, 5 servers, 2 receivers`.
 pub(super) fn summary(settings: &Settings) -> String {
-    let sources = settings.sentinels.len() + settings.clusters.len();
+    let dns = &settings.discovery.dns;
+    let sources = settings.sentinels.len() + settings.clusters.len() + dns.len();
     let entries = settings.pairs.len() + sources;
     let mut addresses = BTreeSet::new();
     for pair in &settings.pairs {

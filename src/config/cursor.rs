@@ -62,8 +62,26 @@ impl Context<'_> {
 }
 
 impl<'a> Cursor<'a> {
+    /// The items of a list that is the whole file.
+    pub(super) fn items_of(items: &'a [Node], context: Context<'a>) -> Vec<Self> {
+        let mut cursors = Vec::with_capacity(items.len());
+        for (index, node) in items.iter().enumerate() {
+            cursors.push(Self {
+                node,
+                path: index_path("", index),
+                context,
+            });
+        }
+        cursors
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// `path` from the configuration file's folder on, as [`Context::in_folder`].
+    pub(super) fn in_folder(&self, path: &str) -> PathBuf {
+        self.context.in_folder(path)
     }
 
     /// Records a problem with the value; `what` continues the sentence that begins with the value.

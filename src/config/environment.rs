@@ -42,6 +42,13 @@ impl Environment {
         }
     }
 
+    /// The same in every text of `items`, a list that is the whole file.
+    pub(super) fn expand_items(&self, items: &mut [Node], problems: &Problems) {
+        for (index, item) in items.iter_mut().enumerate() {
+            self.expand_node(item, &index_path("", index), problems);
+        }
+    }
+
     fn expand_node(&self, node: &mut Node, path: &str, problems: &Problems) {
         match node {
             Node::Table(table) => {

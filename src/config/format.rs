@@ -7,10 +7,11 @@ use std::path::Path;
 
 use ::config::{FileFormat, Format as _};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use yaml_rust2::YamlLoader;
 use yaml_rust2::parser::{Event, Parser};
 
 use super::error::quoted;
-use super::node::{Table, table_from};
+use super::node::{Node, Table, node_from_yaml, table_from};
 
 /// The maximum size of a configuration. Ten thousand pairs take about 4 MiB.
 pub(super) const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
@@ -72,6 +73,46 @@ pub(super) fn read(text: &str, format: Format) -> Result<Table, String> {
         Format::Json => read_json(text),
     };
     parsed.map_err(|reason| format!("is not a valid {} configuration: {reason}", format.name()))
+}
+
+/// Parses `text`, which is a list as a whole.
+///
+/// # Errors
+/// A sentence without a subject, which is the file.
+pub(super) fn read_list(text: &str, format: Format) -> Result<Vec<Node>, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        // A file that is written in place is empty for a moment.
+        return Err("is empty: a file without pairs has an empty list, []".to_owned());
+    }
+    let parsed = match format {
+        Format::Yaml => read_yaml_root(text),
+        Format::Json => read_json_root(text),
+        Format::Toml => Err("a list cannot be written in TOML".to_owned()),
+    };
+    match parsed {
+        Ok(Node::List(items)) => Ok(items),
+        Ok(_) => Err("must be a list of pairs, as below `pairs` in the configuration".to_owned()),
+        Err(reason) => Err(format!("is no valid {}: {reason}", format.name())),
+    }
+}
+
+fn read_yaml_root(text: &str) -> Result<Node, String> {
+    check_yaml(text)?;
+    let documents =
+        YamlLoader::load_from_str(text).map_err(|error| yaml_sentence(error.to_string()))?;
+    let mut documents = documents.into_iter();
+    match (documents.next(), documents.next()) {
+        (Some(root), None) => node_from_yaml(root).map_err(str::to_owned),
+        (None, _) => Ok(Node::Null),
+        (Some(_), Some(_)) => Err("there are several documents in it".to_owned()),
+    }
+}
+
+fn read_json_root(text: &str) -> Result<Node, String> {
+    check_json(text)?;
+    let root: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    Ok(root.into())
 }
 
 fn read_yaml(text: &str) -> Result<Table, String> {

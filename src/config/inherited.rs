@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::TlsSettings;
 
 /// The keys of `tls`, each from the nearest level that has it.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct TlsKeys {
     pub(super) enabled: bool,
     pub(super) ca_file: Option<PathBuf>,

@@ -13,6 +13,7 @@ mod cursor;
 mod environment;
 mod error;
 mod fields;
+mod file_pattern;
 mod files;
 mod format;
 mod inherited;
@@ -45,6 +46,7 @@ use std::path::Path;
 
 pub use environment::Environment;
 pub use error::{ConfigErrors, ConfigProblem};
+pub use file_pattern::FilePattern;
 pub use files::{NamedFiles, UnusableFile};
 pub use format::Format;
 pub use listen::ListenAddress;
@@ -157,7 +159,7 @@ fn resolve(
         files: &files,
         folder,
     };
-    let settings = sections::read(&root, context);
+    let settings = sections::read(&root, context, environment);
     problems.or(Loaded {
         settings,
         files: files.finish(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ::config::{Value, ValueKind};
+use yaml_rust2::Yaml;
 
 use super::error::quoted;
 
@@ -101,6 +102,65 @@ impl From<Value> for Node {
             ValueKind::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
             ValueKind::Table(map) => Self::Table(table_from(map)),
         }
+    }
+}
+
+impl From<serde_json::Value> for Node {
+    fn from(value: serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+
+        match value {
+            Json::Null => Self::Null,
+            Json::Bool(value) => Self::Bool(value),
+            Json::Number(number) => number_node(&number.to_string()),
+            Json::String(value) => Self::Text(Text {
+                value,
+                origin: Origin::File,
+            }),
+            Json::Array(items) => Self::List(items.into_iter().map(Self::from).collect()),
+            Json::Object(map) => {
+                let entries = map.into_iter();
+                Self::Table(entries.map(|(key, value)| (key, value.into())).collect())
+            }
+        }
+    }
+}
+
+/// The tree of a YAML document. An error is a sentence without a subject.
+pub(super) fn node_from_yaml(yaml: Yaml) -> Result<Node, &'static str> {
+    Ok(match yaml {
+        Yaml::Null => Node::Null,
+        Yaml::Boolean(value) => Node::Bool(value),
+        Yaml::Integer(value) => Node::Int(value.into()),
+        Yaml::Real(text) => number_node(&text),
+        Yaml::String(value) => Node::Text(Text {
+            value,
+            origin: Origin::File,
+        }),
+        Yaml::Array(items) => {
+            let items: Result<_, _> = items.into_iter().map(node_from_yaml).collect();
+            Node::List(items?)
+        }
+        Yaml::Hash(map) => {
+            let mut table = Table::new();
+            for (key, value) in map {
+                let Yaml::String(key) = key else {
+                    return Err("a key is no text: put it in quotes");
+                };
+                table.insert(key, node_from_yaml(value)?);
+            }
+            Node::Table(table)
+        }
+        Yaml::Alias(_) | Yaml::BadValue => return Err("a value cannot be read"),
+    })
+}
+
+/// A number as it is written. One that is no number in Rust's notation, such as `.inf`, is beyond
+/// every key's range.
+fn number_node(text: &str) -> Node {
+    match text.parse::<i128>() {
+        Ok(whole) => Node::Int(whole),
+        Err(_) => Node::Float(text.parse().unwrap_or(f64::INFINITY)),
     }
 }
 

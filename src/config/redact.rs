@@ -1,6 +1,7 @@
 //! Prints the effective configuration as YAML, for `check-config`: every value, no secret.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use wildmatch::WildMatch;
 use yaml_rust2::Yaml;
@@ -10,13 +11,14 @@ use super::sections::day_name;
 use super::version;
 use super::yaml::{Mapping, bytes, count, list, off, path, share, span, string, strings};
 use super::{
-    ActiveActiveSettings, AlertSettings, AlertmanagerSettings, ClusterSettings, CountRule,
-    Credentials, DatacenterRule, DeadMansSwitchSettings, DoctorException, DoctorSettings,
-    EmailSettings, GroupReceiver, HeartbeatSettings, HostPattern, LevelRule, LevelThreshold,
-    MaintenanceWindow, MasterSelector, MsTeamsSettings, NotifySettings, PagerDutySettings,
-    PairSettings, PeriodicReceiver, PollSettings, ReceiverKind, ReceiverSettings, RecoverSettings,
-    RepageOn, SecretSource, SentinelSettings, ServerSettings, Settings, SlackBotSettings,
-    SlackMention, SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
+    ActiveActiveSettings, AlertSettings, AlertmanagerSettings, ClusterSettings, ConnectionSettings,
+    CountRule, Credentials, DatacenterRule, DeadMansSwitchSettings, DnsSettings, DoctorException,
+    DoctorSettings, EmailSettings, FilePattern, GroupReceiver, HeartbeatSettings, HostPattern,
+    LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, MsTeamsSettings, NotifySettings,
+    PagerDutySettings, PairSettings, PeriodicReceiver, PollSettings, ReceiverKind,
+    ReceiverSettings, RecoverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings,
+    Settings, SlackBotSettings, SlackMention, SlackWebhookSettings, TlsSettings, WebhookSettings,
+    fields,
 };
 
 impl Settings {
@@ -39,7 +41,11 @@ impl Settings {
             "clusters",
             list(&self.clusters, |entry| self.cluster(entry)),
         );
-        root.put("active_active", list(&self.active_active, active_active));
+        self.put_discovery(&mut root);
+        root.put(
+            "active_active",
+            list(&self.active_active, |entry| self.active_active(entry)),
+        );
         root.put("alerts", alerts(&self.alerts));
         root.put("notify", notify(&self.notify));
         root.put("state", fields::print(&self.state));
@@ -61,8 +67,9 @@ impl Settings {
     fn pair(&self, pair: &PairSettings) -> Yaml {
         let mut map = Mapping::default();
         map.put("name", string(pair.name.as_str()));
-        map.put("master", server(&pair.master));
-        map.put("replicas", list(&pair.replicas, server));
+        map.put("master", self.server(&pair.master));
+        let replicas = list(&pair.replicas, |replica| self.server(replica));
+        map.put("replicas", replicas);
         self.put_overrides(&mut map, &pair.labels, &pair.alerts, pair.heartbeat);
         map.into()
     }
@@ -80,10 +87,7 @@ impl Settings {
         let address = |sentinel: &ServerSettings| sentinel_address(sentinel, all_tls);
         map.put("addresses", list(&entry.sentinels, address));
         map.put("sentinel_auth", sentinel_auth(entry, all_tls));
-        put_login(&mut map, &entry.servers.credentials);
-        if let Some(settings) = &entry.servers.tls {
-            map.put("tls", tls(settings, true));
-        }
+        self.put_connection(&mut map, &entry.servers);
         self.put_overrides(&mut map, &entry.labels, &entry.alerts, entry.heartbeat);
         map.into()
     }
@@ -93,13 +97,89 @@ impl Settings {
         map.put("name", string(entry.name.as_str()));
         let address = |node: &ServerSettings| string(&node.addr.to_string());
         map.put("addresses", list(&entry.nodes, address));
-        put_login(&mut map, &entry.servers.credentials);
-        if let Some(settings) = &entry.servers.tls {
-            map.put("tls", tls(settings, true));
-        }
+        self.put_connection(&mut map, &entry.servers);
         // The global heartbeats differ from nothing: none are sent in a cluster.
         self.put_overrides(&mut map, &entry.labels, &entry.alerts, self.poll.heartbeat);
         map.into()
+    }
+
+    /// `discovery`, and in `redis` what pair files inherit.
+    fn put_discovery(&self, root: &mut Mapping) {
+        let discovery = &self.discovery;
+        let mut inherited = Mapping::default();
+        if !discovery.files.is_empty() {
+            put_login(&mut inherited, &discovery.servers.credentials);
+            if let Some(settings) = &discovery.servers.tls {
+                inherited.put("tls", tls(settings, true));
+            }
+        }
+        root.put_unless_empty("redis", inherited);
+        let mut map = Mapping::default();
+        let pattern = |pattern: &FilePattern| path(&pattern.path());
+        if !discovery.files.is_empty() {
+            map.put("files", list(&discovery.files, pattern));
+        }
+        if !discovery.dns.is_empty() {
+            map.put("dns", list(&discovery.dns, |entry| self.dns(entry)));
+        }
+        root.put_unless_empty("discovery", map);
+    }
+
+    fn dns(&self, entry: &DnsSettings) -> Yaml {
+        let mut map = Mapping::default();
+        map.put("name", string(entry.name.as_str()));
+        map.put("names", strings(&entry.names));
+        map.put("record", string(entry.record.label()));
+        map.put("port", count(entry.port.into()));
+        map.put("interval", span(entry.interval));
+        map.put("timeout", span(entry.timeout));
+        let address = |address: &SocketAddr| string(&address.to_string());
+        map.put("nameservers", list(&entry.nameservers, address));
+        self.put_connection(&mut map, &entry.servers);
+        self.put_overrides(&mut map, &entry.labels, &entry.alerts, entry.heartbeat);
+        map.into()
+    }
+
+    fn active_active(&self, entry: &ActiveActiveSettings) -> Yaml {
+        let mut map = fields::print(&entry.monitor);
+        map.put("name", string(entry.name.as_str()));
+        map.put("sites", list(&entry.sites, |site| self.server(site)));
+        if let Some(queue) = &entry.sync_queue {
+            map.put("sync_queue", string(queue));
+        }
+        map.put("keys", strings(&entry.keys));
+        map.put("counters", strings(&entry.counters));
+        map.put("probe", Yaml::Boolean(false));
+        map.into()
+    }
+
+    fn server(&self, server: &ServerSettings) -> Yaml {
+        let mut map = Mapping::default();
+        map.put("address", string(&server.addr.to_string()));
+        if let Some(dc) = &server.dc {
+            map.put("dc", string(dc.as_str()));
+        }
+        put_login(&mut map, &server.credentials);
+        if server.addr.tcp().is_some() {
+            self.put_tls(&mut map, server.tls.as_ref());
+        }
+        map.into()
+    }
+
+    fn put_connection(&self, map: &mut Mapping, connection: &ConnectionSettings) {
+        put_login(map, &connection.credentials);
+        self.put_tls(map, connection.tls.as_ref());
+    }
+
+    /// `tls`, and that there is none where it would be inherited.
+    fn put_tls(&self, map: &mut Mapping, settings: Option<&TlsSettings>) {
+        let discovery = &self.discovery;
+        let is_inherited = !discovery.files.is_empty() && discovery.servers.tls.is_some();
+        match settings {
+            Some(settings) => map.put("tls", tls(settings, true)),
+            None if is_inherited => map.put("tls", no_tls()),
+            None => {}
+        }
     }
 
     /// The keys of a pair that differ from the global ones.
@@ -123,19 +203,6 @@ impl Settings {
     }
 }
 
-fn active_active(entry: &ActiveActiveSettings) -> Yaml {
-    let mut map = fields::print(&entry.monitor);
-    map.put("name", string(entry.name.as_str()));
-    map.put("sites", list(&entry.sites, server));
-    if let Some(queue) = &entry.sync_queue {
-        map.put("sync_queue", string(queue));
-    }
-    map.put("keys", strings(&entry.keys));
-    map.put("counters", strings(&entry.counters));
-    map.put("probe", Yaml::Boolean(false));
-    map.into()
-}
-
 fn datacenter(rule: &DatacenterRule) -> Yaml {
     let pattern = |pattern: &HostPattern| match pattern {
         HostPattern::Network(network) => string(&network.to_string()),
@@ -156,19 +223,6 @@ fn poll(poll: &PollSettings) -> Mapping {
     map.put("timeout", timeout);
     map.put("heartbeat", fields::print(&poll.heartbeat));
     map
-}
-
-fn server(server: &ServerSettings) -> Yaml {
-    let mut map = Mapping::default();
-    map.put("address", string(&server.addr.to_string()));
-    if let Some(dc) = &server.dc {
-        map.put("dc", string(dc.as_str()));
-    }
-    put_login(&mut map, &server.credentials);
-    if let Some(settings) = &server.tls {
-        map.put("tls", tls(settings, true));
-    }
-    map.into()
 }
 
 fn put_login(map: &mut Mapping, credentials: &Credentials) {

@@ -1,12 +1,14 @@
 //! Discovery: queries the reporters of all discovery sources, every second and whenever they
-//! announce an event.
+//! announce an event; resolves DNS names; and watches the pair files.
 //!
-//! One task for each reporter of each entry, so that no reporter waits for another. Their answers
-//! go to the core as [`DiscoveryEvent`]s on a bounded channel;
-//! [`Discovered`](crate::topology::Discovered) turns them into entries, and says which reporters the
-//! answers have added to the configured ones.
+//! One task for each reporter of each entry, so that no reporter waits for another; one for the names
+//! of each entry; one for all files. What they learn goes to the core as [`DiscoveryEvent`]s on a
+//! bounded channel; [`Discovered`](crate::topology::Discovered) turns it into entries, and says which
+//! reporters the answers have added to the configured ones.
 
 mod cluster;
+mod files;
+mod names;
 mod query_pace;
 mod reporter;
 mod sentinel;
@@ -21,11 +23,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use cluster::ClusterPlan;
+use files::FilesPlan;
+use names::{NamesPlan, RolePlan};
 use sentinel::SentinelPlan;
 
+use crate::clock;
 use crate::config::{ClusterSettings, PollSettings, ServerSettings, Settings};
-use crate::model::Span;
-use crate::topology::{DiscoveryEvent, Server, SourceId, Topology};
+use crate::model::{PairName, Span};
+use crate::topology::{Discovered, DiscoveryEvent, FilesGroup, Server, SourceId, Topology};
 
 /// A good capacity for the channel of events. A reporter's task that finds it full waits, and
 /// queries the reporter again only afterwards.
@@ -34,16 +39,30 @@ pub const DISCOVERY_QUEUE: usize = 256;
 /// All discovery. Dropping it ends every task and closes every connection.
 #[derive(Debug)]
 pub struct Discovery {
-    running: BTreeMap<SourceId, (Plan, JoinSet<()>)>,
+    running: BTreeMap<TaskId, (Plan, JoinSet<()>)>,
     events: mpsc::Sender<DiscoveryEvent>,
 }
 
-/// How to query one reporter, by the kind of its source. A task continues over a reload if its plan
-/// stays equal.
+/// What a task is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum TaskId {
+    /// One reporter of an entry.
+    Reporter(SourceId),
+    /// The DNS names of an entry.
+    Names(PairName),
+    /// The pair files.
+    Files,
+}
+
+/// What a task does, by the kind of its source. A task continues over a reload if its plan stays
+/// equal.
 #[derive(Clone, Debug, PartialEq)]
 enum Plan {
-    Sentinel(SentinelPlan),
-    Cluster(ClusterPlan),
+    Sentinel(SourceId, SentinelPlan),
+    Cluster(SourceId, ClusterPlan),
+    Role(SourceId, RolePlan),
+    Names(NamesPlan),
+    Files(FilesPlan),
 }
 
 impl Discovery {
@@ -67,12 +86,12 @@ impl Discovery {
     pub fn reload(&mut self, settings: &Settings, learned: &BTreeSet<SourceId>) {
         let plans = plans(settings, learned);
         self.running
-            .retain(|source, (plan, _)| plans.get(source) == Some(plan));
-        for (source, plan) in plans {
-            if !self.running.contains_key(&source) {
+            .retain(|id, (plan, _)| plans.get(id) == Some(plan));
+        for (id, plan) in plans {
+            if !self.running.contains_key(&id) {
                 let mut task = JoinSet::new();
-                task.spawn(plan.clone().run(source.clone(), self.events.clone()));
-                self.running.insert(source, (plan, task));
+                task.spawn(plan.clone().run(self.events.clone()));
+                self.running.insert(id, (plan, task));
             }
         }
     }
@@ -86,26 +105,54 @@ impl Discovery {
 }
 
 impl Plan {
-    /// Queries the reporter until the receiver of the answers is dropped.
-    async fn run(self, source: SourceId, events: mpsc::Sender<DiscoveryEvent>) {
+    /// Does its work until the receiver of the events is dropped.
+    async fn run(self, events: mpsc::Sender<DiscoveryEvent>) {
         match self {
-            Self::Sentinel(plan) => plan.run(source, events).await,
-            Self::Cluster(plan) => plan.run(source, events).await,
+            Self::Sentinel(source, plan) => plan.run(source, events).await,
+            Self::Cluster(source, plan) => plan.run(source, events).await,
+            Self::Role(source, plan) => plan.run(source, events).await,
+            Self::Names(plan) => plan.run(events).await,
+            Self::Files(plan) => plan.run(events).await,
         }
     }
 
-    /// Queries the reporter once, on a new connection.
-    async fn query_once(self, source: SourceId) -> DiscoveryEvent {
+    /// Does it once, on a new connection.
+    async fn query_once(self) -> Vec<DiscoveryEvent> {
         match self {
-            Self::Sentinel(plan) => reporter::query_once(&plan, source).await,
-            Self::Cluster(plan) => reporter::query_once(&plan, source).await,
+            Self::Sentinel(source, plan) => vec![reporter::query_once(&plan, source).await],
+            Self::Cluster(source, plan) => vec![reporter::query_once(&plan, source).await],
+            Self::Role(source, plan) => vec![reporter::query_once(&plan, source).await],
+            Self::Names(plan) => plan.query_once().await,
+            Self::Files(plan) => plan.query_once().await.into_iter().collect(),
         }
     }
 }
 
-/// Queries every configured reporter of `settings` once, all at the same time.
+/// Queries every configured reporter of `settings` once, resolves every name and reads every file,
+/// all at the same time. Then asks the servers that the names resolve to: without their roles there is
+/// no pair, and a pair that is not known at the start loses its saved state.
 pub async fn query_once(settings: &Settings) -> Vec<DiscoveryEvent> {
-    query_all(plans(settings, &BTreeSet::new())).await
+    let mut events = query_all(plans(settings, &BTreeSet::new())).await;
+    let mut discovered = Discovered::new(settings);
+    for event in &events {
+        if let DiscoveryEvent::Name(_) = event {
+            discovered.handle(event.clone(), clock::now());
+        }
+    }
+    let found = discovered.learned();
+    if !found.is_empty() {
+        events.extend(query_learned(settings, &found).await);
+    }
+    events
+}
+
+/// Reads every pair file of `settings` once, and says how they are. Blocks.
+pub fn read_pair_files(settings: &Settings) -> FilesGroup {
+    let mut discovered = Discovered::new(settings);
+    if let Some(report) = FilesPlan::new(settings).read_once() {
+        discovered.handle(DiscoveryEvent::Files(report), clock::now());
+    }
+    discovered.files()
 }
 
 /// The same for the reporters that were `learned` from those answers.
@@ -114,20 +161,34 @@ pub async fn query_learned(
     learned: &BTreeSet<SourceId>,
 ) -> Vec<DiscoveryEvent> {
     let mut plans = plans(settings, learned);
-    plans.retain(|source, _| learned.contains(source));
+    plans.retain(|id, _| match id {
+        TaskId::Reporter(source) => learned.contains(source),
+        TaskId::Names(_) | TaskId::Files => false,
+    });
     query_all(plans).await
 }
 
-async fn query_all(plans: BTreeMap<SourceId, Plan>) -> Vec<DiscoveryEvent> {
+async fn query_all(plans: BTreeMap<TaskId, Plan>) -> Vec<DiscoveryEvent> {
     let mut queries = JoinSet::new();
-    for (source, plan) in plans {
-        queries.spawn(plan.query_once(source));
+    for (_, plan) in plans {
+        queries.spawn(plan.query_once());
     }
-    queries.join_all().await
+    queries.join_all().await.into_iter().flatten().collect()
 }
 
-fn plans(settings: &Settings, learned: &BTreeSet<SourceId>) -> BTreeMap<SourceId, Plan> {
+fn plans(settings: &Settings, learned: &BTreeSet<SourceId>) -> BTreeMap<TaskId, Plan> {
     let mut plans = BTreeMap::new();
+    add_sentinels(settings, &mut plans);
+    add_clusters(settings, learned, &mut plans);
+    add_names(settings, learned, &mut plans);
+    if !settings.discovery.files.is_empty() {
+        let plan = FilesPlan::new(settings);
+        plans.insert(TaskId::Files, Plan::Files(plan));
+    }
+    plans
+}
+
+fn add_sentinels(settings: &Settings, plans: &mut BTreeMap<TaskId, Plan>) {
     for entry in &settings.sentinels {
         for sentinel in &entry.sentinels {
             let server = Arc::new(Topology::server(sentinel, &settings.datacenters));
@@ -140,9 +201,17 @@ fn plans(settings: &Settings, learned: &BTreeSet<SourceId>) -> BTreeMap<SourceId
                 masters: entry.masters.clone(),
                 server,
             };
-            plans.insert(source, Plan::Sentinel(plan));
+            let id = TaskId::Reporter(source.clone());
+            plans.insert(id, Plan::Sentinel(source, plan));
         }
     }
+}
+
+fn add_clusters(
+    settings: &Settings,
+    learned: &BTreeSet<SourceId>,
+    plans: &mut BTreeMap<TaskId, Plan>,
+) {
     for entry in &settings.clusters {
         for node in cluster_nodes(entry, learned) {
             let server = Arc::new(Topology::server(&node, &settings.datacenters));
@@ -154,16 +223,50 @@ fn plans(settings: &Settings, learned: &BTreeSet<SourceId>) -> BTreeMap<SourceId
                 timeout: timeout(&server, &settings.poll),
                 server,
             };
-            plans.insert(source, Plan::Cluster(plan));
+            let id = TaskId::Reporter(source.clone());
+            plans.insert(id, Plan::Cluster(source, plan));
         }
     }
-    plans
+}
+
+fn add_names(
+    settings: &Settings,
+    learned: &BTreeSet<SourceId>,
+    plans: &mut BTreeMap<TaskId, Plan>,
+) {
+    for entry in &settings.discovery.dns {
+        let plan = NamesPlan {
+            entry: Arc::new(entry.clone()),
+        };
+        plans.insert(TaskId::Names(entry.name.clone()), Plan::Names(plan));
+        for source in learned_of(learned, &entry.name) {
+            let found = entry.servers.server(source.reporter.clone());
+            let server = Arc::new(Topology::server(&found, &settings.datacenters));
+            let plan = RolePlan {
+                timeout: timeout(&server, &settings.poll),
+                interval: entry.interval,
+                server,
+            };
+            let id = TaskId::Reporter(source.clone());
+            plans.insert(id, Plan::Role(source.clone(), plan));
+        }
+    }
+}
+
+/// The learned reporters of one entry: they are sorted by entry, and there may be thousands.
+fn learned_of<'a>(
+    learned: &'a BTreeSet<SourceId>,
+    entry: &'a PairName,
+) -> impl Iterator<Item = &'a SourceId> {
+    let first = SourceId::first_of(entry);
+    let from_first = learned.range(first..);
+    from_first.take_while(move |source| source.entry == *entry)
 }
 
 /// The configured nodes of a cluster, and those of `learned` that belong to it.
 fn cluster_nodes(entry: &ClusterSettings, learned: &BTreeSet<SourceId>) -> Vec<ServerSettings> {
     let mut nodes = entry.nodes.clone();
-    for source in learned.iter().filter(|source| source.entry == entry.name) {
+    for source in learned_of(learned, &entry.name) {
         nodes.push(entry.servers.server(source.reporter.clone()));
     }
     nodes

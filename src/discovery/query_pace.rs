@@ -44,7 +44,7 @@ impl QueryPace {
     }
 }
 
-fn jittered(span: Span, chance: f64) -> Span {
+pub(super) fn jittered(span: Span, chance: f64) -> Span {
     span.mul_f64(1.0 - JITTER * chance.clamp(0.0, 1.0))
 }
 

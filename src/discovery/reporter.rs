@@ -40,7 +40,7 @@ pub(super) async fn query_once<R: Reporter>(reporter: &R, source: SourceId) -> D
         Ok(mut connection) => query(reporter, &mut connection).await,
         Err(failure) => Err(failure),
     };
-    DiscoveryEvent { source, result }
+    DiscoveryEvent::Reporter { source, result }
 }
 
 /// Queries at every interval, and at once after an event, until the receiver of the answers is
@@ -62,7 +62,7 @@ pub(super) async fn query_repeatedly<R: Reporter>(
         };
         let source = source.clone();
         if events
-            .send(DiscoveryEvent { source, result })
+            .send(DiscoveryEvent::Reporter { source, result })
             .await
             .is_err()
         {

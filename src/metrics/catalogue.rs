@@ -43,6 +43,13 @@ pub const CLUSTER: &[&str] = &["cluster"];
 
 /// The labels of metrics of one node of a Redis Cluster.
 pub const CLUSTER_NODE: &[&str] = &["cluster", "dc", "server"];
+
+/// The labels of metrics of a pair file.
+pub const PAIR_FILE: &[&str] = &["file"];
+
+/// The labels of metrics of a DNS name of a pair's servers.
+pub const DNS_NAME: &[&str] = &["pair", "name"];
+
 /// The labels of metrics of a direction between two active-active sites; `name` is the entry's.
 pub const SITES: &[&str] = &["name", "source_dc", "target_dc"];
 
@@ -256,6 +263,20 @@ catalogue! {
         "1 when the node answered the last query about the cluster, else 0.";
     CLUSTER_NODE_AGREES = Gauge "redis_cross_dc_cluster_node_agrees" CLUSTER_NODE,
         "1 when the node shares the prevailing view, else 0; absent while it does not answer.";
+    DISCOVERY_FILE_OK = Gauge "redis_cross_dc_discovery_file_ok" PAIR_FILE,
+        "1 when the present content of the pair file is in force as a whole, else 0.";
+    DISCOVERY_FILE_FAULT = Gauge "redis_cross_dc_discovery_file_fault" &["file", "reason"],
+        "Always 1, while the content of the pair file or a part of it is not in force, with the reason.";
+    DISCOVERY_FILE_PAIRS = Gauge "redis_cross_dc_discovery_file_pairs" PAIR_FILE,
+        "Entries of the pair file that are watched: of a file that cannot be used those of its last good content.";
+    DISCOVERY_FILE_FAILURES = Counter "redis_cross_dc_discovery_file_failures_total" PAIR_FILE,
+        "Times that the content of the pair file turned out to be of no use.";
+    DISCOVERY_NAME_OK = Gauge "redis_cross_dc_discovery_name_ok" DNS_NAME,
+        "1 when the last resolution of the DNS name succeeded, else 0; absent before the first.";
+    DISCOVERY_NAME_ADDRESSES = Gauge "redis_cross_dc_discovery_name_addresses" DNS_NAME,
+        "Servers in the last good answer for the DNS name.";
+    DISCOVERY_NAME_FAILURES = Counter "redis_cross_dc_discovery_name_failures_total" DNS_NAME,
+        "Resolutions of the DNS name that failed.";
     ALERTS = Gauge "redis_cross_dc_alerts" &["alertname", "severity", "state"],
         "Always 1, for every alert that is pending or firing, with the alert's identity labels.";
     ALERT_THRESHOLD = Gauge "redis_cross_dc_alert_threshold" &["rule", "severity", "pair", "source_dc", "target_dc", "replica"],

@@ -6,6 +6,7 @@
 mod active_active;
 pub mod catalogue;
 mod clusters;
+mod discovery;
 mod doctor;
 pub mod documentation;
 mod exporter;
@@ -47,6 +48,8 @@ pub fn collect(snapshot: &FleetSnapshot, now: Timestamp, exposition: &Exposition
         match source {
             SourceHealth::Sentinels(group) => servers::add_sentinels(&mut families, group),
             SourceHealth::Cluster(group) => clusters::add_cluster(&mut families, group),
+            SourceHealth::Names(group) => discovery::add_names(&mut families, group),
+            SourceHealth::Files(group) => discovery::add_files(&mut families, group),
         }
     }
     exporter::add_histograms(&mut families, snapshot);

@@ -33,6 +33,8 @@ impl Sources {
             match source {
                 SourceHealth::Sentinels(group) => groups.push(group),
                 SourceHealth::Cluster(group) => clusters.push(group),
+                // What is wrong with them is shown; their pairs have alerts.
+                SourceHealth::Names(_) | SourceHealth::Files(_) => {}
             }
         }
         let mut keys = self.quorums.update(&groups, now);

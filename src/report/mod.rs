@@ -10,6 +10,7 @@ mod alert_brief;
 mod alerts;
 mod clusters;
 mod deliveries;
+mod discovery;
 mod doctor;
 mod failovers;
 mod history;
@@ -25,6 +26,7 @@ mod reload;
 mod sentinels;
 mod servers;
 mod silences;
+mod targets;
 mod text;
 mod thresholds;
 mod would_silence;
@@ -45,6 +47,7 @@ pub use deliveries::{
     DeadLetterReport, DeliveriesReport, DeliveryReport, ReceiverReport, ReplayReport,
     SubjectReport, WaitingReport,
 };
+pub use discovery::{DiscoveryReport, NamesReport, PairFileReport, ResolvedNameReport};
 pub use doctor::{DoctorBegan, DoctorStatusReport, MasterWritesReport, WritePeakReport};
 pub use failovers::{FailoverReport, FailoversReport};
 pub use history::{ChangeReport, HistoryReport, PointReport};
@@ -62,6 +65,7 @@ pub use reload::ReloadReport;
 pub use sentinels::{SentinelReport, SentinelsReport};
 pub use servers::{ExporterReport, ServerReport, stuck_for};
 pub use silences::{SilenceMade, SilenceReport, SilenceRequest, SilencesReport};
+pub use targets::TargetGroup;
 pub use text::{
     amount_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text,
 };

@@ -294,6 +294,7 @@ pub(crate) fn report<const N: usize>(pairs: [PairReport; N]) -> PairsReport {
         servers: Vec::new(),
         sentinels: Vec::new(),
         clusters: Vec::new(),
+        discovery: crate::report::DiscoveryReport::default(),
         failovers: Vec::new(),
         lost_writes: Vec::new(),
         exporter,

@@ -189,7 +189,7 @@ impl TargetMatchers {
             SourceHealth::Cluster(group) => {
                 self.fit(TargetKind::Cluster, &[("cluster", group.name.as_str())])
             }
-            SourceHealth::Sentinels(_) => false,
+            SourceHealth::Sentinels(_) | SourceHealth::Names(_) | SourceHealth::Files(_) => false,
         })
     }
 

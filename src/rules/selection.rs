@@ -103,6 +103,12 @@ fn overrides(settings: &Settings) -> Vec<Override> {
             alerts: entry.alerts.clone(),
         });
     }
+    for entry in &settings.discovery.dns {
+        overrides.push(Override {
+            names: literal(entry.name.as_str()),
+            alerts: entry.alerts.clone(),
+        });
+    }
     for entry in &settings.sentinels {
         overrides.push(Override {
             names: names_of(entry),

@@ -17,9 +17,10 @@ pub use observed_masters::ObservedMasters;
 pub use sharding::{configured_share, monitored_sites, owns_discovered, owns_source};
 pub use sources::{
     ClusterGroup, ClusterNodeState, ClusterView, Discovered, DiscoveryChange, DiscoveryEvent,
-    DiscoveryUpdate, Dissent, MasterView, PlacementHarm, PlacementRisk, SentinelGroup,
-    SentinelState, SentinelView, ShardHarm, ShardRisk, SourceHealth, SourceId, View,
-    placement_risks,
+    DiscoveryUpdate, Dissent, FileFailure, FileFault, FileOutcome, FilesGroup, FilesReport,
+    MAX_ADDRESSES, MasterView, NameEvent, NamesGroup, PairFileState, PlacementHarm, PlacementRisk,
+    ResolvedName, RoleView, SentinelGroup, SentinelState, SentinelView, ShardHarm, ShardRisk,
+    SourceHealth, SourceId, SourceSubject, View, placement_risks,
 };
 pub use trees::{Tree, TreeId};
 
@@ -264,8 +265,7 @@ pub(crate) mod tests {
         let mut masters = ObservedMasters::default();
         masters.follow(
             &settings.pairs,
-            &settings.pairs[0].name,
-            &ServerAddr::parse("a:1").unwrap(),
+            [(&settings.pairs[0].name, &ServerAddr::parse("a:1").unwrap())],
         );
         let after = Topology::observed(&settings.pairs, &settings.datacenters, &masters);
         assert_eq!(before.trees[0].id, after.trees[0].id);

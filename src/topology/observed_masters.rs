@@ -21,24 +21,39 @@ struct Observed {
 }
 
 impl ObservedMasters {
-    /// Notes that `master` is the master of the entry with that name among `entries`, whichever
-    /// master they report.
-    pub fn follow(&mut self, entries: &[PairSettings], name: &PairName, master: &ServerAddr) {
-        let Some(entry) = entries.iter().find(|entry| entry.name == *name) else {
-            return;
-        };
-        let observed = Observed {
-            reported: entry.master.addr.clone(),
-            master: master.clone(),
-        };
-        self.0.insert(name.clone(), observed);
-        self.retain_current(entries);
+    /// Notes for each name among `seen` which server is the master of the entry with that name,
+    /// whichever master `entries` report.
+    pub fn follow<'a>(
+        &mut self,
+        entries: &[PairSettings],
+        seen: impl IntoIterator<Item = (&'a PairName, &'a ServerAddr)>,
+    ) {
+        let reported: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.name, entry)).collect();
+        for (name, master) in seen {
+            if let Some(entry) = reported.get(name) {
+                let observed = Observed {
+                    reported: entry.master.addr.clone(),
+                    master: master.clone(),
+                };
+                self.0.insert(name.clone(), observed);
+            }
+        }
+        self.retain_among(&reported);
+    }
+
+    /// Whether another master of the entry was observed than in `other`.
+    pub fn differs_in(&self, other: &Self, name: &PairName) -> bool {
+        self.0.get(name) != other.0.get(name)
     }
 
     /// Drops observations that no longer differ from what `entries` report, or that were made
     /// against another report.
     pub fn retain_current(&mut self, entries: &[PairSettings]) {
         let reported: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.name, entry)).collect();
+        self.retain_among(&reported);
+    }
+
+    fn retain_among(&mut self, reported: &BTreeMap<&PairName, &PairSettings>) {
         self.0.retain(|name, observed| match reported.get(name) {
             Some(entry) => observed.differs_from(entry),
             None => false,
@@ -53,16 +68,18 @@ impl ObservedMasters {
         was_master: impl Fn(&ServerAddr) -> bool,
         was_replica: impl Fn(&PairName, &ServerAddr) -> bool,
     ) -> Self {
-        let mut masters = Self::default();
+        let mut swapped = Vec::new();
         for entry in entries {
             if !was_replica(&entry.name, &entry.master.addr) {
                 continue;
             }
             let mut replicas = entry.replicas.iter();
             if let Some(master) = replicas.find(|replica| was_master(&replica.addr)) {
-                masters.follow(entries, &entry.name, &master.addr);
+                swapped.push((&entry.name, &master.addr));
             }
         }
+        let mut masters = Self::default();
+        masters.follow(entries, swapped);
         masters
     }
 
@@ -113,7 +130,7 @@ mod tests {
         let entries = settings_of(&[("orders", "a:1", &["b:1", "c:1"])]).pairs;
         let mut masters = ObservedMasters::default();
         for master in seen {
-            masters.follow(&entries, &entries[0].name, &addr(master));
+            masters.follow(&entries, [(&entries[0].name, &addr(master))]);
         }
         assert_eq!(shown(&masters.apply(&entries[0])), expected);
     }
@@ -136,7 +153,7 @@ mod tests {
     fn a_new_report_counts_until_another_master_is_observed() {
         let before = settings_of(&[("orders", "a:1", &["b:1"])]).pairs;
         let mut masters = ObservedMasters::default();
-        masters.follow(&before, &before[0].name, &addr("b:1"));
+        masters.follow(&before, [(&before[0].name, &addr("b:1"))]);
         let after = settings_of(&[("orders", "b:1", &["a:1"])]).pairs;
         assert_eq!(shown(&masters.apply(&after[0])), "b:1<a:1");
         masters.retain_current(&after);

@@ -57,6 +57,8 @@ pub(super) enum Resource {
     Doctor,
     /// The active-active sites, as JSON.
     ActiveActive,
+    /// The monitored servers, as JSON.
+    Targets,
 }
 
 /// Renders resources, a few at once.
@@ -207,6 +209,7 @@ impl Resource {
             | Self::Operations
             | Self::Doctor
             | Self::ActiveActive
+            | Self::Targets
             | Self::History(..)
             | Self::OpenApi => JSON,
         }

@@ -37,7 +37,7 @@ use crate::config::TelemetryPath;
 use crate::monitor::FleetSnapshot;
 use crate::report::{
     ActiveActiveReport, AlertsReport, DeliveriesReport, DoctorStatusReport, HistoryReport,
-    PairsReport,
+    PairsReport, TargetGroup,
 };
 
 /// What the routes are made from.
@@ -101,6 +101,7 @@ pub(super) fn router(parts: RouterParts<'_>) -> Router {
             "/api/v1/operations",
             get(operations::list).merge(note_operation),
         )
+        .route("/api/v1/sd", get(targets))
         .route("/api/v1/silences", get(silences::list).merge(add_silence))
         .route("/api/v1/silences/{id}", expire_silence)
         .route("/runbooks/", get(runbook_index))
@@ -202,6 +203,12 @@ async fn active_active(State(handler): State<HandlerState>, headers: HeaderMap) 
         ActiveActiveReport::new,
     )
     .await
+}
+
+/// The monitored servers as Prometheus' HTTP service discovery takes them.
+async fn targets(State(handler): State<HandlerState>, headers: HeaderMap) -> Response {
+    let report = |fleet: &FleetSnapshot, _| TargetGroup::all(fleet);
+    json_report(&handler, Resource::Targets, &headers, report).await
 }
 
 async fn deliveries(State(handler): State<HandlerState>, headers: HeaderMap) -> Response {

@@ -106,6 +106,7 @@ async fn the_examples_are_accepted_and_one_starts() {
         "minimal.yml",
         "sentinel.yml",
         "cluster.yml",
+        "fleet.yml",
         "active-standby.yml",
         "everything.yml",
     ] {

@@ -362,6 +362,7 @@ async fn every_example_starts_as_it_is() {
         "examples/minimal.yml",
         "examples/sentinel.yml",
         "examples/cluster.yml",
+        "examples/fleet.yml",
         "examples/active-standby.yml",
     ];
     let folder = tempfile::tempdir().unwrap();

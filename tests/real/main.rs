@@ -35,6 +35,7 @@ mod first_run;
 mod flapping;
 #[path = "../fleet/mod.rs"]
 mod fleet;
+mod fleets;
 mod foresight;
 mod guard;
 mod heartbeat;

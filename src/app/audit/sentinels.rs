@@ -53,7 +53,7 @@ impl Collection<'_> {
 
     /// The entry of `sentinels` whose master `pair` is, and what it is called there.
     fn watchers(&self, pair: &PairName) -> Option<(&SentinelSettings, String)> {
-        let is_known = |health: &SourceHealth| health.pair() == pair;
+        let is_known = |health: &SourceHealth| health.pair() == Some(pair);
         if !self.sources.iter().any(is_known) {
             return None;
         }

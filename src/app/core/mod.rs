@@ -133,6 +133,7 @@ impl Core {
         } = inputs;
         let mut schedule = PublishSchedule::new(clock::now());
         let mut polls = Vec::with_capacity(BATCH);
+        let mut found = Vec::new();
         self.notifier.ready();
         loop {
             let wait = (self.next_wakeup(&schedule) - clock::now()).to_duration();
@@ -144,10 +145,10 @@ impl Core {
                         self.monitor.handle_poll(event);
                     }
                 }
-                Some(event) = events.discoveries.recv() => {
-                    schedule.dirty = true;
+                count = events.discoveries.recv_many(&mut found, BATCH), if !events.discoveries.is_closed() => {
+                    schedule.dirty |= count > 0;
                     self.monitor.observe_running(clock::now());
-                    self.handle_discovery(event);
+                    self.handle_discoveries(found.drain(..));
                 }
                 Some(CaptureEvent { statuses }) = events.captures.recv() => {
                     schedule.dirty = true;
@@ -218,10 +219,9 @@ impl Core {
             // Events that an overloaded core has not handled yet must not count as silence.
             self.handle_queued(polls);
         }
-        for promotion in self.monitor.promotions(clock::now()) {
-            if self.watched.follow(&promotion) {
-                self.retarget();
-            }
+        let promotions = self.monitor.promotions(clock::now());
+        if self.watched.follow(&promotions) {
+            self.retarget();
         }
         self.monitor.update_clocks(clock::anchor());
         self.monitor.skip_ticks(clock::now());
@@ -422,16 +422,15 @@ impl Core {
             .note_sources(self.watched.sources(), clock::now());
     }
 
-    /// Applies the answer of a discovery source's reporter. What it changes is followed at once, as
-    /// after a reload.
-    fn handle_discovery(&mut self, event: DiscoveryEvent) {
+    /// Applies what discovery sources say. What it changes is followed at once, as after a reload.
+    fn handle_discoveries(&mut self, events: impl IntoIterator<Item = DiscoveryEvent>) {
         let runtime = self.runtime.clone();
         let _tasks = runtime.enter();
         let WatchedChange {
             topology_changed,
             reporters_changed,
             sources,
-        } = self.watched.handle_discovery(event, clock::now());
+        } = self.watched.handle_discoveries(events, clock::now());
         if topology_changed {
             self.retarget();
         }
@@ -460,7 +459,7 @@ impl Core {
         self.poller.stop().await;
         let deadline = clock::now() + Span::from(within);
         self.deliver_until(deadline).await;
-        self.finish(deadline).await;
+        Box::pin(self.finish(deadline)).await;
     }
 
     /// Delivers what is due before `deadline`.

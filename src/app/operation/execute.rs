@@ -185,6 +185,8 @@ async fn hands(settings: &Settings, intent: &Intent) -> Result<Hands, String> {
         sentinels = hands;
         let entry = discovered_entry(&settings, &pair).await;
         discovered = Some(entry.map_err(|error| error.to_string())?);
+    } else if settings.pairs.iter().all(|entry| entry.name != pair) {
+        discovered = discovered_entry(&settings, &pair).await.ok();
     }
     let mut servers = Vec::new();
     if let Some(entry) = &discovered {

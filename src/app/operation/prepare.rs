@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::folder::OperationsFolder;
 use super::hand::Hand;
 use super::list::{self, NAME_HEAD};
-use super::operator::{as_operator, timeout};
+use super::operator::{as_operator, timeout, use_operator};
 use super::rights;
 use super::saved::SavedFiles;
 use super::sentinels::{self, SentinelHand};
@@ -500,14 +500,18 @@ impl Scene {
     }
 }
 
-/// The entry that Sentinels report under this name.
+/// The entry that a discovery source reports under this name, with the operator's login where there
+/// is one.
 pub(super) async fn discovered_entry(
     settings: &Settings,
     pair: &PairName,
 ) -> Result<PairSettings, PrepareError> {
     let discovered = probe::discover(settings).await;
     let mut entries = discovered.entries().into_iter();
-    let found = entries.find(|entry| entry.name == *pair);
+    let found = entries.find(|entry| entry.name == *pair).map(|mut entry| {
+        use_operator(settings, &mut entry);
+        entry
+    });
     found.ok_or_else(|| {
         let name = pair.as_str();
         PrepareError::Usage(format!(

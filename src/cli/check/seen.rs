@@ -39,6 +39,8 @@ impl Seen {
             let rest = name.strip_prefix(&cluster.cluster);
             rest.is_some_and(|rest| rest.starts_with('/'))
         });
+        // A file that cannot be used may be why the pair is missing, so the files stay.
+        report.discovery.names.retain(|entry| entry.pair == name);
         report.failovers.retain(|entry| entry.pair == name);
         report.lost_writes.retain(|entry| entry.pair == name);
     }

@@ -7,8 +7,8 @@ use super::seen::Seen;
 use super::source::Source;
 use crate::cli::style;
 use crate::report::{
-    ClusterReport, ExporterReport, Level, PairsReport, SentinelsReport, ServerReport, seconds_text,
-    visible_text,
+    ClusterReport, DiscoveryReport, ExporterReport, Level, PairsReport, SentinelsReport,
+    ServerReport, seconds_text, visible_text,
 };
 
 /// How long a failover is shown: in the morning an engineer wants to see those of the night.
@@ -27,6 +27,7 @@ pub(super) fn table(seen: &Seen) -> String {
         + &silent_servers(&report.servers)
         + &sentinels_in_trouble(&report.sentinels)
         + &clusters_in_trouble(&report.clusters)
+        + &discovery_in_trouble(&report.discovery)
 }
 
 /// Why the answer of a running exporter may be out of date or incomplete.
@@ -190,6 +191,16 @@ fn clusters_in_trouble(clusters: &[ClusterReport]) -> String {
             let reason = visible_text(reason);
             text += &format!("Node {server} in {dc} of {name}: {reason}\n");
         }
+    }
+    after_blank_line(text)
+}
+
+/// Pair files and DNS names that are not in force, and what is watched instead.
+fn discovery_in_trouble(discovery: &DiscoveryReport) -> String {
+    let mut text = String::new();
+    for (subject, reason) in discovery.troubles() {
+        let subject = visible_text(&subject);
+        text += &format!("{subject}: {}\n", visible_text(reason));
     }
     after_blank_line(text)
 }

@@ -35,9 +35,8 @@ pub(super) fn lost_writes(global: &Global, args: &LostWritesArgs) -> Exit {
     let report = match block_on(find(&settings, &PairName::new(pair), args)) {
         Ok(Some(report)) => report,
         Ok(None) => {
-            let has_sources = !settings.sentinels.is_empty() || !settings.clusters.is_empty();
-            let unless = if has_sources {
-                ", or no Sentinel or cluster node that knows it answers"
+            let unless = if settings.has_sources() {
+                ", or no discovery source that knows it answers"
             } else {
                 ""
             };

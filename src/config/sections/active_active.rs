@@ -21,7 +21,7 @@ const MAX_PATTERNS: usize = 100;
 /// The maximum length of a pattern and of a queue's key in bytes.
 const MAX_KEY: usize = 512;
 
-pub(super) fn read(root: &Section<'_>, outer: &Inherited<'_>) -> Vec<ActiveActiveSettings> {
+pub(super) fn read(root: &Section<'_>, outer: &Inherited) -> Vec<ActiveActiveSettings> {
     let mut names = UniqueNames::default();
     let mut entries = Vec::new();
     for item in root.items("active_active") {
@@ -34,7 +34,7 @@ pub(super) fn read(root: &Section<'_>, outer: &Inherited<'_>) -> Vec<ActiveActiv
 
 fn entry(
     section: &Section<'_>,
-    outer: &Inherited<'_>,
+    outer: &Inherited,
     names: &mut UniqueNames,
 ) -> Option<ActiveActiveSettings> {
     let connection = ConnectionKeys::read(section, &outer.connection);

@@ -15,7 +15,7 @@ const MAX_NODES: usize = 64;
 
 pub(super) fn read(
     root: &Section<'_>,
-    outer: &Inherited<'_>,
+    outer: &Inherited,
     names: &mut UniqueNames,
 ) -> Vec<ClusterSettings> {
     let items = root.items("clusters");
@@ -35,7 +35,7 @@ pub(super) fn check_prefixes(root: &Section<'_>, entries: &[ClusterSettings], na
 
 fn cluster(
     section: &Section<'_>,
-    outer: &Inherited<'_>,
+    outer: &Inherited,
     names: &mut UniqueNames,
 ) -> Option<ClusterSettings> {
     let connection = ConnectionKeys::read(section, &outer.connection);

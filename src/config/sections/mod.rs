@@ -5,6 +5,7 @@ mod address_list;
 mod alerts;
 mod clusters;
 mod datacenters;
+mod discovery;
 mod doctor;
 mod email;
 mod headers;
@@ -22,28 +23,31 @@ mod tls;
 mod webhook;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::cursor::{Context, Cursor, Section};
 use super::node::Table;
 use super::table::ROOT;
-use super::{ListenAddress, MetricsSettings, Settings, StateSettings, fields};
+use super::{Environment, ListenAddress, MetricsSettings, Settings, StateSettings, fields};
 use crate::model::PairName;
 pub(super) use maintenance::day_name;
 
 /// Reads the whole tree. Refused values are replaced by defaults, so the result is valid only if no
 /// problem was recorded.
-pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
+pub(super) fn read(root: &Table, context: Context<'_>, environment: &Environment) -> Settings {
     let root = Section::root(root, context, &ROOT);
-    let alerts = alerts::Global::read(&root);
+    let alerts = Arc::new(alerts::Global::read(&root));
     let poll = poll::read(&root);
-    let outer = pairs::Inherited::read(&root, &alerts, poll.heartbeat);
+    let outer = pairs::Inherited::read(&root, Arc::clone(&alerts), poll.heartbeat);
     let mut names = UniqueNames::default();
     let pairs = pairs::read(&root, &outer, &mut names);
     let sentinels = sentinels::read(&root, &outer, &mut names);
     let clusters = clusters::read(&root, &outer, &mut names);
+    let discovery = discovery::read(&root, &outer, environment, &mut names);
     let mut taken: Vec<&PairName> = pairs.iter().map(|pair| &pair.name).collect();
     taken.extend(sentinels.iter().map(|entry| &entry.name));
     taken.extend(clusters.iter().map(|entry| &entry.name));
+    taken.extend(discovery.dns.iter().map(|entry| &entry.name));
     sentinels::check_prefixes(&root, &sentinels, &taken);
     clusters::check_prefixes(&root, &clusters, &taken);
     Settings {
@@ -52,6 +56,7 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         pairs,
         sentinels,
         clusters,
+        discovery,
         active_active: active_active::read(&root, &outer),
         alerts: alerts.settings(),
         notify: notify::read(&root),

@@ -1,6 +1,7 @@
 //! `pairs`: masters and their replicas.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::alerts::Global;
 use super::servers::{ConnectionKeys, PlacedServer, ServerMentions, server};
@@ -26,16 +27,17 @@ const RESERVED_LABELS: [&str; 7] = [
 const MAX_LABELS: usize = 32;
 
 /// The settings that every pair of the file inherits.
-pub(super) struct Inherited<'a> {
+#[derive(Clone)]
+pub(super) struct Inherited {
     pub(super) connection: ConnectionKeys,
-    pub(super) alerts: &'a Global,
+    pub(super) alerts: Arc<Global>,
     pub(super) heartbeat: HeartbeatSettings,
 }
 
-impl<'a> Inherited<'a> {
+impl Inherited {
     pub(super) fn read(
         root: &Section<'_>,
-        alerts: &'a Global,
+        alerts: Arc<Global>,
         heartbeat: HeartbeatSettings,
     ) -> Self {
         let connection = ConnectionKeys::read(&root.section("redis"), &ConnectionKeys::default());
@@ -49,40 +51,70 @@ impl<'a> Inherited<'a> {
 
 pub(super) fn read(
     root: &Section<'_>,
-    outer: &Inherited<'_>,
+    outer: &Inherited,
     names: &mut UniqueNames,
 ) -> Vec<PairSettings> {
     // Pairs are required only if there is nothing else to do.
     let others = ["sentinels", "clusters", "active_active"];
-    let entries = if others.iter().any(|key| has_any(root, key)) {
+    let has_others = others.iter().any(|key| has_any(root, key)) || has_discovery(root);
+    let entries = if has_others {
         root.items("pairs")
     } else {
         let meaning = "at least one pair of a master and its replicas";
         non_empty(root, "pairs", meaning)
     };
+    let placed = placed(&entries, outer, names);
+    placed.into_iter().map(|pair| pair.settings).collect()
+}
+
+/// A pair, and the key path of its entry.
+pub(super) struct PlacedPair {
+    pub(super) path: String,
+    pub(super) settings: PairSettings,
+}
+
+/// The pairs of these `entries`, which agree on the servers that they share.
+pub(super) fn placed(
+    entries: &[Cursor<'_>],
+    outer: &Inherited,
+    names: &mut UniqueNames,
+) -> Vec<PlacedPair> {
     let mut mentions = ServerMentions::default();
     let mut pairs = Vec::new();
     for entry in entries {
-        if let Some(section) = entry.section(&PAIR) {
-            pairs.extend(pair(&section, outer, names, &mut mentions));
+        if let Some(section) = entry.section(&PAIR)
+            && let Some(settings) = pair(&section, outer, names, &mut mentions)
+        {
+            let path = entry.path().to_owned();
+            pairs.push(PlacedPair { path, settings });
         }
     }
     for pair in &mut pairs {
-        mentions.complete(pair);
+        mentions.complete(&mut pair.settings);
     }
     pairs
 }
 
 fn has_any(root: &Section<'_>, key: &str) -> bool {
-    match root.get(key) {
-        Some(cursor) => cursor.is_list() && !cursor.items().is_empty(),
-        None => false,
-    }
+    root.get(key).is_some_and(|cursor| is_list_of_any(&cursor))
+}
+
+/// Whether one of the lists of `discovery` has something in it.
+fn has_discovery(root: &Section<'_>) -> bool {
+    let Some(discovery) = root.get("discovery").filter(Cursor::is_mapping) else {
+        return false;
+    };
+    let lists = discovery.entries();
+    lists.iter().any(|(_, list)| is_list_of_any(list))
+}
+
+fn is_list_of_any(cursor: &Cursor<'_>) -> bool {
+    cursor.is_list() && !cursor.items().is_empty()
 }
 
 fn pair(
     section: &Section<'_>,
-    outer: &Inherited<'_>,
+    outer: &Inherited,
     names: &mut UniqueNames,
     mentions: &mut ServerMentions,
 ) -> Option<PairSettings> {

@@ -20,7 +20,7 @@ const MAX_SENTINELS: usize = 64;
 
 pub(super) fn read(
     root: &Section<'_>,
-    outer: &Inherited<'_>,
+    outer: &Inherited,
     names: &mut UniqueNames,
 ) -> Vec<SentinelSettings> {
     let items = root.items("sentinels");
@@ -47,7 +47,7 @@ pub(super) fn check_prefixes(
 
 fn sentinel(
     section: &Section<'_>,
-    outer: &Inherited<'_>,
+    outer: &Inherited,
     names: &mut UniqueNames,
 ) -> Option<SentinelSettings> {
     let connection = ConnectionKeys::read(section, &outer.connection);

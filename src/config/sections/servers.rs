@@ -28,7 +28,7 @@ impl PlacedServer {
 }
 
 /// How to connect, merged from one level of the configuration and those around it.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct ConnectionKeys {
     credentials: CredentialKeys,
     tls: TlsKeys,
@@ -94,7 +94,7 @@ impl ConnectionKeys {
 }
 
 /// Credentials, merged in the same way.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 struct CredentialKeys {
     username: Option<String>,
     password: Option<SecretSource>,

@@ -79,12 +79,15 @@ keys! {
         key Key::section("poll", &POLL);
         /// the pairs
         key Key::list("pairs", &PAIR)
-            .default("*required* without `sentinels`, `clusters` or `active_active`")
-            .range("at least one, where there are no `sentinels`, `clusters` or `active_active`");
+            .default("*required* without `sentinels`, `clusters`, `discovery` or `active_active`")
+            .range("at least one, where there is none of those");
         /// groups of Sentinels
         key Key::list("sentinels", &SENTINEL).default("empty");
         /// Redis Clusters, whose nodes find the pairs
         key Key::list("clusters", &CLUSTER).default("empty");
+        /// pairs that come and go without a reload
+        /// ([topologies.md](topologies.md#fleets-that-change))
+        key Key::section("discovery", &DISCOVERY);
         /// sites that applications write to side by side, for the commands `active-active verify` and
         /// `active-active sync` ([active-active.md](active-active.md)); the exporter polls only
         /// those with `monitor`
@@ -326,6 +329,53 @@ keys! {
         key Key::collection("labels", "mapping of text").default("empty").range("as a pair's");
         /// as `alerts`, merged over it key by key
         key Key::same_section("alerts", &ALERTS).range("as a pair's");
+    }
+}
+
+keys! {
+    DISCOVERY {
+        /// files that list pairs, each a list as at `pairs` in YAML or JSON with the same keys, but for
+        /// passwords in plain text; read again when they change
+        key Key::collection("files", "list of text")
+            .default("empty")
+            .range("at most 64 paths that end in `.yml`, `.yaml` or `.json`; the last part may have `*`");
+        /// pairs whose servers are what DNS names resolve to
+        key Key::list("dns", &DNS).default("empty");
+    }
+}
+
+keys! {
+    DNS {
+        /// the label `pair`
+        key Key::name("name").required().range("unique, also among the other entries");
+        /// the DNS names of the servers, master and replicas alike
+        key Key::collection("names", "list of text").required().range("1 to 16, distinct");
+        /// which records the names have: `address` (A and AAAA) or `srv`
+        key Key::text("record").default("`address`").range("`address`, `srv`");
+        /// the port of the servers; SRV records have their own
+        key Key::number("port", 1..=65535).default_number(6379);
+        /// the time between two resolutions, and between two questions for the servers' roles
+        key Key::duration("interval", secs(1)..=hours(1)).default_span(secs(5));
+        /// how long one resolution may take
+        key Key::duration("timeout", ms(100)..=secs(10)).default_span(secs(2));
+        /// the name servers
+        key Key::collection("nameservers", "list of text")
+            .default("the system's")
+            .range("at most 8, `address:port`");
+        /// the ACL user on every server
+        key Key::name("username").default("`redis.username`").range("needs a password");
+        /// the password on every server
+        key Key::secret("password", any_secret).default("`redis.password`");
+        /// a file that holds the password
+        key Key::secret_file("password_file").default("`redis.password_file`");
+        /// as `redis.tls`, merged over it key by key
+        key Key::same_section("tls", &TLS).default("`redis.tls`");
+        /// labels of every pair
+        key Key::collection("labels", "mapping of text").default("empty").range("as a pair's");
+        /// as `alerts`, merged over it key by key
+        key Key::same_section("alerts", &ALERTS).range("as a pair's");
+        /// as `poll.heartbeat`, merged over it key by key
+        key Key::same_section("heartbeat", &HEARTBEAT).default("`poll.heartbeat`");
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert_brief::{AlertBrief, OpenAlerts};
 use super::clusters::ClusterReport;
+use super::discovery::DiscoveryReport;
 use super::failovers::FailoversReport;
 use super::last_known::LastKnownReport;
 use super::lost_writes::LostWritesReport;
@@ -41,6 +42,9 @@ pub struct PairsReport {
     /// The Redis Clusters, by name. Absent from reports of older exporters.
     #[serde(default)]
     pub clusters: Vec<ClusterReport>,
+    /// The pair files and DNS names. Absent from reports of older exporters.
+    #[serde(default)]
+    pub discovery: DiscoveryReport,
     /// The failovers so far, by the entries' names. Absent from reports of older exporters.
     #[serde(default)]
     pub failovers: Vec<FailoversReport>,
@@ -150,6 +154,7 @@ impl PairsReport {
             servers,
             sentinels: SentinelsReport::new(fleet),
             clusters: ClusterReport::all(fleet),
+            discovery: DiscoveryReport::new(fleet),
             failovers: FailoversReport::new(fleet),
             lost_writes: LostWritesReport::all(fleet),
             exporter: ExporterReport::new(fleet, now),

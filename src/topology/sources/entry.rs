@@ -159,6 +159,25 @@ impl<K: SourceKind> SourceEntry<K> {
         }
     }
 
+    /// Applies what changes the source past its reporters; `change` returns whether anything is new.
+    pub(super) fn note(
+        &mut self,
+        change: impl FnOnce(&mut K, Timestamp) -> bool,
+        now: Timestamp,
+    ) -> DiscoveryUpdate {
+        let before = self.kind.masters();
+        let is_new = change(&mut self.kind, now);
+        let reporters_changed = self.adopt_reporters();
+        self.update(now);
+        let changes = changes(&before, &self.kind.masters());
+        DiscoveryUpdate {
+            health_changed: is_new || reporters_changed || !changes.is_empty(),
+            reporters_changed,
+            changes,
+            reporters: K::REPORTERS,
+        }
+    }
+
     fn update(&mut self, now: Timestamp) {
         let mut views = BTreeMap::new();
         for (reporter, answer) in &self.answers {

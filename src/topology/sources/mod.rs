@@ -2,17 +2,21 @@
 //!
 //! An entry of the configuration may name processes that know the servers instead of the servers
 //! themselves. These are the source's *reporters*; the room `discovery` queries each of them, and
-//! what a reporter answers is its *view*. The kinds of sources are Sentinel and Redis Cluster. Each
-//! kind implements `SourceKind`: a pure function from the latest views to the masters and replicas
+//! what a reporter answers is its *view*. The kinds of sources are Sentinel, Redis Cluster, and DNS
+//! names, where the servers themselves report. Each kind implements `SourceKind`: a pure function from the latest views to the masters and replicas
 //! that are to be watched, including what "the reporters agree" means for it. [`Discovered`] turns
 //! the result into entries like those of the configuration.
 //!
 //! Reporters come and go, so a silent one changes nothing: what is known stays until the reporters
 //! that answer have reported otherwise for a while.
+//!
+//! Pair files have no reporters: they list whole pairs, and `files` merges them.
 
 mod cluster;
 mod entry;
+mod files;
 mod health;
+mod names;
 mod sentinel;
 mod vote;
 
@@ -23,28 +27,40 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cluster::ClusterSource;
 use entry::SourceEntry;
+use files::FileSource;
+use names::NamesSource;
 use sentinel::SentinelSource;
 
 pub use cluster::{ClusterGroup, ClusterNodeState, ClusterView, Dissent, ShardHarm, ShardRisk};
 pub use entry::DiscoveryUpdate;
-pub use health::SourceHealth;
+pub use files::{FileFailure, FileFault, FileOutcome, FilesGroup, FilesReport, PairFileState};
+pub use health::{SourceHealth, SourceSubject};
+pub use names::{MAX_ADDRESSES, NameEvent, NamesGroup, ResolvedName, RoleView};
 pub use sentinel::{
     MasterView, PlacementHarm, PlacementRisk, SentinelGroup, SentinelState, SentinelView,
     placement_risks,
 };
 
 use crate::config::{
-    ClusterSettings, DatacenterRule, PairSettings, SentinelSettings, ServerSettings, Settings,
+    ClusterSettings, DatacenterRule, DnsSettings, PairSettings, SentinelSettings, ServerSettings,
+    Settings,
 };
 use crate::model::{PairName, PollFailure, ServerAddr, Timestamp};
 
-/// The answer of one reporter, or why there is none.
+/// What a source has to say.
 #[derive(Clone, Debug)]
-pub struct DiscoveryEvent {
-    /// The reporter that was queried.
-    pub source: SourceId,
-    /// What it knows.
-    pub result: Result<View, PollFailure>,
+pub enum DiscoveryEvent {
+    /// The answer of one reporter, or why there is none.
+    Reporter {
+        /// The reporter that was queried.
+        source: SourceId,
+        /// What it knows.
+        result: Result<View, PollFailure>,
+    },
+    /// What one DNS name resolves to.
+    Name(NameEvent),
+    /// What the pair files say.
+    Files(FilesReport),
 }
 
 /// One reporter of one entry. Two entries may name the same process: it is queried for each.
@@ -56,6 +72,16 @@ pub struct SourceId {
     pub reporter: ServerAddr,
 }
 
+impl SourceId {
+    /// Not behind any reporter of `entry`, and behind those of all entries before it.
+    pub fn first_of(entry: &PairName) -> Self {
+        Self {
+            entry: entry.clone(),
+            reporter: ServerAddr::new("", 0),
+        }
+    }
+}
+
 /// What a reporter knows, by the kind of its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
@@ -63,6 +89,8 @@ pub enum View {
     Sentinel(SentinelView),
     /// The view of a node of a cluster.
     Cluster(ClusterView),
+    /// What a server that a DNS name resolves to says about itself.
+    Role(RoleView),
 }
 
 /// How the masters of a source changed.
@@ -101,6 +129,15 @@ pub enum DiscoveryChange {
         /// The name now.
         to: PairName,
     },
+    /// The pair files list other pairs, or the same ones with other settings.
+    Entries {
+        /// How many entries are new.
+        added: usize,
+        /// How many are gone.
+        removed: usize,
+        /// How many have other servers or settings.
+        changed: usize,
+    },
     /// No reporter that answers knows the master any more.
     Gone {
         /// The name of its pairs.
@@ -112,6 +149,7 @@ pub enum DiscoveryChange {
 #[derive(Clone, Debug, Default)]
 pub struct Discovered {
     sources: BTreeMap<PairName, Source>,
+    files: FileSource,
     rules: Vec<DatacenterRule>,
 }
 
@@ -120,6 +158,7 @@ pub struct Discovered {
 enum Source {
     Sentinel(SourceEntry<SentinelSource>),
     Cluster(SourceEntry<ClusterSource>),
+    Names(SourceEntry<NamesSource>),
 }
 
 impl Discovered {
@@ -144,15 +183,33 @@ impl Discovered {
             let source = Source::from_cluster(entry, known);
             self.sources.insert(entry.name.clone(), source);
         }
+        for entry in &settings.discovery.dns {
+            let known = old.remove(&entry.name);
+            let source = Source::from_names(entry, known);
+            self.sources.insert(entry.name.clone(), source);
+        }
+        self.files.reconfigure(settings);
     }
 
-    /// Applies the answer of a reporter. Answers of reporters that are no longer configured are
+    /// Applies what a source says. Answers of reporters and names that are no longer configured are
     /// ignored.
     pub fn handle(&mut self, event: DiscoveryEvent, now: Timestamp) -> DiscoveryUpdate {
-        let SourceId { entry, reporter } = event.source;
-        match self.sources.get_mut(&entry) {
-            Some(source) => source.handle(&reporter, event.result, now),
-            None => DiscoveryUpdate::default(),
+        match event {
+            DiscoveryEvent::Reporter { source, result } => {
+                let SourceId { entry, reporter } = source;
+                match self.sources.get_mut(&entry) {
+                    Some(source) => source.handle(&reporter, result, now),
+                    None => DiscoveryUpdate::default(),
+                }
+            }
+            DiscoveryEvent::Name(event) => match self.sources.get_mut(&event.entry) {
+                Some(Source::Names(source)) => source.note(
+                    |kind, now| kind.resolved(&event.name, event.result, now),
+                    now,
+                ),
+                _ => DiscoveryUpdate::default(),
+            },
+            DiscoveryEvent::Files(report) => self.files.handle(report),
         }
     }
 
@@ -172,7 +229,24 @@ impl Discovered {
 
     /// What is to be watched: an entry for each master that has replicas.
     pub fn entries(&self) -> Vec<PairSettings> {
+        let mut entries = self.files.entries().to_vec();
+        entries.extend(self.source_entries());
+        entries
+    }
+
+    /// Those that have their roles from a source: all but those of pair files.
+    pub fn source_entries(&self) -> Vec<PairSettings> {
         self.sources.values().flat_map(Source::entries).collect()
+    }
+
+    /// The entries of pair files: like those of the configuration, in roles that someone wrote down.
+    pub fn file_entries(&self) -> &[PairSettings] {
+        self.files.entries()
+    }
+
+    /// How the pair files are.
+    pub fn files(&self) -> FilesGroup {
+        self.files.group()
     }
 
     /// How the sources are, by the name of their entry.
@@ -180,6 +254,9 @@ impl Discovered {
         let mut health = Vec::new();
         for source in self.sources.values() {
             source.collect_health(&self.rules, &mut health);
+        }
+        if !self.files.is_empty() {
+            health.push(SourceHealth::Files(self.files.group()));
         }
         health
     }
@@ -189,7 +266,7 @@ impl Source {
     fn from_sentinels(settings: &SentinelSettings, known: Option<Self>) -> Self {
         let mut source = match known {
             Some(Self::Sentinel(source)) => source,
-            Some(Self::Cluster(_)) | None => SourceEntry::new(SentinelSource::new(settings)),
+            _ => SourceEntry::new(SentinelSource::new(settings)),
         };
         source.kind.reconfigure(settings);
         source.set_reporters(addresses(&settings.sentinels));
@@ -199,11 +276,21 @@ impl Source {
     fn from_cluster(settings: &ClusterSettings, known: Option<Self>) -> Self {
         let mut source = match known {
             Some(Self::Cluster(source)) => source,
-            Some(Self::Sentinel(_)) | None => SourceEntry::new(ClusterSource::new(settings)),
+            _ => SourceEntry::new(ClusterSource::new(settings)),
         };
         source.kind.reconfigure(settings);
         source.set_reporters(addresses(&settings.nodes));
         Self::Cluster(source)
+    }
+
+    fn from_names(settings: &DnsSettings, known: Option<Self>) -> Self {
+        let mut source = match known {
+            Some(Self::Names(source)) => source,
+            _ => SourceEntry::new(NamesSource::new(settings)),
+        };
+        source.kind.reconfigure(settings);
+        source.set_reporters(BTreeSet::new());
+        Self::Names(source)
     }
 
     /// Applies the answer of a reporter. A view of another kind, which an entry that has changed its
@@ -223,8 +310,11 @@ impl Source {
                 source.handle(reporter, Ok(view), now)
             }
             (Self::Cluster(source), Err(failure)) => source.handle(reporter, Err(failure), now),
-            (Self::Sentinel(_), Ok(View::Cluster(_)))
-            | (Self::Cluster(_), Ok(View::Sentinel(_))) => DiscoveryUpdate::default(),
+            (Self::Names(source), Ok(View::Role(view))) => source.handle(reporter, Ok(view), now),
+            (Self::Names(source), Err(failure)) => source.handle(reporter, Err(failure), now),
+            (Self::Sentinel(_) | Self::Cluster(_) | Self::Names(_), Ok(_)) => {
+                DiscoveryUpdate::default()
+            }
         }
     }
 
@@ -232,6 +322,7 @@ impl Source {
         match self {
             Self::Sentinel(source) => source.entries(),
             Self::Cluster(source) => source.entries(),
+            Self::Names(source) => source.entries(),
         }
     }
 
@@ -239,6 +330,7 @@ impl Source {
         match self {
             Self::Sentinel(source) => source.learned().collect(),
             Self::Cluster(source) => source.learned().collect(),
+            Self::Names(source) => source.learned().collect(),
         }
     }
 
@@ -251,6 +343,7 @@ impl Source {
             Self::Cluster(source) => {
                 health.push(SourceHealth::Cluster(cluster::group(source, rules)));
             }
+            Self::Names(source) => health.push(SourceHealth::Names(names::group(source))),
         }
     }
 }

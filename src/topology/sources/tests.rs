@@ -106,13 +106,14 @@ impl Reports {
             entry: PairName::new("e"),
             reporter: addr(sentinel),
         };
-        let event = DiscoveryEvent { source, result };
+        let event = DiscoveryEvent::Reporter { source, result };
         let shown = |change: DiscoveryChange| match change {
             DiscoveryChange::Found { pair, .. } => format!("+{pair}"),
             DiscoveryChange::Gone { pair } => format!("-{pair}"),
             DiscoveryChange::Replicas { pair } | DiscoveryChange::Labels { pair } => {
                 format!("~{pair}")
             }
+            DiscoveryChange::Entries { .. } => unreachable!("there are no files"),
             DiscoveryChange::Renamed { from, to } => format!("{from}={to}"),
             DiscoveryChange::Switched { pair, from, to } => {
                 format!("{pair}:{}>{}", from.host().unwrap(), to.host().unwrap())

@@ -26,8 +26,9 @@ use crate::model::Timestamp;
 use crate::monitor::FleetSnapshot;
 use crate::replication::PairState;
 use crate::report::{
-    ActiveActiveReport, AlertsReport, DeliveriesReport, ExporterReport, FailoverReport,
-    FailoversReport, HistoryReport, Level, LinkReport, PairsReport, ServerReport, Summary,
+    ActiveActiveReport, AlertsReport, DeliveriesReport, DiscoveryReport, ExporterReport,
+    FailoverReport, FailoversReport, HistoryReport, Level, LinkReport, PairsReport, ServerReport,
+    Summary,
 };
 use groups::AlertGroup;
 use links::LinkRow;
@@ -36,8 +37,8 @@ use notices::{Notice, notices};
 use plot::Spark;
 use prefill::SilenceForm;
 use rows::{
-    ClusterRow, DeliveryRow, DirectionRow, FailoverRow, JournalRow, Moment, PairRow, ReceiverRow,
-    SentinelRow, ServerRow, SilenceRow, direction_rows,
+    ClusterRow, DeliveryRow, DirectionRow, DiscoveryRow, FailoverRow, JournalRow, Moment, PairRow,
+    ReceiverRow, SentinelRow, ServerRow, SilenceRow, direction_rows,
 };
 
 /// The pages' stylesheet.
@@ -84,6 +85,7 @@ struct Page {
     silent: SilentServers,
     sentinels: Rows<SentinelRow>,
     clusters: Rows<ClusterRow>,
+    discovery: Rows<DiscoveryRow>,
     active_active: Rows<DirectionRow>,
     failovers: Rows<FailoverRow>,
     silences: Rows<SilenceRow>,
@@ -273,6 +275,7 @@ impl Page {
             silent: reports.silent_servers(),
             sentinels: Rows::new(pairs.sentinels.iter(), SentinelRow::new),
             clusters: Rows::new(pairs.clusters.iter(), ClusterRow::new),
+            discovery: Rows::new(discovery_rows(&pairs.discovery), |row| row),
             active_active: reports.active_active(),
             failovers: Rows::new(last_failovers(pairs), FailoverRow::new),
             receivers: Rows::new(deliveries.receivers.iter(), ReceiverRow::new),
@@ -290,6 +293,15 @@ impl Page {
             more_links: Rows::new(better.into_iter(), LinkRow::new),
         }
     }
+}
+
+/// The pair files and DNS names, those first that something is wrong with.
+fn discovery_rows(discovery: &DiscoveryReport) -> impl Iterator<Item = DiscoveryRow> {
+    let files = discovery.files.iter().map(DiscoveryRow::of_file);
+    let names = discovery.names.iter().flat_map(DiscoveryRow::of_names);
+    let mut rows: Vec<_> = files.chain(names).collect();
+    rows.sort_by_key(|row| row.level == Level::Ok.label());
+    rows.into_iter()
 }
 
 /// The entries that had a failover, each with its last one.

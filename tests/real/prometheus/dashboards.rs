@@ -44,7 +44,35 @@ const MAY_BE_EMPTY: [&str; 15] = [
 ];
 
 /// Metrics that no panel shows, and why.
-const IN_NO_PANEL: [(&str, &str); 22] = [
+const IN_NO_PANEL: [(&str, &str); 29] = [
+    (
+        "redis_cross_dc_discovery_file_ok",
+        "few fleets have pair files; the page lists them, and a rule of one's own needs no panel",
+    ),
+    (
+        "redis_cross_dc_discovery_file_fault",
+        "as redis_cross_dc_discovery_file_ok",
+    ),
+    (
+        "redis_cross_dc_discovery_file_pairs",
+        "as redis_cross_dc_discovery_file_ok",
+    ),
+    (
+        "redis_cross_dc_discovery_file_failures_total",
+        "as redis_cross_dc_discovery_file_ok",
+    ),
+    (
+        "redis_cross_dc_discovery_name_ok",
+        "few fleets have DNS names; the page lists them",
+    ),
+    (
+        "redis_cross_dc_discovery_name_addresses",
+        "as redis_cross_dc_discovery_name_ok",
+    ),
+    (
+        "redis_cross_dc_discovery_name_failures_total",
+        "as redis_cross_dc_discovery_name_ok",
+    ),
     (
         "redis_cross_dc_active_active_divergent_keys",
         "its bounds are shown, which are the same once it is known",

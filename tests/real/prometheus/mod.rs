@@ -77,7 +77,7 @@ async fn rules(exporter: &Exporter) -> String {
     quick
 }
 
-fn address(exporter: &Exporter) -> &str {
+pub(crate) fn address(exporter: &Exporter) -> &str {
     exporter.url().trim_start_matches("http://")
 }
 

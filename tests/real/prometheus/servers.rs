@@ -84,6 +84,23 @@ impl Prometheus {
         }
         std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
         std::fs::write(folder.path().join("rules.yml"), job.rules).unwrap();
+        let started = Self::launch(folder);
+        started.wait_for("up == 1", "the first scrape", LIMIT).await;
+        started
+    }
+
+    /// Starts it with this configuration, which may find no target that it can scrape.
+    pub(crate) async fn with_config(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
+        let started = Self::launch(folder);
+        started
+            .wait_for("vector(1)", "the first answer", LIMIT)
+            .await;
+        started
+    }
+
+    fn launch(folder: tempfile::TempDir) -> Self {
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
         let arguments = [
             "--config.file=prometheus.yml".to_owned(),
@@ -91,13 +108,11 @@ impl Prometheus {
             format!("--web.listen-address={listen}"),
         ];
         let process = Process::start("prometheus", "prometheus", folder, &arguments);
-        let started = Self {
+        Self {
             process,
             url: format!("http://{listen}"),
             client: client(),
-        };
-        started.wait_for("up == 1", "the first scrape", LIMIT).await;
-        started
+        }
     }
 
     /// Where it answers.

@@ -76,7 +76,7 @@ pub(super) async fn drill(
         forgiven: BTreeSet::new(),
         narrator,
     };
-    drill.practise(request.limits).await;
+    Box::pin(drill.practise(request.limits)).await;
     let Drill {
         stage, mut report, ..
     } = drill;

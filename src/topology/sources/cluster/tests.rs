@@ -101,12 +101,15 @@ impl Reports {
             entry: PairName::new("c"),
             reporter: addr(node),
         };
-        let update = self.0.handle(DiscoveryEvent { source, result }, at(secs));
+        let update = self
+            .0
+            .handle(DiscoveryEvent::Reporter { source, result }, at(secs));
         let shown = |change: DiscoveryChange| match change {
             DiscoveryChange::Found { pair, .. } => format!("+{pair}"),
             DiscoveryChange::Gone { pair } => format!("-{pair}"),
             DiscoveryChange::Replicas { pair } => format!("~{pair}"),
             DiscoveryChange::Labels { pair } => format!("#{pair}"),
+            DiscoveryChange::Entries { .. } => unreachable!("there are no files"),
             DiscoveryChange::Renamed { from, to } => format!("{from}={to}"),
             DiscoveryChange::Switched { pair, from, to } => {
                 format!("{pair}:{}>{}", from.host().unwrap(), to.host().unwrap())
@@ -162,7 +165,7 @@ impl Reports {
     fn group(&self) -> ClusterGroup {
         match self.0.health().remove(0) {
             SourceHealth::Cluster(group) => group,
-            SourceHealth::Sentinels(group) => panic!("{group:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -221,7 +224,7 @@ fn a_node_that_is_configured_by_another_name_is_not_asked_twice() {
         reporter: alias,
     };
     let result = Ok(View::Cluster(view("m1a", HALVES)));
-    discovered.handle(DiscoveryEvent { source, result }, at(0.0));
+    discovered.handle(DiscoveryEvent::Reporter { source, result }, at(0.0));
     let learned = discovered.learned();
     assert!(
         learned.iter().all(|source| source.reporter != addr("m1a")),
@@ -339,7 +342,9 @@ fn a_cluster_that_was_made_again_is_believed() {
         reporter: addr("m1a"),
     };
     let result = Ok(View::Cluster(again));
-    reports.0.handle(DiscoveryEvent { source, result }, at(2.0));
+    reports
+        .0
+        .handle(DiscoveryEvent::Reporter { source, result }, at(2.0));
     assert!(reports.entries().starts_with("c/slot-0[0-8191]:N1.a<N2.b "));
 }
 
@@ -498,7 +503,9 @@ fn a_replaced_node_at_the_same_address_is_watched_once() {
         reporter: addr("m1a"),
     };
     let result = Ok(View::Cluster(replaced));
-    reports.0.handle(DiscoveryEvent { source, result }, at(0.0));
+    reports
+        .0
+        .handle(DiscoveryEvent::Reporter { source, result }, at(0.0));
     assert_eq!(reports.entries(), "c/slot-0[0-16383]:m1.a<r1.b");
 }
 
