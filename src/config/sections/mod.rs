@@ -9,6 +9,7 @@ mod doctor;
 mod email;
 mod headers;
 mod heartbeat;
+mod hooks;
 mod maintenance;
 mod matchers;
 mod notify;
@@ -63,6 +64,7 @@ pub(super) fn read(root: &Table, context: Context<'_>) -> Settings {
         recover: recover::read(&root, context),
         operator: operator::read(&root),
         observers: operator::observers(&root),
+        hooks: hooks::read(&root),
     }
 }
 

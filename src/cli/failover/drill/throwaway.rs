@@ -76,7 +76,8 @@ pub(super) async fn drill(
         forgiven: BTreeSet::new(),
         narrator,
     };
-    drill.practise(request.limits).await;
+    // Boxed: several operations in one future are large.
+    Box::pin(drill.practise(request.limits)).await;
     let Drill {
         stage, mut report, ..
     } = drill;
@@ -143,7 +144,7 @@ impl Drill<'_> {
         if !self.switch_over("the way back", &back).await {
             return;
         }
-        if !self.lose_the_site(limits).await {
+        if !Box::pin(self.lose_the_site(limits)).await {
             return;
         }
         if self.capture().await
@@ -402,7 +403,8 @@ impl Drill<'_> {
     }
 }
 
-fn request(limits: Limits, to: Option<&ServerAddr>) -> OperationRequest {
+/// A request for the copy.
+pub(super) fn request(limits: Limits, to: Option<&ServerAddr>) -> OperationRequest {
     OperationRequest {
         pair: PairName::new(PAIR),
         to: to.cloned(),
