@@ -48,7 +48,7 @@ pub(super) fn file_name(pair: &PairName, deposed: &ServerAddr, tail: &UnsharedTa
 }
 
 /// `text` as a part of a file's name.
-fn safe(text: &str) -> String {
+pub(super) fn safe(text: &str) -> String {
     let shown = |c: char| {
         if c.is_ascii_alphanumeric() || "-.".contains(c) {
             c

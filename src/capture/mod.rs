@@ -11,6 +11,7 @@
 
 mod automatic;
 mod board;
+mod copy;
 mod fence;
 mod file;
 mod folder;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 pub use automatic::{AutomaticCapture, CAPTURE_QUEUE, CaptureEvent};
+pub use copy::{CopyError, CopyRequest, StoredCopy, copy_server, stored_copies};
 pub use folder::{StoredFile, mark_done, stored_files};
 
 use crate::clock;

@@ -18,7 +18,7 @@ pub(super) struct ServerFacts {
 
 /// A connection for questions.
 pub(super) struct Session {
-    connection: Connection,
+    pub(super) connection: Connection,
     timeout: Span,
 }
 

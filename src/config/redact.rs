@@ -13,12 +13,12 @@ use super::yaml::{Mapping, bytes, count, list, off, path, share, span, string, s
 use super::{
     ActiveActiveSettings, AlertSettings, AlertmanagerSettings, ClusterSettings, ConnectionSettings,
     CountRule, Credentials, DatacenterRule, DeadMansSwitchSettings, DnsSettings, DoctorException,
-    DoctorSettings, EmailSettings, FilePattern, GroupReceiver, HeartbeatSettings, HostPattern,
-    LevelRule, LevelThreshold, MaintenanceWindow, MasterSelector, MsTeamsSettings, NotifySettings,
-    PagerDutySettings, PairSettings, PeriodicReceiver, PollSettings, ReceiverKind,
-    ReceiverSettings, RecoverSettings, RepageOn, SecretSource, SentinelSettings, ServerSettings,
-    Settings, SlackBotSettings, SlackMention, SlackWebhookSettings, TlsSettings, WebhookSettings,
-    fields,
+    DoctorSettings, EmailSettings, FilePattern, GroupReceiver, HeartbeatSettings, HookAction,
+    HookSetting, HookSettings, HostPattern, LevelRule, LevelThreshold, MaintenanceWindow,
+    MasterSelector, MsTeamsSettings, NotifySettings, PagerDutySettings, PairSettings,
+    PeriodicReceiver, PollSettings, ReceiverKind, ReceiverSettings, RecoverSettings, RepageOn,
+    SecretSource, SentinelSettings, ServerSettings, Settings, SlackBotSettings, SlackMention,
+    SlackWebhookSettings, TlsSettings, WebhookSettings, fields,
 };
 
 impl Settings {
@@ -61,6 +61,7 @@ impl Settings {
         }
         root.put("observers", strings(&self.observers));
         root.put("recover", recover(&self.recover));
+        root.put("hooks", hooks(&self.hooks));
         root.into_text()
     }
 
@@ -360,6 +361,24 @@ fn recover(recover: &RecoverSettings) -> Mapping {
     map.put("dir", path(&recover.dir));
     map.put("max_bytes", bytes(recover.max_bytes));
     map
+}
+
+fn hooks(hooks: &HookSettings) -> Mapping {
+    let mut map = Mapping::default();
+    map.put("before", list(&hooks.before, hook));
+    map.put("after", list(&hooks.after, hook));
+    map
+}
+
+fn hook(hook: &HookSetting) -> Yaml {
+    let mut map = Mapping::default();
+    map.put("name", string(&hook.name));
+    match &hook.action {
+        HookAction::Command(words) => map.put("command", strings(words)),
+        HookAction::Webhook(url) => map.put_secret("url", url),
+    }
+    map.put("timeout", span(hook.timeout));
+    map.into()
 }
 
 fn exception(exception: &DoctorException) -> Yaml {

@@ -53,6 +53,37 @@ pub struct Settings {
     pub operator: Option<Credentials>,
     /// URLs of exporters elsewhere, whose view of a dead master counts.
     pub observers: Vec<String>,
+    /// What is done beside the servers when a command changes a master.
+    pub hooks: HookSettings,
+}
+
+/// What is done beside the servers when a command changes a master, such as pointing DNS to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HookSettings {
+    /// Before clients notice anything, one after the other.
+    pub before: Vec<HookSetting>,
+    /// As soon as the new master takes writes, one after the other.
+    pub after: Vec<HookSetting>,
+}
+
+/// One hook.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HookSetting {
+    /// What plans, journals and reports call it.
+    pub name: String,
+    /// What it does.
+    pub action: HookAction,
+    /// How long it may take.
+    pub timeout: Span,
+}
+
+/// What a hook does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HookAction {
+    /// Runs a program: its path and its arguments.
+    Command(Vec<String>),
+    /// Posts JSON to a URL.
+    Webhook(SecretSource),
 }
 
 impl Settings {

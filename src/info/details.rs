@@ -50,6 +50,12 @@ pub struct ServerDetails {
     pub good_replicas: Field<u64>,
     /// `replica_announced` (6.2 and later): whether Sentinels are told of this replica.
     pub announced: Field<bool>,
+    /// `loading_loaded_bytes`: what it has loaded so far; only while it loads.
+    pub loaded: Field<Bytes>,
+    /// `loading_total_bytes`: of how much; `None` when 0, where it loads from a diskless sync.
+    pub load_total: Field<Bytes>,
+    /// `loading_eta_seconds`: the server's own estimate of the rest.
+    pub load_left: Field<Span>,
 }
 
 /// Reads the details of one INFO reply. Total, as [`super::parse()`] is.
@@ -72,6 +78,9 @@ pub fn parse_details(text: &str) -> ServerDetails {
         modules: modules(text),
         good_replicas: value::count(table.get("min_slaves_good_slaves")),
         announced: value::flag(table.get("replica_announced")),
+        loaded: value::bytes(table.get("loading_loaded_bytes")),
+        load_total: value::dump_size(table.get("loading_total_bytes")),
+        load_left: value::seconds(table.get("loading_eta_seconds")),
     }
 }
 
@@ -135,7 +144,8 @@ mod tests {
             # Clients\r\nconnected_clients:1\r\nmaxclients:10000\r\n\
             # Memory\r\nused_memory:917016\r\ntotal_system_memory:25276510208\r\nmaxmemory:0\r\n\
             maxmemory_policy:noeviction\r\n\
-            # Persistence\r\nrdb_changes_since_last_save:3\r\nrdb_last_save_time:1796003598\r\n\
+            # Persistence\r\nloading:1\r\nloading_total_bytes:0\r\nloading_loaded_bytes:900\r\n\
+            loading_eta_seconds:7\r\nrdb_changes_since_last_save:3\r\nrdb_last_save_time:1796003598\r\n\
             rdb_last_bgsave_status:err\r\naof_last_write_status:ok\r\n\
             # Replication\r\nrole:slave\r\nmin_slaves_good_slaves:2\r\nreplica_announced:1\r\n\
             # Modules\r\nmodule:name=ReJSON,ver=20607,api=1\r\nmodule:name=bf,ver=1\r\n\
@@ -158,6 +168,9 @@ mod tests {
             modules: Field::Value(BTreeSet::from(["ReJSON".to_owned(), "bf".to_owned()])),
             good_replicas: Field::Value(2),
             announced: Field::Value(true),
+            loaded: Field::Value(Bytes::new(900)),
+            load_total: Field::None,
+            load_left: Field::Value(Span::from_secs(7)),
         };
         assert_eq!(details, expected);
         assert_eq!(

@@ -83,7 +83,8 @@ fn promoted(run: &mut Run, world: &World, now: Timestamp) -> Act {
 
 /// What a disaster leaves to be done.
 fn add_obligations(run: &mut Run, world: &World) {
-    let (old, pair) = (run.intent.old.addr.clone(), run.intent.pair.clone());
+    let old = run.intent.old.addr.clone();
+    let pair = run.intent.pair.clone();
     let is_back = world.old.is_master();
     if is_back {
         // Whatever was stated about its fence: two masters are not what was wanted.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::addr_text;
+use super::hooks::HookNames;
 use super::refusal::RefusalName;
+use super::unshared::Copied;
 use super::view::{Said, ServerView};
 use super::watch::SentinelIntent;
 use crate::model::{ReplicationId, ServerAddr, Span, closed_set, serde_as_label};
@@ -82,6 +84,12 @@ pub struct Intent {
     /// The file that holds what is overwritten; `None` where nothing is, or it is given up.
     #[serde(default)]
     pub saved_in: Option<String>,
+    /// The copy of the returning server that counts as saved; `None` where there is none.
+    #[serde(default)]
+    pub copied: Option<Copied>,
+    /// What is done before and after it.
+    #[serde(default)]
+    pub hooks: HookNames,
     /// How it goes over the Sentinels; `None` where none watch the pair.
     #[serde(default)]
     pub sentinel: Option<SentinelIntent>,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ending::Ending;
 use super::goal::Goal;
+use super::hooks::HookStage;
 use super::intent::Intent;
 use super::order::Order;
 
@@ -51,6 +52,17 @@ pub enum Record {
         /// How long that took, in seconds.
         seconds: f64,
         /// Why it was not carried out, as a sentence; `null` where it was.
+        failure: Option<String>,
+    },
+    /// A hook ran.
+    Hook {
+        /// When.
+        stage: HookStage,
+        /// Its name.
+        name: String,
+        /// How long it took, in seconds.
+        seconds: f64,
+        /// Why it failed, as a sentence; `null` where it did not.
         failure: Option<String>,
     },
     /// Something was proved.

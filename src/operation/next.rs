@@ -18,17 +18,21 @@ impl Run {
         if world.old.said.is_ok() && world.target.said.is_ok() {
             self.proofs.silent_since = None;
         }
+        if let Some(hooks) = self.hooks_once_open(world) {
+            return hooks;
+        }
         let act = match self.intent.kind {
             OperationKind::SwitchOver => switch_over::next(self, world, now),
             OperationKind::Disaster => disaster::next(self, world, now),
             OperationKind::Rejoin => rejoin::next(self, world, now),
         };
         match act {
-            Act::End(ending) => match sentinel::restore(self, world) {
-                Some(act) => act,
-                None => Act::End(self.with_all_open(ending)),
-            },
-            other => other,
+            Act::End(ending) => {
+                let unfinished =
+                    sentinel::restore(self, world).or_else(|| self.hooks_at_end(world));
+                unfinished.unwrap_or_else(|| Act::End(self.with_all_open(ending)))
+            }
+            other => self.hooks_before(&other).unwrap_or(other),
         }
     }
 

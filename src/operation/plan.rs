@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::hooks::HookNames;
 use super::intent::{Intent, OperationKind};
 use super::view::ServerView;
 use super::watch::SentinelView;
@@ -16,18 +17,22 @@ pub struct Plan {
     pub steps: Vec<String>,
 }
 
-/// A fingerprint of the servers of a plan: another one as soon as a role, a run, a history, the target
-/// or the epoch of the Sentinels changes.
+/// A fingerprint of a plan: another one as soon as a role, a run, a history, the target, the epoch of
+/// the Sentinels or a hook changes.
 pub fn fingerprint(
     kind: OperationKind,
     pair: &str,
     servers: &[&ServerView],
     sentinels: &[SentinelView],
+    hooks: &HookNames,
 ) -> String {
     let mut texts = vec![kind.label().to_owned(), pair.to_owned()];
     let answers = sentinels.iter().filter_map(|view| view.said.as_ref().ok());
     if let Some(epoch) = answers.filter_map(|said| said.epoch).max() {
         texts.push(format!("epoch {epoch}"));
+    }
+    for hook in hooks.before.iter().chain(&hooks.after) {
+        texts.push(format!("hook {hook}"));
     }
     for server in servers {
         texts.push(server.addr.to_string());
@@ -59,13 +64,15 @@ impl Plan {
 }
 
 fn switch_over(intent: &Intent) -> Vec<String> {
-    let (old, target) = (&intent.old.addr, &intent.target.addr);
+    let old = &intent.old.addr;
+    let target = &intent.target.addr;
     let pause = pause(intent);
     let mut steps = priorities(intent);
     steps.push(format!(
         "wait until {target} is close, at most {}",
         intent.limits.drain
     ));
+    steps.extend(hooks("before it", &intent.hooks.before));
     if intent.can_pause {
         steps.push(format!(
             "{old}: {pause}, renewed while needed, {} at most: writes wait",
@@ -119,15 +126,17 @@ fn switch_over(intent: &Intent) -> Vec<String> {
 }
 
 fn disaster(intent: &Intent) -> Vec<String> {
-    let (old, target) = (&intent.old.addr, &intent.target.addr);
+    let old = &intent.old.addr;
+    let target = &intent.target.addr;
     let mut steps = Vec::new();
     if !intent.states_fence() {
         steps.push(format!(
             "ask {old} once more: if it answers as a master, nothing is done"
         ));
     }
+    steps.extend(priorities(intent));
+    steps.extend(hooks("before it", &intent.hooks.before));
     if let Some(sentinel) = &intent.sentinel {
-        steps.extend(priorities(intent));
         steps.push(format!(
             "on a Sentinel: SENTINEL FAILOVER {}, again for up to 15 s while it answers NOGOODSLAVE: {target} \
              takes writes. This cannot be undone",
@@ -141,6 +150,12 @@ fn disaster(intent: &Intent) -> Vec<String> {
     ));
     steps.extend(followers(intent));
     steps
+}
+
+/// A step for each hook.
+fn hooks(when: &str, names: &[String]) -> Vec<String> {
+    let step = |name: &String| format!("hook {when}: {name}");
+    names.iter().map(step).collect()
 }
 
 fn pause(intent: &Intent) -> String {
@@ -170,9 +185,10 @@ fn priorities(intent: &Intent) -> Vec<String> {
 /// What the Sentinels do, and what is put back.
 fn by_sentinels(intent: &Intent) -> Vec<String> {
     let target = &intent.target.addr;
-    let mut steps = vec![format!(
+    let mut steps = hooks("after it", &intent.hooks.after);
+    steps.push(format!(
         "the Sentinels point the other replicas to {target}; wait until all that answer name it"
-    )];
+    ));
     for change in intent.sentinel.iter().flat_map(|known| &known.priorities) {
         steps.push(format!(
             "{}: CONFIG SET replica-priority {} / CONFIG REWRITE",
@@ -183,7 +199,8 @@ fn by_sentinels(intent: &Intent) -> Vec<String> {
 }
 
 fn rejoin(intent: &Intent) -> Vec<String> {
-    let (old, target) = (&intent.old.addr, &intent.target.addr);
+    let old = &intent.old.addr;
+    let target = &intent.target.addr;
     let (measure, unpause) = if intent.can_pause {
         (
             format!("{}, and measure", pause(intent)),
@@ -192,9 +209,13 @@ fn rejoin(intent: &Intent) -> Vec<String> {
     } else {
         ("measure".to_owned(), "")
     };
-    let saved = match &intent.saved_in {
-        Some(file) => format!(", which has to be what {file} holds"),
-        None => String::new(),
+    let saved = match (&intent.copied, &intent.saved_in) {
+        (Some(copy), _) => format!(
+            ", which has to be nothing since the copy {} was made",
+            copy.file.display()
+        ),
+        (None, Some(file)) => format!(", which has to be what {file} holds"),
+        (None, None) => String::new(),
     };
     vec![
         format!("{old}: {measure} what only it has{saved}"),
@@ -208,7 +229,8 @@ fn rejoin(intent: &Intent) -> Vec<String> {
 
 fn followers(intent: &Intent) -> Vec<String> {
     let target = &intent.target.addr;
-    let mut steps = vec![format!("{target}: CONFIG REWRITE")];
+    let mut steps = hooks("after it", &intent.hooks.after);
+    steps.push(format!("{target}: CONFIG REWRITE"));
     for follower in &intent.followers {
         steps.push(format!(
             "{}: REPLICAOF {target} / CONFIG REWRITE",

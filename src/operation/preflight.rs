@@ -7,7 +7,8 @@ use super::intent::OperationKind;
 use super::loss::Loss;
 use super::overrides::{Discard, Overrides};
 use super::refusal::{Refusal, RefusalName};
-use super::unshared::{SavedWrites, Unshared};
+use super::sentinel::without_priority;
+use super::unshared::{Copied, SavedWrites, Unshared};
 use super::view::{Said, ServerView};
 use super::watch::{SentinelSaid, SentinelView};
 use crate::doctor::{Finding, FindingSeverity};
@@ -62,6 +63,8 @@ pub struct Preflight<'a> {
     pub overrides: &'a Overrides,
     /// Writes of the returning server that are in files already.
     pub saved: &'a [SavedWrites],
+    /// A copy that holds everything that the returning server has.
+    pub copied: Option<&'a Copied>,
 }
 
 /// What the assessment found.
@@ -186,6 +189,7 @@ impl Preflight<'_> {
                 "wait until they agree: SENTINEL MASTER on each shows config-epoch",
             ));
         }
+        found.extend(without_priority(self.target, self.others).map(unknown_priority));
         let target = &self.target.addr;
         if !answering.iter().any(|(_, said)| said.knows(target)) {
             found.push(Refusal::new(
@@ -491,7 +495,8 @@ impl Preflight<'_> {
         let unshared = Unshared::between(old, master);
         let allowed = self.overrides.discard.map(Discard::bytes);
         let saved = unshared.saved_file(&old.replid, self.saved);
-        if saved.is_some() || unshared.may_be_overwritten(allowed) {
+        let is_saved = saved.is_some() || self.copied.is_some();
+        if is_saved || unshared.may_be_overwritten(allowed) {
             return Vec::new();
         }
         let value = unshared.discard_value().unwrap_or_default();
@@ -501,11 +506,11 @@ impl Preflight<'_> {
             "a rejoin overwrites them for good",
             &format!(
                 "save them first, then run this again: lost-writes --pair {}; where that cannot have \
-                 them, an RDB copy of the server (redis-cli --rdb FILE)",
+                 them, --copy takes an RDB copy of the whole server before it rejoins",
                 self.pair
             ),
         );
-        vec![refusal.overridden_by(format!("--discard {value}"))]
+        vec![refusal.overridden_by(format!("--copy, or --discard {value}"))]
     }
 
     /// What makes the target useless once it is promoted: chapter A of doctor.
@@ -602,6 +607,19 @@ fn engine(server: &ServerView, said: &Said) -> Option<Refusal> {
         ));
     }
     None
+}
+
+fn unknown_priority(replica: &ServerView) -> Refusal {
+    let addr = &replica.addr;
+    Refusal::new(
+        RefusalName::UnknownPriority,
+        format!("the INFO of {addr} has no slave_priority that can be read"),
+        "whether the Sentinels would choose the target is not known, nor what to put back afterwards",
+        &format!(
+            "look at it: redis-cli on {addr}, INFO replication and CONFIG GET replica-priority; a proxy in \
+             front of it may cut the answer"
+        ),
+    )
 }
 
 fn rejoined_by_sentinels(name: &str, old: &ServerView) -> Refusal {

@@ -50,6 +50,8 @@ closed_set! {
         SentinelManaged => "sentinel-managed",
         /// A Sentinel is in a state in which it would not do its part.
         SentinelBusy => "sentinel-busy",
+        /// A replica does not say with which priority Sentinels choose it.
+        UnknownPriority => "unknown-priority",
         /// Writes could wait for too short a time, or Sentinels would fail over.
         PauseTooLong => "pause-too-long",
         /// Sentinels that are not configured watch the master.

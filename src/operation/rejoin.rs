@@ -7,7 +7,7 @@ use super::order::Order;
 use super::run::{Act, Run, can_keep, give, look};
 use super::situation::Situation;
 use super::unshared::Unshared;
-use super::view::World;
+use super::view::{Said, World};
 use crate::info::Role;
 use crate::model::{Bytes, Span, Timestamp};
 
@@ -83,12 +83,8 @@ fn rejoin(run: &mut Run, world: &World, now: Timestamp) -> Act {
             return look();
         }
     }
-    let unshared = Unshared::between(old, master);
-    if !unshared.may_be_overwritten(run.intent.discard) {
-        let sentence = unshared.sentence();
-        run.turn_back(format!(
-            "{sentence}, and that was not what was allowed (unsaved-writes)"
-        ));
+    if let Some(why) = not_allowed(run, old, master) {
+        run.turn_back(why);
         return look();
     }
     give(Order::Demote {
@@ -99,6 +95,23 @@ fn rejoin(run: &mut Run, world: &World, now: Timestamp) -> Act {
     })
 }
 
+/// Why what only the returning server has may not be overwritten.
+fn not_allowed(run: &Run, old: &Said, master: &Said) -> Option<String> {
+    let unshared = Unshared::between(old, master);
+    let is_copied = run
+        .intent
+        .copied
+        .as_ref()
+        .is_some_and(|copy| copy.holds(old));
+    if is_copied || unshared.may_be_overwritten(run.intent.discard) {
+        return None;
+    }
+    let sentence = unshared.sentence();
+    Some(format!(
+        "{sentence}, and that was not what was allowed (unsaved-writes)"
+    ))
+}
+
 /// It follows the master: wait until it has everything, as long as there is progress.
 fn wait_for_sync(run: &mut Run, world: &World, now: Timestamp) -> Act {
     let (Some(old), Some(master)) = (world.old.said(), world.target.said()) else {
@@ -107,15 +120,13 @@ fn wait_for_sync(run: &mut Run, world: &World, now: Timestamp) -> Act {
     let link = old.upstream.as_ref();
     // What came between the last measurement and the demotion.
     let is_untouched = run.intent.old.replid.as_ref() == Some(&old.replid);
-    if is_untouched && !world.old.is_linked() && !old.loading {
-        let unshared = Unshared::between(old, master);
-        if !unshared.may_be_overwritten(run.intent.discard) {
-            let sentence = unshared.sentence();
-            run.turn_back(format!(
-                "{sentence}, and that was not what was allowed (unsaved-writes)"
-            ));
-            return look();
-        }
+    if is_untouched
+        && !world.old.is_linked()
+        && !old.loading
+        && let Some(why) = not_allowed(run, old, master)
+    {
+        run.turn_back(why);
+        return look();
     }
     if world.old.is_linked() && old.replid == master.replid && !old.loading {
         let end = *run.proofs.last_end.get_or_insert(master.offset);

@@ -93,6 +93,18 @@ impl OperationReport {
                     commands: format!("{}: {}", order.server(), order.commands().join(" / ")),
                     failure: failure.clone(),
                 }),
+                Record::Hook {
+                    stage,
+                    name,
+                    seconds,
+                    failure,
+                } => steps.push(StepReport {
+                    at: entry.at,
+                    seconds: Some(*seconds),
+                    what: format!("hook {stage}: {name}"),
+                    commands: String::new(),
+                    failure: failure.clone(),
+                }),
                 Record::Proved { what } => steps.push(StepReport {
                     at: entry.at,
                     seconds: None,
@@ -179,6 +191,14 @@ fn rpo(intent: &Intent, ending: Option<&Ending>) -> String {
     match (&intent.stated_loss, intent.kind) {
         (Some(stated), _) => stated.clone(),
         (None, OperationKind::Disaster) => "not known: no exporter certified it".to_owned(),
+        (None, OperationKind::Rejoin) if intent.copied.is_some() => {
+            let copy = intent
+                .copied
+                .as_ref()
+                .map(|copy| copy.file.display().to_string());
+            let file = copy.unwrap_or_default();
+            format!("nothing: {file} is a copy of the returning server")
+        }
         (None, OperationKind::Rejoin) if intent.saved_in.is_some() => {
             let file = intent.saved_in.as_deref().unwrap_or_default();
             format!("nothing: what only the returning server had is in {file}")

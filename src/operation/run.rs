@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ending::{Ending, Outcome};
 use super::goal::Goal;
+use super::hooks::{HookProofs, HookStage};
 use super::intent::Intent;
 use super::journal::{Entry, Record};
 use super::order::{Order, OrderError, OrderResult};
@@ -40,6 +41,13 @@ pub enum Act {
         order: Order,
         /// Whether it only renews what an earlier one did.
         renewal: bool,
+    },
+    /// Run the hooks of the configuration.
+    Hooks {
+        /// Which.
+        stage: HookStage,
+        /// Who is the master now; `None` before the operation.
+        master: Option<ServerAddr>,
     },
     /// It is over.
     End(Ending),
@@ -121,6 +129,7 @@ pub struct Run {
     pub(super) intent: Intent,
     pub(super) goal: Goal,
     pub(super) proofs: Proofs,
+    pub(super) hooks: HookProofs,
     pub(super) began: Timestamp,
     pub(super) orders: u32,
     /// What was proved since it was last asked for, a sentence each.
@@ -164,6 +173,7 @@ impl Run {
             intent,
             goal: Goal::Forward,
             proofs,
+            hooks: HookProofs::default(),
             began: now,
             orders: 0,
             news: Vec::new(),
@@ -181,8 +191,10 @@ impl Run {
             run.proofs.why_back = Some("a rollback was asked for".to_owned());
         }
         for entry in entries {
-            if let Record::Will { order, .. } = &entry.record {
-                run.recall(order);
+            match &entry.record {
+                Record::Will { order, .. } => run.recall(order),
+                Record::Hook { .. } => run.hooks.begun = true,
+                _ => {}
             }
         }
         run
@@ -190,6 +202,7 @@ impl Run {
 
     /// Notes an order of an earlier run, which may have been carried out.
     fn recall(&mut self, order: &Order) {
+        self.recall_hooks(order);
         let is_old = *order.server() == self.intent.old.addr;
         match order {
             Order::Promote { .. } if !is_old => self.proofs.promote_sent = true,

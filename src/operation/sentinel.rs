@@ -10,6 +10,7 @@ use super::order::Order;
 use super::run::{Act, Run, can_keep, give};
 use super::view::{Said, ServerView, World};
 use super::watch::{PriorityChange, SentinelIntent, SentinelSaid};
+use crate::info::Role;
 use crate::model::{ServerAddr, Span, Timestamp};
 
 /// How long Sentinels may take to learn a priority: they ask for it every ten seconds.
@@ -34,10 +35,14 @@ const BEST: u64 = 1;
 const ORDINARY: u64 = 100;
 
 /// How an operation goes over the Sentinels that call the master `name`: the priorities to change so
-/// that `target` is chosen among `others`.
-pub fn over_sentinels(name: &str, target: &ServerView, others: &[ServerView]) -> SentinelIntent {
-    let priority = |view: &ServerView| view.said().and_then(|said| said.priority);
-    let own = priority(target).unwrap_or(ORDINARY);
+/// that `target` is chosen among `others`. `None` where its own priority is not known: it could not be
+/// put back.
+pub fn over_sentinels(
+    name: &str,
+    target: &ServerView,
+    others: &[ServerView],
+) -> Option<SentinelIntent> {
+    let own = priority(target)?;
     let rivals = || others.iter().filter(|other| priority(other) != Some(0));
     let is_best = own > 0 && rivals().all(|rival| priority(rival).is_some_and(|p| p > own));
     let mut priorities = Vec::new();
@@ -58,10 +63,24 @@ pub fn over_sentinels(name: &str, target: &ServerView, others: &[ServerView]) ->
             }
         }
     }
-    SentinelIntent {
+    Some(SentinelIntent {
         name: name.to_owned(),
         priorities,
-    }
+    })
+}
+
+/// A replica among these that answers and does not say its priority: whom Sentinels would choose, and
+/// what would have to be put back, is not known.
+pub fn without_priority<'a>(
+    target: &'a ServerView,
+    others: &'a [ServerView],
+) -> Option<&'a ServerView> {
+    let mut replicas = std::iter::once(target).chain(others);
+    replicas.find(|view| view.role() == Some(Role::Replica) && priority(view).is_none())
+}
+
+fn priority(view: &ServerView) -> Option<u64> {
+    view.said()?.priority
 }
 
 impl World {

@@ -302,9 +302,9 @@ fn after(run: &mut Run, world: &World, now: Timestamp) -> Act {
     }
     if now - promoted_at > run.intent.limits.verify {
         let verify = run.intent.limits.verify;
-        let (old, target) = (run.intent.old.addr.clone(), addr);
+        let old = run.intent.old.addr.clone();
         run.turn_back(format!(
-            "{old} could not follow {target} within {verify} (--verify): look whether it is \
+            "{old} could not follow {addr} within {verify} (--verify): look whether it is \
              reachable from there"
         ));
         return look();
@@ -493,7 +493,8 @@ fn both_silent(run: &mut Run, world: &World, now: Timestamp) -> Act {
 }
 
 fn two_masters(run: &mut Run, world: &World) -> Act {
-    let (old, pair) = (run.intent.old.addr.clone(), run.intent.pair.clone());
+    let old = run.intent.old.addr.clone();
+    let pair = run.intent.pair.clone();
     let todo = format!(
         "{old} and the new master both take writes: keep clients away from {old}, then failback \
          --pair {pair} says what only it has"

@@ -1,5 +1,7 @@
 //! What only a returning master has, and whether it may be overwritten.
 
+use serde::{Deserialize, Serialize};
+
 use super::view::Said;
 use crate::model::{Bytes, ReplicationId};
 
@@ -35,6 +37,25 @@ pub struct SavedWrites {
     pub bytes: u64,
     /// The file.
     pub file: std::path::PathBuf,
+}
+
+/// A whole copy of a returning server in an RDB file. As long as the server has not written a byte
+/// since, nothing on it is lost when it is overwritten, whatever its history is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// The history that the server had when it was copied.
+    pub replid: ReplicationId,
+    /// The end of its stream at that instant.
+    pub offset: u64,
+    /// The file.
+    pub file: std::path::PathBuf,
+}
+
+impl Copied {
+    /// Whether everything that `server` has is in the copy.
+    pub fn holds(&self, server: &Said) -> bool {
+        server.replid == self.replid && server.offset == self.offset
+    }
 }
 
 /// The value of `--discard` where the number of bytes is not known.

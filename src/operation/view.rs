@@ -42,8 +42,12 @@ pub struct Said {
     pub backlog_from: Option<u64>,
     /// Whether it loads a data set.
     pub loading: bool,
+    /// How far that is; `None` where it does not say so, or loads nothing.
+    pub load: Option<Load>,
     /// The number of its keys.
     pub keys: Option<u64>,
+    /// The memory that it uses.
+    pub memory: Option<Bytes>,
     /// `sync_full`: how many full syncs it gave.
     pub full_syncs: u64,
     /// Whether CONFIG REWRITE can keep its role over a restart; `None` where that is not known.
@@ -53,6 +57,17 @@ pub struct Said {
     pub priority: Option<u64>,
     /// The link to its master; present where it is a replica.
     pub upstream: Option<UpstreamView>,
+}
+
+/// How far a server has come with loading a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// What it has loaded.
+    pub read: Bytes,
+    /// Of how much; `None` where it does not know that.
+    pub total: Option<Bytes>,
+    /// What the rest takes, as it estimates it.
+    pub left: Option<Span>,
 }
 
 /// The link of a replica to its master, as the replica reports it.
@@ -121,6 +136,11 @@ impl ServerView {
         upstream.is_some_and(|upstream| upstream.addr.as_ref() == Some(master))
     }
 
+    /// The address under which it follows its master; `None` for a master, and while it is silent.
+    pub fn followed(&self) -> Option<ServerAddr> {
+        self.said()?.upstream.as_ref()?.addr.clone()
+    }
+
     /// Whether its link to its master is up.
     pub fn is_linked(&self) -> bool {
         let upstream = self.said().and_then(|said| said.upstream.as_ref());
@@ -176,7 +196,9 @@ impl Said {
             offset,
             backlog_from: first_byte.filter(|_| is_backlog_active),
             loading: observation.persistence.is_loading(),
+            load: load(observation, details),
             keys: observation.keys.value(),
+            memory: details.used_memory.value(),
             full_syncs: *required(&observation.stats.sync_full, "sync_full")?,
             has_config_file: match details.config_file {
                 Field::Value(_) => Some(true),
@@ -245,6 +267,17 @@ impl World {
             ),
         }
     }
+}
+
+fn load(observation: &Observation, details: &ServerDetails) -> Option<Load> {
+    if !observation.persistence.is_loading() {
+        return None;
+    }
+    Some(Load {
+        read: details.loaded.value()?,
+        total: details.load_total.value(),
+        left: details.load_left.value(),
+    })
 }
 
 fn upstream_addr(host: Option<&String>, port: Option<u16>) -> Option<ServerAddr> {

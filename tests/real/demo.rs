@@ -8,8 +8,8 @@ use redis_cross_dc_exporter::lab::{eventually, ports};
 use crate::exporter::program;
 use crate::planted;
 
-/// The story takes 20 s on an idle machine, and waits for the servers' own timeouts on any.
-const STORY: Duration = Duration::from_mins(2);
+/// The story takes a minute on an idle machine, and waits for the servers' own timeouts on any.
+const STORY: Duration = Duration::from_mins(3);
 
 /// The processes whose working directory lies in `folder`: the demo's servers, each in a directory
 /// of its own.

@@ -2,28 +2,20 @@
 
 use std::io;
 
-use super::announce::{Announcement, ExporterDoor};
+use super::announce::ExporterDoor;
 use super::folder::{JournalFile, OperationsFolder, PairLock, StoredOperation};
-use super::hand::Hand;
-use super::list::{self, NAME_HEAD};
-use super::operator::{as_operator, timeout};
-use super::prepare::{Prepared, discovered_entry};
-use super::sentinels;
+use super::hooks;
+use super::narrator::Narrator;
+use super::opening::{announce, begin_journal, entry, hands, lock, no_journal};
+use super::request::Prepared;
 use super::world::{Hands, update};
 use crate::clock;
-use crate::config::Settings;
-use crate::model::{PairName, Span};
+use crate::config::{HookSettings, Settings};
+use crate::model::{ServerAddr, Span};
 use crate::operation::{
-    self, Act, Ending, Entry, Goal, Intent, Measured, OperationKind, OperationNotice,
-    OperationReport, Order, OrderError, OrderResult, Outcome, Plan, Record, World,
+    self, Act, Ending, Goal, HookStage, Measured, OperationKind, OperationReport, Order,
+    OrderError, OrderResult, Outcome, Record, World,
 };
-use crate::topology::Topology;
-
-/// Shows a person what happens, one line a step.
-pub trait Narrator: Send {
-    /// A step is complete, or something is waited for.
-    fn line(&mut self, text: &str);
-}
 
 /// How a run ended.
 #[derive(Debug)]
@@ -47,6 +39,7 @@ pub async fn execute(
         intent,
         plan,
         mut hands,
+        hooks,
         last_answer,
         ..
     } = prepared;
@@ -73,6 +66,7 @@ pub async fn execute(
     let mut executor = Executor {
         run,
         hands,
+        hooks,
         journal,
         narrator,
         last_answer,
@@ -83,40 +77,6 @@ pub async fn execute(
         announcement.end(&run.ending).await;
     }
     run
-}
-
-fn begin_journal(
-    folder: &OperationsFolder,
-    intent: &Intent,
-    plan: &Plan,
-) -> io::Result<JournalFile> {
-    let first = entry(Record::Began {
-        intent: Box::new(intent.clone()),
-    });
-    let journal = folder.begin(&intent.id, first)?;
-    journal.plan(plan)?;
-    Ok(journal)
-}
-
-/// Reports the operation to the running exporter, if there is one.
-///
-/// # Errors
-/// Another operation of the pair is under way.
-async fn announce(
-    exporter: Option<&ExporterDoor>,
-    intent: &Intent,
-    narrator: &mut dyn Narrator,
-) -> Result<Option<Announcement>, String> {
-    let Some(exporter) = exporter else {
-        return Ok(None);
-    };
-    match Announcement::begin(exporter, OperationNotice::begins(intent)).await? {
-        Ok(announcement) => Ok(Some(announcement)),
-        Err(sentence) => {
-            narrator.line(&sentence);
-            Ok(None)
-        }
-    }
 }
 
 /// Goes on with an operation that has not ended, or takes it back.
@@ -161,6 +121,7 @@ pub async fn resume(
     let mut executor = Executor {
         run,
         hands,
+        hooks: settings.hooks.clone(),
         journal,
         narrator,
         last_answer: None,
@@ -173,107 +134,12 @@ pub async fn resume(
     Ok(run)
 }
 
-/// The connections for an operation that was begun before, from the configuration of today.
-async fn hands(settings: &Settings, intent: &Intent) -> Result<Hands, String> {
-    let settings = as_operator(settings);
-    let pair = PairName::new(&intent.pair);
-    let mut discovered = None;
-    let mut sentinels = Vec::new();
-    if let Some((_, hands)) = sentinels::hands(&settings, &pair)
-        && intent.sentinel.is_some()
-    {
-        sentinels = hands;
-        let entry = discovered_entry(&settings, &pair).await;
-        discovered = Some(entry.map_err(|error| error.to_string())?);
-    } else if settings.pairs.iter().all(|entry| entry.name != pair) {
-        discovered = discovered_entry(&settings, &pair).await.ok();
-    }
-    let mut servers = Vec::new();
-    if let Some(entry) = &discovered {
-        servers.extend(std::iter::once(&entry.master).chain(&entry.replicas));
-    }
-    for pair in &settings.pairs {
-        if pair.name.as_str() == intent.pair {
-            servers.extend(std::iter::once(&pair.master).chain(&pair.replicas));
-        }
-    }
-    let name = format!("{NAME_HEAD}{}", intent.id);
-    let hand = |addr: &crate::model::ServerAddr| {
-        let server = servers.iter().find(|server| server.addr == *addr);
-        let server = server.ok_or_else(|| {
-            format!(
-                "{addr} of operation {} is not in the pair {} any more",
-                intent.id, intent.pair
-            )
-        })?;
-        let server = Topology::server(server, &settings.datacenters);
-        let timeout = timeout(&server, &settings);
-        Ok::<_, String>(Hand::new(server, timeout, &name))
-    };
-    let mut others = Vec::new();
-    for follower in &intent.followers {
-        others.push(hand(&follower.addr)?);
-    }
-    Ok(Hands {
-        old: hand(&intent.old.addr)?,
-        target: hand(&intent.target.addr)?,
-        others,
-        sentinels,
-    })
-}
-
-/// Locks the pair on this machine, and looks for controllers on others: each names its connections
-/// before it lists those of the servers, so of two at least one sees the other.
-async fn lock(
-    folder: &OperationsFolder,
-    intent: &Intent,
-    hands: &mut Hands,
-) -> Result<PairLock, String> {
-    let lock = folder
-        .lock(&intent.pair)
-        .map_err(|error| no_journal(folder, &error))?;
-    let Some(lock) = lock else {
-        return Err(format!(
-            "operation-in-progress: another process of this machine works on {}: failover --status",
-            intent.pair
-        ));
-    };
-    for hand in [&mut hands.old, &mut hands.target] {
-        // Named by being opened; a silent server cannot list anything.
-        hand.view().await;
-    }
-    for hand in [&mut hands.old, &mut hands.target] {
-        if hand.failure().is_some() {
-            continue;
-        }
-        let addr = hand.server().addr.clone();
-        let clients = list::clients(hand, &intent.id).await;
-        let clients = clients.map_err(|words| {
-            format!("rights-missing: {addr} does not permit CLIENT LIST, which shows other controllers: {words}")
-        })?;
-        if let Some(other) = clients.operations.first() {
-            return Err(format!(
-                "operation-in-progress: {addr} has a connection of operation {other}"
-            ));
-        }
-    }
-    Ok(lock)
-}
-
 fn refused(sentence: String) -> Run {
     Run {
         ending: Ending::new(Outcome::Refused, sentence),
         report: None,
         report_path: None,
     }
-}
-
-fn no_journal(folder: &OperationsFolder, error: &io::Error) -> String {
-    let path = folder.path().display();
-    format!(
-        "the journal cannot be kept in {path}: {error}; an operation without one cannot be resumed, so \
-         none is begun (state.path in the configuration)"
-    )
 }
 
 /// A journal that cannot be written ends the run: what it would do could not be resumed. Pauses end by
@@ -284,17 +150,11 @@ fn without_journal(error: &io::Error) -> Ending {
     Ending::new(Outcome::Incomplete, sentence).with_open(vec![todo])
 }
 
-fn entry(record: Record) -> Entry {
-    Entry {
-        at: clock::wall_now().as_secs_f64(),
-        record,
-    }
-}
-
 /// One run.
 struct Executor<'a> {
     run: operation::Run,
     hands: Hands,
+    hooks: HookSettings,
     journal: JournalFile,
     narrator: &'a mut dyn Narrator,
     /// When the old master last answered anybody, in Unix seconds.
@@ -322,6 +182,11 @@ impl Executor<'_> {
                         return self.finish(Ending { sentence, ..ending });
                     }
                 },
+                Act::Hooks { stage, master } => {
+                    // Boxed: it is rarely needed, and large.
+                    Box::pin(self.run_hooks(stage, master.as_ref())).await;
+                    world = self.hands.look(Some(&world), false).await;
+                }
                 Act::End(ending) => return self.finish(ending),
             }
             self.follow_world(&world);
@@ -350,6 +215,38 @@ impl Executor<'_> {
             self.record(order, &result);
         }
         Ok(result)
+    }
+
+    /// Runs the hooks of a stage, one after the other. One that fails beforehand is the last.
+    async fn run_hooks(&mut self, stage: HookStage, master: Option<&ServerAddr>) {
+        let mut failures = Vec::new();
+        for hook in hooks::of_stage(&self.hooks, stage) {
+            let began = clock::now();
+            let ended = hooks::run(hook, stage, self.run.intent(), master).await;
+            let seconds = (clock::now() - began).as_secs_f64();
+            let failure = ended.err();
+            let news = match &failure {
+                None => format!("hook {stage} it: {} is done", hook.name),
+                Some(why) => why.clone(),
+            };
+            self.narrator.line(&news);
+            let record = Record::Hook {
+                stage,
+                name: hook.name.clone(),
+                seconds,
+                failure: failure.clone(),
+            };
+            if let Err(error) = self.journal.append(entry(record), false) {
+                self.narrator
+                    .line(&format!("the journal cannot be written: {error}"));
+            }
+            let is_last = failure.is_some() && stage == HookStage::Before;
+            failures.extend(failure);
+            if is_last {
+                break;
+            }
+        }
+        self.run.note_hooks(stage, failures);
     }
 
     fn record(&mut self, order: &Order, result: &OrderResult) {

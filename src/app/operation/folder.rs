@@ -359,7 +359,7 @@ mod tests {
 
     fn intent() -> Intent {
         use crate::model::ServerAddr;
-        use crate::operation::{Limits, OperationKind, Party};
+        use crate::operation::{HookNames, Limits, OperationKind, Party};
         let party = |port| Party {
             addr: ServerAddr::new("10.0.0.1", port),
             dc: "dc1".to_owned(),
@@ -378,6 +378,8 @@ mod tests {
             can_pause: true,
             discard: None,
             saved_in: None,
+            copied: None,
+            hooks: HookNames::default(),
             sentinel: None,
             fingerprint: String::new(),
             overridden: Vec::new(),

@@ -1,7 +1,8 @@
 //! What a throwaway copy of a pair has to resemble: asked of its servers, which are not changed.
 
 use super::hand::{Hand, command};
-use super::prepare::{PrepareError, Scene};
+use super::request::PrepareError;
+use super::scene::Scene;
 use crate::client::Value;
 use crate::clock;
 use crate::config::Settings;

@@ -3,15 +3,17 @@
 
 use std::path::PathBuf;
 
-use crate::capture::{StoredFile, stored_files};
+use crate::capture::{StoredCopy, StoredFile, stored_copies, stored_files};
 use crate::model::PairName;
-use crate::operation::{Said, SavedWrites};
+use crate::operation::{Copied, Said, SavedWrites};
 
 /// What the folders of lost writes hold of a returning server.
 #[derive(Debug, Default)]
 pub(super) struct SavedFiles {
     /// The files that count.
     pub(super) usable: Vec<SavedWrites>,
+    /// Whole copies of the returning server, of whatever it had when they were made.
+    pub(super) copies: Vec<Copied>,
     /// Why others do not, a sentence each.
     pub(super) notes: Vec<String>,
 }
@@ -37,8 +39,39 @@ impl SavedFiles {
                     found.add(file, returning).await;
                 }
             }
+            for copy in stored_copies(folder).await.unwrap_or_default() {
+                found.add_copy(&copy, pair, returning).await;
+            }
         }
         found
+    }
+
+    async fn add_copy(&mut self, copy: &StoredCopy, pair: &PairName, returning: &Said) {
+        let header = &copy.header;
+        if header.pair != pair.as_str() || header.replication_id != returning.replid.as_str() {
+            return;
+        }
+        let shown = copy.path.display();
+        match copy.is_intact().await {
+            Ok(true) if header.offset == returning.offset => self.copies.push(Copied {
+                replid: returning.replid.clone(),
+                offset: header.offset,
+                file: copy.path.clone(),
+            }),
+            Ok(true) => {
+                let since = returning.offset.saturating_sub(header.offset);
+                self.notes.push(format!(
+                    "{shown} does not count as saved: the server has written {since} bytes since it was \
+                     copied"
+                ));
+            }
+            Ok(false) => self.notes.push(format!(
+                "{shown} does not count as saved: it is not what its description says (sha256)"
+            )),
+            Err(error) => self
+                .notes
+                .push(format!("{shown} does not count as saved: {error}")),
+        }
     }
 
     async fn add(&mut self, file: &StoredFile, returning: &Said) {

@@ -119,7 +119,8 @@ pub(super) fn knowledge(
         let Ok(report) = &exporter.report else {
             continue;
         };
-        let (master, target) = (old.to_string(), target.to_string());
+        let master = old.to_string();
+        let target = target.to_string();
         let fits = |known: &&crate::report::PairReport| {
             known.pair == pair.as_str() && known.master == master && known.replica == target
         };

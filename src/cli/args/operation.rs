@@ -80,6 +80,10 @@ pub(in crate::cli) struct FailbackArgs {
     /// cannot be known (unsaved-writes)
     #[arg(long, value_name = "BYTES")]
     pub(in crate::cli) discard: Option<String>,
+    /// Takes an RDB copy of the returning server first, where what only it has is not saved and
+    /// lost-writes cannot have it; into this folder, or `recover.dir`
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "")]
+    pub(in crate::cli) copy: Option<String>,
     /// A further folder with files of lost-writes --save, beside `recover.dir`: what a complete file
     /// holds may be overwritten; repeatable
     #[arg(long, value_name = "DIR")]

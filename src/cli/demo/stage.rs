@@ -47,6 +47,7 @@ pub(super) struct Stage {
     printer: JoinHandle<()>,
     client: HttpClient,
     url: String,
+    pub(super) settings: Settings,
     _cast: Cast,
 }
 
@@ -117,6 +118,7 @@ impl Stage {
         let receiver = Receiver::start(Vec::new()).await?;
         let folder = tempfile::tempdir()?;
         let yaml = configuration(&fleet, &receiver);
+        let settings = parse(&yaml, folder.path())?;
         let app = bind(yaml, folder.path(), listen)?;
         let url = format!("http://{}", app.local_addr());
         narrator.act(&format!(
@@ -134,6 +136,7 @@ impl Stage {
             printer,
             client: HttpClient::for_exporter(QUERY_TIMEOUTS)?,
             url,
+            settings,
             _cast: Cast {
                 _servers: vec![
                     fleet.orders,

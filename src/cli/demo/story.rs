@@ -1,4 +1,4 @@
-//! The story of the demo: healthy, stalled, healed, cut, healed. After each act the exporter's
+//! The story of the demo: healthy, stalled, healed, cut, healed, and a drill of the recovery. After each act the exporter's
 //! answers are checked.
 
 use std::time::Duration;
@@ -8,9 +8,13 @@ use tokio::time::{Instant, sleep};
 use super::narrator::Narrator;
 use super::pause::Pause;
 use super::stage::Stage;
+use crate::app::operation;
+use crate::cli::failover::practise;
 use crate::lab::{Direction, Received};
+use crate::model::PairName;
+use crate::operation::DrillPart;
 use crate::replication::PairState;
-use crate::report::{PairReport, bytes_text, lag_text};
+use crate::report::{PairReport, bytes_text, lag_text, visible_line};
 
 /// How often the exporter is queried while an act waits for something.
 const QUERY_EVERY: Duration = Duration::from_millis(250);
@@ -84,6 +88,10 @@ pub(super) async fn play(narrator: &Narrator, stage: &Stage, pause: &Pause) -> R
     in_time(story.is_cut()).await?;
     pause.before("the line from dc2 to dc1 is repaired").await;
     in_time(story.cut_heals()).await?;
+    pause
+        .before("act 4: the recovery of sessions is practised")
+        .await;
+    in_time(story.practises()).await?;
     story.summary().await
 }
 
@@ -173,6 +181,26 @@ impl Story<'_> {
         Ok(())
     }
 
+    /// What `failover --drill` does, on copies of a pair's servers: nothing happens to the pair.
+    async fn practises(&self) -> Result<(), String> {
+        self.narrator.act(
+            "act 4: failover --drill --pair sessions: on throwaway copies of its servers a planned switch-over \
+             and back, a disaster, the writes that it cost as a file, and the failback",
+        );
+        let pair = PairName::new(SESSIONS_TO_DC1.name);
+        let mut lines = DrillLines(self.narrator);
+        // Boxed: several operations in one future are large.
+        let drill = Box::pin(practise(&self.stage.settings, &pair, &mut lines)).await?;
+        if !drill.passed {
+            return Err(drill.last_line());
+        }
+        for part in &drill.parts {
+            self.narrator.holds(&measured(part));
+        }
+        self.look("the runbooks of the page: they name these commands, failover, lost-writes and failback");
+        Ok(())
+    }
+
     /// Says what is worth a look now.
     fn look(&self, at: &str) {
         self.narrator.see(&format!("look at {at}"));
@@ -250,6 +278,30 @@ impl Story<'_> {
         let to_path = requests.iter().filter(|r| r.path.starts_with(path));
         to_path.count()
     }
+}
+
+/// Prints the steps of a drill.
+struct DrillLines<'a>(&'a Narrator);
+
+impl operation::Narrator for DrillLines<'_> {
+    fn line(&mut self, text: &str) {
+        self.0.see(&visible_line(text));
+    }
+}
+
+/// A part of a drill, with what was measured.
+fn measured(part: &DrillPart) -> String {
+    let mut text = format!("{}: {:.1} s", part.name, part.seconds);
+    if let Some(pause) = part.write_pause_seconds {
+        text += &format!(", writes waited {:.0} ms", pause * 1000.0);
+    }
+    if let Some(lost) = part.lost_writes {
+        text += &format!(", lost {lost} writes");
+    }
+    if let Some(captured) = part.captured_writes {
+        text += &format!(", {captured} of them in the file");
+    }
+    text
 }
 
 fn is_healthy(pair: &PairReport) -> bool {

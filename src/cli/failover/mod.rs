@@ -9,17 +9,18 @@ mod status;
 mod text;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::args::{ActionArgs, FailbackArgs, FailoverArgs, Global, OutputFormat};
 use super::exit::Exit;
 use super::exporter::Exporter;
-use super::output::say;
+use super::output::{complain, say};
 use super::{block_on, load_settings};
 use crate::app::operation::{
     ExporterDoor, Narrator, OperationRequest, OperationsFolder, PrepareError, Prepared, Run,
-    execute, prepare, prepare_return, resume,
+    copy_returning, execute, prepare, prepare_return, resume,
 };
 use crate::clock;
 use crate::config::Settings;
@@ -27,6 +28,8 @@ use crate::operation::{
     Assessment, DeathEvidence, Ending, Goal, Loss, OperationReport, Outcome, Plan,
 };
 use crate::report::{utc_text, visible_line};
+#[cfg(feature = "demo")]
+pub(super) use drill::practise;
 use print::{print_json, usage};
 
 pub(super) fn failover(global: &Global, args: &FailoverArgs) -> Exit {
@@ -107,11 +110,28 @@ async fn bring_back(
     args: &FailbackArgs,
 ) -> Exit {
     request.saved_in.push(settings.recover.dir.clone());
+    let copies = copy_folder(settings, args);
+    request
+        .saved_in
+        .extend(copies.clone().filter(|dir| *dir != settings.recover.dir));
     request.exporters = exporters::ask(exporter, &settings.observers).await;
     let returning = settings.pairs.iter().find(|pair| pair.name == request.pair);
     let returning = returning.map(|pair| pair.master.addr.clone());
     match prepare_return(settings, folder, &request).await {
         Ok(Some(prepared)) => {
+            // Boxed: so is its future.
+            let ready = Box::pin(copy_first(
+                settings,
+                folder,
+                &mut request,
+                prepared,
+                copies,
+                args,
+            ));
+            let prepared = match ready.await {
+                Ok(prepared) => prepared,
+                Err(exit) => return exit,
+            };
             let exit = decide(prepared, folder, &door(exporter), &args.action).await;
             if exit != Exit::Ok || args.only_rejoin {
                 return exit;
@@ -136,6 +156,46 @@ async fn bring_back(
         &args.action,
     ))
     .await
+}
+
+/// Where a copy of the returning server goes; `None` where none is wanted.
+fn copy_folder(settings: &Settings, args: &FailbackArgs) -> Option<PathBuf> {
+    match args.copy.as_deref()? {
+        "" => Some(settings.recover.dir.clone()),
+        dir => Some(PathBuf::from(dir)),
+    }
+}
+
+/// Copies the returning server where that is wanted and all that is in the way, and assesses it again.
+async fn copy_first(
+    settings: &Settings,
+    folder: &OperationsFolder,
+    request: &mut OperationRequest,
+    prepared: Prepared,
+    copies: Option<PathBuf>,
+    args: &FailbackArgs,
+) -> Result<Prepared, Exit> {
+    let Some(copies) = copies.filter(|_| args.action.execute && prepared.needs_only_a_copy())
+    else {
+        return Ok(prepared);
+    };
+    let mut lines = Lines::new(args.action.output);
+    if let Err(sentence) = copy_returning(settings, &prepared, &copies, &mut lines).await {
+        complain(&sentence);
+        return Err(Exit::Failed);
+    }
+    // Its connections have the name of an operation: the next assessment would take it for another.
+    drop(prepared);
+    // The plan that was agreed to was that of the server before its copy, which may change its history.
+    request.plan = None;
+    match prepare_return(settings, folder, request).await {
+        Ok(Some(again)) => Ok(again),
+        Ok(None) => {
+            complain("The returning server has become a replica meanwhile: run this again.");
+            Err(Exit::Failed)
+        }
+        Err(PrepareError::Usage(sentence)) => Err(usage(&sentence)),
+    }
 }
 
 /// Where operations are reported.

@@ -10,6 +10,7 @@ mod doctor;
 mod email;
 mod headers;
 mod heartbeat;
+mod hooks;
 mod maintenance;
 mod matchers;
 mod notify;
@@ -68,6 +69,7 @@ pub(super) fn read(root: &Table, context: Context<'_>, environment: &Environment
         recover: recover::read(&root, context),
         operator: operator::read(&root),
         observers: operator::observers(&root),
+        hooks: hooks::read(&root),
     }
 }
 

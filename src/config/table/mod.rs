@@ -8,7 +8,7 @@
 use super::fields::{Fields, Visitor};
 use super::inherited::TlsKeys;
 use super::schema::{Key, Keys};
-use super::value::any_secret;
+use super::value::{any_secret, check_secret_url};
 use super::{HeartbeatSettings, MetricsSettings, PollSettings, SiteMonitorSettings, StateSettings};
 use crate::model::Span;
 
@@ -113,6 +113,37 @@ keys! {
         key Key::collection("observers", "list of text")
             .default("empty")
             .range("at most 16 URLs, such as `http://exporter.dc2:10121`");
+        /// what is done beside the servers when `failover` or `failback` changes a master
+        /// ([disaster-recovery.md](disaster-recovery.md#hooks))
+        key Key::section("hooks", &HOOKS);
+    }
+}
+
+keys! {
+    HOOKS {
+        /// before clients notice anything, one after the other: one that fails ends the operation, and
+        /// nothing was done
+        key Key::list("before", &HOOK).default("empty").range("at most 16");
+        /// as soon as the new master takes writes, one after the other: one that fails is left to a
+        /// person, and the operation is incomplete
+        key Key::list("after", &HOOK).default("empty").range("at most 16");
+    }
+}
+
+keys! {
+    HOOK {
+        /// what plans, journals and reports call it
+        key Key::name("name").required();
+        /// a program and its arguments, started without a shell: it has succeeded if it ends with 0
+        key Key::collection("command", "list of text")
+            .default("none; a hook has either `command` or `url`")
+            .range("at most 64 texts, the first of them an absolute path");
+        /// a URL that JSON is posted to: it has succeeded if the answer is 2xx
+        key Key::secret("url", check_secret_url).default("none");
+        /// a file that holds the URL
+        key Key::secret_file("url_file").default("none");
+        /// how long it may take; a program that takes longer is ended
+        key Key::duration("timeout", secs(1)..=mins(10)).default_span(secs(30));
     }
 }
 

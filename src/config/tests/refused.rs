@@ -685,6 +685,48 @@ fn an_operator_needs_a_password_and_observers_have_a_limit() {
 }
 
 #[test]
+fn hooks_do_one_thing_each_and_have_limits() {
+    let hook = |rest: &str| format!("hooks: {{after: [{{name: x, {rest}}}]}}");
+    let program = good(&hook("command: [/bin/true, now]")).hooks.after;
+    assert_eq!(program[0].timeout, crate::model::Span::from_secs(30));
+    let words = ["/bin/true", "now"].map(str::to_owned);
+    assert_eq!(program[0].action, HookAction::Command(words.to_vec()));
+    good(&hook("url: 'https://dns.example.com/x', timeout: 10m"));
+    for nothing in ["", "timeout: 5s"] {
+        bad(
+            &hook(nothing),
+            "hooks.after[0]: does nothing: give it a command or a url",
+        );
+    }
+    bad(
+        &hook("command: [/bin/true], url: 'https://dns.example.com/x'"),
+        "hooks.after[0]: has both a command and a url: give one of them, or make two hooks",
+    );
+    for relative in ["[]", "[true]", "[./x]"] {
+        let refused = read(&format!(
+            "{PAIR}\n{}",
+            hook(&format!("command: {relative}"))
+        ));
+        assert!(refused.is_err(), "{relative}");
+    }
+    let words = |count: usize| format!("command: [/bin/true{}]", ", x".repeat(count - 1));
+    good(&hook(&words(64)));
+    bad(
+        &hook(&words(65)),
+        "hooks.after[0].command: has 65 words; allowed: at most 64",
+    );
+    let word = |length: usize| format!("command: [/bin/true, {}]", "x".repeat(length));
+    good(&hook(&word(4096)));
+    assert!(read(&format!("{PAIR}\n{}", hook(&word(4097)))).is_err());
+    let many = |count: usize| {
+        let one = "{name: x, command: [/bin/true]}";
+        format!("hooks: {{before: [{}]}}", vec![one; count].join(", "))
+    };
+    assert_eq!(good(&many(16)).hooks.before.len(), 16);
+    bad(&many(17), "hooks.before: has 17 hooks; allowed: at most 16");
+}
+
+#[test]
 fn an_unknown_word_in_metrics_is_refused_with_those_that_are_known() {
     bad(
         "metrics: {thresholds: some}",

@@ -1,6 +1,8 @@
 //! The decisions, without any server.
 
+mod cases;
 mod documents;
+mod hooks;
 mod model;
 mod refusals;
 mod runs;
@@ -37,7 +39,9 @@ pub(super) fn master(port: u16) -> ServerView {
             offset: 1000,
             backlog_from: Some(1),
             loading: false,
+            load: None,
             keys: Some(10),
+            memory: Some(crate::model::Bytes::new(1024 * 1024)),
             full_syncs: 1,
             has_config_file: Some(true),
             priority: None,
@@ -52,6 +56,7 @@ pub(super) fn replica(port: u16, master: u16) -> ServerView {
     view.dc = Datacenter::new("dc2");
     let said = view.said.as_mut().unwrap();
     said.role = Role::Replica;
+    said.priority = Some(100);
     said.upstream = Some(UpstreamView {
         addr: Some(addr(master)),
         is_up: true,
@@ -78,6 +83,8 @@ pub(super) fn intent(kind: OperationKind) -> Intent {
         can_pause: true,
         discard: None,
         saved_in: None,
+        copied: None,
+        hooks: HookNames::default(),
         sentinel: None,
         fingerprint: "0123456789abcdef".to_owned(),
         overridden: Vec::new(),
@@ -339,7 +346,8 @@ fn the_target_is_named_or_obvious() {
 #[test]
 fn another_run_role_or_target_makes_another_plan() {
     let kind = OperationKind::SwitchOver;
-    let plan = |servers: &[&ServerView]| fingerprint(kind, "orders", servers, &[]);
+    let plan =
+        |servers: &[&ServerView]| fingerprint(kind, "orders", servers, &[], &HookNames::default());
     let before = plan(&[&master(1), &replica(2, 1)]);
     let mut later = master(1);
     later.said.as_mut().unwrap().offset += 100;
@@ -353,7 +361,8 @@ fn another_run_role_or_target_makes_another_plan() {
             OperationKind::Disaster,
             "orders",
             &[&master(1), &replica(2, 1)],
-            &[]
+            &[],
+            &HookNames::default()
         ),
         before
     );

@@ -26,6 +26,8 @@ pub(super) struct Model {
     histories: u8,
     /// The way from the old master to the target is closed.
     pub(super) old_cannot_follow: bool,
+    /// The hooks that fail.
+    pub(super) failing_hooks: Option<HookStage>,
     /// The Sentinel that watches them.
     pub(super) sentinel: Option<SentinelModel>,
 }
@@ -78,6 +80,7 @@ impl Model {
             chance: fastrand::Rng::with_seed(seed),
             histories: 0,
             old_cannot_follow: false,
+            failing_hooks: None,
             sentinel: None,
         };
         model.pass(Span::from_millis(1));

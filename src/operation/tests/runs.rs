@@ -3,12 +3,14 @@
 use super::super::*;
 use super::intent;
 use super::model::Model;
-use crate::model::Span;
+use crate::model::{ServerAddr, Span};
 
 /// How a run went: its end, or `None` where it was killed; and its journal.
 pub(super) struct Course {
     pub(super) ending: Option<Ending>,
     pub(super) journal: Vec<Entry>,
+    /// The hooks that ran, and who was the master.
+    pub(super) hooks: Vec<(HookStage, Option<ServerAddr>)>,
 }
 
 fn entry(record: Record) -> Entry {
@@ -31,6 +33,7 @@ fn update(world: &mut World, order: &Order, result: &OrderResult) {
 /// Drives `run` until it ends, or until it has taken `steps`.
 pub(super) fn drive(run: &mut Run, model: &mut Model, steps: usize) -> Course {
     let mut journal = Vec::new();
+    let mut hooks = Vec::new();
     let mut world = model.look();
     for _ in 0..steps {
         match run.next(&world, model.now) {
@@ -53,10 +56,25 @@ pub(super) fn drive(run: &mut Run, model: &mut Model, steps: usize) -> Course {
                     update(&mut world, &order, &result);
                 }
             }
+            Act::Hooks { stage, master } => {
+                hooks.push((stage, master));
+                model.pass(Span::from_millis(50));
+                let has_failed = model.failing_hooks == Some(stage);
+                let failures = has_failed.then(|| "the hook has failed".to_owned());
+                journal.push(entry(Record::Hook {
+                    stage,
+                    name: "x".to_owned(),
+                    seconds: 0.05,
+                    failure: failures.clone(),
+                }));
+                run.note_hooks(stage, failures.into_iter().collect());
+                world = model.look();
+            }
             Act::End(ending) => {
                 return Course {
                     ending: Some(ending),
                     journal,
+                    hooks,
                 };
             }
         }
@@ -64,6 +82,7 @@ pub(super) fn drive(run: &mut Run, model: &mut Model, steps: usize) -> Course {
     Course {
         ending: None,
         journal,
+        hooks,
     }
 }
 
@@ -228,7 +247,7 @@ fn a_replica_that_stays_behind_leaves_the_master_alone() {
                     break whole(&mut run, &mut model);
                 }
             }
-            Act::Do { order, .. } => panic!("{order:?}"),
+            other @ (Act::Do { .. } | Act::Hooks { .. }) => panic!("{other:?}"),
             Act::End(ending) => break ending,
         }
     };
@@ -264,6 +283,7 @@ fn a_disaster_promotes_once_and_says_what_it_leaves() {
                     said.role = crate::info::Role::Master;
                 }
             }
+            Act::Hooks { .. } => panic!("there are no hooks"),
             Act::End(ending) => break ending,
         }
     };

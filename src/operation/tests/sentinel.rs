@@ -119,7 +119,7 @@ fn the_target_has_the_best_priority_and_the_others_are_changed_only_where_they_m
         view
     };
     let changes = |target: ServerView, others: &[ServerView]| {
-        let intent = over_sentinels("m", &target, others);
+        let intent = over_sentinels("m", &target, others).expect("its priority is known");
         let all = intent.priorities.into_iter();
         let change = |change: PriorityChange| (change.server, change.before, change.during);
         all.map(change).collect::<Vec<_>>()
@@ -142,5 +142,30 @@ fn the_target_has_the_best_priority_and_the_others_are_changed_only_where_they_m
         [(addr(3), 1, 100)],
         "the offset would decide"
     );
-    assert_eq!(changes(target(100), &[with(3, None)]), [(addr(2), 100, 1)]);
+    let mut silent = replica(3, 1);
+    silent.said = Err("no answer".to_owned());
+    assert_eq!(changes(target(100), &[silent]), [(addr(2), 100, 1)]);
+}
+
+#[test]
+fn a_priority_that_is_not_known_is_not_taken_for_the_default() {
+    let with = |port, priority| {
+        let mut view = replica(port, 1);
+        view.said.as_mut().unwrap().priority = priority;
+        view
+    };
+    let unknown = with(2, None);
+    assert_eq!(over_sentinels("m", &unknown, &[]), None);
+    assert_eq!(without_priority(&unknown, &[]), Some(&unknown));
+    let known = with(2, Some(100));
+    let rivals = [with(3, Some(10)), with(4, None)];
+    assert_eq!(without_priority(&known, &rivals), Some(&rivals[1]));
+    assert_eq!(without_priority(&known, &rivals[..1]), None);
+    let mut silent = with(3, None);
+    silent.said = Err("no answer".to_owned());
+    assert_eq!(
+        without_priority(&known, &[silent]),
+        None,
+        "nobody chooses it"
+    );
 }

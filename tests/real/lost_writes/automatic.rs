@@ -51,15 +51,23 @@ struct Watched {
 
 impl Watched {
     async fn start() -> Self {
-        let server = |host| RedisServer::builder().host(host);
+        // The writer is as fast as it can be, some 300 kB of stream a second: with the default backlog
+        // of 1 MiB the beginning would be gone after three seconds, which is what a busy machine may
+        // take to notice the master's return. What this tests is the time that Sentinel leaves.
+        let server = |host| {
+            let builder = RedisServer::builder().host(host);
+            builder.config("repl-backlog-size 64mb")
+        };
         let master = server(DC1).start().await.unwrap();
         let replica = server(DC2).replicaof(master.addr()).start().await.unwrap();
         replica.wait_until_in_sync(LIMIT).await.unwrap();
         let mut sentinels = Vec::new();
         for host in [DC1, DC1, DC2] {
-            let sentinel = server(host)
-                .sentinel()
-                .watches("mymaster", master.addr(), 2);
+            let sentinel =
+                RedisServer::builder()
+                    .host(host)
+                    .sentinel()
+                    .watches("mymaster", master.addr(), 2);
             sentinels.push(sentinel.start().await.unwrap());
         }
         for sentinel in &sentinels {

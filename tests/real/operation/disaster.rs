@@ -43,6 +43,16 @@ impl Apart {
             folder,
         }
     }
+
+    /// Breaks the connections that the old master takes for a replica: it would go on sending PINGs
+    /// to it, which are bytes of its own.
+    pub(crate) async fn lose_its_replica(&self) {
+        self.proxy.cut().await;
+        let is_alone = || async { replication(&self.master, "connected_slaves").await == "0" };
+        eventually("the old master to be alone", LIMIT, is_alone)
+            .await
+            .unwrap();
+    }
 }
 
 /// Runs the disaster's command with what the exporter at `url` knows.

@@ -57,10 +57,10 @@ impl Kind {
 
 /// Pauses of one kind, in milliseconds.
 #[derive(Debug, Default)]
-struct Pauses(Vec<f64>);
+pub(crate) struct Pauses(pub(crate) Vec<f64>);
 
 impl Pauses {
-    fn line(&mut self, what: &str) -> String {
+    pub(crate) fn line(&mut self, what: &str) -> String {
         self.0.sort_by(f64::total_cmp);
         let last = self.0.len().saturating_sub(1);
         let at = |percent: usize| {
@@ -79,7 +79,7 @@ impl Pauses {
     }
 }
 
-fn variable(name: &str, default: u64) -> u64 {
+pub(crate) fn variable(name: &str, default: u64) -> u64 {
     std::env::var(name)
         .ok()
         .and_then(|text| text.parse().ok())
@@ -151,7 +151,7 @@ async fn many_random_drills_end_consistent() {
 }
 
 /// Changes the masters by Redis' own command.
-async fn redis_failover(duo: &Duo, master: usize) {
+pub(crate) async fn redis_failover(duo: &Duo, master: usize) {
     let (old, new) = (&duo.servers[master], &duo.servers[1 - master]);
     let (host, port) = new.addr().tcp().unwrap();
     let port = port.to_string();
@@ -190,6 +190,7 @@ async fn disaster(chance: &mut Rng) -> usize {
         .into_iter()
         .map(|(number, _)| number)
         .collect();
+    apart.lose_its_replica().await;
     let save = [
         "lost-writes",
         "--config.file",

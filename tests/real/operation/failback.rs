@@ -31,6 +31,7 @@ async fn writes_that_only_the_returning_master_has_are_counted_and_not_overwritt
         "{done:#?}"
     );
     assert!(done.stdout.contains("its network is cut"), "{done:#?}");
+    apart.lose_its_replica().await;
     // The old master took writes that nobody else has.
     let writer = Writer::start(vec![apart.master.addr().clone()]);
     writer.after(50).await;
@@ -93,6 +94,7 @@ async fn what_a_complete_file_holds_may_be_overwritten_and_no_more() {
     let apart = Apart::start().await;
     apart.proxy.stall(Direction::Both);
     failover(apart.folder.path(), &FENCED).await.ended_with(30);
+    apart.lose_its_replica().await;
     let set = |value: &'static str| async {
         apart.master.command(&["SET", "only", value]).await.unwrap();
     };

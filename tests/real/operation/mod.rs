@@ -2,10 +2,15 @@
 //! lost or doubled in a planned switch-over, whatever kills the program; a disaster loses what was
 //! stated and no more; and whatever should refuse, refuses.
 
+mod copy;
+mod cuts;
+mod cutting;
 mod disaster;
 mod drill;
 mod failback;
+mod hooks;
 mod killed;
+mod pause;
 mod planned;
 mod practice;
 mod quiet;

@@ -13,6 +13,9 @@ use tokio::task::JoinHandle;
 /// The list that holds the numbers.
 pub(crate) const LIST: &str = "ids";
 
+/// Between two writes: a thousand a second.
+const PERIOD: Duration = Duration::from_millis(1);
+
 /// How long a write may take: longer than any pause.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -32,6 +35,7 @@ pub(crate) struct Writer {
     stop: Arc<AtomicBool>,
     count: Arc<AtomicU64>,
     gap: Arc<Mutex<Gap>>,
+    began: Timestamp,
     task: JoinHandle<Written>,
 }
 
@@ -59,6 +63,7 @@ impl Writer {
             stop,
             count,
             gap,
+            began: clock::now(),
             task: tokio::spawn(work),
         }
     }
@@ -67,6 +72,12 @@ impl Writer {
     pub(crate) fn take_gap(&self) -> Span {
         let mut gap = self.gap.lock().unwrap();
         std::mem::replace(&mut gap.longest, Span::ZERO)
+    }
+
+    /// Acknowledged writes a second so far.
+    pub(crate) fn per_second(&self) -> f64 {
+        let count = u32::try_from(self.count()).unwrap();
+        f64::from(count) / (clock::now() - self.began).as_secs_f64()
     }
 
     /// How many writes were acknowledged so far.
@@ -106,6 +117,8 @@ async fn write(
     let mut number = 0;
     let mut place = 0;
     let mut connection: Option<Connection> = None;
+    let mut beat = tokio::time::interval(PERIOD);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !stop.load(Ordering::Relaxed) {
         let Some(open) = connection.as_mut() else {
             let server = &servers[place % servers.len()];
@@ -139,7 +152,7 @@ async fn write(
                 connection = None;
             }
         }
-        tokio::time::sleep(Duration::from_micros(500)).await;
+        beat.tick().await;
     }
     written
 }

@@ -22,6 +22,10 @@ use crate::cli::exporter::Exporter;
 use crate::cli::output::{complain, say};
 use crate::clock;
 use crate::config::Settings;
+#[cfg(feature = "demo")]
+use crate::model::PairName;
+#[cfg(feature = "demo")]
+use crate::operation::Limits;
 use crate::operation::{DrillKind, DrillReport};
 use crate::report::visible_line;
 
@@ -50,6 +54,24 @@ pub(super) async fn drill(
         Ok(report) => finish(&drills, &report, output),
         Err(PrepareError::Usage(sentence)) => usage(&sentence),
     }
+}
+
+/// Practises the recovery on throwaway copies of `pair`, and keeps no report: for the demo.
+///
+/// # Errors
+/// A sentence for the user.
+#[cfg(feature = "demo")]
+pub(in crate::cli) async fn practise(
+    settings: &Settings,
+    pair: &PairName,
+    narrator: &mut dyn Narrator,
+) -> Result<DrillReport, String> {
+    let request = OperationRequest {
+        pair: pair.clone(),
+        ..throwaway::request(Limits::default(), None)
+    };
+    let report = throwaway(settings, &request, narrator).await;
+    report.map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "demo")]

@@ -76,6 +76,7 @@ pub(super) async fn drill(
         forgiven: BTreeSet::new(),
         narrator,
     };
+    // Boxed: several operations in one future are large.
     Box::pin(drill.practise(request.limits)).await;
     let Drill {
         stage, mut report, ..
@@ -144,7 +145,7 @@ impl Drill<'_> {
         if !self.switch_over("the way back", &back).await {
             return;
         }
-        if !self.lose_the_site(limits).await {
+        if !Box::pin(self.lose_the_site(limits)).await {
             return;
         }
         if self.capture().await
@@ -403,7 +404,8 @@ impl Drill<'_> {
     }
 }
 
-fn request(limits: Limits, to: Option<&ServerAddr>) -> OperationRequest {
+/// A request for the copy.
+pub(super) fn request(limits: Limits, to: Option<&ServerAddr>) -> OperationRequest {
     OperationRequest {
         pair: PairName::new(PAIR),
         to: to.cloned(),
