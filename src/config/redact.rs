@@ -132,7 +132,6 @@ fn active_active(entry: &ActiveActiveSettings) -> Yaml {
     }
     map.put("keys", strings(&entry.keys));
     map.put("counters", strings(&entry.counters));
-    map.put("probe", Yaml::Boolean(false));
     map.into()
 }
 

@@ -26,6 +26,22 @@ pub use report::{ComparisonReport, DirectionReport, Example};
 /// 1,000 small values, and they cost one round trip.
 const PAGE: usize = 1000;
 
+/// Names that SCAN is asked for at once on the way back, where no values are read: the server is busy for some
+/// 3 ms with them.
+const PAGE_OF_NAMES: usize = 2000;
+
+/// What a page costs at least, in keys of the pace: SCAN goes through as many keys however few of them match.
+const LEAST_COST: u64 = 400;
+
+/// So many names on the way back cost as much as one key with its value.
+const NAMES_PER_KEY: u64 = 8;
+
+/// From so many times its least duration on a page counts as slow.
+const SLOW_FACTOR: u32 = 4;
+
+/// A page that takes less is never slow: schedulers alone make such differences.
+const NEVER_SLOW: Duration = Duration::from_millis(10);
+
 /// Differences that wait for their second look. When there are as many, the second look is taken,
 /// and the comparison goes on afterwards.
 const SUSPECTS_AT_ONCE: usize = 10_000;
@@ -42,7 +58,44 @@ pub struct Pace {
     pub settle: Duration,
 }
 
-/// What to compare.
+/// What to compare, and whether to repair what differs for good.
+///
+/// ```
+/// # mod servers { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/two_servers.rs")); }
+/// use std::time::Duration;
+///
+/// use redis_cross_dc_exporter::active_active::ApplyLimits;
+/// use redis_cross_dc_exporter::multi_site::{Comparison, Pace, RedisSite, Repairs};
+///
+/// # fn main() { servers::run(|dc1, dc2| async move {
+/// let mut dc1 = redis::Client::open(dc1)?.get_multiplexed_async_connection().await?;
+/// let mut dc2 = redis::Client::open(dc2)?.get_multiplexed_async_connection().await?;
+/// // What a race of other clients has left.
+/// let new = r#"{"value": "new", "timestamp": 1732262770.5, "dc": "dc1"}"#;
+/// let old = r#"{"value": "old", "timestamp": 1732262769.5, "dc": "dc2"}"#;
+/// redis::cmd("SET").arg("user:1").arg(new).exec_async(&mut dc1).await?;
+/// redis::cmd("SET").arg("user:1").arg(old).exec_async(&mut dc2).await?;
+///
+/// let within = Duration::from_secs(10);
+/// let comparison = Comparison {
+///     first: &RedisSite::new(dc1, within),
+///     first_dc: "dc1",
+///     second: &RedisSite::new(dc2.clone(), within),
+///     second_dc: "dc2",
+///     keys: &["user:*".to_owned()],
+///     counters: &[],
+///     // In production longer than a write usually takes to the other site.
+///     pace: Pace { keys_per_second: Some(5_000), settle: Duration::from_millis(100) },
+///     limits: ApplyLimits::default(),
+///     sample: None,
+///     repairs: Some(Repairs { copy_missing: false }),
+/// };
+/// let report = comparison.run(|_| {}).await?;
+/// assert_eq!(report.divergent(), 1);
+/// let repaired: String = redis::cmd("GET").arg("user:1").query_async(&mut dc2).await?;
+/// assert_eq!(repaired, new);
+/// # Ok(()) }) }
+/// ```
 #[derive(Debug)]
 pub struct Comparison<'a, S> {
     /// One site.
@@ -128,6 +181,8 @@ struct Run<'a, S> {
     started: Duration,
     /// Keys that the servers were asked about, for the pace.
     asked: u64,
+    /// The shortest time in which a page of each direction came.
+    least: [Option<Duration>; 2],
     has_sampled: bool,
 }
 
@@ -177,6 +232,7 @@ impl<'a, S: Site> Run<'a, S> {
             suspected: now,
             started: now,
             asked: 0,
+            least: [None; 2],
             has_sampled: false,
         }
     }
@@ -215,9 +271,21 @@ impl<'a, S: Site> Run<'a, S> {
         pattern: &[u8],
     ) -> Result<Page, SiteError> {
         let source = self.plan.sites().source(direction);
-        let scan = Request::scan(cursor, pattern, PAGE);
+        let count = match direction {
+            Direction::FirstToSecond => PAGE,
+            Direction::SecondToFirst => PAGE_OF_NAMES,
+        };
+        let began = source.elapsed();
+        let scan = Request::scan(cursor, pattern, count);
         let page = source.request(scan).await?.page()?;
-        self.asked += page.keys.len() as u64;
+        let found = page.keys.len() as u64;
+        let cost = match direction {
+            Direction::FirstToSecond => found.max(LEAST_COST),
+            Direction::SecondToFirst => found.max(PAGE_OF_NAMES as u64) / NAMES_PER_KEY,
+        };
+        // A server or a link that has become slow is asked half as much.
+        let is_slow = self.is_slow(direction, source.elapsed().saturating_sub(began));
+        self.asked += if is_slow { 2 * cost } else { cost };
         let keys = match direction {
             Direction::FirstToSecond => page.keys,
             Direction::SecondToFirst => absent_keys(self.plan.first, page.keys).await?,
@@ -226,6 +294,18 @@ impl<'a, S: Site> Run<'a, S> {
             cursor: page.cursor,
             keys,
         })
+    }
+
+    /// Whether a page that took so long was slow, compared with the fastest one.
+    fn is_slow(&mut self, direction: Direction, took: Duration) -> bool {
+        let [there, back] = &mut self.least;
+        let least = match direction {
+            Direction::FirstToSecond => there,
+            Direction::SecondToFirst => back,
+        };
+        let fastest = least.map_or(took, |least| least.min(took));
+        *least = Some(fastest);
+        took > (fastest * SLOW_FACTOR).max(NEVER_SLOW)
     }
 
     fn is_sampled(&mut self, compared: u64) -> bool {

@@ -42,7 +42,7 @@ const MAY_BE_EMPTY: [&str; 13] = [
 ];
 
 /// Metrics that no panel shows, and why.
-const IN_NO_PANEL: [(&str, &str); 30] = [
+const IN_NO_PANEL: [(&str, &str); 31] = [
     (
         "redis_cross_dc_active_active_divergent_keys",
         "its bounds are shown, which are the same once it is known",
@@ -70,6 +70,10 @@ const IN_NO_PANEL: [(&str, &str); 30] = [
     (
         "redis_cross_dc_active_active_pass_seconds",
         "the time of a scan, for those who tune its rate",
+    ),
+    (
+        "redis_cross_dc_active_active_probe_writes_total",
+        "a probe that cannot be written is on the page, with the reason",
     ),
     (
         "redis_cross_dc_active_active_queue_overflow",
