@@ -3,45 +3,11 @@
 
 use super::book::Book;
 use super::catalogue::SITE_CHECKS;
-use super::facts::{Gap, ServerAudit, ServerFacts};
+use super::facts::{Gap, ServerAudit};
 use super::report::{EntryReport, ServerRef};
-use super::subject::{AuditOptions, Verdict};
+use super::site_subject::{SiteSubject, SitesAudit};
+use super::subject::AuditOptions;
 use crate::config::DoctorException;
-use crate::model::PairName;
-
-/// Everything that was collected of one entry of `active_active`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SitesAudit {
-    /// The entry's name.
-    pub name: PairName,
-    /// Its sites, in the configuration's order.
-    pub sites: Vec<ServerAudit>,
-    /// The key of their queue; `None` without one.
-    pub queue: Option<String>,
-}
-
-/// A site whose facts a rule looks at.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SiteSubject<'a> {
-    /// The site.
-    pub(super) server: &'a ServerAudit,
-    /// Its facts.
-    pub(super) facts: &'a ServerFacts,
-    /// The key of its queue.
-    pub(super) queue: Option<&'a str>,
-    /// The sites before it: with all of them, every two sites are compared once.
-    pub(super) before: &'a [ServerAudit],
-}
-
-/// The rule of a check: what is wrong with one site.
-pub(super) type SiteRule = fn(&SiteSubject<'_>) -> Verdict;
-
-impl SiteSubject<'_> {
-    /// `command` on this site, for the place of a measurement.
-    pub(super) fn on_server(&self, command: &str) -> String {
-        format!("{command} on {}", self.server.addr)
-    }
-}
 
 /// Makes every check of the sites of `entry`. What fits one of `exceptions` is listed apart.
 pub(super) fn audit_sites(
@@ -74,7 +40,8 @@ fn audit_site(
     before: &[ServerAudit],
     book: &mut Book<'_>,
 ) {
-    let (addr, dc) = (server.addr.to_string(), server.dc.to_string());
+    let addr = server.addr.to_string();
+    let dc = server.dc.to_string();
     for (check, rule) in SITE_CHECKS {
         let verdict = match &server.facts {
             Ok(facts) => rule(&SiteSubject {
@@ -100,12 +67,12 @@ fn audit_site(
 #[cfg(test)]
 mod tests {
     use super::super::directive::Directive;
-    use super::super::facts::Setting;
+    use super::super::facts::{ServerFacts, Setting};
     use super::super::finding::FindingSeverity;
     use super::super::testing::{options, sites};
     use super::*;
     use crate::info::Field;
-    use crate::model::{Bytes, DoctorCheck, Span};
+    use crate::model::{Bytes, DoctorCheck, Span, WallTime};
 
     fn second(entry: &mut SitesAudit) -> &mut ServerFacts {
         entry.sites[1].facts.as_mut().unwrap()
@@ -179,7 +146,8 @@ mod tests {
         ] {
             let mut entry = sites();
             let clock = second(&mut entry).clock.as_mut().unwrap();
-            clock.wall = clock.wall + apart;
+            let ahead = clock.wall.as_nanos() + apart.as_nanos();
+            clock.wall = WallTime::from_nanos(ahead);
             let expected = (DoctorCheck::G3, severity, "dc2".to_owned());
             assert_eq!(findings(&entry), [expected]);
         }

@@ -9,7 +9,7 @@ use super::directive::Directive;
 use super::facts::{ClockReading, Gap, ServerAudit, ServerFacts, Setting};
 use super::report::DoctorReport;
 use super::rights::OperatorRights;
-use super::sites::SitesAudit;
+use super::site_subject::SitesAudit;
 use super::subject::{AuditOptions, EntryAudit};
 use super::writes::WriteRate;
 use crate::info::{Field, parse, parse_details};

@@ -193,7 +193,7 @@ impl<S: Site> Drain<'_, S> {
                 applied.fates
             }
             Err(error) => {
-                stopped = stopped.or(Some(Stopped::Target(error)));
+                stopped = Some(Stopped::Target(error));
                 Vec::new()
             }
         };
@@ -220,13 +220,17 @@ impl<S: Site> Drain<'_, S> {
         if let Some(count) = next {
             requests.extend(self.peek_requests(count));
         }
-        let replies = match self.source.send(requests).await {
-            Ok(replies) => replies,
+        if requests.is_empty() {
+            return None;
+        }
+        let mut sent = self.source.send(requests).await;
+        if sent == Err(SiteError::TooLarge) && next.is_some() && !done.is_empty() {
             // The next items are too long for one reply. What was worked off may still be there.
-            Err(SiteError::TooLarge) if next.is_some() => {
-                Box::pin(self.acknowledge(done, None, report)).await;
-                return None;
-            }
+            let request = Request::acknowledge(self.queue, done);
+            sent = self.source.send(vec![request]).await;
+        }
+        let replies = match sent {
+            Ok(replies) => replies,
             Err(error) => {
                 report.stop_at(Stopped::Source(error));
                 return None;

@@ -73,7 +73,7 @@ impl Probe {
                     self.report(&reporter, ProbeNews::Written).await;
                     let news = match probing.arrived {
                         Some(took) => ProbeNews::Arrived(took),
-                        None => self.arrival(&target, probing).await,
+                        None => self.arrival(&target, &probing).await,
                     };
                     self.report(&reporter, news).await;
                 }
@@ -148,7 +148,7 @@ impl Probe {
     }
 
     /// Waits for a probe at the target.
-    async fn arrival(&self, target: &ServerSite, probing: Probing) -> ProbeNews {
+    async fn arrival(&self, target: &ServerSite, probing: &Probing) -> ProbeNews {
         let waiting = Waiting {
             key: self.key.as_bytes(),
             began: probing.began,

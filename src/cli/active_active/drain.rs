@@ -123,7 +123,8 @@ impl QueueDrain<'_> {
                 return;
             };
             let dc = &self.source.server().dc;
-            let (taken, why) = (done.taken, strain.sentence());
+            let taken = done.taken;
+            let why = strain.sentence();
             progress(&format!(
                 "{taken} items of the queue at {dc} drained; {why}"
             ));

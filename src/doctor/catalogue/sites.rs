@@ -1,7 +1,7 @@
 //! Chapter G: sites that applications write to side by side (`active_active`).
 
 use super::super::rules::sites;
-use super::super::sites::SiteRule;
+use super::super::site_subject::SiteRule;
 use super::CheckRow;
 use super::CheckScope::Site;
 use crate::model::DoctorCheck;

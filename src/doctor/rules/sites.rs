@@ -1,12 +1,11 @@
 //! Chapter G: sites that applications write to side by side.
 
 use super::super::directive::Directive;
-use super::super::facts::{Gap, reported};
+use super::super::facts::{Gap, optional, reported};
 use super::super::finding::{Evidence, FindingSeverity, Fix, Problem};
-use super::super::sites::SiteSubject;
+use super::super::site_subject::SiteSubject;
 use super::super::subject::{Subject, Verdict};
 use super::reachable::certain_difference;
-use crate::doctor::facts::optional;
 use crate::model::Span;
 
 /// From this difference on the later clock wins over later writes.

@@ -5,6 +5,8 @@
 //! had less still lacks the version that the other one had at the first look; else it was in flight. Comparing
 //! for equality twice would count every key that is written often.
 
+mod counters;
+mod pace;
 mod read;
 mod report;
 
@@ -12,12 +14,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::pair::SitePair;
-use super::pn_counter::merge;
 use super::repair::{Repairs, Settled, repair};
 use crate::active_active::{
-    ApplyLimits, Counter, Difference, Direction, Finding, Judgement, Page, Request, Sighting, Site,
+    ApplyLimits, Difference, Direction, Finding, Judgement, Page, Request, Sighting, Site,
     SiteError, Stamp, Stored, compare,
 };
+use counters::CounterPair;
+pub use pace::Pace;
+use pace::{PAGE_OF_NAMES, Pacer};
 use read::absent_keys;
 pub use read::{SiteView, counters_at, read_all};
 pub use report::{ComparisonReport, DirectionReport, Example};
@@ -26,37 +30,12 @@ pub use report::{ComparisonReport, DirectionReport, Example};
 /// 1,000 small values, and they cost one round trip.
 const PAGE: usize = 1000;
 
-/// Names that SCAN is asked for at once on the way back, where no values are read: the server is busy for some
-/// 3 ms with them.
-const PAGE_OF_NAMES: usize = 2000;
-
-/// What a page costs at least, in keys of the pace: SCAN goes through as many keys however few of them match.
-const LEAST_COST: u64 = 400;
-
-/// So many names on the way back cost as much as one key with its value.
-const NAMES_PER_KEY: u64 = 8;
-
-/// From so many times its least duration on a page counts as slow.
-const SLOW_FACTOR: u32 = 4;
-
-/// A page that takes less is never slow: schedulers alone make such differences.
-const NEVER_SLOW: Duration = Duration::from_millis(10);
-
 /// Differences that wait for their second look. When there are as many, the second look is taken,
 /// and the comparison goes on afterwards.
 const SUSPECTS_AT_ONCE: usize = 10_000;
 
 /// How near to its expiry a key is no longer compared.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(1);
-
-/// How fast a comparison goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// At most so many keys a second; none without a limit.
-    pub keys_per_second: Option<u32>,
-    /// How long after the first look a difference has to last to be settled.
-    pub settle: Duration,
-}
 
 /// What to compare, and whether to repair what differs for good.
 ///
@@ -178,11 +157,7 @@ struct Run<'a, S> {
     counter_suspects: BTreeMap<Vec<u8>, CounterPair>,
     /// When the latest suspect was added.
     suspected: Duration,
-    started: Duration,
-    /// Keys that the servers were asked about, for the pace.
-    asked: u64,
-    /// The shortest time in which a page of each direction came.
-    least: [Option<Duration>; 2],
+    pacer: Pacer,
     has_sampled: bool,
 }
 
@@ -190,28 +165,6 @@ struct Run<'a, S> {
 struct Suspect {
     finding: Finding,
     sighting: Sighting,
-}
-
-/// A counter at both sites.
-struct CounterPair {
-    first: Counter,
-    second: Counter,
-}
-
-impl CounterPair {
-    const fn source(&self, direction: Direction) -> &Counter {
-        match direction {
-            Direction::FirstToSecond => &self.first,
-            Direction::SecondToFirst => &self.second,
-        }
-    }
-
-    const fn target(&self, direction: Direction) -> &Counter {
-        match direction {
-            Direction::FirstToSecond => &self.second,
-            Direction::SecondToFirst => &self.first,
-        }
-    }
 }
 
 /// What both sites hold under some keys, and by what that is judged.
@@ -230,9 +183,7 @@ impl<'a, S: Site> Run<'a, S> {
             suspects: BTreeMap::new(),
             counter_suspects: BTreeMap::new(),
             suspected: now,
-            started: now,
-            asked: 0,
-            least: [None; 2],
+            pacer: Pacer::new(plan.pace, now),
             has_sampled: false,
         }
     }
@@ -278,14 +229,8 @@ impl<'a, S: Site> Run<'a, S> {
         let began = source.elapsed();
         let scan = Request::scan(cursor, pattern, count);
         let page = source.request(scan).await?.page()?;
-        let found = page.keys.len() as u64;
-        let cost = match direction {
-            Direction::FirstToSecond => found.max(LEAST_COST),
-            Direction::SecondToFirst => found.max(PAGE_OF_NAMES as u64) / NAMES_PER_KEY,
-        };
-        // A server or a link that has become slow is asked half as much.
-        let is_slow = self.is_slow(direction, source.elapsed().saturating_sub(began));
-        self.asked += if is_slow { 2 * cost } else { cost };
+        let took = source.elapsed().saturating_sub(began);
+        self.pacer.note_page(direction, page.keys.len(), took);
         let keys = match direction {
             Direction::FirstToSecond => page.keys,
             Direction::SecondToFirst => absent_keys(self.plan.first, page.keys).await?,
@@ -294,18 +239,6 @@ impl<'a, S: Site> Run<'a, S> {
             cursor: page.cursor,
             keys,
         })
-    }
-
-    /// Whether a page that took so long was slow, compared with the fastest one.
-    fn is_slow(&mut self, direction: Direction, took: Duration) -> bool {
-        let [there, back] = &mut self.least;
-        let least = match direction {
-            Direction::FirstToSecond => there,
-            Direction::SecondToFirst => back,
-        };
-        let fastest = least.map_or(took, |least| least.min(took));
-        *least = Some(fastest);
-        took > (fastest * SLOW_FACTOR).max(NEVER_SLOW)
     }
 
     fn is_sampled(&mut self, compared: u64) -> bool {
@@ -416,136 +349,6 @@ impl<'a, S: Site> Run<'a, S> {
         })
     }
 
-    async fn compare_counters(
-        &mut self,
-        direction: Direction,
-        pattern: &[u8],
-        progress: &mut impl FnMut(&ComparisonReport),
-    ) -> Result<(), SiteError> {
-        let mut cursor = 0;
-        loop {
-            if self.is_sampled(self.report.counters) {
-                return Ok(());
-            }
-            let page = self.page(direction, cursor, pattern).await?;
-            let pairs = self.read_counters(&page.keys).await?;
-            self.report.counters += page.keys.len() as u64;
-            for (key, pair) in page.keys.into_iter().zip(pairs) {
-                self.note_counter(key, pair);
-            }
-            if self.counter_suspects.len() >= SUSPECTS_AT_ONCE {
-                self.look_at_counters_again().await?;
-            }
-            progress(&self.report);
-            self.hold_back().await;
-            cursor = page.cursor;
-            if cursor == 0 {
-                return Ok(());
-            }
-        }
-    }
-
-    fn note_counter(&mut self, key: Vec<u8>, pair: Result<CounterPair, Difference>) {
-        let pair = match pair {
-            Ok(pair) => pair,
-            Err(why) => {
-                self.note_no_counter(&key, why);
-                return;
-            }
-        };
-        for direction in Direction::ALL {
-            if !pair.source(direction).malformed().is_empty() {
-                let report = self.report.direction_mut(direction);
-                report.malformed_counters += 1;
-                report.note(&key, "malformed_counter");
-            }
-        }
-        let mut differences = pair.first.missing_at(&pair.second);
-        if differences.next().is_some() || pair.second.missing_at(&pair.first).next().is_some() {
-            drop(differences);
-            self.counter_suspects.insert(key, pair);
-            self.suspected = self.plan.first.elapsed();
-        }
-    }
-
-    /// Counts a key that cannot be compared, since a site has no counter there.
-    fn note_no_counter(&mut self, key: &[u8], why: Difference) {
-        let report = self.report.direction_mut(Direction::FirstToSecond);
-        *report.settled.entry(why).or_default() += 1;
-        report.note(key, why.label());
-    }
-
-    async fn read_counters(
-        &self,
-        keys: &[Vec<u8>],
-    ) -> Result<Vec<Result<CounterPair, Difference>>, SiteError> {
-        let first = counters_at(self.plan.first, keys).await?;
-        let second = counters_at(self.plan.second, keys).await?;
-        let mut pairs = Vec::with_capacity(keys.len());
-        for (first, second) in first.into_iter().zip(second) {
-            pairs.push(match (first, second) {
-                (Ok(first), Ok(second)) => Ok(CounterPair { first, second }),
-                (Err(why), _) | (_, Err(why)) => Err(why),
-            });
-        }
-        Ok(pairs)
-    }
-
-    /// Takes the second look at counters: a field is settled that the target still has less of than
-    /// the source had at the first look. Only what is still a counter at both sites is merged.
-    async fn look_at_counters_again(&mut self) -> Result<(), SiteError> {
-        let suspects = std::mem::take(&mut self.counter_suspects);
-        if suspects.is_empty() {
-            return Ok(());
-        }
-        self.wait_for_second_look().await;
-        let keys: Vec<Vec<u8>> = suspects.keys().cloned().collect();
-        for some in keys.chunks(PAGE) {
-            let pairs = self.read_counters(some).await?;
-            let mut counters = Vec::new();
-            for (key, now) in some.iter().zip(pairs) {
-                match (now, suspects.get(key)) {
-                    (Err(why), _) => self.note_no_counter(key, why),
-                    (Ok(now), Some(seen)) => {
-                        self.judge_counter(key, seen, &now);
-                        counters.push(key);
-                    }
-                    (Ok(_), None) => {}
-                }
-            }
-            if self.plan.repairs.is_some() {
-                for key in counters {
-                    merge(self.plan.first, self.plan.second, key).await?;
-                    self.report.repairs.counters += 1;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn judge_counter(&mut self, key: &[u8], seen: &CounterPair, now: &CounterPair) {
-        for direction in Direction::ALL {
-            let has_more = seen.source(direction);
-            let has_less = now.target(direction);
-            if has_more.missing_at(has_less).next().is_none() {
-                continue;
-            }
-            let home = self.plan.dc_of_target(direction);
-            let is_regressed = has_less.regressed_field(home, has_more).is_some();
-            let report = self.report.direction_mut(direction);
-            report.counters += 1;
-            report.regressed += u64::from(is_regressed);
-            report.note(
-                key,
-                if is_regressed {
-                    "regressed_counter"
-                } else {
-                    "counter"
-                },
-            );
-        }
-    }
-
     async fn wait_for_second_look(&self) {
         let due = self.suspected + self.plan.pace.settle;
         if let Some(early) = due.checked_sub(self.plan.first.elapsed()) {
@@ -554,12 +357,7 @@ impl<'a, S: Site> Run<'a, S> {
     }
 
     async fn hold_back(&self) {
-        let rate = self.plan.pace.keys_per_second.filter(|rate| *rate > 0);
-        let Some(rate) = rate else {
-            return;
-        };
-        let due = self.started + Duration::from_secs_f64(self.asked as f64 / f64::from(rate));
-        if let Some(early) = due.checked_sub(self.plan.first.elapsed()) {
+        if let Some(early) = self.pacer.early(self.plan.first.elapsed()) {
             self.plan.first.pause(early).await;
         }
     }

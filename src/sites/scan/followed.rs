@@ -72,7 +72,7 @@ impl Seen {
     }
 
     /// How old it is on the source's clock. A stamp ahead of the clock has no age.
-    pub(super) fn age(&self, source_now: Stamp) -> Option<Span> {
+    fn age(&self, source_now: Stamp) -> Option<Span> {
         let Self::Register { stamp, .. } = self else {
             return None;
         };

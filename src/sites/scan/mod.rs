@@ -233,8 +233,7 @@ impl DirectionScan {
                 continue;
             };
             if place == LookPlace::First(self.page_place.1) && difference.is_unpropagated() {
-                let age = seen.age(look.source_now);
-                self.note_under_way(key, source, age);
+                self.note_under_way(key, source, look);
             }
             let differing = Differing {
                 kind: KeyKind::Register,
@@ -290,10 +289,15 @@ impl DirectionScan {
         self.end_look(step);
     }
 
-    /// Notes a key of which the target lacks a version that is young enough to be on its way. One that
-    /// has the age of a stamp from the future has none.
-    fn note_under_way(&mut self, key: &[u8], source: &Stored, age: Option<Span>) {
-        if let Some(age) = age.filter(|age| *age < GIVEN_UP_AFTER) {
+    /// Notes a key of which the target lacks a version that is young enough to be on its way. A stamp
+    /// ahead of the source's clock has no age.
+    fn note_under_way(&mut self, key: &[u8], source: &Stored, look: &RegisterLook) {
+        let Stored::Envelope(envelope) = source else {
+            return;
+        };
+        let age = look.source_now.seconds_after(envelope.version().stamp);
+        let age = Span::from_secs_f64(age);
+        if age >= Span::ZERO && age < GIVEN_UP_AFTER {
             self.under_way = Some(UnderWay {
                 key: key.to_vec(),
                 sighting: Sighting::of(source),

@@ -3,6 +3,7 @@
 
 mod figures;
 #[path = "../../active_active/python.rs"]
+#[allow(dead_code, reason = "the tests beside it use all of it")]
 mod python;
 mod storm;
 

@@ -10,6 +10,7 @@ mod ledger;
 mod wan;
 mod writers;
 
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -36,15 +37,20 @@ struct Extent {
 impl Extent {
     /// From the environment, or else so many storms.
     fn new(storms: u64, partition_seconds: f64, kills: u64) -> Self {
-        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-        let partition = number("AA_PARTITION_SECONDS").unwrap_or(partition_seconds);
+        let seconds = number("AA_PARTITION_SECONDS").unwrap_or(partition_seconds);
+        let seed = number("AA_STORM_SEED");
         Self {
-            storms: number("AA_STORMS").map_or(storms, |number: f64| number as u64),
-            partition: Duration::from_secs_f64(partition),
-            kills: number("AA_KILLS").map_or(kills, |number: f64| number as u64),
-            seed: number("AA_STORM_SEED").map_or_else(|| fastrand::u64(..1_000_000), |n| n as u64),
+            storms: number("AA_STORMS").unwrap_or(storms),
+            partition: Duration::from_secs_f64(seconds),
+            kills: number("AA_KILLS").unwrap_or(kills),
+            seed: seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
         }
     }
+}
+
+/// A number from the environment.
+fn number<T: FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 /// What a storm has shown.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use redis_cross_dc_exporter::lab::{Direction, WanConditions, WanProxy};
+use redis_cross_dc_exporter::model::ServerAddr;
 
 use super::super::Sites;
 
@@ -35,7 +36,8 @@ impl Wan {
             delay: Duration::from_micros(random.u64(500..10_000)),
             ..WanConditions::default()
         };
-        let line = async |server| WanProxy::start(None, server, conditions).await.unwrap();
+        let line =
+            async |server: &ServerAddr| WanProxy::start(None, server, conditions).await.unwrap();
         Self {
             to_second: line(sites.dc2.addr()).await,
             to_first: line(sites.dc1.addr()).await,
