@@ -5,7 +5,7 @@ use crate::model::{Bytes, Span};
 
 /// How far the target's replicas may be behind: a quarter of the output that Redis keeps for a replica for a
 /// minute before it drops the connection.
-const MAX_BEHIND: Bytes = Bytes::new(16 * 1024 * 1024);
+const STRAINED_BEHIND: Bytes = Bytes::new(16 * 1024 * 1024);
 
 /// From so many times its least duration on a round trip counts as slow.
 const SLOW_FACTOR: f64 = 4.0;
@@ -33,7 +33,7 @@ impl Brake {
     pub(super) fn strain(&mut self, round_trip: Span, target: &Observation) -> Option<Strain> {
         let least = self.least.map_or(round_trip, |least| least.min(round_trip));
         self.least = Some(least);
-        if let Some(behind) = behind(target).filter(|behind| *behind > MAX_BEHIND) {
+        if let Some(behind) = behind(target).filter(|behind| *behind > STRAINED_BEHIND) {
             return Some(Strain::Replicas(behind));
         }
         let is_slow = round_trip > least.mul_f64(SLOW_FACTOR).max(NEVER_SLOW);

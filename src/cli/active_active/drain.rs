@@ -19,7 +19,7 @@ const PART: u64 = 5_000;
 const STRAIN_PAUSE: Duration = Duration::from_millis(500);
 
 /// How often at most, between two parts: a drain becomes slow, and never stands still.
-const MAX_PAUSES: usize = 40;
+const PAUSES_AT_ONCE: usize = 40;
 
 /// A drain that has worked off twice what waited at its beginning, and so many items more, ends if
 /// the queue is not shorter then: the repair after it is more use.
@@ -118,7 +118,7 @@ impl QueueDrain<'_> {
 
     /// Waits while the target is under strain. A target that does not answer stops the drain itself.
     async fn wait_for_target(&self, brake: &mut Brake, done: &DrainReport) {
-        for _ in 0..MAX_PAUSES {
+        for _ in 0..PAUSES_AT_ONCE {
             let Some(strain) = self.strain(brake).await else {
                 return;
             };
