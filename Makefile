@@ -53,7 +53,7 @@ active-active: ## the library for two sites: Rust against Lua, storms, the tutor
 
 active-active-storms: export AA_PAIRS ?= 100000
 active-active-storms: export AA_RUNS ?= 500
-active-active-storms: ## a hundred partitions of a minute with 500 kills of the drainer, the tutorial's client as control, figures, Rust against Lua on every generation: 4 hours; AA_STORMS=10 AA_PARTITION_SECONDS=3 AA_KILLS=50 AA_STORM_SEED=7; part of no other target
+active-active-storms: ## a hundred partitions of a minute with 500 kills of the drainer, the tutorial's client as control, figures, Rust against Lua on every generation: hours; AA_STORMS=10 AA_PARTITION_SECONDS=3 AA_KILLS=50 AA_STORM_SEED=7; part of no other target
 	@.ci/install-tools redis-server=redis-server python3=python3 /usr/sbin/locale-gen=locales
 	@.ci/fetch-generations
 	@$(CARGO) test --locked --quiet --test active_active -- simulation
