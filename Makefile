@@ -11,7 +11,7 @@ OUTPUTS := $(CURDIR)/target/test-outputs
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit active-active real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean clusters
+.PHONY: demo test release format build lint unit active-active active-active-storms real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean clusters
 
 demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -50,6 +50,17 @@ active-active: ## the library for two sites: Rust against Lua, storms, the tutor
 	@echo "==> active-active"
 	@$(CARGO) test --locked --test active_active
 	@env -u RUSTC_WORKSPACE_WRAPPER $(CARGO) check --locked --quiet --lib --no-default-features --features active-active
+
+active-active-storms: export AA_PAIRS ?= 100000
+active-active-storms: export AA_RUNS ?= 500
+active-active-storms: ## a hundred partitions of a minute with 500 kills of the drainer, the tutorial's client as control, figures, Rust against Lua on every generation: hours; AA_STORMS=10 AA_PARTITION_SECONDS=3 AA_KILLS=50 AA_STORM_SEED=7; part of no other target
+	@.ci/install-tools redis-server=redis-server python3=python3 /usr/sbin/locale-gen=locales
+	@.ci/fetch-generations
+	@$(CARGO) test --locked --quiet --test active_active -- simulation
+	@for server in redis-server $(CURDIR)/target/generations/*/redis-server; do echo "==> $$server"; \
+		REDIS_SERVER=$$server $(CARGO) test --locked --quiet --test active_active -- differential || exit 1; done
+	@$(CARGO) test --locked --quiet --test real -- active_active::figures --ignored --nocapture --test-threads=1
+	@$(CARGO) test --locked --quiet --test real -- active_active::storm --ignored --nocapture --test-threads=1
 
 real: ## tests on real servers, and a search of all their output for secrets
 	@echo "==> tests on real servers"

@@ -107,6 +107,12 @@ impl Request {
         command([b"DBSIZE"])
     }
 
+    /// Lets the server remove a key after this time, if it is there; answered with a number.
+    pub fn expire(key: &[u8], after: Duration) -> Self {
+        let milliseconds = after.as_millis().to_string();
+        command([b"PEXPIRE", key, milliseconds.as_bytes()])
+    }
+
     /// Takes one item from a queue, looking from its new end.
     pub fn remove(queue: &[u8], item: &[u8]) -> Self {
         command([b"LREM", queue, b"1", item])

@@ -36,7 +36,7 @@ use start::StartInfo;
 use systemd::Notifier;
 
 pub use access::{Access, MissingRule, ServerAccess, try_access};
-pub use audit::{AuditRequest, AuditStage, Progress, collect_facts};
+pub use audit::{AuditRequest, AuditStage, Progress, collect_facts, collect_sites};
 pub use host::host_name;
 pub use lost_writes::{EntryTails, find_deposed};
 pub use probe::{ProbeError, probe_once};

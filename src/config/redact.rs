@@ -150,7 +150,6 @@ impl Settings {
         }
         map.put("keys", strings(&entry.keys));
         map.put("counters", strings(&entry.counters));
-        map.put("probe", Yaml::Boolean(false));
         map.into()
     }
 

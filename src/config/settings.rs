@@ -353,6 +353,8 @@ pub struct SiteMonitorSettings {
     pub keys_per_second: u32,
     /// How long a difference has to last to be settled.
     pub settle: Span,
+    /// Whether keys of its own are written, to see how long writes take.
+    pub probe: bool,
 }
 
 /// Which of the masters that Sentinels list are monitored.

@@ -1,14 +1,12 @@
 //! The audit of one entry: every rule on every server that it looks at, exceptions applied.
 
-use std::collections::BTreeMap;
-
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-
+use super::book::Book;
 use super::catalogue::{CheckScope, row};
 use super::facts::{Gap, ServerAudit};
 use super::finding::{Finding, IgnoredFinding, NotChecked, Problem};
 use super::report::{DoctorReport, EntryReport, RateReport, ServerRef};
+use super::site_subject::SitesAudit;
+use super::sites::audit_sites;
 use super::subject::{AuditOptions, EntryAudit, SentinelAudit, Subject};
 use crate::config::DoctorException;
 use crate::info::Role;
@@ -35,15 +33,19 @@ pub fn audit(
     auditor.into_report()
 }
 
-/// The report on `entries`. What fits one of `exceptions` is listed apart.
+/// The report on `entries` and on active-active `sites`. What fits one of `exceptions` is listed apart.
 pub fn audit_all(
     entries: &[EntryAudit],
+    sites: &[SitesAudit],
     exceptions: &[DoctorException],
     options: AuditOptions,
 ) -> DoctorReport {
-    let mut reports = Vec::with_capacity(entries.len());
+    let mut reports = Vec::with_capacity(entries.len() + sites.len());
     for entry in entries {
         reports.push(audit(entry, exceptions, options));
+    }
+    for entry in sites {
+        reports.push(audit_sites(entry, exceptions, options));
     }
     let timestamp = options.now.as_secs_f64();
     DoctorReport::new(reports, timestamp, options.survive.as_secs_f64())
@@ -79,37 +81,10 @@ pub fn promotion_traps(
     }
 }
 
-/// The exceptions that are about `entry`.
-fn exceptions_for<'a>(
-    entry: &EntryAudit,
-    exceptions: &'a [DoctorException],
-) -> Vec<&'a DoctorException> {
-    let fits = |exception: &&DoctorException| match &exception.pair {
-        Some(glob) => glob.matches(entry.name.as_str()),
-        None => true,
-    };
-    exceptions.iter().filter(fits).collect()
-}
-
-/// The day of `now` in UTC; the first of all days where the clock is unusable, so that no exception
-/// ends by it.
-fn day_of(options: AuditOptions) -> Date {
-    let nanos = i128::from(options.now.as_nanos());
-    match jiff::Timestamp::from_nanosecond(nanos) {
-        Ok(instant) => instant.to_zoned(TimeZone::UTC).date(),
-        Err(_) => Date::MIN,
-    }
-}
-
 struct Auditor<'a> {
     entry: &'a EntryAudit,
     options: AuditOptions,
-    exceptions: Vec<&'a DoctorException>,
-    today: Date,
-    findings: Vec<Finding>,
-    ignored: Vec<IgnoredFinding>,
-    /// Checks without a result, by server, its datacenter and the reason.
-    gaps: BTreeMap<(String, String, String), Vec<DoctorCheck>>,
+    book: Book<'a>,
 }
 
 impl<'a> Auditor<'a> {
@@ -121,11 +96,7 @@ impl<'a> Auditor<'a> {
         Self {
             entry,
             options,
-            exceptions: exceptions_for(entry, exceptions),
-            today: day_of(options),
-            findings: Vec::new(),
-            ignored: Vec::new(),
-            gaps: BTreeMap::new(),
+            book: Book::new(&entry.name, exceptions, options),
         }
     }
 
@@ -138,7 +109,8 @@ impl<'a> Auditor<'a> {
             let dc = entry.master.dc.to_string();
             for check in DoctorCheck::ALL {
                 if check.is_promotion_trap() {
-                    self.add_gap_at(check, target.to_string(), dc.clone(), why.clone());
+                    let target = target.to_string();
+                    self.book.add_gap(check, target, dc.clone(), why.clone());
                 }
             }
             return;
@@ -172,6 +144,7 @@ impl<'a> Auditor<'a> {
                 CheckScope::Master => is_master,
                 CheckScope::Replica => !is_master,
                 CheckScope::Each => true,
+                CheckScope::Site => false,
             };
             if fits {
                 self.check(check, server, scope);
@@ -217,7 +190,8 @@ impl<'a> Auditor<'a> {
         let why = format!("the Sentinel could not be asked: {why}");
         for check in SENTINEL_CHECKS {
             let server = sentinel.addr.to_string();
-            self.add_gap_at(check, server, sentinel.dc.to_string(), why.clone());
+            let dc = sentinel.dc.to_string();
+            self.book.add_gap(check, server, dc, why.clone());
         }
     }
 
@@ -225,57 +199,15 @@ impl<'a> Auditor<'a> {
         let Gap::NotChecked(why) = gap else {
             return;
         };
-        self.add_gap_at(check, server.addr.to_string(), server.dc.to_string(), why);
-    }
-
-    fn add_gap_at(&mut self, check: DoctorCheck, server: String, dc: String, why: String) {
-        match self.exception(check) {
-            Some(exception) if !self.has_ended(exception) => {
-                let what = format!("not checked: {why}");
-                let ignored = ignored(check, server, what, exception);
-                self.ignored.push(ignored);
-            }
-            _ => self.gaps.entry((server, dc, why)).or_default().push(check),
-        }
+        let dc = server.dc.to_string();
+        self.book.add_gap(check, server.addr.to_string(), dc, why);
     }
 
     fn add_problem(&mut self, check: DoctorCheck, subject: &ServerAudit, problem: Problem) {
         let addr = problem.server.as_ref().unwrap_or(&subject.addr);
         let server = addr.to_string();
-        let exception = self.exception(check);
-        if let Some(exception) = exception
-            && !self.has_ended(exception)
-        {
-            let ignored = ignored(check, server, problem.what, exception);
-            self.ignored.push(ignored);
-            return;
-        }
-        let row = row(check);
-        self.findings.push(Finding {
-            check,
-            severity: problem.severity,
-            dc: self.dc_of(&server),
-            server,
-            what: problem.what,
-            evidence: problem.evidence,
-            consequence: problem.consequence.unwrap_or(row.consequence).to_owned(),
-            fix: problem.fix,
-            source: row.source.to_owned(),
-            exception_ended: exception.and_then(ended_sentence),
-        });
-    }
-
-    /// The exception for `check`: one that is in force before one that has ended.
-    fn exception(&self, check: DoctorCheck) -> Option<&'a DoctorException> {
-        let mut for_check = self.exceptions.iter().filter(|e| e.check == check);
-        let in_force = for_check
-            .clone()
-            .find(|exception| !self.has_ended(exception));
-        in_force.or_else(|| for_check.next()).copied()
-    }
-
-    fn has_ended(&self, exception: &DoctorException) -> bool {
-        exception.until.is_some_and(|until| until < self.today)
+        let dc = self.dc_of(&server);
+        self.book.add_problem(check, server, dc, problem);
     }
 
     /// The datacenter of the server or Sentinel at `addr`.
@@ -290,31 +222,19 @@ impl<'a> Auditor<'a> {
         found.map_or_else(String::new, |(_, dc)| dc.to_string())
     }
 
-    fn into_report(mut self) -> EntryReport {
-        // Worst first; the order of the checks among equals.
-        self.findings.sort_by(|a, b| {
-            let worst_first = b.severity.cmp(&a.severity);
-            worst_first.then_with(|| (a.check, &a.server).cmp(&(b.check, &b.server)))
-        });
-        let mut not_checked = Vec::with_capacity(self.gaps.len());
-        for ((server, dc, why), checks) in self.gaps {
-            not_checked.push(NotChecked {
-                server,
-                dc,
-                checks,
-                why,
-            });
-        }
+    fn into_report(self) -> EntryReport {
+        let closed = self.book.close();
         let master = &self.entry.master;
         let rate = master.facts().and_then(|facts| facts.write_rate.clone());
         EntryReport {
             pair: self.entry.name.to_string(),
-            master: ServerRef::new(master),
+            master: Some(ServerRef::new(master)),
             replicas: self.entry.replicas.iter().map(ServerRef::new).collect(),
+            sites: Vec::new(),
             write_rate: rate.ok().as_ref().map(RateReport::new),
-            findings: self.findings,
-            not_checked,
-            ignored: self.ignored,
+            findings: closed.findings,
+            not_checked: closed.not_checked,
+            ignored: closed.ignored,
         }
     }
 }
@@ -348,28 +268,4 @@ fn wrong_kind(server: &ServerAudit, scope: CheckScope) -> Option<Gap> {
         _ => return None,
     };
     Some(Gap::because(why))
-}
-
-fn ignored(
-    check: DoctorCheck,
-    server: String,
-    what: String,
-    exception: &DoctorException,
-) -> IgnoredFinding {
-    IgnoredFinding {
-        check,
-        server,
-        what,
-        reason: exception.reason.clone(),
-        until: exception.until.map(|until| until.to_string()),
-    }
-}
-
-/// That the exception is no longer in force.
-fn ended_sentence(exception: &DoctorException) -> Option<String> {
-    let until = exception.until?;
-    Some(format!(
-        "it was accepted until {until}: {}",
-        exception.reason
-    ))
 }

@@ -12,6 +12,7 @@
 
 mod acl;
 mod audit;
+mod book;
 mod catalogue;
 mod commands;
 mod directive;
@@ -21,6 +22,8 @@ mod report;
 mod rights;
 mod round_trip;
 mod rules;
+mod site_subject;
+mod sites;
 mod subject;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -35,5 +38,6 @@ pub use facts::{ClockReading, Gap, ServerAudit, ServerFacts, Setting};
 pub use finding::{Evidence, Finding, FindingSeverity, Fix, IgnoredFinding, NotChecked};
 pub use report::{AuditSummary, DoctorReport, EntryReport, MissingCheck, RateReport, ServerRef};
 pub use rights::{FAILOVER_RIGHTS, OperatorRights, SentinelUsers};
+pub use site_subject::SitesAudit;
 pub use subject::{AuditOptions, EntryAudit, SentinelAudit};
 pub use writes::{PEAK_WINDOWS, WriteHistory, WritePeak, WriteRate};

@@ -52,10 +52,13 @@ pub struct MissingCheck {
 pub struct EntryReport {
     /// The entry's name.
     pub pair: String,
-    /// Its master, as the servers say.
-    pub master: ServerRef,
+    /// Its master, as the servers say; `null` for active-active sites, which have none.
+    pub master: Option<ServerRef>,
     /// Its replicas.
     pub replicas: Vec<ServerRef>,
+    /// The sites of an entry of `active_active`; of a pair there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<ServerRef>,
     /// How much the master writes; `null` where it could not be measured.
     pub write_rate: Option<RateReport>,
     /// What was found, worst first.

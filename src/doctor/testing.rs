@@ -9,9 +9,10 @@ use super::directive::Directive;
 use super::facts::{ClockReading, Gap, ServerAudit, ServerFacts, Setting};
 use super::report::DoctorReport;
 use super::rights::OperatorRights;
+use super::site_subject::SitesAudit;
 use super::subject::{AuditOptions, EntryAudit};
 use super::writes::WriteRate;
-use crate::info::{parse, parse_details};
+use crate::info::{Field, parse, parse_details};
 use crate::model::{Datacenter, PairName, ServerAddr, Span, Timestamp, WallTime};
 
 /// Now, on the wall clock.
@@ -125,6 +126,21 @@ pub(super) fn entry() -> EntryAudit {
     }
 }
 
+/// Two active-active sites with a queue, of which nothing is to be said.
+pub(super) fn sites() -> SitesAudit {
+    let mut sites = Vec::new();
+    for (host, dc) in [("10.1.0.9", "dc1"), ("10.2.0.9", "dc2")] {
+        let mut facts = facts_of(MASTER);
+        facts.observation.persistence.aof_enabled = Field::Value(true);
+        sites.push(server(host, dc, facts));
+    }
+    SitesAudit {
+        name: PairName::new("profiles"),
+        sites,
+        queue: Some("sync_queue".to_owned()),
+    }
+}
+
 pub(super) fn options() -> AuditOptions {
     AuditOptions {
         survive: Span::from_secs(600),
@@ -148,5 +164,5 @@ pub(crate) fn report_of(name: &str) -> DoctorReport {
             *setting = Setting::Denied;
         }
     }
-    audit_all(&[entry], &[], options())
+    audit_all(&[entry], &[], &[], options())
 }

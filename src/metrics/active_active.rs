@@ -5,7 +5,7 @@ use super::families::Families;
 use super::labels::{SeriesLabels, label};
 use crate::model::{ClockAnchor, Datacenter, Span, Timestamp};
 use crate::monitor::{ActiveActiveSnapshot, DirectionSnapshot, SiteSnapshot};
-use crate::sites::DirectionStatus;
+use crate::sites::{DirectionStatus, ProbeRecord};
 
 /// Everything about one entry.
 pub(super) fn add(
@@ -60,6 +60,7 @@ fn add_direction(
     let fresh = direction.fresh(now);
     let is_up = fresh.is_some() && direction.failure.is_none();
     families.add(&c::SITES_UP, labels, is_up);
+    add_probes(families, &direction.probes, labels);
     if let Some((_, latest)) = &direction.status {
         // Counters and instants stay true while nothing new is known.
         let checked = latest.checked.iter();
@@ -72,6 +73,18 @@ fn add_direction(
     }
     if let Some(status) = fresh {
         add_status(families, status, labels);
+    }
+}
+
+/// Nothing where nothing was probed and no key was found under way.
+fn add_probes(families: &mut Families, probes: &ProbeRecord, labels: &SeriesLabels) {
+    for (path, histogram) in &probes.convergence {
+        let labels = labels.with("path", path.label());
+        families.add_histogram(&c::CONVERGENCE, &labels, histogram);
+    }
+    if probes.written + probes.failed > 0 {
+        let results = [("written", probes.written), ("failed", probes.failed)];
+        families.add_each(&c::PROBE_WRITES, labels, "result", results);
     }
 }
 

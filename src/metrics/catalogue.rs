@@ -163,6 +163,10 @@ catalogue! {
         "Counters of which the target has less than the source in a field of the target's own: the target has lost increments, by a failover or a restore. Looked for right after each restart and failover of either site. Absent until one is found or a pass has ended.";
     TIMESTAMP_AHEAD = Gauge "redis_cross_dc_active_active_timestamp_ahead_seconds" SITES,
         "How far the source's versions are ahead of its server's clock, at most, in this pass and the last one: somebody writes with a fast clock. 0 once a pass has found none; absent before.";
+    CONVERGENCE = Histogram "redis_cross_dc_active_active_convergence_seconds" &["name", "source_dc", "target_dc", "path"],
+        "How long writes took from the source to the target, by path: `queue` a probe that the applications' worker brings over, `direct` a probe that this exporter applies itself, `keys` keys of the applications that the scan found under way (slow ones are found more often). What has not arrived after ten minutes is above every bucket.";
+    PROBE_WRITES = Counter "redis_cross_dc_active_active_probe_writes_total" &["name", "source_dc", "target_dc", "result"],
+        "Probes by result: `written`, `failed`. Only with `active_active[].probe`.";
     CLOCK_SKEW = Gauge "redis_cross_dc_active_active_clock_skew_seconds" SITES,
         "By how much the clock of the target's server is ahead of that of the source's server, by estimate; negative where it is behind. One series for every two sites.";
     CLOCK_SKEW_LOWER = Gauge "redis_cross_dc_active_active_clock_skew_lower_seconds" SITES,

@@ -15,9 +15,17 @@ pub(super) fn add_findings(families: &mut Families, snapshot: &FleetSnapshot) {
     };
     let pairs = snapshot.pairs.iter();
     let monitored: BTreeSet<&str> = pairs.map(|pair| pair.meta.key.name.as_str()).collect();
+    let entries = snapshot.active_active.iter();
+    let sites: BTreeSet<&str> = entries.map(|entry| entry.name.as_str()).collect();
     let ended = snapshot.anchor.wall(last.ended);
     for entry in &last.report.pairs {
-        if !monitored.contains(entry.pair.as_str()) {
+        let name = entry.pair.as_str();
+        let is_shown = match entry.master {
+            Some(_) => monitored.contains(name),
+            // Sites may have the name of a pair, which then has the series.
+            None => sites.contains(name) && !monitored.contains(name),
+        };
+        if !is_shown {
             continue;
         }
         let labels = SeriesLabels::new([label("pair", &entry.pair)]);

@@ -5,7 +5,7 @@ use super::{closed_set, serde_as_label};
 closed_set! {
     /// One check of an audit for disaster recovery. The letter is the chapter: A what makes a
     /// replica useless once it is promoted, B buffers and timeouts of replication, C persistence, D
-    /// how the pair is set up, E Sentinels, F practice and history.
+    /// how the pair is set up, E Sentinels, F practice and history, G active-active sites.
     pub enum DoctorCheck {
         /// `min-replicas-to-write` of the replica.
         A1 => "A1",
@@ -93,6 +93,12 @@ closed_set! {
         F2 => "F2",
         /// Full syncs that come again.
         F3 => "F3",
+        /// What a full site evicts.
+        G1 => "G1",
+        /// What a restart of a site loses.
+        G2 => "G2",
+        /// The clocks of the sites.
+        G3 => "G3",
     }
 }
 

@@ -2,6 +2,12 @@
 
 use super::Span;
 
+/// Upper bounds of buckets for the lag between datacenters, in seconds: 1 ms to 10 min.
+pub const LAG_BOUNDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    120.0, 300.0, 600.0,
+];
+
 /// How many values fell into each bucket. Values are in seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {

@@ -29,7 +29,7 @@ pub use doctor_check::DoctorCheck;
 pub use fleet_shard::FleetShard;
 pub use hash::stable_hash;
 pub use heartbeat_error::HeartbeatError;
-pub use histogram::Histogram;
+pub use histogram::{Histogram, LAG_BOUNDS};
 pub use identity::{AddrError, Datacenter, PairKey, PairName, ServerAddr, ShardId};
 pub use persisted::{Persisted, SaveScope, documents_of, restore_each};
 pub use poll_error::PollError;

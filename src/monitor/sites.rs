@@ -8,7 +8,7 @@ use crate::config::{ActiveActiveSettings, Settings};
 use crate::model::{Datacenter, PairName, Span, Timestamp};
 use crate::replication::Pause;
 use crate::sites::{
-    ClockSkew, ClockTracker, DirectionStatus, SiteEvent, SiteEventKind, SiteReading,
+    ClockSkew, ClockTracker, DirectionStatus, ProbeRecord, SiteEvent, SiteEventKind, SiteReading,
 };
 use crate::topology::monitored_sites;
 
@@ -57,6 +57,8 @@ pub struct DirectionSnapshot {
     pub status: Option<(Timestamp, Arc<DirectionStatus>)>,
     /// Why there is no newer one, as a sentence without its end; `None` while there is.
     pub failure: Option<SiteFailure>,
+    /// How long writes took.
+    pub probes: Arc<ProbeRecord>,
 }
 
 /// The clocks of two sites.
@@ -187,6 +189,7 @@ impl WatchedEntry {
                     target: target.clone(),
                     status: None,
                     failure: None,
+                    probes: Arc::default(),
                 });
             }
             let queue = settings.sync_queue.as_ref();
@@ -216,11 +219,7 @@ impl WatchedEntry {
                 target,
                 result,
             } => {
-                let mut directions = self.directions.iter_mut();
-                let is_it = |known: &&mut DirectionSnapshot| {
-                    known.source == source && known.target == target
-                };
-                if let Some(direction) = directions.find(is_it) {
+                if let Some(direction) = self.direction(&source, &target) {
                     match result {
                         Ok(status) => {
                             direction.status = Some((at, status.into()));
@@ -230,7 +229,26 @@ impl WatchedEntry {
                     }
                 }
             }
+            SiteEventKind::Probed {
+                source,
+                target,
+                path,
+                news,
+            } => {
+                if let Some(direction) = self.direction(&source, &target) {
+                    Arc::make_mut(&mut direction.probes).take(path, news, at);
+                }
+            }
         }
+    }
+
+    fn direction(
+        &mut self,
+        source: &Datacenter,
+        target: &Datacenter,
+    ) -> Option<&mut DirectionSnapshot> {
+        let mut directions = self.directions.iter_mut();
+        directions.find(|known| known.source == *source && known.target == *target)
     }
 
     fn read(&mut self, dc: &Datacenter, result: Result<Box<SiteReading>, String>, at: Timestamp) {

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::numbers::{UnixClock, seconds};
-use crate::model::Timestamp;
+use crate::model::{Histogram, Timestamp};
 use crate::monitor::{
     ActiveActiveSnapshot, ClockSnapshot, DirectionSnapshot, FleetSnapshot, SiteSnapshot,
 };
-use crate::sites::{CheckedClass, Counted, DirectionStatus, NoAge, SiteReading, SiteRisk};
+use crate::sites::{
+    CheckedClass, Counted, DirectionStatus, NoAge, ProbePath, ProbeRecord, SiteReading, SiteRisk,
+};
 
 /// Every entry of `active_active` that is monitored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -104,10 +106,28 @@ pub struct DirectionReport {
     pub pass: PassReport,
     /// The last pass that has ended; `null` before.
     pub last_pass: Option<LastPassReport>,
+    /// How long writes took, by the way that they take; a way without any is left out.
+    #[serde(default)]
+    pub writes: Vec<WritesReport>,
     /// Some of the keys that differ for good.
     pub examples: Vec<DifferingKeyReport>,
     /// Whether the sites are asked less, because they answer slowly.
     pub is_slow: bool,
+}
+
+/// How long writes took to the target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WritesReport {
+    /// The way that they take.
+    pub path: ProbePath,
+    /// Writes that have arrived or were given up.
+    pub count: u64,
+    /// How long the latest one took; `null` where it was given up, or none has arrived.
+    pub latest_seconds: Option<f64>,
+    /// When it had arrived.
+    pub latest_timestamp: Option<f64>,
+    /// Why the latest probe was not written; `null` where it was.
+    pub reason: Option<String>,
 }
 
 /// How many keys of a kind differ for good; all `null` where nothing is known.
@@ -267,10 +287,31 @@ impl DirectionReport {
                 keys: pass.keys,
                 passes: pass.passes,
             }),
+            writes: writes(&direction.probes, clock),
             examples: examples.collect(),
             is_slow: status.is_slow,
         }
     }
+}
+
+/// Every path of which something is known.
+fn writes(probes: &ProbeRecord, clock: UnixClock) -> Vec<WritesReport> {
+    let mut reports = Vec::new();
+    for path in ProbePath::ALL {
+        let count = probes.convergence.get(&path).map_or(0, Histogram::count);
+        let latest = probes.latest.get(&path);
+        let reason = probes.failures.get(&path);
+        if count > 0 || reason.is_some() {
+            reports.push(WritesReport {
+                path,
+                count,
+                latest_seconds: latest.map(|(_, took)| took.as_secs_f64()),
+                latest_timestamp: latest.map(|(at, _)| clock.unix(*at)),
+                reason: reason.cloned(),
+            });
+        }
+    }
+    reports
 }
 
 impl CountReport {

@@ -36,7 +36,7 @@ pub(crate) mod testing;
 
 pub use active_active::{
     ActiveActiveReport, ClockReport, CountReport, DifferingKeyReport, DirectionReport,
-    LastPassReport, PassReport, QueueReport, RiskReport, SiteReport, SitesReport,
+    LastPassReport, PassReport, QueueReport, RiskReport, SiteReport, SitesReport, WritesReport,
 };
 pub use alert_brief::AlertBrief;
 pub use alerts::{

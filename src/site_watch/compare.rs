@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::probe::KeysUnderWay;
 use super::{EntryPlan, FailureLog, SiteReporter};
 use crate::active_active::{ApplyLimits, Request, Site, SiteError};
 use crate::client::ServerSite;
@@ -44,17 +45,28 @@ struct Lane {
     next_report: Timestamp,
     /// Of its own: one direction may fail for good while the other one succeeds.
     log: FailureLog,
+    /// Who waits for keys that are under way.
+    under_way: KeysUnderWay,
 }
 
 /// So many keys a site was asked about, or has gone through.
 struct Asked(u64);
 
 impl ComparedSites {
-    pub(super) fn new(plan: &EntryPlan, [first, second]: [&Arc<Server>; 2]) -> Self {
+    /// Keys that are found under way go to `there` from the first to the second site, and `back` from
+    /// the second to the first.
+    pub(super) fn new(
+        plan: &EntryPlan,
+        [first, second]: [&Arc<Server>; 2],
+        [there, back]: [KeysUnderWay; 2],
+    ) -> Self {
         Self {
             servers: [Arc::clone(first), Arc::clone(second)],
             within: plan.within,
-            lanes: [Lane::new(plan, 0, 1, second), Lane::new(plan, 1, 0, first)],
+            lanes: [
+                Lane::new(plan, 0, 1, second, there),
+                Lane::new(plan, 1, 0, first, back),
+            ],
         }
     }
 
@@ -81,7 +93,13 @@ impl ComparedSites {
 }
 
 impl Lane {
-    fn new(plan: &EntryPlan, source: usize, target: usize, to: &Server) -> Self {
+    fn new(
+        plan: &EntryPlan,
+        source: usize,
+        target: usize,
+        to: &Server,
+        under_way: KeysUnderWay,
+    ) -> Self {
         let now = clock::now();
         let monitor = plan.entry.monitor;
         let scan = DirectionScan::new(ScanPlan {
@@ -99,6 +117,7 @@ impl Lane {
             rests_until: now,
             next_report: now,
             log: FailureLog::default(),
+            under_way,
         }
     }
 
@@ -190,6 +209,10 @@ impl Lane {
             took,
         };
         self.scan.looked_at_registers(step, &look, clock::now());
+        if let Some(key) = self.scan.take_under_way(began) {
+            // Another one is waited for otherwise.
+            let _ = self.under_way.try_send(key);
+        }
         Ok(())
     }
 

@@ -4,10 +4,11 @@
 //!
 //! One task a site reads its queue and clock, one task for every two sites compares them. Each has
 //! its own connections, so no site waits for another. They only read, at a bounded pace, and never
-//! with KEYS. What they learn goes to the core as [`SiteEvent`]s on a bounded channel; what it means
+//! with KEYS. What writes is `probe` alone, off by default once more. What they learn goes to the core as [`SiteEvent`]s on a bounded channel; what it means
 //! is decided in the room [`sites`](crate::sites), which is pure.
 
 mod compare;
+mod probe;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::model::{PairName, Span};
 use crate::sites::{SiteEvent, SiteEventKind};
 use crate::topology::{Server, Topology, monitored_sites};
 use compare::ComparedSites;
+use probe::{KeysUnderWay, Probe, watch_keys};
 use reading::ReadSite;
 
 /// A good capacity for the channel of events. A task that finds it full waits, and asks its sites
@@ -45,6 +47,8 @@ struct EntryPlan {
     entry: ActiveActiveSettings,
     sites: Vec<Arc<Server>>,
     within: Span,
+    /// What sets the probes of exporters apart.
+    identity: String,
 }
 
 /// Sends the events of one entry.
@@ -108,8 +112,15 @@ impl SiteWatch {
             let task = ReadSite::new(plan, site);
             tasks.spawn(task.run(reporter.clone()));
             for other in plan.sites.iter().skip(place + 1) {
-                let task = ComparedSites::new(plan, [site, other]);
+                let there = watch_keys_of(&mut tasks, plan, [site, other], &reporter);
+                let back = watch_keys_of(&mut tasks, plan, [other, site], &reporter);
+                let task = ComparedSites::new(plan, [site, other], [there, back]);
                 tasks.spawn(task.run(reporter.clone()));
+            }
+            for other in plan.sites.iter().filter(|other| other.dc != site.dc) {
+                for probe in Probe::all(plan, site, other) {
+                    tasks.spawn(probe.run(reporter.clone()));
+                }
             }
         }
         tasks
@@ -123,6 +134,20 @@ impl SiteWatch {
     }
 }
 
+/// Starts to wait for keys that are under way from the first of these sites to the second, one at a
+/// time.
+fn watch_keys_of(
+    tasks: &mut JoinSet<()>,
+    plan: &EntryPlan,
+    direction: [&Arc<Server>; 2],
+    reporter: &SiteReporter,
+) -> KeysUnderWay {
+    let (sender, keys) = mpsc::channel(1);
+    let direction = direction.map(Arc::clone);
+    tasks.spawn(watch_keys(direction, plan.within, keys, reporter.clone()));
+    sender
+}
+
 /// The entries that this exporter monitors.
 fn plans(settings: &Settings) -> BTreeMap<PairName, EntryPlan> {
     let mut plans = BTreeMap::new();
@@ -132,6 +157,7 @@ fn plans(settings: &Settings) -> BTreeMap<PairName, EntryPlan> {
         let plan = EntryPlan {
             sites: servers.collect(),
             within: settings.poll.timeout_remote.max(SHORTEST_TIMEOUT),
+            identity: settings.notify.identity.clone(),
             entry: entry.clone(),
         };
         plans.insert(entry.name.clone(), plan);

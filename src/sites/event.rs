@@ -1,5 +1,6 @@
 //! What the tasks that ask the sites report.
 
+use super::probe::{ProbeNews, ProbePath};
 use super::reading::SiteReading;
 use super::status::DirectionStatus;
 use crate::model::{Datacenter, PairName, Timestamp};
@@ -33,5 +34,16 @@ pub enum SiteEventKind {
         target: Datacenter,
         /// What is known after it.
         result: Result<Box<DirectionStatus>, String>,
+    },
+    /// A write was made to see how long it takes, has arrived or was given up.
+    Probed {
+        /// The site where it was written.
+        source: Datacenter,
+        /// The site that it goes to.
+        target: Datacenter,
+        /// The way that it takes.
+        path: ProbePath,
+        /// What is new.
+        news: ProbeNews,
     },
 }

@@ -5,6 +5,7 @@
 //!   that begins again at its end, with a second look at whatever differs.
 //! * [`ClockTracker`] bounds how far a server's clock is from ours, and so two servers' from each
 //!   other.
+//! * [`ProbeRecord`] is how long writes took.
 //! * [`QueueReading`] is what waits in a site's queue, and since when.
 //!
 //! docs/active-active.md says what each of it proves, and what it does not.
@@ -13,6 +14,7 @@ mod class;
 mod clock_skew;
 mod event;
 mod pace;
+mod probe;
 mod reading;
 mod scan;
 mod status;
@@ -21,6 +23,10 @@ pub use class::CheckedClass;
 pub use clock_skew::{ClockSample, ClockSkew, ClockTracker, OffsetInterval};
 pub use event::{SiteEvent, SiteEventKind};
 pub use pace::Pace;
+pub use probe::{
+    GIVEN_UP_AFTER, KeyUnderWay, LONGEST_QUEUE, PROBE_EVERY, PROBE_LIVES, ProbeBackoff, ProbeNews,
+    ProbePath, ProbeRecord, probe_key,
+};
 pub use reading::{NoAge, QueueReading, ServerWords, SiteReading, SiteRisk, queue_age};
 pub use scan::{
     BATCH, CounterLook, DirectionScan, KeyKind, LookStep, RegisterLook, ScanPlan, ScanStep,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub use diff::TopologyDiff;
 pub use observed_masters::ObservedMasters;
-pub use sharding::{configured_share, monitored_sites, owns_discovered, owns_source};
+pub use sharding::{configured_share, monitored_sites, owned_sites, owns_discovered, owns_source};
 pub use sources::{
     ClusterGroup, ClusterNodeState, ClusterView, Discovered, DiscoveryChange, DiscoveryEvent,
     DiscoveryUpdate, Dissent, FileFailure, FileFault, FileOutcome, FilesGroup, FilesReport,

@@ -35,13 +35,16 @@ pub fn owns_source(pair: &PairName, shard: FleetShard) -> bool {
     shard.owns(pair.as_str())
 }
 
-/// The active-active sites that this exporter monitors.
-pub fn monitored_sites(settings: &Settings) -> impl Iterator<Item = &ActiveActiveSettings> {
+/// The active-active sites that this exporter is responsible for.
+pub fn owned_sites(settings: &Settings) -> impl Iterator<Item = &ActiveActiveSettings> {
     let shard = settings.shard;
-    settings.active_active.iter().filter(move |entry| {
-        let is_owned = shard.is_none_or(|shard| owns_source(&entry.name, shard));
-        entry.monitor.enabled && is_owned
-    })
+    let entries = settings.active_active.iter();
+    entries.filter(move |entry| shard.is_none_or(|shard| owns_source(&entry.name, shard)))
+}
+
+/// Those of them that it monitors.
+pub fn monitored_sites(settings: &Settings) -> impl Iterator<Item = &ActiveActiveSettings> {
+    owned_sites(settings).filter(|entry| entry.monitor.enabled)
 }
 
 /// The first name among the entries that share servers, directly or through others.

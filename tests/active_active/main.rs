@@ -18,6 +18,7 @@
 mod clients;
 mod differential;
 mod exhaustive;
+mod faults;
 mod interop;
 mod library;
 mod model;

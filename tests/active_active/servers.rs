@@ -48,6 +48,13 @@ impl RealServer {
         self.launch();
     }
 
+    /// The same with further arguments.
+    pub(crate) fn restart_with(&mut self, arguments: &[&str]) {
+        let more = arguments.iter().map(|word| (*word).to_owned());
+        self.arguments.extend(more);
+        self.restart();
+    }
+
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();

@@ -277,6 +277,38 @@ fn pure_code_reads_no_clock_and_does_no_io() {
     );
 }
 
+/// The exporter reads sites of active-active and writes to them in one file, which is off by default. What
+/// writes otherwise is the library, and the command that is asked to.
+#[test]
+fn only_probes_write_to_sites() {
+    const WRITES: [&str; 7] = [
+        "Request::set(",
+        "Request::apply(",
+        "Request::increment(",
+        "Request::merge(",
+        "Request::remove(",
+        "Request::acknowledge(",
+        "Request::expire(",
+    ];
+    const MAY_WRITE: [&str; 3] = ["site_watch/probe.rs", "multi_site/", "active_active/"];
+    let mut wrong = Vec::new();
+    let mut writers = 0;
+    for source in sources() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src")
+            .join(&source.path);
+        let text = std::fs::read_to_string(path).unwrap();
+        let writes = WRITES.iter().any(|write| text.contains(write));
+        let may_write = MAY_WRITE.iter().any(|place| source.path.starts_with(place));
+        writers += usize::from(writes && may_write);
+        if writes && !may_write {
+            wrong.push(source.path.as_str());
+        }
+    }
+    assert!(wrong.is_empty(), "these write to sites: {wrong:?}");
+    assert!(writers >= 3, "the list finds nothing any more");
+}
+
 #[test]
 fn the_lists_name_only_rooms_and_files_that_exist() {
     let sources = sources();

@@ -62,6 +62,7 @@ mod senders;
 mod sentinel;
 mod shard;
 mod site_monitoring;
+mod site_probes;
 mod smoke;
 mod soak;
 mod stage;

@@ -30,16 +30,21 @@ fn metric(scrape: &Scrape, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     scrape.value(&format!("redis_cross_dc_active_active_{name}"), labels)
 }
 
-/// The rights that docs/active-active.md names for the monitoring.
-fn documented_rights() -> Vec<String> {
+/// The rights that docs/active-active.md names for the monitoring, and for probes besides.
+pub(crate) fn documented_rights() -> [Vec<String>; 2] {
     let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/active-active.md");
     let document = std::fs::read_to_string(document).unwrap();
-    let mut lines = document.lines().filter(|line| line.starts_with('+'));
-    let rights = lines.next_back().expect("the rights of the monitoring");
-    rights.split(' ').map(str::to_owned).collect()
+    let lines: Vec<&str> = document
+        .lines()
+        .filter(|line| line.starts_with('+'))
+        .collect();
+    let [_library, _verify, monitoring, probes] = lines[..] else {
+        panic!("four lines of rights are expected: {lines:?}");
+    };
+    [monitoring, probes].map(|rights| rights.split(' ').map(str::to_owned).collect())
 }
 
-async fn add_user(server: &RedisServer, name: &str, rights: &[&str]) {
+pub(crate) async fn add_user(server: &RedisServer, name: &str, rights: &[&str]) {
     let mut words = vec!["ACL", "SETUSER", name, "on", ">secret", "-@all"];
     words.extend(rights);
     server.command(&words).await.unwrap();
@@ -66,7 +71,7 @@ impl Scene {
     async fn set() -> Self {
         let dc1 = RedisServer::builder().start().await.unwrap();
         let dc2 = RedisServer::builder().start().await.unwrap();
-        let rights = documented_rights();
+        let [rights, _] = documented_rights();
         let rights: Vec<&str> = rights.iter().map(String::as_str).collect();
         for server in [&dc1, &dc2] {
             add_user(server, "monitor", &rights).await;
@@ -167,21 +172,21 @@ impl Scene {
     }
 }
 
-fn envelope(value: &str, stamp: f64, dc: &str) -> String {
+pub(crate) fn envelope(value: &str, stamp: f64, dc: &str) -> String {
     format!(
         "{{\"value\": \"{value}\", \"timestamp\": {stamp:?}, \"dc\": \"{dc}\", \"version\": \"{dc}:{stamp:?}\"}}"
     )
 }
 
-fn now() -> f64 {
+pub(crate) fn now() -> f64 {
     redis_cross_dc_exporter::clock::wall_now().as_secs_f64()
 }
 
-async fn command(server: &RedisServer, words: &[&str]) {
+pub(crate) async fn command(server: &RedisServer, words: &[&str]) {
     server.command(words).await.unwrap();
 }
 
-async fn set(server: &RedisServer, key: &str, text: &str) {
+pub(crate) async fn set(server: &RedisServer, key: &str, text: &str) {
     command(server, &["SET", key, text]).await;
 }
 
@@ -329,7 +334,7 @@ async fn sites_are_monitored_through_a_partition_a_repair_and_a_restore() {
     let addr = scene.dc2.addr().to_string();
     assert!(reason.contains(&addr), "{reason}");
     scene.dc2.restart().await.unwrap();
-    let rights = documented_rights();
+    let [rights, _] = documented_rights();
     let rights: Vec<&str> = rights.iter().map(String::as_str).collect();
     add_user(&scene.dc2, "monitor", &rights).await;
     let regressed = |scrape: &Scrape| {
@@ -363,7 +368,7 @@ async fn sites_are_monitored_through_a_partition_a_repair_and_a_restore() {
 async fn the_monitoring_needs_the_documented_rights_and_no_more() {
     let dc1 = RedisServer::builder().start().await.unwrap();
     let dc2 = RedisServer::builder().start().await.unwrap();
-    let rights = documented_rights();
+    let [rights, _] = documented_rights();
     let mut yaml = String::from("active_active:\n");
     let (first, second) = (dc1.addr().to_string(), dc2.addr().to_string());
     for server in [&dc1, &dc2] {

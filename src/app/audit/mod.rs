@@ -17,10 +17,12 @@ use tokio::task::JoinSet;
 
 use super::operation::DrillsFolder;
 use super::probe;
-use crate::config::{DatacenterRule, PairSettings, PollSettings, ServerSettings, Settings};
-use crate::doctor::{EntryAudit, Gap, ServerAudit, WriteHistory};
+use crate::config::{
+    ActiveActiveSettings, DatacenterRule, PairSettings, PollSettings, ServerSettings, Settings,
+};
+use crate::doctor::{EntryAudit, Gap, ServerAudit, SitesAudit, WriteHistory};
 use crate::model::{Datacenter, PairName, ServerAddr, Span};
-use crate::topology::{ObservedMasters, Server, SourceHealth, Topology};
+use crate::topology::{ObservedMasters, Server, SourceHealth, Topology, owned_sites};
 
 pub use progress::{AuditStage, Progress};
 pub(super) use runs::{AuditPlan, AuditRuns};
@@ -79,6 +81,43 @@ pub async fn collect_facts(
     collection.collect().await
 }
 
+/// Asks the active-active sites of `settings` that this exporter owns. Changes nothing on them.
+pub async fn collect_sites(
+    settings: &Settings,
+    request: &AuditRequest,
+    progress: Progress,
+) -> Vec<SitesAudit> {
+    ask_sites(settings, request, AT_ONCE, progress).await
+}
+
+async fn ask_sites(
+    settings: &Settings,
+    request: &AuditRequest,
+    at_once: usize,
+    progress: Progress,
+) -> Vec<SitesAudit> {
+    let wanted = request.pair.as_ref();
+    let is_wanted =
+        |entry: &&ActiveActiveSettings| wanted.is_none_or(|wanted| *wanted == entry.name);
+    let entries: Vec<_> = owned_sites(settings).filter(is_wanted).collect();
+    let sites = entries.iter().flat_map(|entry| &entry.sites);
+    let servers = sites.map(|site| Arc::new(Topology::server(site, &settings.datacenters)));
+    let questions = Questions {
+        settings,
+        // Nothing replicates from a site, so how much it writes does not matter.
+        request: Arc::new(AuditRequest::default()),
+        at_once,
+        progress,
+    };
+    let audits = questions.ask(servers.collect()).await;
+    let audit = |entry: &ActiveActiveSettings| SitesAudit {
+        name: entry.name.clone(),
+        sites: entry.sites.iter().map(|site| audits.of(site)).collect(),
+        queue: entry.sync_queue.clone(),
+    };
+    entries.into_iter().map(audit).collect()
+}
+
 /// Everything that one audit is made of.
 struct Collection<'a> {
     settings: &'a Settings,
@@ -130,23 +169,40 @@ impl Collection<'_> {
         Some(own.name.clone())
     }
 
-    /// The user that failovers log in as, where the configuration has a login for them.
-    fn operator_user(&self) -> Option<String> {
-        let login = self.settings.operator.as_ref()?;
-        let user = login.username.as_deref().unwrap_or("default");
-        Some(user.to_owned())
-    }
-
     async fn ask_servers(&self) -> Audits {
         let settings = self.settings;
         let roles = ObservedMasters::default();
         let topology = Topology::observed(self.entries, &settings.datacenters, &roles);
+        let questions = Questions {
+            settings,
+            request: Arc::clone(&self.request),
+            at_once: self.at_once,
+            progress: Arc::clone(&self.progress),
+        };
+        questions
+            .ask(topology.servers.into_values().collect())
+            .await
+    }
+}
+
+/// How servers are asked.
+struct Questions<'a> {
+    settings: &'a Settings,
+    request: Arc<AuditRequest>,
+    /// Servers that are asked at the same time.
+    at_once: usize,
+    progress: Progress,
+}
+
+impl Questions<'_> {
+    async fn ask(self, servers: Vec<Arc<Server>>) -> Audits {
+        let settings = self.settings;
         let permits = Arc::new(Semaphore::new(self.at_once));
-        let all = topology.servers.len();
+        let all = servers.len();
         // Measuring the writes alone takes seconds.
         (self.progress)(AuditStage::Servers, 0, all);
         let mut tasks = JoinSet::new();
-        for server in topology.servers.into_values() {
+        for server in servers {
             let question = server::Question {
                 timeout: timeout(&server, &settings.poll),
                 server,
@@ -169,6 +225,13 @@ impl Collection<'_> {
             by_addr,
             rules: settings.datacenters.clone(),
         }
+    }
+
+    /// The user that failovers log in as, where the configuration has a login for them.
+    fn operator_user(&self) -> Option<String> {
+        let login = self.settings.operator.as_ref()?;
+        let user = login.username.as_deref().unwrap_or("default");
+        Some(user.to_owned())
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 
-use super::{AuditRequest, Collection};
+use super::{AuditRequest, Collection, Progress, ask_sites};
 use crate::clock;
 use crate::config::{PairSettings, Settings};
 use crate::doctor::{AuditOptions, DoctorReport, WriteHistory, audit_all};
@@ -105,6 +105,7 @@ fn ended_early(error: &JoinError) -> String {
 }
 
 async fn run(plan: AuditPlan) -> Result<DoctorReport, String> {
+    let progress: Progress = Arc::new(|_, _, _| {});
     let collection = Collection {
         settings: &plan.settings,
         entries: &plan.entries,
@@ -114,9 +115,15 @@ async fn run(plan: AuditPlan) -> Result<DoctorReport, String> {
             ..AuditRequest::default()
         }),
         at_once: AT_ONCE,
-        progress: Arc::new(|_, _, _| {}),
+        progress: Arc::clone(&progress),
     };
-    let Ok(entries) = tokio::time::timeout(LONGEST, collection.collect()).await else {
+    let request = AuditRequest::default();
+    let collect = async {
+        let entries = collection.collect().await;
+        let sites = ask_sites(&plan.settings, &request, AT_ONCE, progress).await;
+        (entries, sites)
+    };
+    let Ok((entries, sites)) = tokio::time::timeout(LONGEST, collect).await else {
         let minutes = LONGEST.as_secs() / 60;
         return Err(format!(
             "the servers could not all be asked within {minutes} minutes"
@@ -127,7 +134,7 @@ async fn run(plan: AuditPlan) -> Result<DoctorReport, String> {
         survive: doctor.survive,
         now: clock::wall_now(),
     };
-    Ok(audit_all(&entries, &doctor.ignore, options))
+    Ok(audit_all(&entries, &sites, &doctor.ignore, options))
 }
 
 #[cfg(test)]

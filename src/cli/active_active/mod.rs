@@ -1,5 +1,7 @@
 //! `active-active`: compares and repairs sites that applications write to side by side.
 
+mod brake;
+mod drain;
 mod report;
 mod table;
 
@@ -16,8 +18,10 @@ use crate::active_active::{ApplyLimits, Request, Site, SiteError, overflow_key, 
 use crate::client::ServerSite;
 use crate::config::{ActiveActiveSettings, Settings, parse_duration};
 use crate::model::Span;
-use crate::multi_site::{Comparison, ComparisonReport, Drain, Pace, Repairs, Stopped};
+use crate::multi_site::{Comparison, ComparisonReport, Pace, Repairs};
 use crate::topology::Topology;
+use brake::Eta;
+use drain::QueueDrain;
 use report::{Drained, EntryReport, PairReport, QueueReport, Report};
 
 /// The times that a difference can be asked to last.
@@ -155,6 +159,7 @@ impl<'a> EntryRun<'a> {
 
     async fn work(&self, sync: Option<&SyncArgs>) -> Result<EntryReport, String> {
         let execute = sync.filter(|sync| sync.execute);
+        let before = self.lengths().await?;
         let mut drained = Vec::new();
         if let Some(sync) = execute {
             drained = self.drain(sync.items_per_second).await;
@@ -175,7 +180,7 @@ impl<'a> EntryRun<'a> {
         }
         Ok(EntryReport {
             name: self.entry.name.to_string(),
-            queues: self.queues(drained).await?,
+            queues: self.queues(drained, before, sync).await?,
             pairs,
         })
     }
@@ -191,58 +196,72 @@ impl<'a> EntryRun<'a> {
     async fn drain(&self, items_per_second: u32) -> Vec<Drained> {
         let mut reports = Vec::new();
         for (queue, source, target) in self.queue_directions() {
-            let drain = Drain {
+            let drain = QueueDrain {
                 source,
                 target,
                 queue,
-                limits: ApplyLimits::default(),
-                items_per_second: Some(items_per_second),
+                items_per_second,
             };
-            let dc = source.server().dc.clone();
-            let report = drain.run(u64::MAX, |report| {
-                progress(&format!(
-                    "{} items of the queue at {dc} drained",
-                    report.taken
-                ));
-            });
-            let report = report.await;
-            let stopped = report.stopped.as_ref().map(|stopped| {
-                let (site, error) = match stopped {
-                    Stopped::Source(error) => (source, error),
-                    Stopped::Target(error) => (target, error),
-                };
-                let trouble = site.trouble();
-                trouble.unwrap_or_else(|| format!("{}: {error}", site.server().dc))
-            });
-            reports.push(Drained::new(report, stopped));
+            reports.push(drain.run().await);
         }
         clear_progress();
         reports
     }
 
-    async fn queues(&self, drained: Vec<Drained>) -> Result<Vec<QueueReport>, String> {
+    /// How long each queue is, and when that was read.
+    async fn lengths(&self) -> Result<Vec<(u64, Duration)>, String> {
+        let mut lengths = Vec::new();
+        for (queue, source, _) in self.queue_directions() {
+            let state = self.queue_state(source, queue).await?;
+            lengths.push((state.length, source.elapsed()));
+        }
+        Ok(lengths)
+    }
+
+    /// What waits at a site.
+    async fn queue_state(&self, source: &ServerSite, queue: &str) -> Result<QueueState, String> {
+        let read = QueueState::read(source, queue).await;
+        read.map_err(|error| match source.trouble() {
+            Some(_) => self.sentence(&error),
+            // The site answers, but one of these keys is not what it should be.
+            None => format!(
+                "{}: at {} the queue {queue}, its list {} or its key {} cannot be read: {error}. \
+                 TYPE and GET show what they hold.",
+                self.entry.name,
+                source.server().dc,
+                rejected_list(queue),
+                overflow_key(queue)
+            ),
+        })
+    }
+
+    /// The queues as they are at the end. `before`: as they were at the beginning.
+    async fn queues(
+        &self,
+        drained: Vec<Drained>,
+        before: Vec<(u64, Duration)>,
+        sync: Option<&SyncArgs>,
+    ) -> Result<Vec<QueueReport>, String> {
         let mut drained = drained.into_iter();
+        let mut before = before.into_iter();
         let mut reports = Vec::new();
         for (queue, source, target) in self.queue_directions() {
-            let read = QueueState::read(source, queue).await;
-            let state = read.map_err(|error| match source.trouble() {
-                Some(_) => self.sentence(&error),
-                // The site answers, but one of these keys is not what it should be.
-                None => format!(
-                    "{}: at {} the queue {queue}, its list {} or its key {} cannot be read: {error}. \
-                     TYPE and GET show what they hold.",
-                    self.entry.name,
-                    source.server().dc,
-                    rejected_list(queue),
-                    overflow_key(queue)
-                ),
-            })?;
+            let state = self.queue_state(source, queue).await?;
+            // Of a dry run: a drain takes so many a second, and as many are added as the queue has grown by.
+            let dry = sync.filter(|sync| !sync.execute).zip(before.next());
+            let eta = dry.map(|(sync, (length, read))| {
+                let passed = source.elapsed().saturating_sub(read).as_secs_f64();
+                let grown = (state.length as f64 - length as f64) / passed.max(f64::EPSILON);
+                Eta::new(state.length, f64::from(sync.items_per_second) - grown)
+            });
             reports.push(QueueReport {
                 source_dc: source.server().dc.to_string(),
                 target_dc: target.server().dc.to_string(),
                 length: state.length,
                 rejected: state.rejected,
                 overflow_since: state.overflow_since,
+                drain_seconds: eta.and_then(Eta::seconds),
+                drain_ends: eta.map(|eta| eta != Eta::Never),
                 drained: drained.next(),
             });
         }

@@ -1,6 +1,7 @@
 //! What the commands say about sites: one form for JSON, from which the table is made.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -38,6 +39,10 @@ pub(super) struct QueueReport {
     /// Since when writes were not queued, in seconds since the epoch; none if the queue never was
     /// full.
     pub(super) overflow_since: Option<u64>,
+    /// Of a dry run: in how many seconds a drain would have emptied it; none if never.
+    pub(super) drain_seconds: Option<f64>,
+    /// Of a dry run: whether a drain would ever empty it.
+    pub(super) drain_ends: Option<bool>,
     /// What was done; none in a dry run.
     pub(super) drained: Option<Drained>,
 }
@@ -51,6 +56,8 @@ pub(super) struct Drained {
     pub(super) older: u64,
     pub(super) ties: u64,
     pub(super) rejected: BTreeMap<&'static str, u64>,
+    /// How long it took.
+    pub(super) seconds: f64,
     /// Why it stopped early; none if the queue was emptied.
     pub(super) stopped: Option<String>,
 }
@@ -106,7 +113,7 @@ pub(super) struct ExampleLine {
 }
 
 impl Drained {
-    pub(super) fn new(report: DrainReport, stopped: Option<String>) -> Self {
+    pub(super) fn new(report: DrainReport, stopped: Option<String>, took: Duration) -> Self {
         Self {
             taken: report.taken,
             applied: report.applied,
@@ -114,6 +121,7 @@ impl Drained {
             older: report.older,
             ties: report.ties,
             rejected: report.rejected,
+            seconds: took.as_secs_f64(),
             stopped,
         }
     }

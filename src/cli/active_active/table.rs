@@ -53,6 +53,13 @@ fn queue_line(queue: &QueueReport) -> String {
         "  queue {} -> {}: {} waiting, {} set aside",
         queue.source_dc, queue.target_dc, queue.length, queue.rejected
     );
+    match (queue.drain_seconds, queue.drain_ends) {
+        (Some(seconds), _) if queue.length > 0 => {
+            line += &format!("; a drain takes about {:.0} s", seconds.ceil());
+        }
+        (None, Some(false)) => line += "; a drain never ends at this rate: as much is added",
+        _ => {}
+    }
     if let Some(since) = queue.overflow_since {
         line += &format!(
             "; it was full at {since} (Unix time), and later writes may be missing in it: \
@@ -64,8 +71,8 @@ fn queue_line(queue: &QueueReport) -> String {
 
 fn drained_line(drained: &Drained) -> String {
     let mut line = format!(
-        "    drained {}: {} applied, {} were there, {} were older",
-        drained.taken, drained.applied, drained.same, drained.older
+        "    drained {} in {:.1} s: {} applied, {} were there, {} were older",
+        drained.taken, drained.seconds, drained.applied, drained.same, drained.older
     );
     line += &counts("set aside", &drained.rejected);
     if let Some(why) = &drained.stopped {

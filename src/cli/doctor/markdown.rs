@@ -1,6 +1,6 @@
 //! `doctor --output markdown`: for a ticket or a wiki, a checkbox for each finding.
 
-use crate::doctor::{DoctorReport, EntryReport, Finding, Fix};
+use crate::doctor::{DoctorReport, EntryReport, Finding, Fix, ServerRef};
 use crate::model::Span;
 use crate::report::visible_line;
 
@@ -25,21 +25,21 @@ pub(super) fn markdown(report: &DoctorReport) -> String {
 }
 
 fn pair_text(pair: &EntryReport) -> String {
-    let mut replicas = Vec::new();
-    for replica in &pair.replicas {
-        replicas.push(format!(
-            "{} ({})",
-            plain(&replica.server),
-            plain(&replica.dc)
-        ));
-    }
-    let mut text = format!(
-        "\n## {}\n\n{} ({}) → {}\n\n",
-        plain(&pair.pair),
-        plain(&pair.master.server),
-        plain(&pair.master.dc),
-        replicas.join(", ")
-    );
+    let listed = |servers: &[ServerRef]| {
+        let places = servers
+            .iter()
+            .map(|s| format!("{} ({})", plain(&s.server), plain(&s.dc)));
+        places.collect::<Vec<_>>().join(", ")
+    };
+    let servers = match &pair.master {
+        Some(master) => format!(
+            "{} → {}",
+            listed(std::slice::from_ref(master)),
+            listed(&pair.replicas)
+        ),
+        None => format!("Active-active sites: {}", listed(&pair.sites)),
+    };
+    let mut text = format!("\n## {}\n\n{servers}\n\n", plain(&pair.pair));
     if let Some(rate) = &pair.write_rate {
         text += &format!("Writes: {}\n\n", plain(&rate.sentence));
     }
@@ -186,8 +186,9 @@ pub(super) mod testing {
         };
         let pair = EntryReport {
             pair: "orders".to_owned(),
-            master: at("10.1.0.1:6379", "dc1"),
+            master: Some(at("10.1.0.1:6379", "dc1")),
             replicas: vec![at(server, "dc2")],
+            sites: Vec::new(),
             write_rate: None,
             findings: vec![finding],
             not_checked: vec![gap],

@@ -15,7 +15,7 @@ use super::{block_on, load_settings};
 use crate::app::{self, AuditRequest};
 use crate::clock;
 use crate::config::{Settings, parse_duration};
-use crate::doctor::{AuditOptions, AuditSummary, DoctorReport, EntryAudit, audit_all};
+use crate::doctor::{AuditOptions, AuditSummary, DoctorReport, EntryAudit, SitesAudit, audit_all};
 use crate::model::{PairName, Span};
 pub(super) use lines::wrapped;
 use progress::progress;
@@ -40,14 +40,14 @@ pub(super) fn doctor(global: &Global, args: &DoctorArgs) -> Exit {
     };
     let survive = wanted.survive;
     let collect = collect(global, args, &settings, wanted.request);
-    let entries = match block_on(collect) {
-        Ok(entries) => entries,
+    let found = match block_on(collect) {
+        Ok(found) => found,
         Err(exit) => return exit,
     };
-    if entries.is_empty() {
+    if found.entries.is_empty() && found.sites.is_empty() {
         return no_pair(args.pair.as_deref());
     }
-    let report = judge(&settings, &entries, survive);
+    let report = judge(&settings, &found, survive);
     print(&report, args.output);
     exit_code(report.summary)
 }
@@ -58,9 +58,18 @@ async fn collect(
     args: &DoctorArgs,
     settings: &Settings,
     mut request: AuditRequest,
-) -> Vec<EntryAudit> {
+) -> Found {
     request.histories = exporter::histories(global, &args.exporter).await;
-    app::collect_facts(settings, &request, progress()).await
+    Found {
+        entries: app::collect_facts(settings, &request, progress()).await,
+        sites: app::collect_sites(settings, &request, progress()).await,
+    }
+}
+
+/// What was collected.
+struct Found {
+    entries: Vec<EntryAudit>,
+    sites: Vec<SitesAudit>,
 }
 
 /// The arguments, checked.
@@ -130,10 +139,15 @@ fn no_pair(name: Option<&str>) -> Exit {
     Exit::Usage
 }
 
-fn judge(settings: &Settings, entries: &[EntryAudit], survive: Span) -> DoctorReport {
+fn judge(settings: &Settings, found: &Found, survive: Span) -> DoctorReport {
     let now = clock::wall_now();
     let options = AuditOptions { survive, now };
-    audit_all(entries, &settings.doctor.ignore, options)
+    audit_all(
+        &found.entries,
+        &found.sites,
+        &settings.doctor.ignore,
+        options,
+    )
 }
 
 /// What was not checked is not clean.

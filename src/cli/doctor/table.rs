@@ -5,7 +5,7 @@ use anstyle::Style;
 use super::lines::wrapped;
 use crate::cli::style;
 use crate::doctor::{
-    DoctorReport, EntryReport, Finding, FindingSeverity, Fix, IgnoredFinding, NotChecked,
+    DoctorReport, EntryReport, Finding, FindingSeverity, Fix, IgnoredFinding, NotChecked, ServerRef,
 };
 use crate::model::{DoctorCheck, Span};
 use crate::report::{Level, visible_text};
@@ -75,16 +75,19 @@ fn pair_text(pair: &EntryReport) -> String {
 }
 
 fn servers(pair: &EntryReport) -> String {
-    let mut replicas = Vec::new();
-    for replica in &pair.replicas {
-        replicas.push(format!("{} in {}", replica.server, replica.dc));
-    }
-    let line = format!(
-        "{} in {} -> {}",
-        pair.master.server,
-        pair.master.dc,
-        replicas.join(", ")
-    );
+    let listed = |servers: &[ServerRef]| {
+        let places = servers.iter().map(|s| format!("{} in {}", s.server, s.dc));
+        places.collect::<Vec<_>>().join(", ")
+    };
+    let line = match &pair.master {
+        Some(master) => format!(
+            "{} in {} -> {}",
+            master.server,
+            master.dc,
+            listed(&pair.replicas)
+        ),
+        None => format!("active-active sites: {}", listed(&pair.sites)),
+    };
     wrapped(0, &format!("{}  ", visible_text(&pair.pair)), &line)
 }
 

@@ -53,9 +53,13 @@ fn entry(
     if keys.is_empty() && counters.is_empty() {
         section.refuse("it compares nothing: give keys, such as [\"user:*\"], or counters");
     }
-    if section.read("probe", Cursor::flag) == Some(true) {
+    let monitor = fields::read(section, SiteMonitorSettings::default());
+    if monitor.probe && !monitor.enabled {
         let path = format!("{}.probe", section.path());
-        section.refuse_at(&path, "probes are not in this version: write false");
+        section.refuse_at(
+            &path,
+            "nobody would look at the probes without monitor: true: write that, or probe: false",
+        );
     }
     Some(ActiveActiveSettings {
         name: name?,
@@ -63,7 +67,7 @@ fn entry(
         sync_queue,
         keys,
         counters,
-        monitor: fields::read(section, SiteMonitorSettings::default()),
+        monitor,
     })
 }
 

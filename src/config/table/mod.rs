@@ -444,8 +444,10 @@ keys! {
         key keys_per_second = Key::number("keys_per_second", 1..=100_000).default_number(200);
         /// how long a difference has to last to be settled
         key settle = Key::duration("settle", secs(1)..=hours(1)).default_span(secs(10));
-        /// whether convergence is probed by writes
-        key _ = Key::flag("probe").default_flag(false).range("only `false` in this version");
+        /// whether the exporter also writes, to see how long that takes to the other site: two keys
+        /// of its own and an item of the queue every 10 s in each direction. It needs the rights for that
+        /// ([active-active.md](active-active.md#probes))
+        key probe = Key::flag("probe").default_flag(false).range("`true` only with `monitor: true`");
     }
 }
 

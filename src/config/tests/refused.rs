@@ -140,7 +140,7 @@ fn active_active_sites_that_cannot_work_are_refused() {
     );
     bad(
         &entry(&format!("keys: ['u:*'], probe: true, sites: {sites}")),
-        "active_active[0].probe: probes are not in this version: write false",
+        "active_active[0].probe: nobody would look at the probes without monitor: true: write that, or probe: false",
     );
     let three = sites.replace(']', ", {address: 'c:1', dc: dc3}]");
     bad(

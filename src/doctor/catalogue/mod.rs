@@ -7,6 +7,9 @@ mod promotion;
 mod replication;
 mod sentinels;
 mod setup;
+mod sites;
+
+pub(super) use sites::SITE_CHECKS;
 
 use super::subject::Rule;
 use crate::model::DoctorCheck;
@@ -20,6 +23,8 @@ pub(super) enum CheckScope {
     Replica,
     /// Master and replicas alike: after a switch their roles change.
     Each,
+    /// Each active-active site; nothing of a pair.
+    Site,
 }
 
 /// Everything about a check.
@@ -98,6 +103,9 @@ pub(super) const fn row(check: DoctorCheck) -> &'static CheckRow {
         DoctorCheck::F1 => &practice::F1,
         DoctorCheck::F2 => &practice::F2,
         DoctorCheck::F3 => &practice::F3,
+        DoctorCheck::G1 => &sites::G1,
+        DoctorCheck::G2 => &sites::G2,
+        DoctorCheck::G3 => &sites::G3,
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) mod replication;
 pub(super) mod rights;
 pub(super) mod sentinels;
 pub(super) mod setup;
+pub(super) mod sites;
 pub(super) mod way_back;
 
 #[cfg(test)]

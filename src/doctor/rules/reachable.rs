@@ -311,7 +311,7 @@ pub(in crate::doctor) fn clocks(subject: &Subject<'_>) -> Verdict {
 }
 
 /// The difference of the clocks that the round trips leave certain, and whether `own` is ahead.
-fn certain_difference(own: ClockReading, master: ClockReading) -> (Span, bool) {
+pub(super) fn certain_difference(own: ClockReading, master: ClockReading) -> (Span, bool) {
     // Each reading was true at some instant between sent and received, so the wall time of the
     // monitor's instant zero lies between these two.
     let earliest = |clock: ClockReading| clock.wall.as_nanos() - clock.received.as_nanos();

@@ -4,15 +4,9 @@ use std::collections::BTreeMap;
 
 use super::pairs::Pairs;
 use super::servers::Servers;
-use crate::model::{Datacenter, Histogram, Span};
+use crate::model::{Datacenter, Histogram, LAG_BOUNDS, Span};
 use crate::monitor::snapshot::Operation;
 use crate::topology::Pair;
-
-/// Upper bounds of the lag histogram's buckets, in seconds: 1 ms to 10 min.
-const LAG_BOUNDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-    120.0, 300.0, 600.0,
-];
 
 /// Upper bounds of the latency histograms' buckets, in seconds: from the round trip of a loopback
 /// to the longest timeout.

@@ -5,6 +5,8 @@
 //! had less still lacks the version that the other one had at the first look; else it was in flight. Comparing
 //! for equality twice would count every key that is written often.
 
+mod counters;
+mod pace;
 mod read;
 mod report;
 
@@ -12,12 +14,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::pair::SitePair;
-use super::pn_counter::merge;
 use super::repair::{Repairs, Settled, repair};
 use crate::active_active::{
-    ApplyLimits, Counter, Difference, Direction, Finding, Judgement, Page, Request, Sighting, Site,
+    ApplyLimits, Difference, Direction, Finding, Judgement, Page, Request, Sighting, Site,
     SiteError, Stamp, Stored, compare,
 };
+use counters::CounterPair;
+pub use pace::Pace;
+use pace::{PAGE_OF_NAMES, Pacer};
 use read::absent_keys;
 pub use read::{SiteView, counters_at, read_all};
 pub use report::{ComparisonReport, DirectionReport, Example};
@@ -33,16 +37,44 @@ const SUSPECTS_AT_ONCE: usize = 10_000;
 /// How near to its expiry a key is no longer compared.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(1);
 
-/// How fast a comparison goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// At most so many keys a second; none without a limit.
-    pub keys_per_second: Option<u32>,
-    /// How long after the first look a difference has to last to be settled.
-    pub settle: Duration,
-}
-
-/// What to compare.
+/// What to compare, and whether to repair what differs for good.
+///
+/// ```
+/// # mod servers { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/two_servers.rs")); }
+/// use std::time::Duration;
+///
+/// use redis_cross_dc_exporter::active_active::ApplyLimits;
+/// use redis_cross_dc_exporter::multi_site::{Comparison, Pace, RedisSite, Repairs};
+///
+/// # fn main() { servers::run(|dc1, dc2| async move {
+/// let mut dc1 = redis::Client::open(dc1)?.get_multiplexed_async_connection().await?;
+/// let mut dc2 = redis::Client::open(dc2)?.get_multiplexed_async_connection().await?;
+/// // What a race of other clients has left.
+/// let new = r#"{"value": "new", "timestamp": 1732262770.5, "dc": "dc1"}"#;
+/// let old = r#"{"value": "old", "timestamp": 1732262769.5, "dc": "dc2"}"#;
+/// redis::cmd("SET").arg("user:1").arg(new).exec_async(&mut dc1).await?;
+/// redis::cmd("SET").arg("user:1").arg(old).exec_async(&mut dc2).await?;
+///
+/// let within = Duration::from_secs(10);
+/// let comparison = Comparison {
+///     first: &RedisSite::new(dc1, within),
+///     first_dc: "dc1",
+///     second: &RedisSite::new(dc2.clone(), within),
+///     second_dc: "dc2",
+///     keys: &["user:*".to_owned()],
+///     counters: &[],
+///     // In production longer than a write usually takes to the other site.
+///     pace: Pace { keys_per_second: Some(5_000), settle: Duration::from_millis(100) },
+///     limits: ApplyLimits::default(),
+///     sample: None,
+///     repairs: Some(Repairs { copy_missing: false }),
+/// };
+/// let report = comparison.run(|_| {}).await?;
+/// assert_eq!(report.divergent(), 1);
+/// let repaired: String = redis::cmd("GET").arg("user:1").query_async(&mut dc2).await?;
+/// assert_eq!(repaired, new);
+/// # Ok(()) }) }
+/// ```
 #[derive(Debug)]
 pub struct Comparison<'a, S> {
     /// One site.
@@ -125,9 +157,7 @@ struct Run<'a, S> {
     counter_suspects: BTreeMap<Vec<u8>, CounterPair>,
     /// When the latest suspect was added.
     suspected: Duration,
-    started: Duration,
-    /// Keys that the servers were asked about, for the pace.
-    asked: u64,
+    pacer: Pacer,
     has_sampled: bool,
 }
 
@@ -135,28 +165,6 @@ struct Run<'a, S> {
 struct Suspect {
     finding: Finding,
     sighting: Sighting,
-}
-
-/// A counter at both sites.
-struct CounterPair {
-    first: Counter,
-    second: Counter,
-}
-
-impl CounterPair {
-    const fn source(&self, direction: Direction) -> &Counter {
-        match direction {
-            Direction::FirstToSecond => &self.first,
-            Direction::SecondToFirst => &self.second,
-        }
-    }
-
-    const fn target(&self, direction: Direction) -> &Counter {
-        match direction {
-            Direction::FirstToSecond => &self.second,
-            Direction::SecondToFirst => &self.first,
-        }
-    }
 }
 
 /// What both sites hold under some keys, and by what that is judged.
@@ -175,8 +183,7 @@ impl<'a, S: Site> Run<'a, S> {
             suspects: BTreeMap::new(),
             counter_suspects: BTreeMap::new(),
             suspected: now,
-            started: now,
-            asked: 0,
+            pacer: Pacer::new(plan.pace, now),
             has_sampled: false,
         }
     }
@@ -215,9 +222,15 @@ impl<'a, S: Site> Run<'a, S> {
         pattern: &[u8],
     ) -> Result<Page, SiteError> {
         let source = self.plan.sites().source(direction);
-        let scan = Request::scan(cursor, pattern, PAGE);
+        let count = match direction {
+            Direction::FirstToSecond => PAGE,
+            Direction::SecondToFirst => PAGE_OF_NAMES,
+        };
+        let began = source.elapsed();
+        let scan = Request::scan(cursor, pattern, count);
         let page = source.request(scan).await?.page()?;
-        self.asked += page.keys.len() as u64;
+        let took = source.elapsed().saturating_sub(began);
+        self.pacer.note_page(direction, page.keys.len(), took);
         let keys = match direction {
             Direction::FirstToSecond => page.keys,
             Direction::SecondToFirst => absent_keys(self.plan.first, page.keys).await?,
@@ -336,136 +349,6 @@ impl<'a, S: Site> Run<'a, S> {
         })
     }
 
-    async fn compare_counters(
-        &mut self,
-        direction: Direction,
-        pattern: &[u8],
-        progress: &mut impl FnMut(&ComparisonReport),
-    ) -> Result<(), SiteError> {
-        let mut cursor = 0;
-        loop {
-            if self.is_sampled(self.report.counters) {
-                return Ok(());
-            }
-            let page = self.page(direction, cursor, pattern).await?;
-            let pairs = self.read_counters(&page.keys).await?;
-            self.report.counters += page.keys.len() as u64;
-            for (key, pair) in page.keys.into_iter().zip(pairs) {
-                self.note_counter(key, pair);
-            }
-            if self.counter_suspects.len() >= SUSPECTS_AT_ONCE {
-                self.look_at_counters_again().await?;
-            }
-            progress(&self.report);
-            self.hold_back().await;
-            cursor = page.cursor;
-            if cursor == 0 {
-                return Ok(());
-            }
-        }
-    }
-
-    fn note_counter(&mut self, key: Vec<u8>, pair: Result<CounterPair, Difference>) {
-        let pair = match pair {
-            Ok(pair) => pair,
-            Err(why) => {
-                self.note_no_counter(&key, why);
-                return;
-            }
-        };
-        for direction in Direction::ALL {
-            if !pair.source(direction).malformed().is_empty() {
-                let report = self.report.direction_mut(direction);
-                report.malformed_counters += 1;
-                report.note(&key, "malformed_counter");
-            }
-        }
-        let mut differences = pair.first.missing_at(&pair.second);
-        if differences.next().is_some() || pair.second.missing_at(&pair.first).next().is_some() {
-            drop(differences);
-            self.counter_suspects.insert(key, pair);
-            self.suspected = self.plan.first.elapsed();
-        }
-    }
-
-    /// Counts a key that cannot be compared, since a site has no counter there.
-    fn note_no_counter(&mut self, key: &[u8], why: Difference) {
-        let report = self.report.direction_mut(Direction::FirstToSecond);
-        *report.settled.entry(why).or_default() += 1;
-        report.note(key, why.label());
-    }
-
-    async fn read_counters(
-        &self,
-        keys: &[Vec<u8>],
-    ) -> Result<Vec<Result<CounterPair, Difference>>, SiteError> {
-        let first = counters_at(self.plan.first, keys).await?;
-        let second = counters_at(self.plan.second, keys).await?;
-        let mut pairs = Vec::with_capacity(keys.len());
-        for (first, second) in first.into_iter().zip(second) {
-            pairs.push(match (first, second) {
-                (Ok(first), Ok(second)) => Ok(CounterPair { first, second }),
-                (Err(why), _) | (_, Err(why)) => Err(why),
-            });
-        }
-        Ok(pairs)
-    }
-
-    /// Takes the second look at counters: a field is settled that the target still has less of than
-    /// the source had at the first look. Only what is still a counter at both sites is merged.
-    async fn look_at_counters_again(&mut self) -> Result<(), SiteError> {
-        let suspects = std::mem::take(&mut self.counter_suspects);
-        if suspects.is_empty() {
-            return Ok(());
-        }
-        self.wait_for_second_look().await;
-        let keys: Vec<Vec<u8>> = suspects.keys().cloned().collect();
-        for some in keys.chunks(PAGE) {
-            let pairs = self.read_counters(some).await?;
-            let mut counters = Vec::new();
-            for (key, now) in some.iter().zip(pairs) {
-                match (now, suspects.get(key)) {
-                    (Err(why), _) => self.note_no_counter(key, why),
-                    (Ok(now), Some(seen)) => {
-                        self.judge_counter(key, seen, &now);
-                        counters.push(key);
-                    }
-                    (Ok(_), None) => {}
-                }
-            }
-            if self.plan.repairs.is_some() {
-                for key in counters {
-                    merge(self.plan.first, self.plan.second, key).await?;
-                    self.report.repairs.counters += 1;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn judge_counter(&mut self, key: &[u8], seen: &CounterPair, now: &CounterPair) {
-        for direction in Direction::ALL {
-            let has_more = seen.source(direction);
-            let has_less = now.target(direction);
-            if has_more.missing_at(has_less).next().is_none() {
-                continue;
-            }
-            let home = self.plan.dc_of_target(direction);
-            let is_regressed = has_less.regressed_field(home, has_more).is_some();
-            let report = self.report.direction_mut(direction);
-            report.counters += 1;
-            report.regressed += u64::from(is_regressed);
-            report.note(
-                key,
-                if is_regressed {
-                    "regressed_counter"
-                } else {
-                    "counter"
-                },
-            );
-        }
-    }
-
     async fn wait_for_second_look(&self) {
         let due = self.suspected + self.plan.pace.settle;
         if let Some(early) = due.checked_sub(self.plan.first.elapsed()) {
@@ -474,12 +357,7 @@ impl<'a, S: Site> Run<'a, S> {
     }
 
     async fn hold_back(&self) {
-        let rate = self.plan.pace.keys_per_second.filter(|rate| *rate > 0);
-        let Some(rate) = rate else {
-            return;
-        };
-        let due = self.started + Duration::from_secs_f64(self.asked as f64 / f64::from(rate));
-        if let Some(early) = due.checked_sub(self.plan.first.elapsed()) {
+        if let Some(early) = self.pacer.early(self.plan.first.elapsed()) {
             self.plan.first.pause(early).await;
         }
     }

@@ -17,9 +17,10 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::active_active::Stored;
+use crate::active_active::{Sighting, Stored};
 use crate::model::{RunId, Span, Timestamp};
 use crate::sites::class::CheckedClass;
+use crate::sites::probe::{GIVEN_UP_AFTER, KeyUnderWay};
 use crate::sites::status::{Counted, DirectionStatus, LastPass};
 use followed::{Differing, FollowedKeys, MAX_FOLLOWED, MAX_NAME, Seen};
 use judge::{CounterVerdict, counter_verdict, register_verdict, unread_verdict};
@@ -63,6 +64,16 @@ pub struct DirectionScan {
     is_counted: [bool; 2],
     /// Whether a pass over these runs of the servers has ended.
     has_passed_runs: bool,
+    /// A key that was found under way in the latest look, for somebody to wait for.
+    under_way: Option<UnderWay>,
+}
+
+/// A key that the source had and the target had not at its first look.
+#[derive(Clone, Debug)]
+struct UnderWay {
+    key: Vec<u8>,
+    sighting: Sighting,
+    age: Span,
 }
 
 impl DirectionScan {
@@ -84,6 +95,7 @@ impl DirectionScan {
             last_pass: None,
             is_counted: [false; 2],
             has_passed_runs: false,
+            under_way: None,
         }
     }
 
@@ -220,6 +232,9 @@ impl DirectionScan {
                 self.not_followed(key, place, CheckedClass::TooLarge);
                 continue;
             };
+            if place == LookPlace::First(self.page_place.1) && difference.is_unpropagated() {
+                self.note_under_way(key, source, look);
+            }
             let differing = Differing {
                 kind: KeyKind::Register,
                 seen,
@@ -272,6 +287,34 @@ impl DirectionScan {
             self.differs(key, place, differing, &still_lacks, now);
         }
         self.end_look(step);
+    }
+
+    /// Notes a key of which the target lacks a version that is young enough to be on its way. A stamp
+    /// ahead of the source's clock has no age.
+    fn note_under_way(&mut self, key: &[u8], source: &Stored, look: &RegisterLook) {
+        let Stored::Envelope(envelope) = source else {
+            return;
+        };
+        let age = look.source_now.seconds_after(envelope.version().stamp);
+        let age = Span::from_secs_f64(age);
+        if age >= Span::ZERO && age < GIVEN_UP_AFTER {
+            self.under_way = Some(UnderWay {
+                key: key.to_vec(),
+                sighting: Sighting::of(source),
+                age,
+            });
+        }
+    }
+
+    /// A key that was found under way since this was last asked, if the source was read at `read` then.
+    pub fn take_under_way(&mut self, read: Timestamp) -> Option<KeyUnderWay> {
+        let UnderWay { key, sighting, age } = self.under_way.take()?;
+        Some(KeyUnderWay {
+            key,
+            sighting,
+            age,
+            seen: read,
+        })
     }
 
     /// Notes how far the source's version is ahead of the source's clock: certainly, although some

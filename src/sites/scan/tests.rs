@@ -260,6 +260,32 @@ fn what_arrives_in_time_was_in_flight_and_what_does_not_differs_for_good() {
     assert_eq!((status.keys.seen, status.keys.counted), (0, Some(0)));
 }
 
+#[test]
+fn a_young_version_that_is_not_there_yet_can_be_waited_for() {
+    let mut world = World::new();
+    let read = world.now;
+    let there = world.written(100.0, 1);
+    world.set_both("r:there", &there);
+    // One that is stuck is not on its way, and one from the future has no age.
+    world.set("r:stuck", Some(world.written(700.0, 1)), None);
+    world.set("r:future", Some(world.written(-5.0, 1)), None);
+    world.pass(Span::from_secs(5));
+    assert_eq!(world.scan.take_under_way(read), None);
+    let young = world.written(2.0, 1);
+    world.set("r:young", Some(young.clone()), None);
+    world.pass(Span::from_secs(5));
+    let found = world.scan.take_under_way(read).unwrap();
+    assert_eq!(
+        (found.key.as_slice(), found.seen),
+        (b"r:young".as_slice(), read)
+    );
+    assert!(found.age >= Span::from_secs(2) && found.age < Span::from_secs(8));
+    assert!(found.sighting.is_lacking_at(&there) && !found.sighting.is_lacking_at(&young));
+    // It is found once.
+    world.pass(Span::from_secs(5));
+    assert_eq!(world.scan.take_under_way(read), None);
+}
+
 /// Every key is written all the time and arrives a second later: comparing for equality would find
 /// many. Five keys do not arrive.
 #[test]

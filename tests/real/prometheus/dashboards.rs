@@ -44,7 +44,7 @@ const MAY_BE_EMPTY: [&str; 15] = [
 ];
 
 /// Metrics that no panel shows, and why.
-const IN_NO_PANEL: [(&str, &str); 29] = [
+const IN_NO_PANEL: [(&str, &str); 30] = [
     (
         "redis_cross_dc_discovery_file_ok",
         "few fleets have pair files; the page lists them, and a rule of one's own needs no panel",
@@ -100,6 +100,10 @@ const IN_NO_PANEL: [(&str, &str); 29] = [
     (
         "redis_cross_dc_active_active_pass_seconds",
         "the time of a scan, for those who tune its rate",
+    ),
+    (
+        "redis_cross_dc_active_active_probe_writes_total",
+        "a probe that cannot be written is on the page, with the reason",
     ),
     (
         "redis_cross_dc_active_active_queue_overflow",

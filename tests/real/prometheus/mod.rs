@@ -131,7 +131,7 @@ async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
          sentinels: [{{name: watched, master_name: watched, addresses: ['{}']}}]\n\
          clusters: [{{name: catalog, addresses: ['{}']}}]\n\
          active_active: [{{name: profiles, sites: [{{address: '{}', dc: dc1}}, {{address: '{}', dc: dc2}}], \
-         sync_queue: q, keys: ['u:*'], counters: ['c:*'], monitor: true}}]\n\
+         sync_queue: q, keys: ['u:*'], counters: ['c:*'], monitor: true, probe: true}}]\n\
          notify: {{group_wait: 0s, receivers: [{{name: hook, webhook: {{url: '{}'}}}}]}}\n",
         pairs.join(", "),
         sentinel.addr(),

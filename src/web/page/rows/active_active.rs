@@ -4,7 +4,7 @@ use super::{NOT_KNOWN, text_or_dash};
 use crate::report::{
     ActiveActiveReport, ClockReport, DirectionReport, Level, SiteReport, SitesReport, seconds_text,
 };
-use crate::sites::SiteRisk;
+use crate::sites::{ProbePath, SiteRisk};
 
 /// One direction between two sites.
 pub(in crate::web::page) struct DirectionRow {
@@ -57,7 +57,7 @@ impl DirectionRow {
             level: level.label(),
             differ: differ(direction),
             basis: basis(direction),
-            behind: span(direction.unpropagated_seconds),
+            behind: behind(direction),
             queue: source.map_or_else(|| NOT_KNOWN.to_owned(), queue),
             clocks: clocks(&entry.clocks, direction),
             why,
@@ -95,6 +95,27 @@ fn is_queue_to(site: &SiteReport, target: &str) -> bool {
     site.queue
         .as_ref()
         .is_none_or(|queue| queue.target_dc == target)
+}
+
+/// The age of the oldest version that is not there yet, and how long the latest write took.
+fn behind(direction: &DirectionReport) -> String {
+    let mut text = span(direction.unpropagated_seconds);
+    // In their order: what carries the applications' data comes first.
+    let paths = [ProbePath::Queue, ProbePath::Keys, ProbePath::Direct];
+    let latest = paths.into_iter().find_map(|path| {
+        let mut writes = direction.writes.iter();
+        let of_path = writes.find(|writes| writes.path == path)?;
+        Some((path, of_path.latest_seconds?))
+    });
+    if let Some((path, seconds)) = latest {
+        let what = match path {
+            ProbePath::Queue => "a probe through the queue",
+            ProbePath::Keys => "the latest key seen under way",
+            ProbePath::Direct => "a probe applied directly",
+        };
+        text += &format!("; {what} took {}", seconds_text(seconds));
+    }
+    text
 }
 
 fn span(seconds: Option<f64>) -> String {
@@ -180,6 +201,11 @@ fn trouble(direction: &DirectionReport, source: Option<&SiteReport>) -> Vec<Stri
     for (class, count) in &direction.settled {
         parts.push(format!("{count} {class}"));
     }
+    for writes in &direction.writes {
+        if let Some(reason) = &writes.reason {
+            parts.push(format!("no probe by the path {}: {reason}", writes.path));
+        }
+    }
     if let Some(queue) = source.and_then(|site| site.queue.as_ref()) {
         if queue.rejected > 0 {
             parts.push(format!("{} items set aside", queue.rejected));
@@ -197,6 +223,7 @@ fn trouble(direction: &DirectionReport, source: Option<&SiteReport>) -> Vec<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::WritesReport;
     use serde_json::{Value, json};
 
     /// A direction without a trouble, of which so much was counted.
@@ -224,6 +251,35 @@ mod tests {
         };
         let row = DirectionRow::new(&entry, direction);
         (row.level, row.differ)
+    }
+
+    #[test]
+    fn the_way_of_the_applications_says_how_long_writes_take() {
+        let mut known = direction(Some(0), Some(0));
+        assert_eq!(behind(&known), NOT_KNOWN);
+        known.unpropagated_seconds = Some(0.0);
+        let writes = |path, seconds| WritesReport {
+            path,
+            count: 3,
+            latest_seconds: seconds,
+            latest_timestamp: None,
+            reason: None,
+        };
+        known.writes = vec![
+            writes(ProbePath::Queue, None),
+            writes(ProbePath::Direct, Some(0.08)),
+        ];
+        let text = behind(&known);
+        assert!(
+            text.ends_with("a probe applied directly took 80 ms"),
+            "{text}"
+        );
+        known.writes[0].latest_seconds = Some(2.0);
+        let text = behind(&known);
+        assert!(text.contains("through the queue took 2"), "{text}");
+        known.writes[0].reason = Some("no right".to_owned());
+        let troubles = trouble(&known, None);
+        assert_eq!(troubles, ["no probe by the path queue: no right"]);
     }
 
     #[test]

@@ -58,7 +58,8 @@ impl DoctorView {
             return is_used.then(|| Self::unknown(reason.unwrap_or_default()));
         };
         let mut entries = last.report.pairs.iter();
-        let Some(entry) = entries.find(|entry| entry.pair == pair) else {
+        let is_it = |entry: &&EntryReport| entry.pair == pair && entry.master.is_some();
+        let Some(entry) = entries.find(is_it) else {
             return Some(Self::unknown("it is newer than the last audit".to_owned()));
         };
         let ended = fleet.anchor.wall(last.ended).as_secs_f64();

@@ -1,6 +1,12 @@
 //! `active-active verify` and `active-active sync` on real servers: what they find, what they repair, what they
 //! refuse to touch, and that they can be killed anywhere.
 
+mod figures;
+#[path = "../../active_active/python.rs"]
+#[allow(dead_code, reason = "the tests beside it use all of it")]
+mod python;
+mod storm;
+
 use std::process::{Command, Stdio};
 
 use redis_cross_dc_exporter::lab::{RedisServer, Reply, eventually};
@@ -54,6 +60,18 @@ impl Sites {
         let expected = if report["converged"] == true { 0 } else { 10 };
         outcome.ended_with(expected);
         report
+    }
+
+    /// How many items wait in both queues.
+    async fn queued(&self) -> u64 {
+        let mut queued = 0;
+        for server in [&self.dc1, &self.dc2] {
+            match server.command(&["LLEN", "sync_queue"]).await.unwrap() {
+                Reply::Integer(length) => queued += u64::try_from(length).unwrap(),
+                other => panic!("{other:?}"),
+            }
+        }
+        queued
     }
 
     async fn text(&self, server: &RedisServer, key: &str) -> Option<String> {
@@ -324,8 +342,8 @@ async fn active_active_commands_need_the_documented_rights() {
         .lines()
         .filter(|line| line.starts_with('+'))
         .collect();
-    let [library, verify, _monitoring] = rights[..] else {
-        panic!("three lines of rights are expected: {rights:?}");
+    let [library, verify, _monitoring, _probes] = rights[..] else {
+        panic!("four lines of rights are expected: {rights:?}");
     };
     for server in [&sites.dc1, &sites.dc2] {
         for (name, rules) in [
