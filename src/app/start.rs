@@ -17,7 +17,7 @@ use crate::capture::{AutomaticCapture, CAPTURE_QUEUE};
 use crate::clock;
 use crate::config::{ListenAddress, NotifySettings, Settings};
 use crate::delivery::DeliveryEvent;
-use crate::discovery::{self, DISCOVERY_QUEUE, Discovery, DiscoveryEvent};
+use crate::discovery::{self, DISCOVERY_QUEUE, Discovery};
 use crate::http_client::HttpError;
 use crate::metrics::Exposition;
 use crate::monitor::{FleetSnapshot, Monitor, PollEvent};
@@ -25,6 +25,7 @@ use crate::notify::{Dispatcher, MessageContext, PeriodicSenders, Timing};
 use crate::poll::{EVENT_QUEUE, Poller};
 use crate::site_watch::{SITE_QUEUE, SiteWatch};
 use crate::store::{Store, StoreStatus};
+use crate::topology::DiscoveryEvent;
 use crate::web::{CorePulse, Refresh};
 
 /// Results of periodic senders that wait for the core. Each is one answer of a receiver, so this

@@ -185,21 +185,18 @@ impl<S: Site> Drain<'_, S> {
     /// Brings a batch to the target, and what that has newer back.
     async fn apply_batch(&self, batch: &Peeked, report: &mut DrainReport) -> Round {
         let items = &batch.items;
-        let mut stopped = None;
-        let fates = match self.apply(items.newest(), report).await {
+        match self.apply(items.newest(), report).await {
             Ok(applied) => {
-                stopped = applied.error.map(Stopped::Target);
                 self.write_back(items.newest(), applied.newer).await;
-                applied.fates
+                Round {
+                    acknowledged: items.acknowledge(&applied.fates, batch.now),
+                    stopped: applied.error.map(Stopped::Target),
+                }
             }
-            Err(error) => {
-                stopped = Some(Stopped::Target(error));
-                Vec::new()
-            }
-        };
-        Round {
-            acknowledged: items.acknowledge(&fates, batch.now),
-            stopped,
+            Err(error) => Round {
+                acknowledged: items.acknowledge(&[], batch.now),
+                stopped: Some(Stopped::Target(error)),
+            },
         }
     }
 

@@ -125,7 +125,7 @@ impl Probe {
         let request = Request::set(&self.key, draft, &self.queue, u64::MAX);
         match source.request(request).await?.set()? {
             SetOutcome::Written { envelope, .. } => Ok(Probing::written(&envelope)),
-            _ => Err(SiteError::unexpected(
+            SetOutcome::StoredMalformed => Err(SiteError::unexpected(
                 "the probe's key holds something else",
             )),
         }

@@ -135,7 +135,7 @@ mod tests {
         let slow = Span::from_millis(321);
         assert_eq!(brake.strain(slow, &nobody), Some(Strain::RoundTrip(slow)));
         let mut near = Brake::default();
-        assert_eq!(near.strain(Span::from_micros(100), &nobody), None);
+        assert_eq!(near.strain(Span::from_nanos(100_000), &nobody), None);
         assert_eq!(near.strain(Span::from_millis(20), &nobody), None);
     }
 

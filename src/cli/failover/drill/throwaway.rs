@@ -149,7 +149,7 @@ impl Drill<'_> {
             return;
         }
         if self.capture().await
-            && self.rejoin(limits).await
+            && Box::pin(self.rejoin(limits)).await
             && self.switch_over("failback: take over", &back).await
         {
             self.check_the_end().await;
