@@ -1,53 +1,13 @@
 //! What is done beside the servers when a master changes, such as pointing a DNS record to it: when
 //! that is due, and what its failures mean. What a hook does is up to the executor.
 
-use serde::{Deserialize, Serialize};
-
 use super::goal::Goal;
+use super::hook_names::HookStage;
 use super::intent::OperationKind;
 use super::order::Order;
 use super::run::{Act, Run};
 use super::view::World;
-use crate::model::{ServerAddr, closed_set, serde_as_label};
-
-closed_set! {
-    /// When hooks run.
-    pub enum HookStage {
-        /// Before the first order that clients would notice.
-        Before => "before",
-        /// As soon as the new master takes writes, or once it is certain that the old one does.
-        After => "after",
-    }
-}
-
-serde_as_label!(HookStage);
-
-/// The names of the hooks of an operation.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookNames {
-    /// Those before it.
-    pub before: Vec<String>,
-    /// Those after it.
-    pub after: Vec<String>,
-}
-
-/// How far a run has come with its hooks.
-#[derive(Debug, Default)]
-pub(super) struct HookProofs {
-    /// Whether one before the operation has begun, in this run or an earlier one.
-    pub(super) begun: bool,
-    /// Whether all of those before the operation are through.
-    pub(super) before_done: bool,
-    /// Whether those after it have run.
-    pub(super) after_done: bool,
-}
-
-impl HookNames {
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.before.is_empty() && self.after.is_empty()
-    }
-}
+use crate::model::ServerAddr;
 
 impl Run {
     /// The hooks that are due before `act`: clients notice nothing until they have succeeded.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::addr_text;
-use super::hooks::HookNames;
+use super::hook_names::HookNames;
 use super::refusal::RefusalName;
 use super::unshared::Copied;
 use super::view::{Said, ServerView};

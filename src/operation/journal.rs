@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ending::Ending;
 use super::goal::Goal;
-use super::hooks::HookStage;
+use super::hook_names::HookStage;
 use super::intent::Intent;
 use super::order::Order;
 

@@ -15,6 +15,7 @@ mod drill;
 mod ending;
 mod evidence;
 mod goal;
+mod hook_names;
 mod hooks;
 mod intent;
 mod journal;
@@ -35,11 +36,11 @@ mod sentinel_proofs;
 mod settle;
 mod situation;
 mod switch_over;
-#[cfg(test)]
 #[allow(
     clippy::semicolon_if_nothing_returned,
     reason = "tables of closures with one assignment"
 )]
+#[cfg(test)]
 mod tests;
 mod unshared;
 mod view;
@@ -49,7 +50,7 @@ pub use drill::{DrillKind, DrillPart, DrillReport};
 pub use ending::{Ending, Outcome};
 pub use evidence::{DeathEvidence, Verdict, Witness};
 pub use goal::Goal;
-pub use hooks::{HookNames, HookStage};
+pub use hook_names::{HookNames, HookStage};
 pub use intent::{Intent, Limits, OperationKind, Party};
 pub use journal::{Entry, Journal, JournalError, Record, decode, encode};
 pub use loss::{ExporterKnows, Loss};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::hooks::HookNames;
+use super::hook_names::HookNames;
 use super::intent::{Intent, OperationKind};
 use super::view::ServerView;
 use super::watch::SentinelView;

@@ -102,7 +102,7 @@ mod tests {
             link(said).sync_read = Some(Bytes::new(100 * MIB));
             link(said).sync_total = Some(Bytes::new(300 * MIB));
         });
-        let expected = "full sync, 1 of 2: 100.0 MiB of 300.0 MiB received, 10.0 MiB/s, about 20 s to \
+        let expected = "full sync, 1 of 2: 100.0 MiB of 300.0 MiB received, 10.0 MiB/s, about 20.0 s to \
                         go, then it loads them";
         assert_eq!(transfer, expected);
         let load = at(|said| {
@@ -113,7 +113,7 @@ mod tests {
                 left: Some(Span::from_secs(3)),
             });
         });
-        let expected = "full sync, 2 of 2: 200.0 MiB of 300.0 MiB loaded, about 3 s to go";
+        let expected = "full sync, 2 of 2: 200.0 MiB of 300.0 MiB loaded, about 3.000 s to go";
         assert_eq!(load, expected);
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ending::{Ending, Outcome};
 use super::goal::Goal;
-use super::hooks::{HookProofs, HookStage};
+use super::hook_names::{HookProofs, HookStage};
 use super::intent::Intent;
 use super::journal::{Entry, Record};
 use super::order::{Order, OrderError, OrderResult};

@@ -63,12 +63,13 @@ fn hook(section: &Section<'_>) -> Option<HookSetting> {
 /// another one for the person at the keyboard than it was for the one who wrote this.
 fn command(section: &Section<'_>) -> Option<Vec<String>> {
     let items = section.items("command");
-    let cursor = section.get("command")?;
+    let path = format!("{}.command", section.path());
     if items.len() > MAX_WORDS {
         let count = items.len();
-        cursor.refuse(format_args!(
-            "has {count} words; allowed: at most {MAX_WORDS}"
-        ));
+        section.refuse_at(
+            &path,
+            format!("has {count} words; allowed: at most {MAX_WORDS}"),
+        );
         return None;
     }
     let mut words = Vec::with_capacity(items.len());
@@ -79,7 +80,7 @@ fn command(section: &Section<'_>) -> Option<Vec<String>> {
         .first()
         .is_some_and(|program| Path::new(program).is_absolute());
     if !is_path {
-        cursor.refuse("does not begin with the absolute path of a program");
+        section.refuse_at(&path, "does not begin with the absolute path of a program");
         return None;
     }
     Some(words)
