@@ -24,8 +24,8 @@ pub(super) enum Refusal {
     NoPermission,
     /// `DENIED`: protected mode.
     ProtectedMode,
-    /// `ERR unknown command`.
-    UnknownCommand,
+    /// `ERR unknown command 'INFO'`.
+    UnknownInfo,
     /// `ERR`, as an answer to AUTH: older servers, and those without a password.
     Other,
 }
@@ -38,7 +38,7 @@ impl Refusal {
             "NOAUTH" => Some(Self::NoLogin),
             "NOPERM" => Some(Self::NoPermission),
             "DENIED" => Some(Self::ProtectedMode),
-            _ if is_about_unknown_command(error) => Some(Self::UnknownCommand),
+            _ if is_about_unknown_info(error) => Some(Self::UnknownInfo),
             _ => Some(Self::Other),
         }
     }
@@ -64,7 +64,7 @@ impl Refusal {
                  it has a password or protected-mode is off"
                     .to_owned()
             }
-            Self::UnknownCommand => {
+            Self::UnknownInfo => {
                 "does not know INFO, without which nothing can be observed: the command was renamed, or the service or a \
                  proxy in between blocks it"
                     .to_owned()
@@ -82,7 +82,7 @@ pub(super) fn reason_of(error: &RedisError) -> PollError {
         ErrorKind::Server(ServerErrorKind::BusyLoading) => PollError::Loading,
         ErrorKind::Server(ServerErrorKind::NoPerm) => PollError::Denied,
         ErrorKind::Server(_) if is_about_clients(error) => PollError::MaxClients,
-        ErrorKind::Server(_) if is_about_unknown_command(error) => PollError::Denied,
+        ErrorKind::Server(_) if is_about_unknown_info(error) => PollError::Denied,
         ErrorKind::AuthenticationFailed => PollError::Auth,
         ErrorKind::Extension => reason_of_code(error.code()),
         ErrorKind::Io => PollError::Reset,
@@ -95,8 +95,7 @@ pub(super) fn reason_of(error: &RedisError) -> PollError {
 /// any password configured`.
 pub(super) fn reason_of_login(error: &RedisError) -> PollError {
     let reason = reason_of(error);
-    let is_about_the_login = reason == PollError::Protocol || is_about_unknown_command(error);
-    if is_about_the_login && matches!(error.kind(), ErrorKind::Server(_)) {
+    if reason == PollError::Protocol && matches!(error.kind(), ErrorKind::Server(_)) {
         return PollError::Auth;
     }
     reason
@@ -108,13 +107,12 @@ pub(super) fn is_plain_error(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) && !is_about_clients(error)
 }
 
-fn is_about_unknown_command(error: &RedisError) -> bool {
-    let text = error.detail().unwrap_or_default();
-    let begins = |start: &str| {
-        let beginning = text.get(..start.len());
-        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
-    };
-    UNKNOWN_COMMANDS.into_iter().any(begins)
+/// Whether the server says that it does not know INFO. Another command that it does not know is
+/// another program's: SENTINEL of an ordinary server.
+fn is_about_unknown_info(error: &RedisError) -> bool {
+    let text = error.detail().unwrap_or_default().to_ascii_lowercase();
+    let is_unknown = UNKNOWN_COMMANDS.iter().any(|start| text.starts_with(start));
+    is_unknown && text.contains("info")
 }
 
 fn is_about_clients(error: &RedisError) -> bool {
@@ -178,6 +176,7 @@ mod tests {
         );
         check("ERR unknown command 'INFO'", PollError::Denied);
         check("ERR Unsupported command: info", PollError::Denied);
+        check("ERR unknown command 'SENTINEL'", PollError::Protocol);
         check("ERR unknown", PollError::Protocol);
         check("MASTERDOWN Link with MASTER is down", PollError::Protocol);
         check("WHATEVER", PollError::Protocol);

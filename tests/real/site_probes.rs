@@ -122,7 +122,7 @@ async fn probes_show_how_long_the_worker_and_the_network_take() {
     let stop = Arc::new(AtomicBool::new(false));
     let [from, to] = [(&dc1, "dc1"), (&dc2, "dc2")].map(|(s, dc)| RedisServerAt::new(s, dc));
     let worker = tokio::spawn(work(from, to, Arc::clone(&stop)));
-    let probed = eventually("probes to arrive", LIMIT, || async {
+    let seen = eventually("probes to arrive", LIMIT, || async {
         let scrape = Scrape::of(&exporter).await;
         let is_so = arrived(&scrape, "dc1", "dc2", "queue") >= 1.0
             && arrived(&scrape, "dc1", "dc2", "direct") >= 1.0
@@ -130,10 +130,10 @@ async fn probes_show_how_long_the_worker_and_the_network_take() {
             && written(&scrape, "dc2", "dc1", "written") >= 2.0;
         is_so.then_some(scrape)
     });
-    let scrape = probed.await.unwrap();
-    assert_eq!(arrived(&scrape, "dc2", "dc1", "queue"), 0.0);
+    let scrape = seen.await.unwrap();
+    assert!(arrived(&scrape, "dc2", "dc1", "queue") < 1.0);
     for (source, target) in [("dc1", "dc2"), ("dc2", "dc1")] {
-        assert_eq!(written(&scrape, source, target, "failed"), 0.0);
+        assert!(written(&scrape, source, target, "failed") < 1.0);
     }
     let report: Value = serde_json::from_str(&exporter.get("/api/v1/active-active").await).unwrap();
     let writes = report["entries"][0]["directions"][0]["writes"]

@@ -84,7 +84,7 @@ impl Fleet {
     /// Follows who took over, and evaluates at an instant.
     fn tick(&mut self, now: Nanos) {
         for Promotion { pair, to, .. } in self.monitor.promotions(at(now)) {
-            self.masters.follow(&self.settings.pairs, &pair, &to);
+            self.masters.follow(&self.settings.pairs, [(&pair, &to)]);
             let topology = Topology::observed(
                 &self.settings.pairs,
                 &self.settings.datacenters,
@@ -584,7 +584,7 @@ fn by(process: char, uptime: i64, text: &str) -> String {
 fn servers_that_take_turns_at_both_addresses_are_no_failover_and_not_two_masters() {
     for phase in 0..2 {
         let mut fleet = Fleet::of(&[("orders", TOP, &[LEAF])]);
-        for second in 0..30 {
+        for second in 0..30_i64 {
             let now = second * 1000;
             let offset = 1000 + 10 * second.unsigned_abs();
             let both = [
@@ -621,7 +621,7 @@ fn servers_that_take_turns_at_both_addresses_are_no_failover_and_not_two_masters
 #[test]
 fn addresses_that_changed_places_for_good_are_followed() {
     let mut fleet = Fleet::of(&[("orders", TOP, &[LEAF])]);
-    for second in 0..30 {
+    for second in 0..30_i64 {
         let now = second * 1000;
         let offset = 1000 + 10 * second.unsigned_abs();
         let of_master = by('1', 900 + second, &master('a', offset, None));

@@ -352,14 +352,14 @@ mod tests {
             latest: Some(secs(44)),
         };
         let text = |catch_up| CatchUpReport::new(catch_up).text().unwrap();
-        assert_eq!(text(catch_up), "~40 s (36 s to 44 s)");
+        assert_eq!(text(catch_up), "~40.0 s (36.0 s to 44.0 s)");
         catch_up.expected = Err(NoForecast::Uneven);
         assert_eq!(
             text(catch_up),
-            "36 s to 44 s: the master writes too unevenly for one number"
+            "36.0 s to 44.0 s: the master writes too unevenly for one number"
         );
         catch_up.latest = None;
-        assert!(text(catch_up).starts_with("36 s or much later: "));
+        assert!(text(catch_up).starts_with("36.0 s or much later: "));
         let evidence = EvidenceReport::new(Ok(EvidenceLeft {
             lasts: secs(60),
             end: EvidenceEnd::Backlog,

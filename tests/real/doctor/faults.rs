@@ -268,7 +268,7 @@ async fn after_a_failover_the_servers_say_who_is_master() {
         .unwrap();
     let report = pair.report().await;
     assert_eq!(
-        report.pairs[0].master.server,
+        report.pairs[0].master.as_ref().unwrap().server,
         pair.replica.addr().to_string()
     );
     expect_one(&report, DoctorCheck::A1, Critical, pair.master.addr());

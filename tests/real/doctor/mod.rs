@@ -12,6 +12,7 @@ mod promotion;
 mod proofs;
 mod rights;
 mod sentinels;
+mod sites;
 mod terminal;
 mod traps;
 mod versions;

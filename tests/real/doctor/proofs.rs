@@ -122,6 +122,9 @@ const fn proof_of(check: DoctorCheck) -> Proof {
         ),
         DoctorCheck::F1 => both_in("choices::f1_a_recovery_that_was_practised_is_no_finding"),
         DoctorCheck::F2 => both_in("others::f2_the_operator_needs_its_rights_on_both_sides"),
+        DoctorCheck::G1 | DoctorCheck::G2 | DoctorCheck::G3 => {
+            both_in("sites::what_a_site_may_lose_is_found_and_nothing_on_sites_that_lose_nothing")
+        }
         DoctorCheck::F3 => both_in("others::f3_partial_resyncs_that_are_refused_again_and_again"),
     }
 }
@@ -142,9 +145,9 @@ fn tests(arguments: &[&str]) -> BTreeSet<String> {
 fn text_of(test: &str) -> String {
     let (module, name) = test.split_once("::").unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real/doctor");
-    let text = std::fs::read_to_string(folder.join(format!("{module}.rs"))).unwrap();
-    let begins = text.find(&format!("async fn {name}(")).expect(test);
-    let (_, rest) = text.split_at(begins);
+    let whole = std::fs::read_to_string(folder.join(format!("{module}.rs"))).unwrap();
+    let begins = whole.find(&format!("async fn {name}(")).expect(test);
+    let (_, rest) = whole.split_at(begins);
     let (body, _) = rest.split_once("\n}\n").expect(test);
     body.to_owned()
 }

@@ -271,7 +271,7 @@ mod tests {
         ];
         let text = behind(&known);
         assert!(
-            text.ends_with("a probe applied directly took 80 ms"),
+            text.ends_with("a probe applied directly took 0.080 s"),
             "{text}"
         );
         known.writes[0].latest_seconds = Some(2.0);

@@ -75,10 +75,9 @@ async fn rage(seed: u64, partition: Duration, kills: u64) -> Left {
     let sites = Sites::start().await;
     let wan = Wan::start(&sites, &mut random).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let [(first, first_line), (second, second_line)] = [
-        (sites.dc1.addr().port(), wan.to_second.addr().port()),
-        (sites.dc2.addr().port(), wan.to_first.addr().port()),
-    ];
+    let [(first, first_line), (second, second_line)] =
+        [(&sites.dc1, &wan.to_second), (&sites.dc2, &wan.to_first)]
+            .map(|(site, line)| (site.addr().port().unwrap(), line.addr().port().unwrap()));
     let mut writers = Vec::new();
     for (dc, local, remote) in [("dc1", first, first_line), ("dc2", second, second_line)] {
         for _ in 0..2 {

@@ -4,6 +4,8 @@
 //!
 //! `AA_STORMS`, `AA_PARTITION_SECONDS` and `AA_KILLS` say how much; `AA_STORM_SEED` replays a storm.
 
+#![allow(clippy::print_stdout)] // the figures are for people who measure
+
 mod control;
 mod drainer;
 mod ledger;
