@@ -2,7 +2,7 @@
 //! are cut, and replicas drain what they missed.
 
 use fastrand::Rng;
-use redis_cross_dc_exporter::model::{Bytes, ReplicationId, ReplicationOffset, Timestamp};
+use redis_cross_dc_exporter::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
 use redis_cross_dc_exporter::replication::{
     CatchUp, DrainSpeed, HistoryLimits, MasterHistory, MasterSample,
 };
@@ -127,7 +127,7 @@ impl DrainScore {
         self.moments += 1;
         let latest = foreseen
             .latest
-            .map_or(f64::MAX, |latest| latest.as_secs_f64());
+            .map_or(f64::MAX, Span::as_secs_f64);
         self.in_range += usize::from((earliest.as_secs_f64()..=latest).contains(&left));
         if let Ok(expected) = foreseen.expected {
             self.numbers += 1;
