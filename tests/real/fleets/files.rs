@@ -45,8 +45,8 @@ async fn pair_files_are_followed_and_every_surface_says_the_same_of_a_bad_one() 
 
     // Half of a file, as a program leaves it that writes in place and is killed.
     std::fs::write(folder.path("a.yml"), "- {name: first, master: {addr").unwrap();
-    let file = folder.path("a.yml");
-    let labels = [("file", file.to_str().unwrap())];
+    // As the exporter names it, whose configuration is config.yml in its own folder.
+    let labels = [("file", "pairs.d/a.yml")];
     until_metric(&exporter, OK, &labels, 0.0).await;
     let scrape = Scrape::of(&exporter).await;
     let fault = [labels[0], ("reason", "refused")];
@@ -63,6 +63,11 @@ async fn pair_files_are_followed_and_every_surface_says_the_same_of_a_bad_one() 
         Some(1.0)
     );
     every_surface_says(folder.0.path(), &exporter, "is no valid YAML").await;
+    assert!(
+        exporter.log().contains("is no valid YAML"),
+        "{}",
+        exporter.log()
+    );
     until_watched(&exporter, &["first", "second"]).await;
     let kept = exporter.pair("first").await;
     assert!(
@@ -73,14 +78,10 @@ async fn pair_files_are_followed_and_every_surface_says_the_same_of_a_bad_one() 
     // One name in two files.
     let both = [first.entry("first"), second.entry("second")].join(", ");
     folder.put("a.yml", &format!("[{both}]"));
-    let other = folder.path("b.yml");
-    let labels = [("file", other.to_str().unwrap())];
+    let labels = [("file", "pairs.d/b.yml")];
     until_metric(&exporter, OK, &labels, 0.0).await;
-    let places = format!(
-        "[0]: second is left out: {}[1] has this name",
-        file.display()
-    );
-    every_surface_says(folder.0.path(), &exporter, &places).await;
+    let places = "[0]: second is left out: pairs.d/a.yml[1] has this name";
+    every_surface_says(folder.0.path(), &exporter, places).await;
     folder.remove("b.yml");
     let gone = || async { Scrape::of(&exporter).await.value(OK, &labels).is_none() };
     eventually("the removed file to be gone", LIMIT, gone)
