@@ -10,6 +10,7 @@
 //! `Debug` output or printed configuration contains a secret.
 
 mod cursor;
+mod discovery_settings;
 mod environment;
 mod error;
 mod fields;
@@ -44,6 +45,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+pub use discovery_settings::{
+    DiscoverySettings, DnsRecord, DnsSettings, FilePair, PairFileReader, ParsePairFile,
+};
 pub use environment::Environment;
 pub use error::{ConfigErrors, ConfigProblem};
 pub use file_pattern::FilePattern;

@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "Pair file bad.yml: [0].name: is missing; the 2 pairs of its last good content stay",
+                "Pair file bad.yml: [0].name: is missing; its last good content stays: 2 pairs",
                 "Names of orders: redis.example does not exist",
                 "Names of orders: no server that its names resolve to answers: which one is the \
                  master is not known",

@@ -125,9 +125,7 @@ impl DrainScore {
             return;
         };
         self.moments += 1;
-        let latest = foreseen
-            .latest
-            .map_or(f64::MAX, Span::as_secs_f64);
+        let latest = foreseen.latest.map_or(f64::MAX, Span::as_secs_f64);
         self.in_range += usize::from((earliest.as_secs_f64()..=latest).contains(&left));
         if let Ok(expected) = foreseen.expected {
             self.numbers += 1;

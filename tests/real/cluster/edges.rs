@@ -112,9 +112,16 @@ async fn a_datacenter_with_the_majority_takes_over_from_the_one_that_is_lost() {
         site.replicas[lost].kill();
     }
     let turned = |pair: &PairReport| pair.source_dc == "dc1" && pair.master == heir.to_string();
-    exporter
-        .wait_for("c/slot-10923", "the failover", LIMIT, turned)
-        .await;
+    let has_turned = || async {
+        let pairs = exporter.pairs().await.pairs;
+        let of_shard = pairs.iter().filter(|pair| pair.pair == "c/slot-10923");
+        if of_shard.clone().any(turned) {
+            Ok(())
+        } else {
+            Err(format!("{pairs:#?}"))
+        }
+    };
+    eventually("the failover", LIMIT, has_turned).await.unwrap();
     wait_for_metric(&exporter, "slots_uncovered", Some(0.0)).await;
     wait_for_metric(&exporter, "state_ok", Some(1.0)).await;
     assert_eq!(failovers(&exporter, "c/slot-10923").await, 1);
@@ -132,7 +139,13 @@ async fn a_datacenter_with_the_majority_takes_over_from_the_one_that_is_lost() {
     for lost in [0, 1, 5] {
         site.replicas[lost].restart().await.unwrap();
     }
-    for shard in shards {
-        exporter.wait_for(shard, "its return", LIMIT, streams).await;
-    }
+    let all_stream = || async {
+        let pairs = exporter.pairs().await.pairs;
+        if pairs.len() == 6 && pairs.iter().all(streams) {
+            Ok(())
+        } else {
+            Err(format!("{pairs:#?}"))
+        }
+    };
+    eventually("their return", LIMIT, all_stream).await.unwrap();
 }

@@ -44,7 +44,8 @@ impl PairFileState {
                 format!("{sentence}; none of its pairs is watched")
             }
             FileFault::Unreadable | FileFault::Refused => {
-                format!("{sentence}; the {pairs} pairs of its last good content stay")
+                let noun = if pairs == 1 { "pair" } else { "pairs" };
+                format!("{sentence}; its last good content stays: {pairs} {noun}")
             }
         })
     }

@@ -126,7 +126,7 @@ fn a_bad_file_keeps_what_it_had_and_a_missing_one_does_not() {
         assert!(
             files
                 .trouble()
-                .ends_with("the 1 pairs of its last good content stay")
+                .ends_with("its last good content stays: 1 pair")
         );
     }
     let missing = [("/p/a.yml", failed(FileFault::Missing))];
