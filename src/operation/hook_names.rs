@@ -35,10 +35,3 @@ pub(super) struct HookProofs {
     /// Whether those after it have run.
     pub(super) after_done: bool,
 }
-
-impl HookNames {
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.before.is_empty() && self.after.is_empty()
-    }
-}
