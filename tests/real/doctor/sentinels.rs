@@ -168,7 +168,14 @@ async fn scripts_and_names_that_differ_between_sentinels_are_found() {
     let script = "sentinel client-reconfig-script mymaster /bin/true";
     let site = Site::set("replica-priority 200", [DC1, DC1, DC2], &[script]).await;
     let last = site.last().addr().to_string();
-    let report = site.report().await;
+    let mut report = site.report().await;
+    for _ in 0..5 {
+        // On a machine that is busy for a moment a round trip is too long for down-after: E2.
+        if found(&report).len() == 1 {
+            break;
+        }
+        report = site.report().await;
+    }
     assert_eq!(
         found(&report),
         [(DoctorCheck::E6, Warning, last)],

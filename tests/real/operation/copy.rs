@@ -28,6 +28,8 @@ struct Restarted {
 
 impl Restarted {
     async fn start(old: RedisServerBuilder) -> Self {
+        // A PING while it is copied would move its offset, and the copy would not count.
+        let old = old.config("repl-ping-replica-period 3600");
         let old = old.config("appendonly yes").config("appendfsync always");
         let mut old = old.start().await.unwrap();
         let new = server().replicaof(old.addr()).start().await.unwrap();

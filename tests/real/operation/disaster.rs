@@ -48,6 +48,9 @@ impl Apart {
     /// to it, which are bytes of its own.
     pub(crate) async fn lose_its_replica(&self) {
         self.proxy.cut().await;
+        // What reads its lost writes is a replica, too, for which its PINGs would go on.
+        let rarely = ["CONFIG", "SET", "repl-ping-replica-period", "3600"];
+        self.master.command(&rarely).await.unwrap();
         let is_alone = || async { replication(&self.master, "connected_slaves").await == "0" };
         eventually("the old master to be alone", LIMIT, is_alone)
             .await
