@@ -85,6 +85,11 @@ impl Batch {
         self.items.iter().map(Vec::len).sum()
     }
 
+    /// Whether `item` is the oldest of its items.
+    pub fn begins_with(&self, item: &[u8]) -> bool {
+        self.items.first().is_some_and(|oldest| oldest == item)
+    }
+
     /// What may be taken from the queue, oldest first, when this became of each of
     /// [`Self::newest`]: everything before the first item that is open. `now` is the time that the
     /// records of rejected items get.

@@ -202,8 +202,8 @@ impl<S: Site> Drain<'_, S> {
 
     /// Takes what was worked off from the queue, and peeks at so many of the `next` items in the same
     /// round trip. Nothing comes back where that was not asked for, or failed: then the next peek
-    /// says why. A server that does not know the script any more peeks first, at the same items again, which
-    /// changes nothing.
+    /// says why. A server that does not know the script any more peeks first, at the same items again: that look
+    /// does not count.
     async fn acknowledge(
         &self,
         done: &[Acknowledged],
@@ -245,7 +245,12 @@ impl<S: Site> Drain<'_, S> {
             }
         }
         next?;
-        peeked(&mut replies).ok()
+        let peeked = peeked(&mut replies).ok()?;
+        let is_again = |done: &Acknowledged| peeked.items.begins_with(&done.item);
+        if done.first().is_some_and(is_again) {
+            return None; // seen before they were taken, or the same write once more
+        }
+        Some(peeked)
     }
 
     async fn apply(

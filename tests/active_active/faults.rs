@@ -154,6 +154,8 @@ async fn a_queue_that_was_evicted_leaves_differences_that_a_comparison_finds() {
         dc1.query::<()>(&["EVAL", others, "0", &round.to_string(), &value])
             .await;
     }
+    // From here on nothing more is evicted.
+    dc1.query::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
     let (first, second) = (dc1.site().await, dc2.site().await);
     let drain = Drain {
         source: &first,
