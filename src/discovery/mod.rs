@@ -3,7 +3,7 @@
 //!
 //! One task for each reporter of each entry, so that no reporter waits for another; one for the names
 //! of each entry; one for all files. What they learn goes to the core as [`DiscoveryEvent`]s on a
-//! bounded channel; [`Discovered`](crate::topology::Discovered) turns it into entries, and says which
+//! bounded channel; [`Discovered`] turns it into entries, and says which
 //! reporters the answers have added to the configured ones.
 
 mod cluster;
