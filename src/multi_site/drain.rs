@@ -200,7 +200,7 @@ impl<S: Site> Drain<'_, S> {
         }
     }
 
-    /// Takes what was worked off from the queue, and peeks at so many of the `next` items in the same
+    /// Takes what was worked off from the queue, and peeks at `next` items in the same
     /// round trip. Nothing comes back where that was not asked for, or failed: then the next peek
     /// says why. A server that does not know the script any more peeks first, at the same items again: that look
     /// does not count.
@@ -247,7 +247,7 @@ impl<S: Site> Drain<'_, S> {
         next?;
         let peeked = peeked(&mut replies).ok()?;
         let is_again = |done: &Acknowledged| peeked.items.begins_with(&done.item);
-        if done.first().is_some_and(is_again) {
+        if done.iter().any(is_again) {
             return None; // seen before they were taken, or the same write once more
         }
         Some(peeked)
