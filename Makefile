@@ -5,13 +5,10 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-# Where the tests on real servers keep all output of the program.
-OUTPUTS := $(CURDIR)/target/test-outputs
-
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit active-active active-active-storms real dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean clusters
+.PHONY: demo test release format build lint unit active-active active-active-storms real real-short simulation dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean clusters
 
 demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -23,7 +20,11 @@ demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C 
 # `make lint` alone checks without building anything, which is faster while you edit.
 test: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 test: export CLIPPY_ARGS = -D__CLIPPY_HACKERY__warnings
-test: tools format build unit active-active real benches dashboards packaging docs ## everything that must pass
+# Where everything is built once and never again, there is nothing to reuse.
+ifdef CI
+test: export CARGO_INCREMENTAL = 0
+endif
+test: tools format build unit active-active real-short benches dashboards packaging docs ## everything that must pass
 	@echo "==> all checks passed"
 
 tools:
@@ -62,14 +63,15 @@ active-active-storms: ## a hundred partitions of a minute with 500 kills of the 
 	@$(CARGO) test --locked --quiet --test real -- active_active::figures --ignored --nocapture --test-threads=1
 	@$(CARGO) test --locked --quiet --test real -- active_active::storm --ignored --nocapture --test-threads=1
 
-real: ## tests on real servers, and a search of all their output for secrets
-	@echo "==> tests on real servers"
-	@rm -rf $(OUTPUTS) && mkdir -p $(OUTPUTS)/cargo/said && printf 'planted-secret-\nPRIVATE KEY\n' > $(OUTPUTS)/cargo/secrets
-	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=8 --skip hostile:: --skip cut:: 2>&1 | tee $(OUTPUTS)/cargo/said/tests
-	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- cut:: 2>&1 | tee -a $(OUTPUTS)/cargo/said/tests
-	@echo "==> hostile servers and clients: these compare two spans of time, so nothing else runs at the same time"
-	@set -o pipefail; TEST_OUTPUTS=$(OUTPUTS) $(CARGO) test --locked --test real -- --test-threads=4 hostile:: 2>&1 | tee -a $(OUTPUTS)/cargo/said/tests
-	@.ci/check-secrets $(OUTPUTS)
+real: ## tests on real servers, also the long ones that `make test` leaves out (.ci/long-tests), and a search of all their output for secrets
+	@.ci/real all
+
+real-short:
+	@.ci/real short
+
+simulation: export SIM_LONG = 1
+simulation: ## the simulation with three times as many seeds, and a whole idle day; SIM_RUNS=500 for more, SIM_SEED=7 replays one; part of no other target
+	@$(CARGO) test --locked --test simulation
 
 benches: ## a short form of the benches, which shows that they run and measures nothing
 	@echo "==> benches, a short form"

@@ -15,8 +15,11 @@ pub struct ExporterKnows {
     pub upper_bytes: Option<u64>,
     /// When the master last answered it (Unix seconds).
     pub master_last_answer: Option<f64>,
-    /// How often it polls, in seconds; `None` while it does not.
+    /// How often it polls, in seconds; `None` while it does not, and until it has measured that.
     pub interval: Option<f64>,
+    /// When it said that the master does not answer (Unix seconds); `None` where it said something
+    /// else.
+    pub silent_at: Option<f64>,
 }
 
 /// What would be lost.
@@ -38,7 +41,11 @@ impl Loss {
     pub fn new(knows: ExporterKnows) -> Option<Self> {
         let last_heard = knows.master_last_answer?;
         let safe_until = (knows.certified_at - knows.upper_seconds).min(last_heard);
-        let silent_from = last_heard + knows.interval?;
+        let silent_from = match knows.interval {
+            Some(interval) => last_heard + interval,
+            // It started a moment ago. A poll had failed when it said so.
+            None => knows.silent_at?,
+        };
         Some(Self {
             safe_until,
             last_heard,

@@ -476,9 +476,12 @@ mod tests {
 
     #[test]
     fn one_commit_copies_no_more_than_its_budget() {
-        let (mut planner, mut fleet) = (SavePlanner::default(), Fleet::new(700));
-        fleet.polled('a', 0..2_000);
-        let size = fleet.0[0].1.size();
+        let mut planner = SavePlanner::default();
+        let mut one = Fleet::new(1);
+        one.polled('a', 0..2_000);
+        let (_, history) = one.0.remove(0);
+        let size = history.size();
+        let mut fleet = Fleet((0..700).map(|i| (server(i), history.clone())).collect());
         let first = commit(&mut planner, &fleet, 2_000);
         assert!(
             first.snapshots.len() < 700 && first.snapshots.len() * size <= SNAPSHOT_BUDGET,

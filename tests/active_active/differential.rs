@@ -189,7 +189,7 @@ async fn compare_applies(real: &RealServer, seed: u64, pairs: usize) -> usize {
 }
 
 fn pairs() -> usize {
-    usize::try_from(setting("AA_PAIRS", 10_000)).unwrap()
+    usize::try_from(setting("AA_PAIRS", 4_000)).unwrap()
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ mod clients;
 mod differential;
 mod exhaustive;
 mod faults;
+#[path = "../real/guard.rs"]
+mod guard;
 mod interop;
 mod library;
 mod model;

@@ -8,12 +8,15 @@ use redis::aio::MultiplexedConnection;
 use redis_cross_dc_exporter::active_active::Script;
 use redis_cross_dc_exporter::multi_site::RedisSite;
 
+use crate::guard::Guard;
+
 /// How long anything may take here.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
 /// A `redis-server` on a free port of this machine; ends with this value.
 pub(crate) struct RealServer {
     process: Option<Child>,
+    guard: Option<Guard>,
     port: u16,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -34,6 +37,7 @@ impl RealServer {
     pub(crate) fn start_in(arguments: &[&str], environment: Vec<(String, String)>) -> Self {
         let mut server = Self {
             process: None,
+            guard: None,
             port: free_port(),
             arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
             environment,
@@ -56,6 +60,7 @@ impl RealServer {
     }
 
     pub(crate) fn kill(&mut self) {
+        self.guard = None;
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
             let _ = process.wait();
@@ -72,6 +77,7 @@ impl RealServer {
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server is missing: apt-get install redis-server");
+        self.guard = Some(Guard::of_child(&process));
         self.process = Some(process);
         wait_until("redis-server answers", || {
             TcpStream::connect(("127.0.0.1", self.port)).is_ok()

@@ -38,8 +38,9 @@ async function measure(page, name) {
       lines: [...document.querySelectorAll('#alerts > ul > li > details > summary')].map((line) => line.getBoundingClientRect().height),
     }));
     check(top <= most * size.height, `${name}, ${device}: the pairs begin after ${(top / size.height).toFixed(1)} screens, at most ${most}`);
-    const highest = device === 'desk' ? 36 : 110;
-    check(lines.every((height) => height <= highest), `${name}, ${device}: each alert is one line: ${lines.join(', ')}`);
+    // On a phone: when it began, two lines of text, and two of why it was not notified.
+    const highest = device === 'desk' ? 36 : 120;
+    check(lines.every((height) => height <= highest), `${name}, ${device}: no alert is higher: ${lines.join(', ')}`);
   }
 }
 

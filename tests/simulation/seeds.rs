@@ -1,7 +1,12 @@
 //! Which seeds a test runs with, and how a failing one is printed.
 
+/// Whether this is `make simulation`, which tries all seeds and all of a day.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("SIM_LONG").is_some()
+}
+
 /// Runs `test` with some seeds: `SIM_SEED` alone when it is set, else as many as `SIM_RUNS` says,
-/// else `runs`.
+/// else `runs` of them, or a third of those for a short run.
 pub(crate) fn for_seeds(test: &'static str, runs: u64, mut run: impl FnMut(u64)) {
     let number = |name: &str| {
         std::env::var(name)
@@ -11,7 +16,8 @@ pub(crate) fn for_seeds(test: &'static str, runs: u64, mut run: impl FnMut(u64))
     let seeds = match (number("SIM_SEED"), number("SIM_RUNS")) {
         (Some(seed), _) => seed..seed + 1,
         (None, Some(runs)) => 0..runs,
-        (None, None) => 0..runs,
+        (None, None) if is_long() => 0..runs,
+        (None, None) => 0..runs.div_ceil(3),
     };
     for seed in seeds {
         let _told = ToldOnPanic { test, seed };

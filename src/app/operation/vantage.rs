@@ -130,12 +130,15 @@ pub(super) fn knowledge(
         let Some(last) = &known.last_known else {
             continue;
         };
+        let asked = server(report, old);
+        let is_silent = asked.is_some_and(|server| server.up == Some(false));
         return Some(ExporterKnows {
             certified_at: last.timestamp,
             upper_seconds: last.lag_upper_seconds,
             upper_bytes: last.lag_upper_bytes,
-            master_last_answer: server(report, old).and_then(|server| server.last_answer_timestamp),
+            master_last_answer: asked.and_then(|server| server.last_answer_timestamp),
             interval: report.exporter.effective_interval_seconds,
+            silent_at: is_silent.then_some(report.exporter.now_timestamp),
         });
     }
     None

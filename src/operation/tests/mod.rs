@@ -244,6 +244,7 @@ fn the_loss_is_what_was_certified_and_the_rest_is_said() {
         upper_bytes: Some(2048),
         master_last_answer: Some(101.0),
         interval: Some(0.5),
+        silent_at: Some(103.0),
     };
     let loss = Loss::new(knows).unwrap();
     assert!((loss.safe_until - 98.5).abs() < 1e-9, "{loss:?}");
@@ -263,6 +264,17 @@ fn the_loss_is_what_was_certified_and_the_rest_is_said() {
         ..knows
     };
     assert_eq!(Loss::new(silent), None);
+    let just_started = ExporterKnows {
+        interval: None,
+        ..knows
+    };
+    let silent_from = |knows| Loss::new(knows).map(|loss| loss.silent_from);
+    assert_eq!(silent_from(just_started), Some(103.0));
+    let answered = ExporterKnows {
+        silent_at: None,
+        ..just_started
+    };
+    assert_eq!(silent_from(answered), None);
 }
 
 #[test]
