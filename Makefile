@@ -8,7 +8,7 @@ export CARGO_TERM_COLOR ?= auto
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test release format build lint unit active-active active-active-storms real real-short simulation dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean clusters
+.PHONY: demo test features release format build lint unit active-active active-active-storms real real-short simulation dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean clusters
 
 demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -18,7 +18,7 @@ demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C 
 
 # `make test` compiles everything once: clippy's compiler lints and also builds what is run.
 # `make lint` alone checks without building anything, which is faster while you edit.
-test: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
+test: export RUSTC_WORKSPACE_WRAPPER = $(CURDIR)/.ci/clippy-tests
 test: export CLIPPY_ARGS = -D__CLIPPY_HACKERY__warnings
 # Where everything is built once and never again, there is nothing to reuse.
 ifdef CI
@@ -47,10 +47,12 @@ unit: ## unit and property tests, hostile input, the simulator, the architecture
 	@echo "==> unit and property tests, simulation, architecture"
 	@$(CARGO) test --locked --lib --bins --test simulation --test architecture --test docs --test hostile --test packaging --test rules
 
-active-active: ## the library for two sites: Rust against Lua, storms, the tutorial's holes; AA_PAIRS=100000 AA_RUNS=500 for more; builds the library alone
+active-active: ## the library for two sites: Rust against Lua, storms, the tutorial's holes; AA_PAIRS=100000 AA_RUNS=500 for more
 	@echo "==> active-active"
 	@$(CARGO) test --locked --test active_active
-	@env -u RUSTC_WORKSPACE_WRAPPER $(CARGO) check --locked --quiet --lib --no-default-features --features active-active
+
+features: ## that the library for services builds alone, without what the exporter needs; part of release and packages
+	@$(CARGO) check --locked --quiet --lib --no-default-features --features active-active
 
 active-active-storms: export AA_PAIRS ?= 100000
 active-active-storms: export AA_RUNS ?= 500
@@ -136,10 +138,10 @@ packaging: ## Dockerfile, image, systemd unit, manifests, Helm chart and docker-
 package-test: ## the same with the static binary of a release, which is also run in the image; binary and image may have 25 MiB
 	@binary=$$(.ci/build-static) && .ci/check-packaging "$$binary" 26214400
 
-release: ## dist/: static binary, manual, completions and docs in an archive; checksums; bill of materials
+release: features ## dist/: static binary, manual, completions and docs in an archive; checksums; bill of materials
 	@.ci/release
 
-packages: ## dist/: all of release, and a .deb, an .rpm, the Helm chart; checks them. SIGNING_KEY=... signs the checksums
+packages: features ## dist/: all of release, and a .deb, an .rpm, the Helm chart; checks them. SIGNING_KEY=... signs the checksums
 	@.ci/install-tools rpm=rpm gpg=gpg gpg-agent=gpg-agent systemd-analyze=systemd python3=python3
 	@.ci/packages
 	@echo "==> checking what dist/ holds"

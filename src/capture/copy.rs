@@ -12,10 +12,11 @@ use tokio::time::timeout;
 
 use super::file::{PendingFile, blocking, sha256_of, write_whole};
 use super::folder::safe;
+use super::pings::Since;
 use super::session::Session;
 use crate::client::{Command, Value};
 use crate::clock;
-use crate::model::{Bytes, PairName, Span};
+use crate::model::{Bytes, PairName, ReplicationId, ReplicationOffset, Span};
 use crate::topology::Server;
 
 /// How much is read at once.
@@ -71,7 +72,7 @@ pub struct CopyHeader {
     pub server: String,
     /// The history that the server had.
     pub replication_id: String,
-    /// The end of its stream: all of it is in the copy, and nothing behind it.
+    /// The end of its stream: all of it is in the copy but PINGs of its own, and nothing behind it.
     pub offset: u64,
     /// When it was made, in Unix seconds.
     pub copied_timestamp: f64,
@@ -149,7 +150,7 @@ pub async fn copy_server(
         folder,
         ..
     } = request;
-    let (position, mut stream) = begin(request).await?;
+    let (mut position, mut stream) = begin(request).await?;
     let end = read_end(&mut stream).await?;
     let history = position.replication_id.get(..8).unwrap_or_default();
     let name = format!(
@@ -177,6 +178,9 @@ pub async fn copy_server(
     }
     let file = writing.finish().await.map_err(not_written)?;
     let finished = file.finish().await.map_err(not_written)?;
+    // The server sends PINGs to whom it takes for a replica as long as the connection is open.
+    drop(stream);
+    pass_pings(request, &mut position).await?;
     let header = CopyHeader {
         pair: pair.to_string(),
         server: server.addr.to_string(),
@@ -235,6 +239,26 @@ async fn begin(
         CopyError::Server("it answered PSYNC with something else than a full sync".to_owned())
     })?;
     Ok((position, BufReader::with_capacity(PIECE, stream)))
+}
+
+/// Moves the position to the end of the server's stream, if nothing but PINGs stands between. What a
+/// client wrote meanwhile is not in the copy, and the position stays.
+async fn pass_pings(request: CopyRequest<'_>, position: &mut Position) -> Result<(), CopyError> {
+    let Some(history) = ReplicationId::parse(&position.replication_id) else {
+        return Ok(());
+    };
+    let since = Since {
+        server: request.server,
+        history: &history,
+        offset: ReplicationOffset::new(position.offset),
+        timeout: request.timeout,
+    };
+    let end = since.end_of_pings().await;
+    let end = end.map_err(|why| CopyError::Server(why.cause()))?;
+    if let Some(end) = end {
+        position.offset = end.get();
+    }
+    Ok(())
 }
 
 /// `FULLRESYNC replid offset`.

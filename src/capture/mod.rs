@@ -16,6 +16,7 @@ mod fence;
 mod file;
 mod folder;
 mod other_side;
+mod pings;
 mod reading;
 mod run;
 mod session;

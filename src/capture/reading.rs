@@ -113,6 +113,13 @@ impl<S: AsyncRead + Unpin> Reading<S> {
         false
     }
 
+    /// Reads what is wanted, up to the first command of a client: whether there was none.
+    pub(super) async fn has_only_own_commands(&mut self) -> bool {
+        while self.digest.counts().commands.is_empty() && self.read_block().await {}
+        let is_whole = self.digest.whole_bytes() >= self.plan.wanted;
+        is_whole && self.digest.counts().commands.is_empty()
+    }
+
     /// Reads what comes until the server ends the stream, which it does when it becomes a replica,
     /// or until `until`.
     pub(super) async fn follow(&mut self, until: Instant) {
@@ -250,6 +257,27 @@ mod tests {
                 .stopped
                 .is_some_and(|why| why.contains("longer than the limit"))
         );
+    }
+
+    #[tokio::test]
+    async fn commands_of_clients_are_distinguished_from_the_servers_own() {
+        let cases = [
+            (&["PING", "SELECT 0", "PING"][..], true),
+            (&[][..], true),
+            (&["PING", "SET a 1"][..], false),
+            (&["SELECT 0", "MULTI", "SET a 1", "EXEC"][..], false),
+        ];
+        for (commands, expected) in cases {
+            let wanted = stream(commands).len() as u64;
+            let mut reading = read(&[], commands, wanted).await;
+            assert_eq!(
+                reading.has_only_own_commands().await,
+                expected,
+                "{commands:?}"
+            );
+            let mut cut = read(&[], commands, wanted + 1).await;
+            assert!(!cut.has_only_own_commands().await, "{commands:?}");
+        }
     }
 
     #[tokio::test]

@@ -10,13 +10,13 @@ use crate::model::{Datacenter, PairName, Timestamp};
 pub struct SiteEvent {
     /// The entry.
     pub entry: PairName,
-    /// When it was so.
+    /// When it happened.
     pub at: Timestamp,
-    /// What.
+    /// What happened.
     pub kind: SiteEventKind,
 }
 
-/// What is new.
+/// What can happen to the sites of an entry.
 #[derive(Clone, Debug)]
 pub enum SiteEventKind {
     /// A site answered, or why it did not, as a sentence without its end.
@@ -32,7 +32,7 @@ pub enum SiteEventKind {
         source: Datacenter,
         /// The site that may lack them.
         target: Datacenter,
-        /// What is known after it.
+        /// What is known of this direction since.
         result: Result<Box<DirectionStatus>, String>,
     },
     /// A write was made to see how long it takes, has arrived or was given up.
@@ -43,7 +43,7 @@ pub enum SiteEventKind {
         target: Datacenter,
         /// The way that it takes.
         path: ProbePath,
-        /// What is new.
+        /// What became of it.
         news: ProbeNews,
     },
 }

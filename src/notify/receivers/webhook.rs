@@ -375,7 +375,7 @@ mod tests {
         for name in hostile_names() {
             let body = body_of(
                 NotifyReason::First,
-                (0..200).map(|n| pair_alert(&name, n)).collect(),
+                (0..60).map(|n| pair_alert(&name, n)).collect(),
             );
             let text = body.to_string();
             let again: Value = serde_json::from_str(&text).unwrap();

@@ -28,8 +28,6 @@ struct Restarted {
 
 impl Restarted {
     async fn start(old: RedisServerBuilder) -> Self {
-        // A PING while it is copied would move its offset, and the copy would not count.
-        let old = old.config("repl-ping-replica-period 3600");
         let old = old.config("appendonly yes").config("appendfsync always");
         let mut old = old.start().await.unwrap();
         let new = server().replicaof(old.addr()).start().await.unwrap();
@@ -93,6 +91,33 @@ async fn is_copied_and_rejoins(old: RedisServerBuilder) {
         panic!("{:?}", pair.copies())
     };
     holds(copy, "only", "here").await;
+}
+
+/// Its offset moves while it is copied, by its own PINGs.
+#[tokio::test]
+async fn a_copy_that_takes_longer_than_the_time_between_two_pings_counts() {
+    let slow = server()
+        .config("repl-ping-replica-period 1")
+        .config("rdb-key-save-delay 20000");
+    let pair = Restarted::start(slow).await;
+    let fill = "for i = 1, 150 do redis.call('SET', i, i) end";
+    pair.old.command(&["EVAL", fill, "0"]).await.unwrap();
+    let done = failback(
+        pair.folder.path(),
+        &["--copy", "--only-rejoin", "--execute"],
+    );
+    let done = done.await.ended_with(0);
+    until_follows(&pair.old, &pair.new).await;
+    let [copy] = &pair.copies()[..] else {
+        panic!("{:?}", pair.copies())
+    };
+    holds(copy, "150", "150").await;
+    let text = std::fs::read_to_string(format!("{}.json", copy.display())).unwrap();
+    let description: Value = serde_json::from_str(&text).unwrap();
+    let end = description["offset"].as_u64().unwrap();
+    let name = copy.file_stem().unwrap().to_string_lossy().into_owned();
+    let begun: u64 = name.rsplit('-').next().unwrap().parse().unwrap();
+    assert!(end > begun, "no PING came: {begun} {end}: {done:#?}");
 }
 
 /// Whether a server that starts with this file has the key.

@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_save_holds_no_more_charts_than_its_budget() {
-        let names: Vec<String> = (0..500).map(|n| format!("pair-{n}")).collect();
+        let names: Vec<String> = (0..2_000).map(|n| format!("pair-{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut fleet = fleet(&names);
         for pair in &mut fleet.pairs.entries {
@@ -189,7 +189,7 @@ mod tests {
             assert!(bytes <= CHARTS_A_SAVE, "{bytes}");
             written.extend(documents.into_iter().map(|document| document.key));
         }
-        assert_eq!(written.len(), 500, "each has its turn");
+        assert_eq!(written.len(), 2_000, "each has its turn");
         let last: usize = fleet
             .pairs
             .take_charts(at(10_000), true)

@@ -135,13 +135,18 @@ fn differ(direction: &DirectionReport) -> String {
     };
     match (direction.counters.counted, direction.counters.lower) {
         (Some(0), _) => {}
-        (Some(counters), _) => text += &format!(", and {counters} counters"),
+        (Some(counters), _) => text += &format!(", and {}", of_counters(counters)),
         (None, Some(counters)) if counters > 0 => {
-            text += &format!(", and at least {counters} counters");
+            text += &format!(", and at least {}", of_counters(counters));
         }
         (None, _) => text += "; counters are not counted yet",
     }
     text
+}
+
+fn of_counters(count: u64) -> String {
+    let noun = if count == 1 { "counter" } else { "counters" };
+    format!("{count} {noun}")
 }
 
 /// What of the keys was looked at.
@@ -294,6 +299,8 @@ mod tests {
         let (level, differ) = row(&direction(None, Some(2)));
         assert_eq!(level, unknown);
         assert_eq!(differ, "at least 0, and 2 counters");
+        let (_, differ) = row(&direction(Some(3), Some(1)));
+        assert_eq!(differ, "3, and 1 counter");
         let mut silent = direction(Some(0), Some(0));
         silent.reason = Some("dc2 does not answer".to_owned());
         assert_eq!(row(&silent).0, unknown);
