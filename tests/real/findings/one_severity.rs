@@ -14,7 +14,7 @@ use crate::stage::{LIMIT, Stage};
 /// Quick rounds, and these rules.
 fn configuration(stage: &Stage, alerts: &str) -> String {
     format!(
-        "poll: {{interval: 200ms, min_interval: 100ms, timeout: {{local: 500ms, remote: 500ms}}}}\n\
+        "poll: {{interval: 200ms, min_interval: 100ms, timeout: {{local: 2s, remote: 2s}}}}\n\
          alerts: {{{alerts}}}\npairs: [{}]\n",
         stage.entry("orders")
     )

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redis_cross_dc_exporter::clock;
 use redis_cross_dc_exporter::lab::{RedisServer, eventually};
 
 use super::layout::{Layout, Shape};
@@ -43,6 +44,7 @@ async fn failover(stage: &mut Stage) {
         .other
         .as_ref()
         .expect("the shape has another replica");
+    let ordered = clock::now();
     order(heir, &["CLUSTER", "FAILOVER"]).await;
     let (_, port) = heir.addr().tcp().expect("it listens on TCP");
     let port = port.to_string();
@@ -62,6 +64,11 @@ async fn failover(stage: &mut Stage) {
     eventually("the scored replica to follow", PATIENCE, follows)
         .await
         .unwrap();
+    // The exporter follows within a second, and both servers of the new pair have to answer first.
+    stage.pass(1.0).await;
+    stage.excuse(ordered);
+    let heir = stage.layout.other.as_ref();
+    let heir = heir.expect("the shape has another replica");
     stage.writer.go_to(heir.addr()).await;
     stage.writer.write(STEADY_STREAM).await;
     stage.caught_up().await;
