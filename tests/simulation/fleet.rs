@@ -1,5 +1,5 @@
-//! A thousand pairs for more than a minute: nothing grows with time, and nothing is done for pairs that
-//! nothing happened to.
+//! A thousand pairs for more than a minute: nothing grows with time, and nothing is done for pairs
+//! that nothing happened to.
 
 use redis_cross_dc_exporter::info::{self, Observation};
 use redis_cross_dc_exporter::model::{Histogram, ServerAddr, Span, Timestamp};

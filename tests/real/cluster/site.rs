@@ -229,7 +229,7 @@ pub(crate) async fn move_slots_among(
         receiving.command(&done).await.unwrap();
         giving.command(&done).await.unwrap();
     }
-    // The others learn it by gossip, and a collision of epochs may change the view of the node itself.
+    // The others learn it by gossip, and a collision of epochs may change the node's own view.
     let line = format!("{target} ");
     for master in masters {
         let agree = || async {
