@@ -5,10 +5,13 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
+# What is released: for what is measured of the program.
+RELEASED := $(CURDIR)/target/release/redis-cross-dc-exporter
+
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test features release format build lint unit active-active active-active-storms real real-short simulation dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean clusters
+.PHONY: demo test features release format build lint unit active-active active-active-storms real simulation dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean clusters
 
 demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -24,7 +27,13 @@ test: export CLIPPY_ARGS = -D__CLIPPY_HACKERY__warnings
 ifdef CI
 test: export CARGO_INCREMENTAL = 0
 endif
-test: tools format build unit active-active real-short benches dashboards packaging docs ## everything that must pass
+test: format ## everything that must pass
+	@.ci/together "$(MAKE) --no-print-directory tools" "$(MAKE) --no-print-directory build"
+	@$(MAKE) --no-print-directory unit active-active
+	@# Tests on real servers wait most of the time.
+	@.ci/together ".ci/real short shared" "$(MAKE) --no-print-directory benches packaging docs"
+	@.ci/real short alone
+	@$(MAKE) --no-print-directory dashboards
 	@echo "==> all checks passed"
 
 tools:
@@ -62,14 +71,12 @@ active-active-storms: ## a hundred partitions of a minute with 500 kills of the 
 	@$(CARGO) test --locked --quiet --test active_active -- simulation
 	@for server in redis-server $(CURDIR)/target/generations/*/redis-server; do echo "==> $$server"; \
 		REDIS_SERVER=$$server $(CARGO) test --locked --quiet --test active_active -- differential || exit 1; done
-	@$(CARGO) test --locked --quiet --test real -- active_active::figures --ignored --nocapture --test-threads=1
+	@$(CARGO) build --locked --release
+	@TEST_PROGRAM=$(RELEASED) $(CARGO) test --locked --quiet --test real -- active_active::figures --ignored --nocapture --test-threads=1
 	@$(CARGO) test --locked --quiet --test real -- active_active::storm --ignored --nocapture --test-threads=1
 
 real: ## tests on real servers, also the long ones that `make test` leaves out (.ci/long-tests), and a search of all their output for secrets
 	@.ci/real all
-
-real-short:
-	@.ci/real short
 
 simulation: export SIM_LONG = 1
 simulation: ## the simulation with three times as many seeds, and a whole idle day; SIM_RUNS=500 for more, SIM_SEED=7 replays one; part of no other target
@@ -94,7 +101,9 @@ soak: ## an hour of cuts, kills, failovers, reloads and receivers that do not an
 drill: ## 100 random drills: switch-overs, most of them killed and resumed or rolled back, disasters with capture and return; then every line and many requests cut, two commands at once, pauses beside FAILOVER's, and some under Sentinels; DRILLS=100 DRILL_SEED=7 DRILL_CUTS=100 DRILL_PAIRS=200 PAUSE_ROUNDS=20; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- operation::drill::many_random_drills_end_consistent --exact --ignored --nocapture
-	@$(CARGO) test --locked --quiet --test real -- operation::sentinel operation::practice operation::killed operation::cuts operation::pause operation::planned --ignored --nocapture --test-threads 1
+	@$(CARGO) test --locked --quiet --test real -- operation::sentinel operation::practice operation::killed operation::cuts operation::planned --ignored --nocapture --test-threads 1
+	@$(CARGO) build --locked --release
+	@TEST_PROGRAM=$(RELEASED) $(CARGO) test --locked --quiet --test real -- operation::pause --ignored --nocapture --test-threads 1
 
 clusters: ## a Redis Cluster under heavy writes: its lag against the truth over a failover and while slots move, and how fast failovers are followed; part of no other target
 	@.ci/install-tools redis-server=redis-server

@@ -16,6 +16,23 @@ use crate::replication::{PairState, Pause, StateReason};
 use crate::report::ReloadReport;
 use crate::topology::{DiscoveryChange, SourceHealth, SourceSubject, Topology};
 
+/// Warns of an address that others than this machine reach, where no web configuration may ask for a
+/// password: the page shows more than the metrics of other exporters do.
+pub(super) fn check_access(bound: &[SocketAddr], has_web_config: bool) {
+    if has_web_config {
+        return;
+    }
+    let mut bound = bound.iter();
+    if let Some(listen) = bound.find(|addr| !addr.ip().is_loopback()) {
+        warn!(
+            %listen,
+            "whoever reaches this address can read servers, alerts and silences without a password: \
+             --web.config.file can ask for one, --web.listen-address=127.0.0.1:{} is this machine alone",
+            listen.port()
+        );
+    }
+}
+
 pub(super) fn started(listen: &[SocketAddr], topology: &Topology, settings: &Settings) {
     let listen: Vec<_> = listen.iter().map(SocketAddr::to_string).collect();
     let listen = listen.join(",");

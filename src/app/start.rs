@@ -83,6 +83,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
 
     let delivery = Delivery::start(&watched.settings.notify, context, &snapshots)?;
     log::check_receivers(&watched.settings.notify);
+    log::check_access(&info.local_addrs, info.has_web_config);
     log::started(&info.local_addrs, &watched.topology, &watched.settings);
 
     let (poller, polls) = start_polls(&watched);

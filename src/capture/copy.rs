@@ -16,7 +16,7 @@ use super::pings::Since;
 use super::session::Session;
 use crate::client::{Command, Value};
 use crate::clock;
-use crate::model::{Bytes, PairName, ReplicationId, ReplicationOffset, Span};
+use crate::model::{Bytes, PairName, ReplicationId, ReplicationOffset, ServerAddr, Span};
 use crate::topology::Server;
 
 /// How much is read at once.
@@ -57,6 +57,8 @@ pub struct CopyRequest<'a> {
     pub pair: &'a PairName,
     /// The server.
     pub server: &'a Server,
+    /// A replica that everybody knows, whose address is given to the server as that of the reader.
+    pub announce: &'a ServerAddr,
     /// The folder of the file, which is made if it is missing.
     pub folder: &'a Path,
     /// For a connection, and for each answer but the data.
@@ -206,6 +208,8 @@ async fn begin(
 ) -> Result<(Position, BufReader<impl AsyncRead + Unpin>), CopyError> {
     let opened = Session::open(request.server, request.timeout).await;
     let mut session = opened.map_err(|why| CopyError::Server(why.cause()))?;
+    let announced = session.announce(request.announce).await;
+    announced.map_err(|why| CopyError::Server(why.cause()))?;
     for words in [["REPLCONF", "capa", "eof"], ["REPLCONF", "rdb-only", "1"]] {
         let answer = session.request(&words).await;
         // Servers that know no `rdb-only` (before 6.2) send their stream afterwards, which is not read.
@@ -250,6 +254,7 @@ async fn pass_pings(request: CopyRequest<'_>, position: &mut Position) {
     };
     let since = Since {
         server: request.server,
+        announce: request.announce,
         history: &history,
         offset: ReplicationOffset::new(position.offset),
         timeout: request.timeout,

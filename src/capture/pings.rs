@@ -5,7 +5,7 @@ use super::reading::{Reading, ReadingPlan};
 use super::room_for;
 use super::session::{Session, StreamRequest};
 use crate::lost_writes::CannotBeHad;
-use crate::model::{Bytes, ReplicationId, ReplicationOffset, Span};
+use crate::model::{Bytes, ReplicationId, ReplicationOffset, ServerAddr, Span};
 use crate::topology::Server;
 
 /// The most that is looked through: a day of PINGs is a tenth of it.
@@ -14,6 +14,7 @@ const MOST: Bytes = Bytes::new(1024 * 1024);
 /// A server, and a position in its stream.
 pub(super) struct Since<'a> {
     pub(super) server: &'a Server,
+    pub(super) announce: &'a ServerAddr,
     pub(super) history: &'a ReplicationId,
     pub(super) offset: ReplicationOffset,
     /// For a connection, and for each answer.
@@ -47,7 +48,7 @@ impl Since<'_> {
         }
         let request = StreamRequest {
             server: self.server,
-            announce: &self.server.addr,
+            announce: self.announce,
             history: self.history,
             from: first,
             timeout: self.timeout,

@@ -74,6 +74,20 @@ impl Session {
         }
     }
 
+    /// Gives the address of a replica that everybody knows as its own: a Sentinel that finds a
+    /// reader without one among the replicas remembers `ip:0` for good.
+    pub(super) async fn announce(&mut self, replica: &ServerAddr) -> Result<(), CannotBeHad> {
+        let Some((host, port)) = replica.tcp() else {
+            return Ok(());
+        };
+        let port = port.to_string();
+        let words = ["REPLCONF", "listening-port", &port, "ip-address", host];
+        match self.request(&words).await {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(refused("REPLCONF", "+replconf", reason)),
+        }
+    }
+
     /// A parameter of the server's configuration; `None` where that is not permitted or there is no
     /// such parameter.
     pub(super) async fn parameter(&mut self, name: &str) -> Option<String> {
@@ -94,8 +108,7 @@ impl Session {
 /// From where on a server's stream is read.
 pub(super) struct StreamRequest<'a> {
     pub(super) server: &'a Server,
-    /// A replica that everybody knows. The reader gives its address as its own: a Sentinel that
-    /// finds a reader without one among the replicas remembers `ip:0` for good.
+    /// See [`Session::announce`].
     pub(super) announce: &'a ServerAddr,
     pub(super) history: &'a ReplicationId,
     pub(super) from: ReplicationOffset,
@@ -120,12 +133,7 @@ impl StreamRequest<'_> {
 
     async fn open_in_any_time(&self) -> Result<RawStream, CannotBeHad> {
         let mut session = Session::open(self.server, self.timeout).await?;
-        if let Some((host, port)) = self.announce.tcp() {
-            let port = port.to_string();
-            let words = ["REPLCONF", "listening-port", &port, "ip-address", host];
-            let announced = session.request(&words).await;
-            announced.map_err(|reason| refused("REPLCONF", "+replconf", reason))?;
-        }
+        session.announce(self.announce).await?;
         let mut psync = Command::new();
         psync.arg(&["PSYNC", self.history.as_str()]);
         psync.arg(self.from.get());

@@ -60,6 +60,9 @@ fn add_direction(
     let fresh = direction.fresh(now);
     let is_up = fresh.is_some() && direction.failure.is_none();
     families.add(&c::SITES_UP, labels, is_up);
+    let faults = direction.faults.iter();
+    let faults = faults.map(|(reason, count)| (reason.label(), *count));
+    families.add_each(&c::SITE_ERRORS, labels, "reason", faults);
     add_probes(families, &direction.probes, labels);
     if let Some((_, latest)) = &direction.status {
         // Counters and instants stay true while nothing new is known.

@@ -137,6 +137,8 @@ catalogue! {
         "Unix time at which the last drill of the pair passed (`failover --drill`), as far as this machine has its report; absent where there was none.";
     SITES_UP = Gauge "redis_cross_dc_active_active_up" SITES,
         "1 while both sites answer the comparison, else 0: then the other series of the direction are absent after half a minute. Always present for every entry of `active_active` with `monitor`.";
+    SITE_ERRORS = Counter "redis_cross_dc_active_active_errors_total" &["name", "source_dc", "target_dc", "reason"],
+        "Times that the comparison of the direction failed, or the reading of the source's clock and queue, by reason: `timeout`, `disconnected`, `loading`, `master_down`, `busy`, `cluster`, `auth`, `denied`, `wrong_type`, `too_large`, `unexpected`. A reason is absent until it first occurs; the API's `reason` says which server it was.";
     QUEUE_LENGTH = Gauge "redis_cross_dc_active_active_queue_length" SITES,
         "Items that wait in the source's queue for the target.";
     QUEUE_OLDEST = Gauge "redis_cross_dc_active_active_queue_oldest_seconds" SITES,

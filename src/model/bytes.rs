@@ -31,6 +31,30 @@ impl Bytes {
     }
 }
 
+impl Bytes {
+    /// The smallest size that is written as what it is, nearly, and is not smaller than this one:
+    /// for people who read "at most".
+    #[must_use]
+    pub fn shown_at_most(self) -> Self {
+        let unit = self.shown_unit();
+        if unit == 1 {
+            return self;
+        }
+        let tenths = (u128::from(self.0) * 10).div_ceil(unit);
+        let bytes = (tenths * unit).div_ceil(10);
+        Self(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
+
+    /// How many bytes the unit of its text has.
+    fn shown_unit(self) -> u128 {
+        let mut unit = 1;
+        while unit < 1 << 50 && u128::from(self.0) >= unit * 1024 {
+            unit *= 1024;
+        }
+        unit
+    }
+}
+
 impl fmt::Display for Bytes {
     /// For people: binary units, one decimal (`812 B`, `1.5 MiB`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,6 +77,21 @@ impl fmt::Display for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bound_stays_true_when_it_is_written() {
+        let cases = [
+            (812, "812 B"),
+            (1_025, "1.1 KiB"),
+            (1_536, "1.5 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (1_577_000, "1.6 MiB"),
+            (u64::MAX, "16384.0 PiB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(Bytes::new(bytes).shown_at_most().to_string(), text);
+        }
+    }
 
     #[test]
     fn sizes_are_printed_in_binary_units() {

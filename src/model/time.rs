@@ -119,6 +119,37 @@ impl Span {
         self.max(Self::ZERO)
     }
 
+    /// The shortest span that is written exactly as it is and is not shorter than this one: for
+    /// people who read "at most".
+    #[must_use]
+    pub fn shown_at_most(self) -> Self {
+        let step = self.shown_step();
+        match self.0.rem_euclid(step) {
+            0 => self,
+            over => Self(self.0.saturating_add(step - over)),
+        }
+    }
+
+    /// The longest span that is written exactly as it is and is not longer than this one: for
+    /// people who read "at least".
+    #[must_use]
+    pub fn shown_at_least(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(self.shown_step())))
+    }
+
+    /// The smallest difference that its text shows, in nanoseconds.
+    fn shown_step(self) -> i64 {
+        const MILLI: i64 = 1_000_000;
+        const SECOND: i64 = 1_000 * MILLI;
+        let magnitude = self.0.saturating_abs();
+        match magnitude / SECOND {
+            ..10 => MILLI,
+            10..120 => 100 * MILLI,
+            120..7_200 => SECOND,
+            _ => 60 * SECOND,
+        }
+    }
+
     /// The span times `factor`.
     #[must_use]
     pub fn mul_f64(self, factor: f64) -> Self {
@@ -239,6 +270,28 @@ mod tests {
         assert_eq!(late + Span::from_secs(1), late);
         assert_eq!(Span::from_secs(i64::MAX), Span::from_nanos(i64::MAX));
         assert_eq!(Span::from_secs_f64(f64::NAN), Span::ZERO);
+    }
+
+    #[test]
+    fn a_bound_stays_true_when_it_is_written() {
+        let cases = [
+            (0, "0.000 s", "0.000 s"),
+            (1, "0.000 s", "0.001 s"),
+            (18_000_000, "0.018 s", "0.018 s"),
+            (9_999_600_000, "9.999 s", "10.0 s"),
+            (12_340_000_000, "12.3 s", "12.4 s"),
+            (119_950_000_000, "119.9 s", "2m 00s"),
+            (130_999_999_999, "2m 10s", "2m 11s"),
+            (7_199_500_000_000, "119m 59s", "2h 00m"),
+            (7_259_000_000_000, "2h 00m", "2h 01m"),
+        ];
+        for (nanos, least, most) in cases {
+            let span = Span::from_nanos(nanos);
+            assert_eq!(span.shown_at_least().to_string(), least, "{nanos}");
+            assert_eq!(span.shown_at_most().to_string(), most, "{nanos}");
+        }
+        let longest = Span::from_nanos(i64::MAX);
+        assert_eq!(longest.shown_at_most(), longest);
     }
 
     #[test]

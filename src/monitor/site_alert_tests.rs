@@ -10,7 +10,7 @@ use crate::model::{ClockAnchor, Datacenter, PairName, Span, Timestamp, WallTime}
 use crate::monitor::{FRESH_FOR, Monitor};
 use crate::sites::{
     CheckedClass, ClockSample, Counted, DirectionStatus, NoAge, QueueReading, SiteEvent,
-    SiteEventKind, SiteReading,
+    SiteEventKind, SiteFault, SiteFaultReason, SiteReading,
 };
 use crate::topology::Topology;
 
@@ -94,7 +94,7 @@ impl Story {
         });
     }
 
-    fn compared(&mut self, source: &str, target: &str, result: Result<DirectionStatus, String>) {
+    fn compared(&mut self, source: &str, target: &str, result: Result<DirectionStatus, SiteFault>) {
         self.tell(SiteEventKind::Compared {
             source: Datacenter::new(source),
             target: Datacenter::new(target),
@@ -259,6 +259,40 @@ fn lost_increments_are_a_warning_at_once() {
     );
 }
 
+fn no_answer() -> SiteFault {
+    SiteFault {
+        reason: SiteFaultReason::Timeout,
+        why: "dc2 (b:1): no answer".to_owned(),
+    }
+}
+
+/// A failed comparison counts for its direction, a site that cannot be read for all from it.
+#[test]
+fn failures_are_counted_by_reason() {
+    let mut story = Story::begin();
+    story.pass(2, empty(), &counted(0), 0.0);
+    story.compared("dc1", "dc2", Err(no_answer()));
+    story.compared("dc1", "dc2", Err(no_answer()));
+    let denied = SiteFault {
+        reason: SiteFaultReason::Denied,
+        why: "dc2 (b:1): the user lacks a right".to_owned(),
+    };
+    story.tell(SiteEventKind::Reading {
+        site: Datacenter::new("dc2"),
+        result: Err(denied),
+    });
+    let anchor = ClockAnchor {
+        mono: story.now,
+        wall: WallTime::from_nanos(0),
+    };
+    let snapshot = story.monitor.snapshot(anchor);
+    let [there, back] = &snapshot.active_active[0].directions[..] else {
+        panic!("{snapshot:?}")
+    };
+    assert_eq!(there.faults, [(SiteFaultReason::Timeout, 2)].into());
+    assert_eq!(back.faults, [(SiteFaultReason::Denied, 1)].into());
+}
+
 #[test]
 fn sites_of_which_nothing_is_learned_are_a_warning_and_change_no_other_alert() {
     let mut story = Story::begin();
@@ -266,7 +300,7 @@ fn sites_of_which_nothing_is_learned_are_a_warning_and_change_no_other_alert() {
     assert_eq!(story.firing(), one(Rule::SitesDiverged, Severity::Warning));
     for _ in 0..299 {
         story.now += Span::from_secs(1);
-        story.compared("dc1", "dc2", Err("dc2 (b:1): no answer".to_owned()));
+        story.compared("dc1", "dc2", Err(no_answer()));
         story.monitor.tick(story.now);
     }
     let rules = |story: &Story| -> Vec<Rule> {

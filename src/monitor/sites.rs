@@ -8,7 +8,8 @@ use crate::config::{ActiveActiveSettings, Settings};
 use crate::model::{Datacenter, PairName, Span, Timestamp};
 use crate::replication::Pause;
 use crate::sites::{
-    ClockSkew, ClockTracker, DirectionStatus, ProbeRecord, SiteEvent, SiteEventKind, SiteReading,
+    ClockSkew, ClockTracker, DirectionStatus, ProbeRecord, SiteEvent, SiteEventKind, SiteFault,
+    SiteFaultReason, SiteReading,
 };
 use crate::topology::monitored_sites;
 
@@ -57,6 +58,8 @@ pub struct DirectionSnapshot {
     pub status: Option<(Timestamp, Arc<DirectionStatus>)>,
     /// Why there is no newer one, as a sentence without its end; `None` while there is.
     pub failure: Option<SiteFailure>,
+    /// How often this failed since the entry is watched, or the reading of the source's clock and queue.
+    pub faults: BTreeMap<SiteFaultReason, u64>,
     /// How long writes took.
     pub probes: Arc<ProbeRecord>,
 }
@@ -96,6 +99,10 @@ impl SiteSnapshot {
 }
 
 impl DirectionSnapshot {
+    fn count(&mut self, reason: SiteFaultReason) {
+        *self.faults.entry(reason).or_default() += 1;
+    }
+
     /// What was known after the latest look, if that still says something of `now`.
     pub fn fresh(&self, now: Timestamp) -> Option<&DirectionStatus> {
         let (at, status) = self.status.as_ref()?;
@@ -189,6 +196,7 @@ impl WatchedEntry {
                     target: target.clone(),
                     status: None,
                     failure: None,
+                    faults: BTreeMap::new(),
                     probes: Arc::default(),
                 });
             }
@@ -225,7 +233,10 @@ impl WatchedEntry {
                             direction.status = Some((at, status.into()));
                             direction.failure = None;
                         }
-                        Err(why) => note_failure(&mut direction.failure, &why, at),
+                        Err(fault) => {
+                            note_failure(&mut direction.failure, &fault.why, at);
+                            direction.count(fault.reason);
+                        }
                     }
                 }
             }
@@ -251,7 +262,12 @@ impl WatchedEntry {
         directions.find(|known| known.source == *source && known.target == *target)
     }
 
-    fn read(&mut self, dc: &Datacenter, result: Result<Box<SiteReading>, String>, at: Timestamp) {
+    fn read(
+        &mut self,
+        dc: &Datacenter,
+        result: Result<Box<SiteReading>, SiteFault>,
+        at: Timestamp,
+    ) {
         let Some(site) = self.sites.iter_mut().find(|site| site.dc == *dc) else {
             return;
         };
@@ -263,7 +279,13 @@ impl WatchedEntry {
                 site.reading = Some((at, reading.into()));
                 site.failure = None;
             }
-            Err(why) => note_failure(&mut site.failure, &why, at),
+            Err(fault) => {
+                note_failure(&mut site.failure, &fault.why, at);
+                let directions = self.directions.iter_mut();
+                for direction in directions.filter(|direction| direction.source == *dc) {
+                    direction.count(fault.reason);
+                }
+            }
         }
     }
 

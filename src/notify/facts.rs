@@ -74,11 +74,14 @@ pub fn short_subject(identity: &AlertIdentity) -> String {
 
 /// A value with what is certain about it.
 pub fn measured(value: &Measured) -> String {
-    let text = |bound: Option<Quantity>| bound.map(quantity);
-    match (text(value.estimate), text(value.lower), text(value.upper)) {
-        (Some(estimate), Some(lower), Some(upper)) if lower == upper && lower == estimate => {
-            estimate
-        }
+    let estimate = value.estimate.map(quantity);
+    let is_as_written = |bound: Option<Quantity>| bound.map(quantity) == estimate;
+    if is_as_written(value.lower) && is_as_written(value.upper) {
+        return estimate.unwrap_or_else(|| "unknown".to_owned());
+    }
+    let lower = value.lower.map(news::quantity_at_least);
+    let upper = value.upper.map(news::quantity_at_most);
+    match (estimate, lower, upper) {
         (Some(estimate), Some(lower), Some(upper)) => {
             format!("{estimate} (certainly {lower} to {upper})")
         }

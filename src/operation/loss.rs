@@ -67,12 +67,12 @@ impl Loss {
         let mut all = vec![format!(
             "every write before {safe} is on the target (last common write)"
         )];
-        let upper = self.upper();
+        let upper = self.upper().shown_at_most();
         all.push(format!(
             "if the master died before {silent}, the writes of at most {upper} are lost"
         ));
         if let Some(bytes) = self.bytes {
-            let bytes = Bytes::new(bytes);
+            let bytes = Bytes::new(bytes).shown_at_most();
             all.push(format!(
                 "the target lacked at most {bytes} when the master last answered ({heard})"
             ));

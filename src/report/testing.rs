@@ -14,7 +14,7 @@ use crate::monitor::{FleetSnapshot, Monitor, PollEvent, PollEventKind};
 use crate::replication::PairState;
 use crate::sites::{
     CheckedClass, ClockSample, Counted, DifferingKey, DirectionStatus, PassProgress, QueueReading,
-    SiteEvent, SiteEventKind, SiteReading, SiteRisk,
+    SiteEvent, SiteEventKind, SiteFault, SiteFaultReason, SiteReading, SiteRisk,
 };
 use crate::topology::Topology;
 
@@ -193,7 +193,10 @@ impl Story {
             SiteEventKind::Compared {
                 source: dc2,
                 target: dc1,
-                result: Err("dc2 (b:1): no answer".to_owned()),
+                result: Err(SiteFault {
+                    reason: SiteFaultReason::Timeout,
+                    why: "dc2 (b:1): no answer".to_owned(),
+                }),
             },
         ];
         for kind in kinds {

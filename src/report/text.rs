@@ -11,6 +11,27 @@ pub fn seconds_text(seconds: f64) -> String {
     Span::from_secs_f64(seconds).to_string()
 }
 
+/// Seconds of an upper bound, rounded up.
+pub fn at_most_text(seconds: f64) -> String {
+    nearest(seconds).shown_at_most().to_string()
+}
+
+/// Seconds of a lower bound, rounded down.
+fn at_least_text(seconds: f64) -> String {
+    nearest(seconds).shown_at_least().to_string()
+}
+
+/// Seconds to the nearest nanosecond: 0.011 s of JSON are not 0.010999999 s.
+#[allow(clippy::cast_possible_truncation)] // saturates
+fn nearest(seconds: f64) -> Span {
+    Span::from_nanos((seconds * 1e9).round() as i64)
+}
+
+/// Bytes of an upper bound, rounded up; a dash when they are not known.
+pub fn at_most_bytes_text(bytes: Option<u64>) -> String {
+    bytes_text(bytes.map(|count| Bytes::new(count).shown_at_most().get()))
+}
+
 /// Bytes for people: `812 B`, `1.5 MiB`; a dash when they are not known.
 pub fn bytes_text(bytes: Option<u64>) -> String {
     match bytes {
@@ -43,16 +64,16 @@ pub fn lag_text(lower: Option<f64>, estimate: Option<f64>, upper: Option<f64>) -
     let Some(upper) = upper else {
         return estimate;
     };
-    let lower = seconds_text(lower.unwrap_or(0.0));
-    let upper = seconds_text(upper);
+    let lower = at_least_text(lower.unwrap_or(0.0));
+    let upper = at_most_text(upper);
     format!("{estimate} ({lower} to {upper})")
 }
 
 /// A lag without an estimate: what its bounds are.
 fn bounds_text(lower: Option<f64>, upper: Option<f64>) -> String {
     let positive = lower.filter(|lower| *lower > 0.0);
-    let lower = positive.map(seconds_text);
-    let upper = upper.map(seconds_text);
+    let lower = positive.map(at_least_text);
+    let upper = upper.map(at_most_text);
     match (lower, upper) {
         (Some(lower), Some(upper)) => format!("{lower} to {upper}"),
         (Some(lower), None) => format!("at least {lower}"),
@@ -116,6 +137,12 @@ mod tests {
             ((Some(12.0), None, Some(300.0)), "12.0 s to 5m 00s"),
             ((Some(0.0), None, None), "-"),
             ((Some(0.0), None, Some(2.0)), "at most 2.000 s"),
+            ((Some(0.0), None, Some(0.0004)), "at most 0.001 s"),
+            ((Some(12.06), None, Some(130.2)), "12.0 s to 2m 11s"),
+            (
+                (Some(0.011), Some(0.011), Some(0.011)),
+                "0.011 s (0.011 s to 0.011 s)",
+            ),
             ((None, None, None), "-"),
         ];
         for ((lower, estimate, upper), text) in cases {

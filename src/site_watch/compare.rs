@@ -11,7 +11,7 @@ use crate::model::{RunId, Span, Timestamp};
 use crate::multi_site::{counters_at, read_all};
 use crate::sites::{
     BATCH, CheckedClass, CounterLook, DirectionScan, KeyKind, LookStep, Pace, RegisterLook,
-    ScanPlan, ScanStep, Scanned, SiteEventKind, Step,
+    ScanPlan, ScanStep, Scanned, SiteEventKind, SiteFault, SiteFaultReason, Step,
 };
 use crate::topology::Server;
 
@@ -154,7 +154,8 @@ impl Lane {
                 let trouble = source.trouble().or_else(|| target.trouble());
                 let why = trouble.unwrap_or_else(|| error.to_string());
                 self.log.failed(&reporter.entry, &why);
-                Err(why)
+                let reason = SiteFaultReason::from(&error);
+                Err(SiteFault { reason, why })
             }
         };
         let kind = SiteEventKind::Compared {

@@ -7,7 +7,10 @@ use crate::active_active::{Reply, Request, Site, SiteError, overflow_key, reject
 use crate::client::ServerSite;
 use crate::clock;
 use crate::model::Span;
-use crate::sites::{ClockSample, QueueReading, ServerWords, SiteEventKind, SiteReading, queue_age};
+use crate::sites::{
+    ClockSample, QueueReading, ServerWords, SiteEventKind, SiteFault, SiteFaultReason, SiteReading,
+    queue_age,
+};
 use crate::topology::Server;
 
 /// How often. The queue's oldest item comes along, which may have a megabyte.
@@ -39,10 +42,13 @@ impl ReadSite {
             .await;
         loop {
             let read = read_site(&site, self.queue.as_deref()).await;
-            let result = read.map_err(|error| self.sentence(&site, &error));
+            let result = read.map_err(|error| SiteFault {
+                reason: SiteFaultReason::from(&error),
+                why: self.sentence(&site, &error),
+            });
             match &result {
                 Ok(_) => log.succeeded(&reporter.entry),
-                Err(why) => log.failed(&reporter.entry, why),
+                Err(fault) => log.failed(&reporter.entry, &fault.why),
             }
             let kind = SiteEventKind::Reading {
                 site: self.server.dc.clone(),

@@ -1,5 +1,6 @@
 //! What the tasks that ask the sites report.
 
+use super::fault::SiteFault;
 use super::probe::{ProbeNews, ProbePath};
 use super::reading::SiteReading;
 use super::status::DirectionStatus;
@@ -19,21 +20,21 @@ pub struct SiteEvent {
 /// What can happen to the sites of an entry.
 #[derive(Clone, Debug)]
 pub enum SiteEventKind {
-    /// A site answered, or why it did not, as a sentence without its end.
+    /// A site answered, or why it did not.
     Reading {
         /// The site.
         site: Datacenter,
         /// What it says of itself.
-        result: Result<Box<SiteReading>, String>,
+        result: Result<Box<SiteReading>, SiteFault>,
     },
-    /// Keys of two sites were compared, or why they were not, as a sentence without its end.
+    /// Keys of two sites were compared, or why they were not.
     Compared {
         /// The site whose keys were read.
         source: Datacenter,
         /// The site that may lack them.
         target: Datacenter,
         /// What is known of this direction since.
-        result: Result<Box<DirectionStatus>, String>,
+        result: Result<Box<DirectionStatus>, SiteFault>,
     },
     /// A write was made to see how long it takes, has arrived or was given up.
     Probed {

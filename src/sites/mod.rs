@@ -13,6 +13,7 @@
 mod class;
 mod clock_skew;
 mod event;
+mod fault;
 mod pace;
 mod probe;
 mod reading;
@@ -22,6 +23,7 @@ mod status;
 pub use class::CheckedClass;
 pub use clock_skew::{ClockSample, ClockSkew, ClockTracker, OffsetInterval};
 pub use event::{SiteEvent, SiteEventKind};
+pub use fault::{SiteFault, SiteFaultReason};
 pub use pace::Pace;
 pub use probe::{
     GIVEN_UP_AFTER, KeyUnderWay, LONGEST_QUEUE, PROBE_EVERY, PROBE_LIVES, ProbeBackoff, ProbeNews,

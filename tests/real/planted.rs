@@ -46,9 +46,14 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 3] = [
 /// Where this run keeps all output. `make real` gives a folder; without it, it lies beside what
 /// is built.
 static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
-    let given = std::env::var_os("TEST_OUTPUTS").map(PathBuf::from);
-    let all = given.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("outputs"));
-    forget_ended(&all);
+    let all = match given_folder() {
+        Some(folder) => folder,
+        None => {
+            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outputs");
+            forget_ended(&folder);
+            folder
+        }
+    };
     let run = all.join(std::process::id().to_string());
     fs::create_dir_all(run.join("said")).unwrap();
     fs::write(run.join("secrets"), format!("{MARK}\nPRIVATE KEY\n")).unwrap();
@@ -58,12 +63,14 @@ static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
 /// Secrets that are made while tests run, such as keys.
 static REMEMBERED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Removes what runs of processes that have ended left behind, unless they are looked through
-/// later.
+/// The folder that is looked through when all tests are over.
+fn given_folder() -> Option<PathBuf> {
+    let given = std::env::var_os("TEST_OUTPUTS")?;
+    (!given.is_empty()).then(|| PathBuf::from(given))
+}
+
+/// Removes what runs of processes that have ended left behind.
 fn forget_ended(all: &Path) {
-    if std::env::var_os("TEST_OUTPUTS").is_some() {
-        return;
-    }
     let runs = fs::read_dir(all).into_iter().flatten().flatten();
     for run in runs.filter(|run| !Path::new("/proc").join(run.file_name()).exists()) {
         // Another test process may just be removing it, too.

@@ -333,6 +333,11 @@ async fn sites_are_monitored_through_a_partition_a_repair_and_a_restore() {
     let reason = report["entries"][0]["directions"][0]["reason"].to_string();
     let addr = scene.dc2.addr().to_string();
     assert!(reason.contains(&addr), "{reason}");
+    for direction in [THERE, BACK] {
+        let labels = [&direction[..], &[("reason", "disconnected")]].concat();
+        let counted = |scrape: &Scrape| metric(scrape, "errors_total", &labels) >= Some(1.0);
+        scene.until("the failures to be counted", counted).await;
+    }
     scene.dc2.restart().await.unwrap();
     let [rights, _] = documented_rights();
     let rights: Vec<&str> = rights.iter().map(String::as_str).collect();

@@ -17,7 +17,7 @@ mod words;
 
 pub use pair::{PairNews, pair_line};
 pub use sentence::{Piece, Sentence};
-pub use words::{Clock, length, quantity};
+pub use words::{Clock, length, quantity, quantity_at_least, quantity_at_most};
 
 use super::{AlertSnapshot, FlapSeries, ResolveReason, Rule};
 use crate::model::{ClockAnchor, Timestamp};

@@ -121,6 +121,24 @@ pub fn quantity(quantity: Quantity) -> String {
     }
 }
 
+/// An upper bound, rounded up: "at most".
+pub fn quantity_at_most(quantity: Quantity) -> String {
+    bound(quantity, Rounding::Up)
+}
+
+/// A lower bound, rounded down: "at least".
+pub fn quantity_at_least(quantity: Quantity) -> String {
+    bound(quantity, Rounding::Down)
+}
+
+fn bound(bound: Quantity, rounding: Rounding) -> String {
+    match bound {
+        Quantity::Seconds(length) | Quantity::TimeLeft(length) => span(length, rounding),
+        Quantity::Bytes(size) => bytes(size, rounding),
+        Quantity::Count(_) | Quantity::Share(_) => quantity(bound),
+    }
+}
+
 /// A length of time, to the nearest.
 pub fn length(length: Span) -> String {
     span(length, Rounding::Nearest)

@@ -34,6 +34,7 @@ pub async fn copy_returning(
     let request = CopyRequest {
         pair: &pair,
         server,
+        announce: &prepared.hands.target.server().addr,
         folder,
         timeout: timeout(server, settings),
     };

@@ -5,7 +5,9 @@ use super::layout::Layout;
 use super::seen::Seen;
 use crate::cli::notified::{clock_text, notified};
 use crate::replication::PairState;
-use crate::report::{AlertReport, ListedState, PairReport, lag_text, seconds_text, visible_text};
+use crate::report::{
+    AlertReport, ListedState, PairReport, at_most_text, lag_text, seconds_text, visible_text,
+};
 
 /// The lines about `pair`; none where all is well.
 pub(super) fn details(pair: &PairReport, seen: &Seen, layout: Layout) -> Vec<String> {
@@ -28,7 +30,7 @@ fn why(pair: &PairReport) -> String {
     let reason = visible_text(&pair.why());
     match (pair.lag_seconds, pair.last_known) {
         (None, Some(known)) => {
-            let upper = seconds_text(known.lag_upper_seconds);
+            let upper = at_most_text(known.lag_upper_seconds);
             format!("{reason}; last known: at most {upper} behind")
         }
         _ => reason,

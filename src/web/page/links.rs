@@ -3,7 +3,7 @@
 use super::map::{count_words, state_words};
 use super::query::link_address;
 use super::rows::NOT_KNOWN;
-use crate::report::{LinkReport, bytes_text, seconds_text};
+use crate::report::{LinkReport, at_most_bytes_text, at_most_text, bytes_text, seconds_text};
 
 /// All pairs from one datacenter to another, or inside one.
 pub(super) struct LinkRow {
@@ -45,7 +45,11 @@ fn lag_risk(link: &LinkReport) -> Risk {
         is_at_least: link.worst_lag_is_at_least,
         last: link.last_known_lag_upper_seconds,
     };
-    Risk::new(known, unknown_note(link), seconds_text)
+    let texts = Texts {
+        estimate: seconds_text,
+        bound: at_most_text,
+    };
+    Risk::new(known, unknown_note(link), texts)
 }
 
 fn bytes_risk(link: &LinkReport) -> Risk {
@@ -54,7 +58,11 @@ fn bytes_risk(link: &LinkReport) -> Risk {
         is_at_least: link.bytes_behind_is_at_least,
         last: link.last_known_lag_upper_bytes,
     };
-    Risk::new(known, unknown_note(link), |bytes| bytes_text(Some(bytes)))
+    let texts = Texts {
+        estimate: |bytes| bytes_text(Some(bytes)),
+        bound: |bytes| at_most_bytes_text(Some(bytes)),
+    };
+    Risk::new(known, unknown_note(link), texts)
 }
 
 /// Of how many pairs the lag is unknown; `None` where all are known.
@@ -84,22 +92,30 @@ struct Known<T> {
     last: Option<T>,
 }
 
+/// How a quantity is written.
+struct Texts<T> {
+    estimate: fn(T) -> String,
+    /// An upper bound.
+    bound: fn(T) -> String,
+}
+
 impl<T: Copy + Default + PartialOrd> Known<T> {
-    fn now_text(self, text: &impl Fn(T) -> String) -> Option<String> {
+    fn now_text(self, texts: &Texts<T>) -> Option<String> {
         let value = self.now?;
+        let text = (texts.estimate)(value);
         if !self.is_at_least {
-            return Some(text(value));
+            return Some(text);
         }
         // "At least nothing" is no information.
         if value <= T::default() {
             return None;
         }
-        Some(format!("at least {}", text(value)))
+        Some(format!("at least {text}"))
     }
 
-    fn last_text(self, text: &impl Fn(T) -> String) -> Option<String> {
+    fn last_text(self, texts: &Texts<T>) -> Option<String> {
         let value = self.last?;
-        Some(format!("last known: at most {}", text(value)))
+        Some(format!("last known: at most {}", (texts.bound)(value)))
     }
 }
 
@@ -109,22 +125,22 @@ impl Risk {
     fn new<T: Copy + Default + PartialOrd>(
         known: Known<T>,
         unknown: Option<String>,
-        text: impl Fn(T) -> String,
+        texts: Texts<T>,
     ) -> Self {
-        let now = known.now_text(&text);
-        let last = known.last_text(&text);
+        let now = known.now_text(&texts);
+        let last = known.last_text(&texts);
         let last_is_worse = known.last >= known.now;
         let worst_first = if last_is_worse {
             [last, now]
         } else {
             [now, last]
         };
-        let mut texts = worst_first.into_iter().flatten();
-        let main = match texts.next() {
+        let mut parts = worst_first.into_iter().flatten();
+        let main = match parts.next() {
             Some(worst) => worst,
             None => NOT_KNOWN.to_owned(),
         };
-        let notes: Vec<String> = texts.chain(unknown).collect();
+        let notes: Vec<String> = parts.chain(unknown).collect();
         Self {
             main,
             note: notes.join("; "),

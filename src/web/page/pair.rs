@@ -16,7 +16,7 @@ use crate::model::{Bytes, Timestamp};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::report::{
     AlertsReport, ChangeReport, HistoryReport, Level, ListedState, PairReport, PointReport,
-    ServerReport, bytes_text, lag_text, seconds_text, utc_text,
+    ServerReport, at_most_bytes_text, bytes_text, lag_text, seconds_text, utc_text,
 };
 
 /// Which pair is shown, and how far back.
@@ -275,7 +275,7 @@ fn facts(pair: &PairReport) -> Vec<(&'static str, String)> {
     let down_for = seconds_or_dash(pair.link_down_seconds);
     let last_io = seconds_or_dash(pair.last_io_seconds);
     let ack_age = seconds_or_dash(pair.ack_age_seconds);
-    let upper_bytes = bytes_text(pair.lag_upper_bytes);
+    let upper_bytes = at_most_bytes_text(pair.lag_upper_bytes);
     let headroom = bytes_text(pair.backlog_headroom_bytes);
     let unapplied = bytes_text(pair.unapplied_bytes);
     let ahead = &pair.forecast;

@@ -13,6 +13,9 @@ use crate::exporter::{Exporter, program};
 use crate::planted::{self, Transcript};
 use crate::stage::{LIMIT, Stage};
 
+/// Of the warning that others than this machine reach the exporter.
+const NO_PASSWORD: &str = "without a password";
+
 fn configuration(listen: &str, stage: &Stage) -> String {
     let entry = stage.entry("orders");
     format!("web: {{listen_address: '{listen}'}}\npairs: [{entry}]\n")
@@ -123,6 +126,7 @@ async fn f02_the_exporter_listens_where_the_file_says_and_a_reload_does_not_move
     eventually("the exporter to be ready", LIMIT, is_ready)
         .await
         .unwrap();
+    assert!(!log().contains(NO_PASSWORD), "{}", log());
 
     write(&listen(ports::free().unwrap()));
     kill_process(Pid::from_child(&exporter.child), Signal::HUP).unwrap();
@@ -133,6 +137,20 @@ async fn f02_the_exporter_listens_where_the_file_says_and_a_reload_does_not_move
         if has_warned { Ok(()) } else { Err(log) }
     };
     eventually("a warning", LIMIT, warned).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_others_reach_without_a_password_is_warned_of() {
+    let stage = Stage::set().await;
+    let port = ports::free().unwrap();
+    let folder = folder_with(&configuration(&format!(":{port}"), &stage));
+    let exporter = start(folder.path());
+    let warned = || async {
+        let log = exporter.log();
+        let is_there = log.contains(NO_PASSWORD) && log.contains(&format!("127.0.0.1:{port}"));
+        if is_there { Ok(()) } else { Err(log) }
+    };
+    eventually("the warning", LIMIT, warned).await.unwrap();
 }
 
 #[tokio::test]

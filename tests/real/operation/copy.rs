@@ -1,6 +1,8 @@
 //! A returning master whose backlog cannot give what only it has: `failback --copy`.
 
+use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::Duration;
 
 use redis_cross_dc_exporter::lab::{RedisServer, RedisServerBuilder, eventually};
 use serde_json::Value;
@@ -102,11 +104,16 @@ async fn a_copy_that_takes_longer_than_the_time_between_two_pings_counts() {
     let pair = Restarted::start(slow).await;
     let fill = "for i = 1, 150 do redis.call('SET', i, i) end";
     pair.old.command(&["EVAL", fill, "0"]).await.unwrap();
-    let done = failback(
-        pair.folder.path(),
-        &["--copy", "--only-rejoin", "--execute"],
-    );
-    let done = done.await.ended_with(0);
+    let args = ["--copy", "--only-rejoin", "--execute"];
+    let copying = failback(pair.folder.path(), &args);
+    let (done, readers) = with_readers_seen(&pair.old, copying).await;
+    let done = done.ended_with(0);
+    // A Sentinel would remember a reader of another address as a replica.
+    let known = format!("ip=127.0.0.1,port={},", pair.new.addr().port().unwrap());
+    assert!(!readers.is_empty(), "the copy was never seen");
+    for reader in &readers {
+        assert!(reader.contains(&known), "{readers:#?}");
+    }
     until_follows(&pair.old, &pair.new).await;
     let [copy] = &pair.copies()[..] else {
         panic!("{:?}", pair.copies())
@@ -118,6 +125,27 @@ async fn a_copy_that_takes_longer_than_the_time_between_two_pings_counts() {
     let name = copy.file_stem().unwrap().to_string_lossy().into_owned();
     let begun: u64 = name.rsplit('-').next().unwrap().parse().unwrap();
     assert!(end > begun, "no PING came: {begun} {end}: {done:#?}");
+}
+
+/// Awaits `copying`, and returns the different lines that `server` has of its replicas meanwhile.
+async fn with_readers_seen<T>(
+    server: &RedisServer,
+    copying: impl Future<Output = T>,
+) -> (T, BTreeSet<String>) {
+    let mut copying = std::pin::pin!(copying);
+    let mut seen = BTreeSet::new();
+    loop {
+        let wait = tokio::time::timeout(Duration::from_millis(50), &mut copying);
+        if let Ok(done) = wait.await {
+            return (done, seen);
+        }
+        let reply = server.command(&["INFO", "replication"]).await.unwrap();
+        let text = reply.text().unwrap();
+        let lines = text.lines().filter(|line| line.starts_with("slave"));
+        // Offset and lag change all the time.
+        let who = lines.filter_map(|line| line.split_once(",offset="));
+        seen.extend(who.map(|(reader, _)| reader.to_owned()));
+    }
 }
 
 /// Whether a server that starts with this file has the key.

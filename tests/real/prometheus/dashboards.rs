@@ -44,7 +44,7 @@ const MAY_BE_EMPTY: [&str; 15] = [
 ];
 
 /// Metrics that no panel shows, and why.
-const IN_NO_PANEL: [(&str, &str); 30] = [
+const IN_NO_PANEL: [(&str, &str); 31] = [
     (
         "redis_cross_dc_discovery_file_ok",
         "few fleets have pair files; the page lists them, and a rule of one's own needs no panel",
@@ -84,6 +84,10 @@ const IN_NO_PANEL: [(&str, &str); 30] = [
     (
         "redis_cross_dc_active_active_clock_skew_upper_seconds",
         "the estimate is shown; the alert says how certain it is",
+    ),
+    (
+        "redis_cross_dc_active_active_errors_total",
+        "sites that do not answer are an alert, with the reason; this says how often it was which",
     ),
     (
         "redis_cross_dc_active_active_in_flight_keys",

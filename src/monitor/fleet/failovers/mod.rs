@@ -326,7 +326,7 @@ fn new_failover(
         watch.date_last_shared(history);
         loss = watch.at_least();
     }
-    let pair = pairs.find(&promotion.pair, &promotion.to);
+    let pair = pairs.with_replica(new, &promotion.pair);
     let failover = Failover {
         promotion: promotion.clone(),
         from_dc: old.meta.dc.clone(),

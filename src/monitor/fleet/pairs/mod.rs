@@ -189,16 +189,14 @@ impl Pairs {
         Some(entry)
     }
 
-    /// The pair of this entry with this replica.
-    pub(in crate::monitor::fleet) fn find(
-        &self,
+    /// The pair of this entry whose replica `server` is.
+    pub(in crate::monitor::fleet) fn with_replica<'a>(
+        &'a self,
+        server: &'a ServerEntry,
         entry: &PairName,
-        replica: &ServerAddr,
-    ) -> Option<&PairEntry> {
-        self.entries.iter().find(|pair| {
-            let key = &pair.meta.key;
-            key.name == *entry && key.replica == *replica
-        })
+    ) -> Option<&'a PairEntry> {
+        let mut pairs = self.at(&server.as_replica);
+        pairs.find(|pair| pair.meta.key.name == *entry)
     }
 
     /// The pairs with these indices.

@@ -1,6 +1,8 @@
 //! The row of a pair.
 
-use crate::report::{LastKnownReport, PairReport, bytes_text, lag_text, seconds_text, utc_text};
+use crate::report::{
+    LastKnownReport, PairReport, at_most_bytes_text, at_most_text, bytes_text, lag_text, utc_text,
+};
 use crate::web::page::links::way;
 use crate::web::page::plot::Spark;
 use crate::web::page::query::pair_address;
@@ -78,8 +80,8 @@ pub(in crate::web::page) fn reason(pair: &PairReport) -> String {
 }
 
 fn last_certain(known: LastKnownReport) -> String {
-    let upper = seconds_text(known.lag_upper_seconds);
-    let bytes = bytes_text(known.lag_upper_bytes);
+    let upper = at_most_text(known.lag_upper_seconds);
+    let bytes = at_most_bytes_text(known.lag_upper_bytes);
     let when = utc_text(known.timestamp);
     format!("last certain: at most {upper} ({bytes}) at {when}")
 }
