@@ -49,7 +49,7 @@ fn lag_risk(link: &LinkReport) -> Risk {
         estimate: seconds_text,
         bound: at_most_text,
     };
-    Risk::new(known, unknown_note(link), texts)
+    Risk::new(known, unknown_note(link), &texts)
 }
 
 fn bytes_risk(link: &LinkReport) -> Risk {
@@ -62,7 +62,7 @@ fn bytes_risk(link: &LinkReport) -> Risk {
         estimate: |bytes| bytes_text(Some(bytes)),
         bound: |bytes| at_most_bytes_text(Some(bytes)),
     };
-    Risk::new(known, unknown_note(link), texts)
+    Risk::new(known, unknown_note(link), &texts)
 }
 
 /// Of how many pairs the lag is unknown; `None` where all are known.
@@ -125,10 +125,10 @@ impl Risk {
     fn new<T: Copy + Default + PartialOrd>(
         known: Known<T>,
         unknown: Option<String>,
-        texts: Texts<T>,
+        texts: &Texts<T>,
     ) -> Self {
-        let now = known.now_text(&texts);
-        let last = known.last_text(&texts);
+        let now = known.now_text(texts);
+        let last = known.last_text(texts);
         let last_is_worse = known.last >= known.now;
         let worst_first = if last_is_worse {
             [last, now]
