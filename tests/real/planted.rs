@@ -46,14 +46,11 @@ pub(crate) const ENVIRONMENT: [(&str, &str); 3] = [
 /// Where this run keeps all output. `make real` gives a folder; without it, it lies beside what
 /// is built.
 static RUN: LazyLock<PathBuf> = LazyLock::new(|| {
-    let all = match given_folder() {
-        Some(folder) => folder,
-        None => {
-            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outputs");
-            forget_ended(&folder);
-            folder
-        }
-    };
+    let all = given_folder().unwrap_or_else(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outputs");
+        forget_ended(&folder);
+        folder
+    });
     let run = all.join(std::process::id().to_string());
     fs::create_dir_all(run.join("said")).unwrap();
     fs::write(run.join("secrets"), format!("{MARK}\nPRIVATE KEY\n")).unwrap();
