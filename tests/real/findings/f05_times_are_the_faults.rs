@@ -38,11 +38,10 @@ async fn f05_a_stall_is_reported_with_its_true_start_length_and_end() {
         apart(time_after(from, " to "), ended) < TOLERANCE + 2.0,
         "{ended}: {over}"
     );
-    assert!(over.contains("nothing lost"), "{over}");
-    assert!(
-        over.contains("caught up") || over.contains("catching up"),
-        "{over}"
-    );
+    // On a busy machine the replica may still be behind; then nobody knows yet.
+    let has_caught_up = over.contains("caught up");
+    assert!(has_caught_up || over.contains("catching up"), "{over}");
+    assert_eq!(over.contains("nothing lost"), has_caught_up, "{over}");
     writer.stop().await;
 }
 
