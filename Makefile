@@ -37,7 +37,8 @@ test: format ## everything that must pass
 	@echo "==> all checks passed"
 
 tools:
-	@.ci/install-tools redis-server=redis-server python3=python3 promtool=prometheus amtool=prometheus-alertmanager node=nodejs npm=npm curl=curl /usr/sbin/locale-gen=locales
+	@# Those of packaging, too: nothing is installed while tests run.
+	@.ci/install-tools redis-server=redis-server python3=python3 promtool=prometheus amtool=prometheus-alertmanager node=nodejs npm=npm curl=curl /usr/sbin/locale-gen=locales buildah=buildah crun=crun systemd-analyze=systemd ps=procps virtualenv=virtualenv
 	@.ci/install-browser
 
 format:
