@@ -32,7 +32,7 @@ impl CountSign {
     }
 
     /// The sign of a field; none for a field of something else.
-    fn of(field: &[u8]) -> Option<Self> {
+    fn from_field(field: &[u8]) -> Option<Self> {
         match field.get(..2)? {
             b"p:" => Some(Self::Plus),
             b"n:" => Some(Self::Minus),
@@ -63,7 +63,7 @@ impl Counter {
             if count == MAX_FIELDS {
                 return Err(Malformed::TooLarge);
             }
-            if CountSign::of(&field).is_none() {
+            if CountSign::from_field(&field).is_none() {
                 continue;
             }
             match parse_count(&text) {
@@ -80,7 +80,7 @@ impl Counter {
     pub fn value(&self) -> i128 {
         let signed = self.fields.iter().map(|(field, number)| {
             let number = i128::from(*number);
-            match CountSign::of(field) {
+            match CountSign::from_field(field) {
                 Some(CountSign::Minus) => -number,
                 _ => number,
             }
@@ -137,7 +137,7 @@ impl Counter {
 
 /// Whether `field` is one in which `dc` counts: `p:<dc>`, or `p:<dc>#<incarnation>`, or with `n`.
 fn is_own(field: &[u8], dc: &str) -> bool {
-    if CountSign::of(field).is_none() {
+    if CountSign::from_field(field).is_none() {
         return false;
     }
     let rest = field

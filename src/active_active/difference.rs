@@ -218,7 +218,7 @@ pub struct Sighting {
 
 impl Sighting {
     /// Notes what the site had.
-    pub fn of(stored: &Stored) -> Self {
+    pub fn from_stored(stored: &Stored) -> Self {
         match stored {
             Stored::Envelope(envelope) => Self {
                 version: Some(envelope.version().clone()),
@@ -350,14 +350,14 @@ mod tests {
 
     #[test]
     fn only_what_was_seen_has_to_arrive() {
-        let seen = Sighting::of(&at(5.0, 1, ""));
+        let seen = Sighting::from_stored(&at(5.0, 1, ""));
         assert!(seen.is_lacking_at(&Stored::Missing));
         assert!(seen.is_lacking_at(&at(4.0, 1, "")));
         assert!(seen.is_lacking_at(&at(5.0, 2, "")));
         assert!(seen.is_lacking_at(&Stored::WrongType));
         assert!(!seen.is_lacking_at(&at(5.0, 1, "")));
         assert!(!seen.is_lacking_at(&at(6.0, 9, "")), "the key has moved on");
-        let text = Sighting::of(&Stored::Malformed(b"x".to_vec()));
+        let text = Sighting::from_stored(&Stored::Malformed(b"x".to_vec()));
         assert!(text.is_lacking_at(&Stored::Malformed(b"y".to_vec())));
         assert!(!text.is_lacking_at(&Stored::Malformed(b"x".to_vec())));
     }

@@ -78,7 +78,7 @@ pub(super) fn string(text: &str) -> String {
 /// `value` as Python's `repr` writes it: the fewest digits that read back, with an exponent below
 /// 10^-4 and from 10^16 on.
 pub(super) fn float(value: f64) -> String {
-    let Some(digits) = Digits::of(value) else {
+    let Some(digits) = Digits::from_f64(value) else {
         // Infinity or NaN, which have no JSON form; callers exclude them.
         return value.to_string();
     };
@@ -99,7 +99,7 @@ struct Digits {
 }
 
 impl Digits {
-    fn of(value: f64) -> Option<Self> {
+    fn from_f64(value: f64) -> Option<Self> {
         let shortest = format!("{value:e}");
         let digits = shortest.split_once('e')?.0.bytes();
         let count = digits.filter(u8::is_ascii_digit).count();

@@ -115,7 +115,7 @@ impl RateReport {
 impl EntryReport {
     /// How much was found in this entry.
     pub fn summary(&self) -> AuditSummary {
-        AuditSummary::of(std::slice::from_ref(self))
+        AuditSummary::from_pairs(std::slice::from_ref(self))
     }
 
     /// The worst finding.
@@ -130,7 +130,7 @@ impl DoctorReport {
         // The sort is stable: pairs of the same kind keep the configuration's order.
         pairs.sort_by_key(|pair| std::cmp::Reverse(pair.worst()));
         Self {
-            summary: AuditSummary::of(&pairs),
+            summary: AuditSummary::from_pairs(&pairs),
             timestamp,
             survive_seconds,
             pairs,
@@ -145,7 +145,7 @@ impl DoctorReport {
 }
 
 impl AuditSummary {
-    fn of(pairs: &[EntryReport]) -> Self {
+    fn from_pairs(pairs: &[EntryReport]) -> Self {
         let mut summary = Self::default();
         for pair in pairs {
             summary.ignored += pair.ignored.len();

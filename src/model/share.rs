@@ -25,7 +25,7 @@ impl Share {
     }
 
     /// What `part` is of `whole`, rounded down; everything is more than nothing.
-    pub fn of(part: Bytes, whole: Bytes) -> Self {
+    pub fn from_parts(part: Bytes, whole: Bytes) -> Self {
         if whole == Bytes::ZERO {
             return Self(u32::MAX);
         }
@@ -56,10 +56,11 @@ mod tests {
 
     #[test]
     fn a_share_is_rounded_down_and_shown_in_percent() {
-        let share = |part, whole| Share::of(Bytes::new(part), Bytes::new(whole)).to_string();
+        let share =
+            |part, whole| Share::from_parts(Bytes::new(part), Bytes::new(whole)).to_string();
         assert_eq!(share(1, 2), "50 %");
         assert_eq!(share(1999, 2000), "99.9 %");
         assert_eq!(share(3, 2), "150 %");
-        assert!(Share::of(Bytes::new(1), Bytes::ZERO) > Share::from_thousandths(1000));
+        assert!(Share::from_parts(Bytes::new(1), Bytes::ZERO) > Share::from_thousandths(1000));
     }
 }

@@ -124,7 +124,7 @@ impl Intent {
 
 impl Party {
     /// The server as it is now.
-    pub fn of(view: &ServerView) -> Self {
+    pub fn from_view(view: &ServerView) -> Self {
         let said = view.said();
         Self {
             addr: view.addr.clone(),

@@ -18,7 +18,7 @@ const PROGRESS: Span = Span::from_millis(500);
 const STUCK: Span = Span::from_secs(600);
 
 pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
-    let situation = Situation::of(world, &run.intent);
+    let situation = Situation::from_world(world, &run.intent);
     match (run.goal, situation) {
         (Goal::Forward, Situation::TwoMasters) => rejoin(run, world, now),
         (Goal::Forward, Situation::After) => wait_for_sync(run, world, now),

@@ -27,7 +27,7 @@ pub enum Situation {
 
 impl Situation {
     /// The situation of `world`, which an operation with `intent` is in.
-    pub fn of(world: &World, intent: &Intent) -> Self {
+    pub fn from_world(world: &World, intent: &Intent) -> Self {
         match (world.old.role(), world.target.role()) {
             (None, None) => Self::BothSilent,
             (None, Some(role)) => Self::OldSilent(role),

@@ -28,7 +28,7 @@ const DEMOTIONS: u32 = 2;
 const LAST_BYTES: Span = Span::from_secs(1);
 
 pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
-    let situation = Situation::of(world, &run.intent);
+    let situation = Situation::from_world(world, &run.intent);
     match (run.goal, situation) {
         (Goal::Forward, Situation::Before) => before(run, world, now),
         (Goal::Forward, Situation::Nobody) => nobody(run, world, now),

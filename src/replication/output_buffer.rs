@@ -106,7 +106,7 @@ impl BufferFacts {
             hard,
             soft,
             full: match smaller {
-                Some(limit) => Ok(Share::of(size, limit)),
+                Some(limit) => Ok(Share::from_parts(size, limit)),
                 None => Err(no_limit),
             },
             disconnect_in: match self.limit {
@@ -205,14 +205,20 @@ mod tests {
     fn the_limit_that_is_reached_first_decides() {
         let hard = buffer(&[0, 10, 20, 30], (100, 0, 0));
         assert_eq!(seconds(hard), Ok(7.0));
-        assert_eq!(hard.full, Ok(Share::of(Bytes::new(30), Bytes::new(100))));
+        assert_eq!(
+            hard.full,
+            Ok(Share::from_parts(Bytes::new(30), Bytes::new(100)))
+        );
         let soft = buffer(&[0, 10, 20, 30], (1000, 50, 60));
         assert_eq!(
             seconds(soft),
             Ok(62.0),
             "2 s to the limit, and 60 s above it"
         );
-        assert_eq!(soft.full, Ok(Share::of(Bytes::new(30), Bytes::new(50))));
+        assert_eq!(
+            soft.full,
+            Ok(Share::from_parts(Bytes::new(30), Bytes::new(50)))
+        );
         let above = buffer(&[60, 60, 60, 60], (1000, 50, 60));
         assert_eq!(
             seconds(above),

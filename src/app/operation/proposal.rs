@@ -110,8 +110,8 @@ pub(super) async fn propose(
         id: scene.id.clone(),
         kind: cast.kind,
         pair: request.pair.to_string(),
-        old: Party::of(&cast.old),
-        target: Party::of(&cast.target),
+        old: Party::from_view(&cast.old),
+        target: Party::from_view(&cast.target),
         old_for_target: cast
             .target
             .followed()
@@ -292,7 +292,7 @@ fn followers(
             OperationKind::Rejoin => false,
         };
         if is_wanted && is_of_history && !other.is_master() {
-            found.push(Party::of(other));
+            found.push(Party::from_view(other));
         }
     }
     found

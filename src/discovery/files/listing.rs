@@ -41,7 +41,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
+    fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
@@ -77,7 +77,7 @@ impl Listing {
     fn add_file(&mut self, pattern: &FilePattern) {
         let path = pattern.path();
         let stamp = match fs::metadata(&path) {
-            Ok(metadata) => Ok(Stamp::of(&metadata)),
+            Ok(metadata) => Ok(Stamp::from_metadata(&metadata)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let sentence = "the file does not exist: create it, or take it out of \
                                 discovery.files";
@@ -130,7 +130,7 @@ impl Listing {
 fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Ok(None),
-        Ok(metadata) => Ok(Some(Stamp::of(&metadata))),
+        Ok(metadata) => Ok(Some(Stamp::from_metadata(&metadata))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -161,8 +161,8 @@ pub(in crate::doctor) fn programs(subject: &Subject<'_>) -> Verdict {
 }
 
 fn engines(subject: &Subject<'_>, master: &ServerFacts) -> Result<Option<Problem>, Gap> {
-    let here = Program::of(subject.facts)?;
-    let there = Program::of(master)?;
+    let here = Program::from_facts(subject.facts)?;
+    let there = Program::from_facts(master)?;
     if here == there {
         return Ok(None);
     }
@@ -217,7 +217,7 @@ struct Program {
 }
 
 impl Program {
-    fn of(facts: &ServerFacts) -> Result<Self, Gap> {
+    fn from_facts(facts: &ServerFacts) -> Result<Self, Gap> {
         let server = &facts.observation.server;
         let text = reported(&server.version, "its version")?;
         let Some(version) = Version::parse(text) else {

@@ -264,7 +264,7 @@ impl<'a, S: Site> Run<'a, S> {
             };
             let suspect = Suspect {
                 finding,
-                sighting: Sighting::of(source),
+                sighting: Sighting::from_stored(source),
             };
             self.suspects.insert(key.clone(), suspect);
             self.suspected = self.plan.first.elapsed();

@@ -75,8 +75,8 @@ pub(super) fn intent(kind: OperationKind) -> Intent {
         id: "20261130T120000Z-0001".to_owned(),
         kind,
         pair: "orders".to_owned(),
-        old: Party::of(&master(1)),
-        target: Party::of(&replica(2, 1)),
+        old: Party::from_view(&master(1)),
+        target: Party::from_view(&replica(2, 1)),
         old_for_target: addr(1),
         followers: Vec::new(),
         limits: Limits::default(),
@@ -137,7 +137,10 @@ fn the_situation_follows_from_the_roles() {
         (replica(1, 9), master(2), Situation::Elsewhere),
     ];
     for (old, target, expected) in cases {
-        assert_eq!(Situation::of(&world(old, target), &intent), expected);
+        assert_eq!(
+            Situation::from_world(&world(old, target), &intent),
+            expected
+        );
     }
 }
 

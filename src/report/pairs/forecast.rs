@@ -337,7 +337,7 @@ mod tests {
             size: Bytes::new(12 << 20),
             hard: Some(Bytes::new(256 << 20)),
             soft: Some(Bytes::new(64 << 20)),
-            full: Ok(Share::of(Bytes::new(12), Bytes::new(64))),
+            full: Ok(Share::from_parts(Bytes::new(12), Bytes::new(64))),
             disconnect_in: Err(NoForecast::NotGrowing),
         };
         let report = OutputBufferReport::new(Ok(buffer));

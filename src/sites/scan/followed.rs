@@ -50,7 +50,7 @@ impl Seen {
             return None;
         }
         Some(Self::Register {
-            sighting: Sighting::of(stored),
+            sighting: Sighting::from_stored(stored),
             stamp: version.map(|version| version.stamp),
         })
     }

@@ -97,7 +97,7 @@ pub(super) fn unread_verdict(class: CheckedClass, leg: Option<usize>) -> Differi
     Differing {
         kind: KeyKind::Counter,
         seen: Seen::Register {
-            sighting: Sighting::of(&Stored::WrongType),
+            sighting: Sighting::from_stored(&Stored::WrongType),
             stamp: None,
         },
         class,

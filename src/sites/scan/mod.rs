@@ -300,7 +300,7 @@ impl DirectionScan {
         if age >= Span::ZERO && age < GIVEN_UP_AFTER {
             self.under_way = Some(UnderWay {
                 key: key.to_vec(),
-                sighting: Sighting::of(source),
+                sighting: Sighting::from_stored(source),
                 age,
             });
         }

@@ -56,7 +56,7 @@ impl<'a> Kind<'a> {
         Self {
             labels,
             state: alert.state,
-            suppressed: Suppressed::of(alert),
+            suppressed: Suppressed::from_alert(alert),
         }
     }
 

@@ -96,7 +96,7 @@ closed_set! {
 
 impl Suppressed {
     /// `None` where receivers are notified.
-    pub(in crate::web::page) const fn of(alert: &AlertReport) -> Option<Self> {
+    pub(in crate::web::page) const fn from_alert(alert: &AlertReport) -> Option<Self> {
         if alert.silenced_by.is_some() {
             Some(Self::Silenced)
         } else if alert.maintenance.is_some() {
@@ -115,7 +115,7 @@ impl Suppressed {
 
 /// Why receivers are not notified of the alert.
 fn suppression(alert: &AlertReport) -> Option<String> {
-    let words = match Suppressed::of(alert)? {
+    let words = match Suppressed::from_alert(alert)? {
         Suppressed::Silenced => "silenced".to_owned(),
         Suppressed::Maintenance => {
             let window = alert.maintenance.as_deref().unwrap_or(NOT_KNOWN);
