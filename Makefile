@@ -30,7 +30,7 @@ endif
 test: format ## everything that must pass
 	@.ci/together "$(MAKE) --no-print-directory tools" "$(MAKE) --no-print-directory build"
 	@$(MAKE) --no-print-directory unit active-active
-	@# Tests on real servers wait most of the time.
+	@# These tests have to pass on a busy machine, so the rest need not wait for them.
 	@.ci/together ".ci/real short shared" "$(MAKE) --no-print-directory benches packaging docs"
 	@.ci/real short alone
 	@$(MAKE) --no-print-directory dashboards

@@ -16,8 +16,8 @@ use crate::replication::{PairState, Pause, StateReason};
 use crate::report::ReloadReport;
 use crate::topology::{DiscoveryChange, SourceHealth, SourceSubject, Topology};
 
-/// Warns of an address that others than this machine reach, where no web configuration may ask for a
-/// password: the page shows more than the metrics of other exporters do.
+/// Warns of an address that other machines reach, where no web configuration asks for a password:
+/// the page shows more than the metrics of other exporters do.
 pub(super) fn check_access(bound: &[SocketAddr], has_web_config: bool) {
     if has_web_config {
         return;
@@ -27,7 +27,8 @@ pub(super) fn check_access(bound: &[SocketAddr], has_web_config: bool) {
         warn!(
             %listen,
             "whoever reaches this address can read servers, alerts and silences without a password: \
-             --web.config.file can ask for one, --web.listen-address=127.0.0.1:{} is this machine alone",
+             set one with --web.config.file, or listen on this machine only with \
+             --web.listen-address=127.0.0.1:{}",
             listen.port()
         );
     }

@@ -40,7 +40,21 @@ impl Bytes {
         if unit == 1 {
             return self;
         }
-        let tenths = (u128::from(self.0) * 10).div_ceil(unit);
+        Self::from_tenths((u128::from(self.0) * 10).div_ceil(unit), unit)
+    }
+
+    /// The largest size that is written as what it is, nearly, and is not written as more than this
+    /// one: for people who read "at least".
+    #[must_use]
+    pub fn shown_at_least(self) -> Self {
+        let unit = self.shown_unit();
+        if unit == 1 {
+            return self;
+        }
+        Self::from_tenths(u128::from(self.0) * 10 / unit, unit)
+    }
+
+    fn from_tenths(tenths: u128, unit: u128) -> Self {
         let bytes = (tenths * unit).div_ceil(10);
         Self(u64::try_from(bytes).unwrap_or(u64::MAX))
     }
@@ -81,15 +95,17 @@ mod tests {
     #[test]
     fn a_bound_stays_true_when_it_is_written() {
         let cases = [
-            (812, "812 B"),
-            (1_025, "1.1 KiB"),
-            (1_536, "1.5 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (1_577_000, "1.6 MiB"),
-            (u64::MAX, "16384.0 PiB"),
+            (812, "812 B", "812 B"),
+            (1_025, "1.0 KiB", "1.1 KiB"),
+            (1_536, "1.5 KiB", "1.5 KiB"),
+            (1_048_575, "1023.9 KiB", "1.0 MiB"),
+            (1_577_000, "1.5 MiB", "1.6 MiB"),
+            (u64::MAX, "16383.9 PiB", "16384.0 PiB"),
         ];
-        for (bytes, text) in cases {
-            assert_eq!(Bytes::new(bytes).shown_at_most().to_string(), text);
+        for (bytes, least, most) in cases {
+            let size = Bytes::new(bytes);
+            assert_eq!(size.shown_at_least().to_string(), least, "{bytes}");
+            assert_eq!(size.shown_at_most().to_string(), most, "{bytes}");
         }
     }
 

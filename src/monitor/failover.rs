@@ -120,8 +120,9 @@ impl fmt::Display for Failover {
             ),
             FailoverLoss::AtLeast(bytes) if *bytes > Bytes::ZERO => write!(
                 f,
-                "at least {bytes} of the old master's stream are not in the new one's: what it wrote after it was last \
-                 asked is not known"
+                "at least {} of the old master's stream are not in the new one's: what it wrote after it was last \
+                 asked is not known",
+                bytes.shown_at_least()
             ),
             FailoverLoss::Unseen { within, .. } if self.is_bound_better(*within) => {
                 self.fmt_known(f)?;
@@ -137,13 +138,14 @@ impl fmt::Display for Failover {
 fn fmt_unseen(f: &mut fmt::Formatter<'_>, within: Option<Span>, at_least: Bytes) -> fmt::Result {
     f.write_str("what the old master wrote ")?;
     if let Some(within) = within {
-        write!(f, "in the last {within} ")?;
+        write!(f, "in the last {} ", within.shown_at_most())?;
     }
     f.write_str("before it gave way and the new one lacked is lost: ")?;
     if at_least == Bytes::ZERO {
         f.write_str("how much is not known")
     } else {
-        write!(f, "at least {at_least}, the rest is not known")
+        let least = at_least.shown_at_least();
+        write!(f, "at least {least}, the rest is not known")
     }
 }
 
@@ -174,14 +176,15 @@ impl Failover {
             return Ok(());
         };
         let before = self.at - known.at;
-        if known.upper < Span::from_millis(1) {
+        let lacked_nothing = known.upper <= Span::ZERO || known.upper_bytes == Some(Bytes::ZERO);
+        if lacked_nothing {
             return write!(f, "{before} before, the new master lacked nothing");
         }
         write!(f, "{before} before, the new master lacked at most ")?;
         if let Some(bytes) = known.upper_bytes {
-            write!(f, "{bytes}, ")?;
+            write!(f, "{}, ", bytes.shown_at_most())?;
         }
-        write!(f, "the writes of {}", known.upper)
+        write!(f, "the writes of {}", known.upper.shown_at_most())
     }
 }
 
@@ -238,6 +241,22 @@ mod tests {
             Some(known),
             "what was lost is not known until the old master answers: 10.0 s before, the new master lacked at most 70 B, \
              the writes of 1.500 s",
+        );
+        let known_now = |nanos, bytes| LastKnown {
+            upper: Span::from_nanos(nanos),
+            upper_bytes: Some(Bytes::new(bytes)),
+            at: Timestamp::from_nanos(2_000_000_000),
+        };
+        check(
+            FailoverLoss::Unknown,
+            Some(known_now(400_000, 9)),
+            "what was lost is not known until the old master answers: 10.0 s before, the new master lacked at most 9 B, \
+             the writes of 0.001 s",
+        );
+        check(
+            FailoverLoss::Unknown,
+            Some(known_now(400_000, 0)),
+            "what was lost is not known until the old master answers: 10.0 s before, the new master lacked nothing",
         );
         let unseen = |millis| FailoverLoss::Unseen {
             at_least: Bytes::new(9),

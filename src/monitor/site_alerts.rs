@@ -311,7 +311,10 @@ fn queue_rule(queue: QueueReading, mut rule: LevelRule<u64>) -> LevelRule<u64> {
 fn queue_words(dc: &Datacenter, queue: QueueReading) -> String {
     let mut parts = vec![format!("{} items wait in the queue of {dc}", queue.length)];
     match queue.oldest {
-        Ok(age) if queue.length > 0 => parts.push(format!("the oldest for at least {age}")),
+        Ok(age) if queue.length > 0 => {
+            let least = age.shown_at_least();
+            parts.push(format!("the oldest for at least {least}"));
+        }
         Ok(_) => {}
         Err(why) => parts.push(why.sentence().to_owned()),
     }

@@ -58,7 +58,8 @@ pub struct DirectionSnapshot {
     pub status: Option<(Timestamp, Arc<DirectionStatus>)>,
     /// Why there is no newer one, as a sentence without its end; `None` while there is.
     pub failure: Option<SiteFailure>,
-    /// How often this failed since the entry is watched, or the reading of the source's clock and queue.
+    /// How often the comparison failed, or the reading of the source's clock and queue, since the
+    /// entry has been watched.
     pub faults: BTreeMap<SiteFaultReason, u64>,
     /// How long writes took.
     pub probes: Arc<ProbeRecord>,

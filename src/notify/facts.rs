@@ -76,8 +76,11 @@ pub fn short_subject(identity: &AlertIdentity) -> String {
 pub fn measured(value: &Measured) -> String {
     let estimate = value.estimate.map(quantity);
     let is_as_written = |bound: Option<Quantity>| bound.map(quantity) == estimate;
-    if is_as_written(value.lower) && is_as_written(value.upper) {
-        return estimate.unwrap_or_else(|| "unknown".to_owned());
+    if let Some(exact) = &estimate
+        && is_as_written(value.lower)
+        && is_as_written(value.upper)
+    {
+        return exact.clone();
     }
     let lower = value.lower.map(news::quantity_at_least);
     let upper = value.upper.map(news::quantity_at_most);

@@ -212,7 +212,8 @@ impl fmt::Display for StateReason {
             }
             Self::AlreadyStalled { idle_for, .. } => write!(
                 f,
-                "the link claims to be up, but nothing has arrived for at least {idle_for} although the master writes"
+                "the link claims to be up, but nothing has arrived for at least {} although the master writes",
+                idle_for.shown_at_least()
             ),
             Self::ParentCutOff { for_ } => {
                 write!(f, "the link is up, but the replica above it lost its own master {for_} ago")

@@ -67,8 +67,8 @@ pub use servers::{ExporterReport, ServerReport, stuck_for};
 pub use silences::{SilenceMade, SilenceReport, SilenceRequest, SilencesReport};
 pub use targets::TargetGroup;
 pub use text::{
-    amount_text, at_most_bytes_text, at_most_text, bytes_text, lag_text, seconds_text, utc_text,
-    visible_line, visible_text,
+    amount_at_least_text, amount_text, at_least_bytes_text, at_least_text, at_most_bytes_text,
+    at_most_text, bytes_text, lag_text, seconds_text, utc_text, visible_line, visible_text,
 };
 pub use thresholds::{Levels, Thresholds};
 pub use would_silence::WouldSilence;

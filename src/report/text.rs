@@ -17,7 +17,7 @@ pub fn at_most_text(seconds: f64) -> String {
 }
 
 /// Seconds of a lower bound, rounded down.
-fn at_least_text(seconds: f64) -> String {
+pub fn at_least_text(seconds: f64) -> String {
     nearest(seconds).shown_at_least().to_string()
 }
 
@@ -30,6 +30,11 @@ fn nearest(seconds: f64) -> Span {
 /// Bytes of an upper bound, rounded up; a dash when they are not known.
 pub fn at_most_bytes_text(bytes: Option<u64>) -> String {
     bytes_text(bytes.map(|count| Bytes::new(count).shown_at_most().get()))
+}
+
+/// Bytes of a lower bound, rounded down.
+pub fn at_least_bytes_text(bytes: u64) -> String {
+    Bytes::new(bytes).shown_at_least().to_string()
 }
 
 /// Bytes for people: `812 B`, `1.5 MiB`; a dash when they are not known.
@@ -49,6 +54,18 @@ pub fn amount_text(amount: f64, unit: ValueUnit) -> String {
         ValueUnit::Bytes => Bytes::new(amount as u64).to_string(),
         ValueUnit::Count => format!("{amount:.0}"),
         ValueUnit::Ratio => format!("{:.0} %", amount * 100.0),
+    }
+}
+
+/// A lower bound of a value of an alert, in its unit, rounded down.
+pub fn amount_at_least_text(amount: f64, unit: ValueUnit) -> String {
+    match unit {
+        ValueUnit::Seconds => at_least_text(amount),
+        // `as` saturates, and a number of bytes has no sign.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        ValueUnit::Bytes => at_least_bytes_text(amount as u64),
+        ValueUnit::Count => amount_text(amount.floor(), unit),
+        ValueUnit::Ratio => format!("{:.0} %", (amount * 100.0).floor()),
     }
 }
 
@@ -147,6 +164,19 @@ mod tests {
         ];
         for ((lower, estimate, upper), text) in cases {
             assert_eq!(lag_text(lower, estimate, upper), text);
+        }
+    }
+
+    #[test]
+    fn a_lower_bound_of_a_value_is_rounded_down() {
+        let cases = [
+            (30.96, ValueUnit::Seconds, "30.9 s"),
+            (2_047.0, ValueUnit::Bytes, "1.9 KiB"),
+            (3.0, ValueUnit::Count, "3"),
+            (0.899, ValueUnit::Ratio, "89 %"),
+        ];
+        for (amount, unit, text) in cases {
+            assert_eq!(amount_at_least_text(amount, unit), text);
         }
     }
 

@@ -3,7 +3,10 @@
 use super::map::{count_words, state_words};
 use super::query::link_address;
 use super::rows::NOT_KNOWN;
-use crate::report::{LinkReport, at_most_bytes_text, at_most_text, bytes_text, seconds_text};
+use crate::report::{
+    LinkReport, at_least_bytes_text, at_least_text, at_most_bytes_text, at_most_text, bytes_text,
+    seconds_text,
+};
 
 /// All pairs from one datacenter to another, or inside one.
 pub(super) struct LinkRow {
@@ -47,7 +50,8 @@ fn lag_risk(link: &LinkReport) -> Risk {
     };
     let texts = Texts {
         estimate: seconds_text,
-        bound: at_most_text,
+        at_least: at_least_text,
+        at_most: at_most_text,
     };
     Risk::new(known, unknown_note(link), &texts)
 }
@@ -60,7 +64,8 @@ fn bytes_risk(link: &LinkReport) -> Risk {
     };
     let texts = Texts {
         estimate: |bytes| bytes_text(Some(bytes)),
-        bound: |bytes| at_most_bytes_text(Some(bytes)),
+        at_least: at_least_bytes_text,
+        at_most: |bytes| at_most_bytes_text(Some(bytes)),
     };
     Risk::new(known, unknown_note(link), &texts)
 }
@@ -95,27 +100,28 @@ struct Known<T> {
 /// How a quantity is written.
 struct Texts<T> {
     estimate: fn(T) -> String,
+    /// A lower bound.
+    at_least: fn(T) -> String,
     /// An upper bound.
-    bound: fn(T) -> String,
+    at_most: fn(T) -> String,
 }
 
 impl<T: Copy + Default + PartialOrd> Known<T> {
     fn now_text(self, texts: &Texts<T>) -> Option<String> {
         let value = self.now?;
-        let text = (texts.estimate)(value);
         if !self.is_at_least {
-            return Some(text);
+            return Some((texts.estimate)(value));
         }
         // "At least nothing" is no information.
         if value <= T::default() {
             return None;
         }
-        Some(format!("at least {text}"))
+        Some(format!("at least {}", (texts.at_least)(value)))
     }
 
     fn last_text(self, texts: &Texts<T>) -> Option<String> {
         let value = self.last?;
-        Some(format!("last known: at most {}", (texts.bound)(value)))
+        Some(format!("last known: at most {}", (texts.at_most)(value)))
     }
 }
 

@@ -3,7 +3,9 @@
 use super::{Moment, NOT_KNOWN};
 use crate::alert::Labels;
 use crate::model::closed_set;
-use crate::report::{AlertReport, ListedState, PairReport, amount_text, seconds_text};
+use crate::report::{
+    AlertReport, ListedState, PairReport, amount_at_least_text, amount_text, seconds_text,
+};
 use crate::web::page::query::{pair_address, runbook_address};
 
 /// The labels that name an alert's subject. Every other label comes from the configuration.
@@ -206,7 +208,7 @@ fn alert_value(alert: &AlertReport) -> String {
     }
     match (alert.value, alert.lower) {
         (Some(value), _) => text(value),
-        (None, Some(lower)) => format!("at least {}", text(lower)),
+        (None, Some(lower)) => format!("at least {}", amount_at_least_text(lower, alert.unit)),
         (None, None) => NOT_KNOWN.to_owned(),
     }
 }

@@ -1,7 +1,8 @@
 //! The row of a pair.
 
 use crate::report::{
-    LastKnownReport, PairReport, at_most_bytes_text, at_most_text, bytes_text, lag_text, utc_text,
+    LastKnownReport, PairReport, at_least_bytes_text, at_most_bytes_text, at_most_text, bytes_text,
+    lag_text, utc_text,
 };
 use crate::web::page::links::way;
 use crate::web::page::plot::Spark;
@@ -59,7 +60,7 @@ impl PairRow {
 /// How many bytes the replica is behind, as text.
 pub(in crate::web::page) fn lag_bytes(pair: &PairReport) -> String {
     match (pair.lag_bytes, pair.lag_lower_bytes) {
-        (None, Some(lower)) if lower > 0 => format!("at least {}", bytes_text(Some(lower))),
+        (None, Some(lower)) if lower > 0 => format!("at least {}", at_least_bytes_text(lower)),
         (estimate, _) => bytes_text(estimate),
     }
 }

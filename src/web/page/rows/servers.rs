@@ -3,7 +3,7 @@
 use super::{Moment, NOT_KNOWN, text_or_dash};
 use crate::report::{
     FailoverReport, FailoversReport, Level, SentinelReport, SentinelsReport, ServerReport,
-    bytes_text, seconds_text,
+    at_least_bytes_text, bytes_text, seconds_text,
 };
 
 /// A server that does not answer.
@@ -55,7 +55,7 @@ impl ServerRow {
 impl FailoverRow {
     pub(in crate::web::page) fn new((entry, latest): (&FailoversReport, &FailoverReport)) -> Self {
         let lost = match (latest.lost_bytes, latest.lost_at_least_bytes) {
-            (None, Some(least)) if least > 0 => format!("at least {}", bytes_text(Some(least))),
+            (None, Some(least)) if least > 0 => format!("at least {}", at_least_bytes_text(least)),
             (known, _) => bytes_text(known),
         };
         Self {
