@@ -86,6 +86,13 @@ impl Request {
         command([b"EXISTS", key])
     }
 
+    /// How many of these keys exist; one that is named twice counts twice.
+    pub fn count_existing(keys: &[Vec<u8>]) -> Self {
+        let mut words = vec![b"EXISTS".to_vec()];
+        words.extend_from_slice(keys);
+        Self::Command(words)
+    }
+
     /// How many items a list has.
     pub fn length(list: &[u8]) -> Self {
         command([b"LLEN", list])

@@ -167,7 +167,11 @@ impl Server {
                 let last: usize = parse(word(3));
                 Ok(bytes(text.into_iter().take(last + 1).collect::<Vec<u8>>()))
             }
-            "EXISTS" => Ok(number(usize::from(data.values.contains_key(word(1))))),
+            "EXISTS" => {
+                let names = words.iter().skip(1);
+                let existing = names.filter(|name| data.values.contains_key(*name));
+                Ok(number(existing.count()))
+            }
             "LLEN" => Ok(number(data.list(word(1))?.len())),
             "LRANGE" => {
                 let items = data.list(word(1))?;

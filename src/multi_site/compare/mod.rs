@@ -233,7 +233,7 @@ impl<'a, S: Site> Run<'a, S> {
         self.pacer.note_page(direction, page.keys.len(), took);
         let keys = match direction {
             Direction::FirstToSecond => page.keys,
-            Direction::SecondToFirst => absent_keys(self.plan.first, page.keys).await?,
+            Direction::SecondToFirst => absent_keys(self.plan.first, &page.keys).await?,
         };
         Ok(Page {
             cursor: page.cursor,

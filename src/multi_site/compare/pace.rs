@@ -14,11 +14,11 @@ const LEAST_COST: u64 = 400;
 /// So many names on the way back cost as much as one key with its value.
 const NAMES_PER_KEY: u64 = 8;
 
-/// From so many times its least duration on a page counts as slow.
-const SLOW_FACTOR: u32 = 4;
+/// A page that takes so many times as long as the fastest one is late.
+const LATE_FACTOR: u32 = 4;
 
-/// A page that takes less is never slow: schedulers alone make such differences.
-const NEVER_SLOW: Duration = Duration::from_millis(10);
+/// A page that takes less is never late: schedulers alone make such differences.
+const NEVER_LATE: Duration = Duration::from_millis(10);
 
 /// How fast a comparison goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,34 @@ pub(super) struct Pacer {
     started: Duration,
     /// What the servers were asked for, in keys.
     cost: u64,
-    /// The shortest time in which a page of each direction came.
-    least: [Option<Duration>; 2],
+    there: PageTimes,
+    back: PageTimes,
+}
+
+/// How fast the pages of one direction came.
+struct PageTimes {
+    fastest: Option<Duration>,
+    was_late: bool,
+}
+
+impl PageTimes {
+    const fn new() -> Self {
+        Self {
+            fastest: None,
+            was_late: false,
+        }
+    }
+
+    /// Whether the server or the link has become slow: this page came late, and the one before it. A
+    /// single one is as often this program's own lateness, or a fork of the server.
+    fn is_slow(&mut self, took: Duration) -> bool {
+        let fastest = self.fastest.map_or(took, |fastest| fastest.min(took));
+        self.fastest = Some(fastest);
+        let is_late = took > (fastest * LATE_FACTOR).max(NEVER_LATE);
+        let is_slow = is_late && self.was_late;
+        self.was_late = is_late;
+        is_slow
+    }
 }
 
 impl Pacer {
@@ -45,7 +71,8 @@ impl Pacer {
             pace,
             started: now,
             cost: 0,
-            least: [None; 2],
+            there: PageTimes::new(),
+            back: PageTimes::new(),
         }
     }
 
@@ -57,23 +84,12 @@ impl Pacer {
             Direction::FirstToSecond => keys.max(LEAST_COST),
             Direction::SecondToFirst => keys.max(PAGE_OF_NAMES as u64) / NAMES_PER_KEY,
         };
-        self.cost += if self.is_slow(direction, took) {
-            2 * cost
-        } else {
-            cost
+        let times = match direction {
+            Direction::FirstToSecond => &mut self.there,
+            Direction::SecondToFirst => &mut self.back,
         };
-    }
-
-    /// Whether a page that took so long was slow, compared with the fastest one.
-    fn is_slow(&mut self, direction: Direction, took: Duration) -> bool {
-        let [there, back] = &mut self.least;
-        let least = match direction {
-            Direction::FirstToSecond => there,
-            Direction::SecondToFirst => back,
-        };
-        let fastest = least.map_or(took, |least| least.min(took));
-        *least = Some(fastest);
-        took > (fastest * SLOW_FACTOR).max(NEVER_SLOW)
+        let factor = if times.is_slow(took) { 2 } else { 1 };
+        self.cost += factor * cost;
     }
 
     /// How long to rest before the next page; none where it is due.
@@ -119,16 +135,24 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_page_costs_twice_as_much() {
+    fn pages_that_keep_coming_late_cost_twice_as_much() {
         let mut pacer = pacer();
         pacer.note_page(THERE, 1000, Duration::from_millis(80));
-        // A page of the other direction has a time of its own.
+        // The pages of the other direction have times of their own.
         pacer.note_page(BACK, 2000, Duration::from_millis(1));
-        let before = rest(&pacer);
-        pacer.note_page(THERE, 1000, Duration::from_millis(320));
-        assert_eq!(rest(&pacer), before + Duration::from_secs(1));
-        pacer.note_page(THERE, 1000, Duration::from_millis(321));
-        assert_eq!(rest(&pacer), before + Duration::from_secs(3));
+        let mut before = rest(&pacer);
+        let mut cost_of = |milliseconds| {
+            pacer.note_page(THERE, 1000, Duration::from_millis(milliseconds));
+            let cost = rest(&pacer).saturating_sub(before);
+            before += cost;
+            cost.as_secs()
+        };
+        assert_eq!(cost_of(320), 1, "four times the fastest is not late");
+        assert_eq!(cost_of(321), 1, "one late page is nothing");
+        assert_eq!(cost_of(321), 2);
+        assert_eq!(cost_of(500), 2);
+        assert_eq!(cost_of(80), 1);
+        assert_eq!(cost_of(500), 1);
     }
 
     #[test]

@@ -10,15 +10,27 @@ const FIRST_READ: usize = 16 * 1024;
 /// Long values that are read at once: at most 16 MiB.
 const LONG_AT_ONCE: usize = 16;
 
+/// Names that one EXISTS has: 100 names cost a server a third of what 100 commands do.
+const NAMES_AT_ONCE: usize = 100;
+
 /// Those of `keys` that `site` does not have.
 pub(super) async fn absent_keys<S: Site>(
     site: &S,
-    keys: Vec<Vec<u8>>,
+    keys: &[Vec<u8>],
 ) -> Result<Vec<Vec<u8>>, SiteError> {
-    let requests = keys.iter().map(|key| Request::exists(key));
+    let groups = keys.chunks(NAMES_AT_ONCE);
+    let requests = groups.clone().map(Request::count_existing);
+    let counts = site.send(requests.collect()).await?;
+    let mut doubtful = Vec::new();
+    for (group, count) in groups.zip(counts) {
+        if count?.number()? < group.len() as u64 {
+            doubtful.extend_from_slice(group);
+        }
+    }
+    let requests = doubtful.iter().map(|key| Request::exists(key));
     let replies = site.send(requests.collect()).await?;
     let mut absent = Vec::new();
-    for (key, reply) in keys.into_iter().zip(replies) {
+    for (key, reply) in doubtful.into_iter().zip(replies) {
         if reply?.number()? == 0 {
             absent.push(key);
         }
