@@ -132,7 +132,7 @@ catalogue! {
     LOST_WRITES = Gauge "redis_cross_dc_lost_writes" &["pair", "server", "state"],
         "Captures of the writes that only this deposed master has, or had: `running`; `saved` counts the files that wait for a person; `nothing` where no client wrote; `failed` is tried again; `gone` can no longer be had. Absent once the files are gone or marked as done.";
     OPERATION_INFO = Gauge "redis_cross_dc_operation_info" &["pair", "id", "kind", "state"],
-        "Always 1: the newest operation of the pair that its controller reported (`switch-over`, `disaster`, `rejoin`), and where it is: `running`; `lapsed` when its controller has stopped reporting; `done`, `as-before` and `refused` for ten minutes; `incomplete` until the next one. docs/disaster-recovery.md";
+        "Always 1: the newest operation of the pair that its controller reported (`switch-over`, `disaster`, `rejoin`, `hand-over`, `take-over`), and where it is: `running`; `lapsed` when its controller has stopped reporting; `done`, `as-before` and `refused` for ten minutes; `incomplete` until the next one. docs/disaster-recovery.md";
     DRILL_LAST_SUCCESS = Gauge "redis_cross_dc_drill_last_success_timestamp_seconds" &["pair"],
         "Unix time at which the last drill of the pair passed (`failover --drill`), as far as this machine has its report; absent where there was none.";
     SITES_UP = Gauge "redis_cross_dc_active_active_up" SITES,

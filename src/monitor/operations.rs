@@ -9,7 +9,7 @@ use super::failover::Promotion;
 use crate::alert::PlannedWork;
 use crate::journal::{JournalEvent, RecordedOperation};
 use crate::model::{PairName, Span, Timestamp, closed_set, serde_as_label};
-use crate::operation::{NOTICE_LEASE, NoticeState, OperationKind, OperationNotice};
+use crate::operation::{NOTICE_LEASE, NoticeState, OperationNotice};
 
 /// How long an operation with nothing open is shown after its end. One that left something open is
 /// shown until the next one of its pair.
@@ -83,12 +83,11 @@ impl OperationSnapshot {
     /// The alerts that it causes. A disaster is no planned work: what it is about is worth a page.
     fn planned(&self) -> Option<PlannedWork> {
         let notice = &self.notice;
-        let is_planned = notice.kind != OperationKind::Disaster;
-        (is_planned && self.phase == OperationPhase::Running).then(|| PlannedWork {
+        (notice.kind.is_planned() && self.phase == OperationPhase::Running).then(|| PlannedWork {
             id: notice.id.as_str().into(),
             pair: notice.pair.as_str().into(),
             servers: vec![notice.old.clone(), notice.target.clone()],
-            changes_master: notice.kind == OperationKind::SwitchOver,
+            changes_master: notice.kind.changes_master(),
         })
     }
 
@@ -96,7 +95,7 @@ impl OperationSnapshot {
     fn explains(&self, promotion: &Promotion, now: Timestamp) -> bool {
         let notice = &self.notice;
         let is_recent = self.phase == OperationPhase::Running || now - self.heard <= SEEN_WITHIN;
-        let changes_master = notice.kind != OperationKind::Rejoin;
+        let changes_master = notice.kind.changes_master();
         let is_same =
             notice.old == promotion.from.to_string() && notice.target == promotion.to.to_string();
         is_recent && changes_master && is_same
@@ -260,7 +259,7 @@ impl Monitor {
             let Some(operation) = self.operations.newest.get(pair) else {
                 continue;
             };
-            let is_planned = operation.notice.kind == OperationKind::SwitchOver;
+            let is_planned = operation.notice.kind.is_planned();
             let id = &operation.notice.id;
             let is_its_doing = |promotion: &Promotion| operation.explains(promotion, now);
             self.fleet
@@ -273,6 +272,7 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::operation::OperationKind;
 
     const fn at(secs: i64) -> Timestamp {
         Timestamp::from_nanos(secs * 1_000_000_000)

@@ -110,7 +110,7 @@ fn add_obligations(run: &mut Run, world: &World) {
     ));
 }
 
-fn cannot_go_back(run: &mut Run, world: &World) -> Act {
+pub(super) fn cannot_go_back(run: &mut Run, world: &World) -> Act {
     let pair = run.intent.pair.clone();
     let todo = format!("to bring the old datacenter back: failback --pair {pair}");
     run.incomplete(
@@ -120,7 +120,7 @@ fn cannot_go_back(run: &mut Run, world: &World) -> Act {
     )
 }
 
-fn silent(run: &mut Run, world: &World, now: Timestamp) -> Act {
+pub(super) fn silent(run: &mut Run, world: &World, now: Timestamp) -> Act {
     if let Some(act) = run.ask_again(now) {
         return act;
     }

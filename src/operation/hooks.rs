@@ -46,7 +46,11 @@ impl Run {
         if let Some(master) = masters.next() {
             return self.hooks_after(&master.addr);
         }
-        if self.changes_master() && !self.hooks.after_done && !self.intent.hooks.after.is_empty() {
+        // Those of the other site run once its replica takes writes.
+        let is_handed_over =
+            self.intent.kind == OperationKind::HandOver && world.old.said().is_some();
+        let is_due = self.changes_master() && !self.hooks.after_done && !is_handed_over;
+        if is_due && !self.intent.hooks.after.is_empty() {
             self.add_open(
                 "the hooks after it have not run, because it is not known who is the master"
                     .to_owned(),
@@ -66,7 +70,7 @@ impl Run {
     }
 
     fn changes_master(&self) -> bool {
-        self.intent.kind != OperationKind::Rejoin
+        self.intent.kind.changes_master()
     }
 
     /// Notes how the hooks of `stage` ended: why one failed, a sentence each without a full stop. One

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::addr_text;
 use super::hook_names::HookNames;
 use super::refusal::RefusalName;
+use super::token::Token;
 use super::unshared::Copied;
 use super::view::{Said, ServerView};
 use super::watch::SentinelIntent;
@@ -19,10 +20,37 @@ closed_set! {
         Disaster => "disaster",
         /// A server that was a master becomes a replica of the one that took over.
         Rejoin => "rejoin",
+        /// A master becomes a replica of one that cannot be reached from here, and a token says where
+        /// its stream has ended.
+        HandOver => "hand-over",
+        /// A replica that has exactly what a token says becomes the master.
+        TakeOver => "take-over",
     }
 }
 
 serde_as_label!(OperationKind);
+
+impl OperationKind {
+    /// Whether somebody has chosen its hour: what it causes is nobody's emergency.
+    pub const fn is_planned(self) -> bool {
+        !matches!(self, Self::Disaster)
+    }
+
+    /// Whether another server is the master afterwards.
+    pub const fn changes_master(self) -> bool {
+        !matches!(self, Self::Rejoin)
+    }
+
+    /// Whether the old master is asked and told anything.
+    pub const fn reaches_old(self) -> bool {
+        !matches!(self, Self::TakeOver)
+    }
+
+    /// Whether the target is asked and told anything.
+    pub const fn reaches_target(self) -> bool {
+        !matches!(self, Self::HandOver)
+    }
+}
 
 /// One server of an operation, as it was when the plan was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +121,9 @@ pub struct Intent {
     /// How it goes over the Sentinels; `None` where none watch the pair.
     #[serde(default)]
     pub sentinel: Option<SentinelIntent>,
+    /// What the target of a take-over has to have; `None` for everything else.
+    #[serde(default)]
+    pub token: Option<Token>,
     /// The fingerprint of the plan.
     pub fingerprint: String,
     /// Refusals that a person has overridden, each with what they said.

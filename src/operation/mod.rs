@@ -1,5 +1,5 @@
-//! Operations: a planned switch-over, a failover after a disaster, and the return of the old
-//! datacenter. What is *done*, as opposed to the failovers that the monitor *observes*.
+//! Operations: a planned switch-over, in one place or in two halves, a failover after a disaster, and
+//! the return of the old datacenter. What is *done*, as opposed to the failovers that the monitor *observes*.
 //!
 //! **Invariant:** pure. The executor (`app/operation`) asks the servers, hands the answers in as a
 //! [`World`], and asks [`Run::next`] what to do; every order goes through it, in the first run, after
@@ -15,6 +15,7 @@ mod drill;
 mod ending;
 mod evidence;
 mod goal;
+mod hand_over;
 mod hook_names;
 mod hooks;
 mod intent;
@@ -36,14 +37,17 @@ mod sentinel_proofs;
 mod settle;
 mod situation;
 mod switch_over;
+mod take_over;
 #[allow(
     clippy::semicolon_if_nothing_returned,
     reason = "tables of closures with one assignment"
 )]
 #[cfg(test)]
 mod tests;
+mod token;
 mod unshared;
 mod view;
+mod wanted;
 mod watch;
 
 pub use drill::{DrillKind, DrillPart, DrillReport};
@@ -66,6 +70,8 @@ pub use report::{Measured, OperationReport, StepReport};
 pub use run::{Act, Run};
 pub use sentinel::{over_sentinels, without_priority};
 pub use situation::Situation;
+pub use token::Token;
 pub use unshared::{Copied, SavedWrites, UNKNOWN_BYTES, Unshared};
-pub use view::{EqualOffsets, Load, Said, ServerView, UpstreamView, World};
+pub use view::{EqualOffsets, ListedReplica, Load, Said, ServerView, UpstreamView, World};
+pub use wanted::Wanted;
 pub use watch::{PriorityChange, SentinelIntent, SentinelSaid, SentinelView};

@@ -4,7 +4,7 @@ use super::ending::{Ending, Outcome};
 use super::intent::OperationKind;
 use super::run::{Act, Run, TOO_MANY_ORDERS};
 use super::view::World;
-use super::{disaster, rejoin, sentinel, switch_over};
+use super::{disaster, hand_over, rejoin, sentinel, switch_over, take_over};
 use crate::model::Timestamp;
 
 impl Run {
@@ -25,6 +25,8 @@ impl Run {
             OperationKind::SwitchOver => switch_over::next(self, world, now),
             OperationKind::Disaster => disaster::next(self, world, now),
             OperationKind::Rejoin => rejoin::next(self, world, now),
+            OperationKind::HandOver => hand_over::next(self, world, now),
+            OperationKind::TakeOver => take_over::next(self, world, now),
         };
         match act {
             Act::End(ending) => {

@@ -65,7 +65,7 @@ impl Overrides {
             RefusalName::PromotionTrap => trap.is_some_and(|check| self.traps.contains(&check)),
             _ => false,
         };
-        if !is_allowed {
+        if !is_allowed || refusal.flag.is_none() {
             return None;
         }
         let name = refusal.name;

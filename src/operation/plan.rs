@@ -55,6 +55,8 @@ impl Plan {
             OperationKind::SwitchOver => switch_over(intent),
             OperationKind::Disaster => disaster(intent),
             OperationKind::Rejoin => rejoin(intent),
+            OperationKind::HandOver => hand_over(intent),
+            OperationKind::TakeOver => take_over(intent),
         };
         Self {
             fingerprint: intent.fingerprint.clone(),
@@ -225,6 +227,50 @@ fn rejoin(intent: &Intent) -> Vec<String> {
         ),
         format!("wait until {old} has everything"),
     ]
+}
+
+fn hand_over(intent: &Intent) -> Vec<String> {
+    let old = &intent.old.addr;
+    let target = &intent.target.addr;
+    let mut steps = vec![format!(
+        "wait until {target} acknowledges what is written, at most {}",
+        intent.limits.drain
+    )];
+    steps.extend(hooks("before it", &intent.hooks.before));
+    steps.push(format!(
+        "{old}: {}, renewed while needed, {} at most: writes wait until {target} has acknowledged \
+         everything, which it does once a second",
+        pause(intent),
+        intent.limits.max_pause
+    ));
+    steps.push(format!(
+        "{old}: MULTI / CLIENT UNPAUSE / REPLICAOF {target} / CONFIG REWRITE / EXEC: it is a replica, and \
+         nobody is master"
+    ));
+    steps.push(format!(
+        "print the token with which {target} is promoted where it is reached"
+    ));
+    steps
+}
+
+fn take_over(intent: &Intent) -> Vec<String> {
+    let old = &intent.old.addr;
+    let target = &intent.target.addr;
+    let token = intent
+        .token
+        .as_ref()
+        .map_or_else(String::new, ToString::to_string);
+    let mut steps = hooks("before it", &intent.hooks.before);
+    steps.push(format!(
+        "{target}: REPLICAOF NO ONE, if it has exactly what the token {token} says: it takes writes. This \
+         cannot be undone"
+    ));
+    steps.push(format!(
+        "wait until it lists {old} as its replica, {} at most",
+        intent.limits.verify
+    ));
+    steps.extend(followers(intent));
+    steps
 }
 
 fn followers(intent: &Intent) -> Vec<String> {

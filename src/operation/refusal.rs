@@ -26,6 +26,8 @@ closed_set! {
         SecondMaster => "second-master",
         /// The target's history is another one.
         NotOfThisHistory => "not-of-this-history",
+        /// The target has less or more than the token says.
+        TokenMismatch => "token-mismatch",
         /// The target has no data of the master.
         NeverSynced => "never-synced",
         /// The target is receiving a full sync.

@@ -210,10 +210,17 @@ fn rpo(intent: &Intent, ending: Option<&Ending>) -> String {
             }
             Some(bytes) => format!("{bytes} bytes that only the returning server had"),
         },
-        (None, OperationKind::SwitchOver) if outcome == Some(Outcome::Done) => {
+        (None, OperationKind::SwitchOver | OperationKind::TakeOver)
+            if outcome == Some(Outcome::Done) =>
+        {
             "nothing: the new master had everything before it was promoted".to_owned()
         }
-        (None, OperationKind::SwitchOver) => "see the steps".to_owned(),
+        (None, OperationKind::HandOver) if outcome == Some(Outcome::Done) => {
+            "nothing, if the replica is promoted by the token".to_owned()
+        }
+        (None, OperationKind::SwitchOver | OperationKind::TakeOver | OperationKind::HandOver) => {
+            "see the steps".to_owned()
+        }
     }
 }
 

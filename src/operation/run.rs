@@ -9,6 +9,7 @@ use super::intent::Intent;
 use super::journal::{Entry, Record};
 use super::order::{Order, OrderError, OrderResult};
 use super::sentinel_proofs::SentinelProofs;
+use super::token::Token;
 use super::view::{EqualOffsets, World};
 use crate::info::Role;
 use crate::model::{ReplicationId, ServerAddr, Span, Timestamp};
@@ -121,6 +122,10 @@ pub(super) struct Proofs {
     pub(super) is_resumed: bool,
     /// What is known of the Sentinels.
     pub(super) sentinel: SentinelProofs,
+    /// Where everything was acknowledged, before the demotion of a hand-over.
+    pub(super) handed: Option<Token>,
+    /// When the old master was seen to follow the new one, after a take-over.
+    pub(super) old_follows_since: Option<Timestamp>,
 }
 
 /// A run of an operation.
@@ -207,7 +212,10 @@ impl Run {
         match order {
             Order::Promote { .. } if !is_old => self.proofs.promote_sent = true,
             // Undone: the old master is promoted only while the target certainly is none.
-            Order::Promote { .. } => self.proofs.promote_sent = false,
+            Order::Promote { .. } => {
+                self.proofs.promote_sent = false;
+                self.proofs.restorations = 1;
+            }
             Order::Demote { .. } if is_old => self.proofs.demotions = 1,
             Order::SentinelFailover { .. } => self.proofs.promote_sent = true,
             Order::Priority { server, value, .. } => {

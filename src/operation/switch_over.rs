@@ -248,6 +248,18 @@ fn promote(run: &mut Run, world: &World, target: &Said, now: Timestamp) -> Act {
 
 /// The old master becomes the master again: the target was not promoted, or is not any more.
 fn restore_old(run: &mut Run, world: &World) -> Act {
+    if has_lost_data(run, world) {
+        let old = run.intent.old.addr.clone();
+        let target = run.intent.target.addr.clone();
+        let todo = format!(
+            "look which of the two has all data. If it is {target}, on it: REPLICAOF NO ONE and CONFIG \
+             REWRITE; if it is {old}, the same there"
+        );
+        let why = format!(
+            "{old} was restarted meanwhile and does not have what it had, so it is not made the master again"
+        );
+        return run.incomplete(world, &why, todo);
+    }
     if run.proofs.restorations > DEMOTIONS {
         let todo = format!(
             "nobody takes writes: on {} run REPLICAOF NO ONE",
@@ -258,6 +270,25 @@ fn restore_old(run: &mut Run, world: &World) -> Act {
     give(Order::Promote {
         server: run.intent.old.addr.clone(),
     })
+}
+
+/// Whether the old master was restarted, and has come back without everything that the target has: then
+/// the target may be the only one that has it.
+fn has_lost_data(run: &Run, world: &World) -> bool {
+    let Some(old) = world
+        .old
+        .said()
+        .filter(|old| !run.intent.old.is_same_run(old))
+    else {
+        return false;
+    };
+    let planned = run.intent.old.replid.as_ref();
+    let is_of_history = planned == Some(&old.replid) || planned == old.replid2.as_ref();
+    let has_less = world
+        .target
+        .said()
+        .is_none_or(|target| old.applied() < target.applied());
+    !is_of_history || has_less
 }
 
 /// The target is the master: prove the link of the old one, open, settle.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::watch::SentinelView;
-use crate::info::{Engine, Field, Observation, Role, ServerDetails, ServerMode};
+use crate::info::{
+    Engine, Field, Observation, ReplicaConnState, ReplicaLine, Role, ServerDetails, ServerMode,
+};
 use crate::model::{Bytes, Datacenter, ReplicationId, ReplicationOffset, ServerAddr, Span};
 
 /// One server and its last answer.
@@ -57,6 +59,19 @@ pub struct Said {
     pub priority: Option<u64>,
     /// The link to its master; present where it is a replica.
     pub upstream: Option<UpstreamView>,
+    /// Its replicas.
+    pub replicas: Vec<ListedReplica>,
+}
+
+/// A replica as its master lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedReplica {
+    /// Its address, as it announces it; `None` where it announces no port.
+    pub addr: Option<ServerAddr>,
+    /// Whether it receives the stream, rather than a full sync.
+    pub is_online: bool,
+    /// The end of what it has acknowledged, which it does once a second; `None` where it has not.
+    pub acked: Option<u64>,
 }
 
 /// How far a server has come with loading a data set.
@@ -207,7 +222,19 @@ impl Said {
             },
             priority,
             upstream,
+            replicas: replication.replicas.iter().map(listed).collect(),
         })
+    }
+
+    /// The replica at `addr` in its list. It is listed under the address that it announces: where
+    /// none has this one, and only one is listed, it is that one.
+    pub fn listed(&self, addr: &ServerAddr) -> Option<&ListedReplica> {
+        let mut replicas = self.replicas.iter();
+        let same = replicas.find(|replica| replica.addr.as_ref() == Some(addr));
+        match &self.replicas[..] {
+            [only] => same.or(Some(only)),
+            _ => same,
+        }
     }
 
     /// The end of what it has applied of its master's stream; of a master the end of its own.
@@ -278,6 +305,15 @@ fn load(observation: &Observation, details: &ServerDetails) -> Option<Load> {
         total: details.load_total.value(),
         left: details.load_left.value(),
     })
+}
+
+fn listed(line: &ReplicaLine) -> ListedReplica {
+    let port = line.port.value().filter(|port| *port > 0);
+    ListedReplica {
+        addr: port.map(|port| ServerAddr::new(&line.ip, port)),
+        is_online: line.state == ReplicaConnState::Online,
+        acked: line.offset.value().map(ReplicationOffset::get),
+    }
 }
 
 fn upstream_addr(host: Option<&String>, port: Option<u16>) -> Option<ServerAddr> {

@@ -11,6 +11,7 @@ use redis_cross_dc_exporter::multi_site::{
     Source, Stopped, StoreError, Waiting,
 };
 
+use crate::random::{Random, setting};
 use crate::servers::{LIMIT, RealServer};
 
 type Store = LwwStore<RedisSite<MultiplexedConnection>>;
@@ -490,4 +491,56 @@ async fn a_drain_keeps_its_rate_and_its_limit() {
 fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
     since.unwrap().as_secs() - 100
+}
+
+/// Characters of names and of patterns, so few that patterns match.
+const LETTERS: &[u8] = b"ab:-]";
+const PATTERN: &[&str] = &[
+    "a", "b", ":", "-", "*", "*", "?", "[ab]", "[^a]", "[a-b]", "[b-a:]", "[]", "[a", "\\*", "\\a",
+    "\\",
+];
+
+#[tokio::test]
+async fn patterns_mean_what_they_mean_to_the_server() {
+    let mut random = Random::new(setting("AA_SEED", 1));
+    let dc1 = RealServer::start(&[]);
+    let dc2 = RealServer::start(&[]);
+    for _ in 0..400 {
+        let length = 1 + random.below(5);
+        let name: Vec<u8> = (0..length)
+            .map(|_| LETTERS[random.below(LETTERS.len())])
+            .collect();
+        let name = String::from_utf8(name).unwrap();
+        dc1.query::<()>(&["SET", &name, "no envelope"]).await;
+    }
+    let first = RedisSite::new(dc1.connect().await, LIMIT);
+    let second = RedisSite::new(dc2.connect().await, LIMIT);
+    let mut matched = 0;
+    for _ in 0..300 {
+        let length = 1 + random.below(4);
+        let pattern: String = (0..length)
+            .map(|_| PATTERN[random.below(PATTERN.len())])
+            .collect();
+        let keys: Vec<String> = dc1.query(&["KEYS", &pattern]).await;
+        matched += keys.len();
+        let comparison = Comparison {
+            first: &first,
+            first_dc: "dc1",
+            second: &second,
+            second_dc: "dc2",
+            keys: std::slice::from_ref(&pattern),
+            // Of two patterns the names are sorted by the library.
+            counters: &["counter:none".to_owned()],
+            pace: Pace {
+                keys_per_second: None,
+                settle: Duration::ZERO,
+            },
+            limits: ApplyLimits::default(),
+            sample: None,
+            repairs: None,
+        };
+        let report = comparison.run(|_| {}).await.unwrap();
+        assert_eq!(report.keys, keys.len() as u64, "{pattern:?}: {keys:?}");
+    }
+    assert!(matched > 1000, "{matched}");
 }

@@ -320,7 +320,8 @@ impl Executor<'_> {
         let rto = match self.run.intent().kind {
             OperationKind::Disaster => self.since_last_answer(),
             OperationKind::SwitchOver => pause,
-            OperationKind::Rejoin => None,
+            // Of a switch-over in two halves no one place sees both ends.
+            OperationKind::Rejoin | OperationKind::HandOver | OperationKind::TakeOver => None,
         };
         Measured {
             pause,

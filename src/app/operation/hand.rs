@@ -21,6 +21,8 @@ pub(super) struct Hand {
     failure: Option<PollFailure>,
     /// Why its connections have no name, in the server's words.
     nameless: Option<String>,
+    /// Whether the operation asks it anything.
+    is_reached: bool,
 }
 
 impl Hand {
@@ -33,7 +35,23 @@ impl Hand {
             connection: None,
             failure: None,
             nameless: None,
+            is_reached: true,
         }
+    }
+
+    /// The same, which is asked nothing if `is_reached` is false: the server is another site's part of
+    /// the operation, and each question to it would take its time.
+    pub(super) fn for_reach(mut self, is_reached: bool) -> Self {
+        self.is_reached = is_reached;
+        if !is_reached {
+            self.close();
+        }
+        self
+    }
+
+    /// Whether the server is there to be asked: it is, and has answered the last time.
+    pub(super) fn answers(&self) -> bool {
+        self.is_reached && self.failure.is_none()
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -86,6 +104,13 @@ impl Hand {
 
     /// Asks the server, with one more try where an older connection has ended.
     pub(super) async fn view(&mut self) -> ServerView {
+        if !self.is_reached {
+            return ServerView {
+                addr: self.server.addr.clone(),
+                dc: self.server.dc.clone(),
+                said: Err("it is the other site's part".to_owned()),
+            };
+        }
         let had_connection = self.connection.is_some();
         let info = [command(&["INFO"])];
         let mut answer = self.request(&info, MAX_REPLY).await;

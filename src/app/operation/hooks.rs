@@ -208,6 +208,7 @@ mod tests {
             copied: None,
             hooks: HookNames::default(),
             sentinel: None,
+            token: None,
             fingerprint: String::new(),
             overridden: Vec::new(),
             stated_loss: None,

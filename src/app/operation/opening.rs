@@ -95,8 +95,8 @@ pub(super) async fn hands(settings: &Settings, intent: &Intent) -> Result<Hands,
         others.push(hand(&follower.addr)?);
     }
     Ok(Hands {
-        old: hand(&intent.old.addr)?,
-        target: hand(&intent.target.addr)?,
+        old: hand(&intent.old.addr)?.for_reach(intent.kind.reaches_old()),
+        target: hand(&intent.target.addr)?.for_reach(intent.kind.reaches_target()),
         others,
         sentinels,
     })
@@ -123,7 +123,7 @@ pub(super) async fn lock(
         hand.view().await;
     }
     for hand in [&mut hands.old, &mut hands.target] {
-        if hand.failure().is_some() {
+        if !hand.answers() {
             continue;
         }
         let addr = hand.server().addr.clone();

@@ -19,16 +19,13 @@ pub async fn prepare(
     request: &OperationRequest,
 ) -> Result<Prepared, PrepareError> {
     let mut scene = Scene::ask(settings, &request.pair).await?;
-    let kind = if request.disaster {
-        OperationKind::Disaster
-    } else {
-        OperationKind::SwitchOver
-    };
-    let old = scene.master(request.disaster);
+    let kind = request.wanted.kind();
+    let is_disaster = kind == OperationKind::Disaster;
+    let old = scene.master(is_disaster || !kind.reaches_old());
     let replicas = scene.all_but(&old);
     let chosen = choose_target(kind, &replicas, request.to.as_ref());
     let target = chosen.map_err(PrepareError::Usage)?.addr.clone();
-    let evidence = if request.disaster {
+    let evidence = if is_disaster {
         evidence(&mut scene, request, &old).await
     } else {
         DeathEvidence::default()

@@ -70,7 +70,7 @@ impl Cast {
         Ok(Self {
             kind,
             followers: followers(kind, &old, &target, &others),
-            can_pause: pauses_writes(&old) && pauses_writes(&target),
+            can_pause: can_pause(kind, &old, &target),
             sentinel: scene.sentinel_intent(&target, &others),
             old,
             target,
@@ -124,6 +124,7 @@ pub(super) async fn propose(
         copied: saved.copy.cloned(),
         hooks: hooks::names(&hooks),
         sentinel: cast.sentinel,
+        token: request.wanted.token().cloned(),
         fingerprint,
         overridden: assessment.overridden.clone(),
         stated_loss: stated,
@@ -216,6 +217,7 @@ fn assess(
         overrides: &request.overrides,
         saved: &inquiry.saved.usable,
         copied,
+        token: request.wanted.token(),
     };
     let mut assessment = preflight.assess();
     let alone = left_alone(cast.kind, &cast.others, &cast.followers);
@@ -265,6 +267,17 @@ fn saved<'a>(cast: &Cast, files: &'a SavedFiles) -> Saved<'a> {
     Saved { tail, copy }
 }
 
+/// Whether the writes of the servers that have to be paused can be.
+fn can_pause(kind: OperationKind, old: &ServerView, target: &ServerView) -> bool {
+    match kind {
+        OperationKind::HandOver => pauses_writes(old),
+        OperationKind::TakeOver => false,
+        OperationKind::SwitchOver | OperationKind::Disaster | OperationKind::Rejoin => {
+            pauses_writes(old) && pauses_writes(target)
+        }
+    }
+}
+
 fn pauses_writes(view: &ServerView) -> bool {
     let version = view
         .said()
@@ -289,7 +302,8 @@ fn followers(
         let is_wanted = match kind {
             OperationKind::Disaster => true,
             OperationKind::SwitchOver => is_beside || old.dc == target.dc,
-            OperationKind::Rejoin => false,
+            OperationKind::TakeOver => is_beside,
+            OperationKind::Rejoin | OperationKind::HandOver => false,
         };
         if is_wanted && is_of_history && !other.is_master() {
             found.push(Party::from_view(other));

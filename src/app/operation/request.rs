@@ -7,7 +7,7 @@ use super::world::Hands;
 use crate::config::HookSettings;
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 use crate::operation::{
-    Assessment, DeathEvidence, Intent, Limits, Loss, Overrides, Plan, RefusalName,
+    Assessment, DeathEvidence, Intent, Limits, Loss, Overrides, Plan, RefusalName, Wanted,
 };
 
 /// What is asked for.
@@ -17,8 +17,8 @@ pub struct OperationRequest {
     pub pair: PairName,
     /// The replica that becomes the master; `None` where there is only one.
     pub to: Option<ServerAddr>,
-    /// Whether the master is lost.
-    pub disaster: bool,
+    /// Which failover; of a return the switch-over that follows it.
+    pub wanted: Wanted,
     /// How long and how much.
     pub limits: Limits,
     /// The most time that may be lost.

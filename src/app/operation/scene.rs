@@ -225,7 +225,7 @@ impl Scene {
         pair: &PairName,
         target: &ServerAddr,
     ) -> Vec<PromotionTraps> {
-        if kind == OperationKind::Rejoin {
+        if !kind.changes_master() || !kind.reaches_target() {
             return Vec::new();
         }
         let request = audit::AuditRequest {
@@ -255,9 +255,9 @@ impl Scene {
         for hand in self.hands {
             let addr = &hand.server().addr;
             if *addr == intent.old.addr {
-                old = Some(hand);
+                old = Some(hand.for_reach(intent.kind.reaches_old()));
             } else if *addr == intent.target.addr {
-                target = Some(hand);
+                target = Some(hand.for_reach(intent.kind.reaches_target()));
             } else {
                 others.push(hand);
             }

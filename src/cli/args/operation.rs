@@ -24,6 +24,18 @@ pub(in crate::cli) struct FailoverArgs {
     /// The master is lost: promotes a replica without it
     #[arg(long, requires = "pair")]
     pub(in crate::cli) disaster: bool,
+    /// Where no place reaches both servers, the first half, where the master is reached: stops its
+    /// writes, makes it a replica, and prints the token for the second half
+    #[arg(long, requires = "pair", conflicts_with_all = ["disaster", "token"])]
+    pub(in crate::cli) hand_over: bool,
+    /// The second half, where the replica is reached: promotes it if it has exactly what the token says
+    #[arg(
+        long,
+        value_name = "REPLID:OFFSET",
+        requires = "pair",
+        conflicts_with = "disaster"
+    )]
+    pub(in crate::cli) token: Option<String>,
     /// Resumes an operation that was interrupted or is incomplete; without ID the newest
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     pub(in crate::cli) resume: Option<String>,
@@ -35,7 +47,7 @@ pub(in crate::cli) struct FailoverArgs {
     pub(in crate::cli) status: Option<String>,
     /// Practises the recovery on throwaway servers that it starts itself (it takes a redis-server): a
     /// switch-over, a lost site, its capture and its return
-    #[arg(long, requires = "pair", conflicts_with_all = ["disaster", "to"])]
+    #[arg(long, requires = "pair", conflicts_with_all = ["disaster", "hand_over", "token", "to"])]
     pub(in crate::cli) drill: bool,
     /// Practises on the pair itself instead: a switch-over there and back, with --execute and --plan
     #[arg(long, requires = "drill")]

@@ -4,7 +4,7 @@ use crate::app::operation::OperationRequest;
 use crate::cli::args::{ActionArgs, FailbackArgs, FailoverArgs};
 use crate::config::parse_duration;
 use crate::model::{Bytes, DoctorCheck, PairName, ServerAddr, Span};
-use crate::operation::{Discard, Limits, Overrides};
+use crate::operation::{Discard, Limits, Overrides, Token, Wanted};
 
 /// The longest limit that can be asked for.
 const LONGEST: Span = Span::from_secs(24 * 3600);
@@ -22,7 +22,7 @@ const MAX_TEXT: usize = 400;
 pub(super) fn of_failover(args: &FailoverArgs) -> Result<OperationRequest, String> {
     let pair = args.pair.as_deref().unwrap_or_default();
     let mut request = common(pair, &args.action)?;
-    request.disaster = args.disaster;
+    request.wanted = wanted(args)?;
     if let Some(text) = &args.to {
         let addr = ServerAddr::parse(text);
         request.to = Some(addr.map_err(|error| format!("--to: {text:?} is no address: {error}"))?);
@@ -44,6 +44,25 @@ pub(super) fn of_failover(args: &FailoverArgs) -> Result<OperationRequest, Strin
         overrides.old_master_fenced = Some(text.clone());
     }
     Ok(request)
+}
+
+/// Which failover it is.
+fn wanted(args: &FailoverArgs) -> Result<Wanted, String> {
+    if args.disaster {
+        return Ok(Wanted::Disaster);
+    }
+    if args.hand_over {
+        return Ok(Wanted::HandOver);
+    }
+    let Some(text) = &args.token else {
+        return Ok(Wanted::SwitchOver);
+    };
+    let token = Token::parse(text).ok_or_else(|| {
+        format!(
+            "--token: {text:?} is not what --hand-over printed: 40 hexadecimal characters, a colon and a number"
+        )
+    })?;
+    Ok(Wanted::TakeOver(token))
 }
 
 /// What `failback` asks for.
@@ -82,7 +101,7 @@ fn common(pair: &str, action: &ActionArgs) -> Result<OperationRequest, String> {
     Ok(OperationRequest {
         pair: PairName::new(pair),
         to: None,
-        disaster: false,
+        wanted: Wanted::SwitchOver,
         limits,
         max_loss: Span::from_secs(30),
         max_loss_bytes: Bytes::new(30_000_000),

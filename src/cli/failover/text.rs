@@ -16,6 +16,10 @@ pub(super) fn heading(intent: &Intent) -> String {
         }
         OperationKind::Disaster => format!("{pair}: failover from the lost {old} to {target}\n"),
         OperationKind::Rejoin => format!("{pair}: {old} returns as a replica of {target}\n"),
+        OperationKind::HandOver => {
+            format!("{pair}: {old} is handed over to {target}, where a token promotes it\n")
+        }
+        OperationKind::TakeOver => format!("{pair}: {target} takes over from {old}, by a token\n"),
     }
 }
 

@@ -1,6 +1,5 @@
 //! The counters of two sites.
 
-use super::report::ComparisonReport;
 use super::{PAGE, Run, SUSPECTS_AT_ONCE, counters_at};
 use crate::active_active::{Counter, Difference, Direction, Site, SiteError};
 use crate::multi_site::pn_counter::merge;
@@ -28,34 +27,20 @@ impl CounterPair {
 }
 
 impl<S: Site> Run<'_, S> {
-    /// Compares the counters of a direction's source.
-    pub(super) async fn compare_counters(
-        &mut self,
-        direction: Direction,
-        pattern: &[u8],
-        progress: &mut impl FnMut(&ComparisonReport),
-    ) -> Result<(), SiteError> {
-        let mut cursor = 0;
-        loop {
-            if self.is_sampled(self.report.counters) {
-                return Ok(());
-            }
-            let page = self.page(direction, cursor, pattern).await?;
-            let pairs = self.read_counters(&page.keys).await?;
-            self.report.counters += page.keys.len() as u64;
-            for (key, pair) in page.keys.into_iter().zip(pairs) {
-                self.note_counter(key, pair);
-            }
-            if self.counter_suspects.len() >= SUSPECTS_AT_ONCE {
-                self.look_at_counters_again().await?;
-            }
-            progress(&self.report);
-            self.hold_back().await;
-            cursor = page.cursor;
-            if cursor == 0 {
-                return Ok(());
-            }
+    /// Compares the counters at these keys.
+    pub(super) async fn compare_counters(&mut self, keys: Vec<Vec<u8>>) -> Result<(), SiteError> {
+        if keys.is_empty() {
+            return Ok(());
         }
+        let pairs = self.read_counters(&keys).await?;
+        self.report.counters += keys.len() as u64;
+        for (key, pair) in keys.into_iter().zip(pairs) {
+            self.note_counter(key, pair);
+        }
+        if self.counter_suspects.len() >= SUSPECTS_AT_ONCE {
+            self.look_at_counters_again().await?;
+        }
+        Ok(())
     }
 
     fn note_counter(&mut self, key: Vec<u8>, pair: Result<CounterPair, Difference>) {

@@ -7,6 +7,7 @@
 
 mod counters;
 mod pace;
+mod pattern;
 mod read;
 mod report;
 
@@ -16,12 +17,13 @@ use std::time::Duration;
 use super::pair::SitePair;
 use super::repair::{Repairs, Settled, repair};
 use crate::active_active::{
-    ApplyLimits, Difference, Direction, Finding, Judgement, Page, Request, Sighting, Site,
-    SiteError, Stamp, Stored, compare,
+    ApplyLimits, Difference, Direction, Finding, Judgement, Request, Sighting, Site, SiteError,
+    Stamp, Stored, compare,
 };
 use counters::CounterPair;
 pub use pace::Pace;
 use pace::{PAGE_OF_NAMES, Pacer};
+use pattern::Patterns;
 use read::absent_keys;
 pub use read::{SiteView, counters_at, read_all};
 pub use report::{ComparisonReport, DirectionReport, Example};
@@ -29,6 +31,10 @@ pub use report::{ComparisonReport, DirectionReport, Example};
 /// Keys that SCAN is asked for at once, and that are read at once: a server is busy for some 2 ms with
 /// 1,000 small values, and they cost one round trip.
 const PAGE: usize = 1000;
+
+/// The most keys of one exchange: SCAN gives a few more than it is asked for, and they shall not take a
+/// round trip of their own.
+const READ_AT_ONCE: usize = PAGE + PAGE / 4;
 
 /// Differences that wait for their second look. When there are as many, the second look is taken,
 /// and the comparison goes on afterwards.
@@ -117,15 +123,10 @@ impl<'a, S: Site> Comparison<'a, S> {
         mut progress: impl FnMut(&ComparisonReport),
     ) -> Result<ComparisonReport, SiteError> {
         let mut run = Run::new(*self);
+        let patterns = Patterns::new(self.keys, self.counters);
         for direction in Direction::ALL {
-            for pattern in self.keys {
-                run.compare_keys(direction, pattern.as_bytes(), &mut progress)
-                    .await?;
-            }
-            for pattern in self.counters {
-                run.compare_counters(direction, pattern.as_bytes(), &mut progress)
-                    .await?;
-            }
+            run.compare_source(direction, &patterns, &mut progress)
+                .await?;
         }
         run.look_again().await?;
         run.look_at_counters_again().await?;
@@ -161,6 +162,15 @@ struct Run<'a, S> {
     has_sampled: bool,
 }
 
+/// A page of names.
+struct SourcePage {
+    /// Where the next one begins; 0 for none.
+    cursor: u64,
+    names: Vec<Vec<u8>>,
+    /// How long the server took for it.
+    took: Duration,
+}
+
 /// A key that differed at the first look.
 struct Suspect {
     finding: Finding,
@@ -188,22 +198,37 @@ impl<'a, S: Site> Run<'a, S> {
         }
     }
 
-    /// Compares the keys of a direction's source.
-    async fn compare_keys(
+    /// Compares what a direction's source has, once through its keys.
+    async fn compare_source(
         &mut self,
         direction: Direction,
-        pattern: &[u8],
+        patterns: &Patterns,
         progress: &mut impl FnMut(&ComparisonReport),
     ) -> Result<(), SiteError> {
         let mut cursor = 0;
         loop {
-            if self.is_sampled(self.report.keys) {
+            let wants_registers = patterns.has_registers() && !self.is_sampled(self.report.keys);
+            let wants_counters = patterns.has_counters() && !self.is_sampled(self.report.counters);
+            if !wants_registers && !wants_counters {
                 return Ok(());
             }
-            let page = self.page(direction, cursor, pattern).await?;
-            for some in page.keys.chunks(PAGE) {
+            let page = self.page(direction, cursor, patterns).await?;
+            let mut registers = Vec::new();
+            if wants_registers {
+                registers = patterns.registers(&page.names);
+            }
+            let mut counters = Vec::new();
+            if wants_counters {
+                counters = patterns.counters(&page.names);
+            }
+            let matching = registers.len() + counters.len();
+            self.pacer.note_page(direction, matching, page.took);
+            let registers = self.only_new(direction, registers).await?;
+            for some in registers.chunks(READ_AT_ONCE) {
                 self.compare_page(some).await?;
             }
+            let counters = self.only_new(direction, counters).await?;
+            self.compare_counters(counters).await?;
             progress(&self.report);
             self.hold_back().await;
             cursor = page.cursor;
@@ -213,32 +238,39 @@ impl<'a, S: Site> Run<'a, S> {
         }
     }
 
-    /// A page of a direction's source. On the way back only those keys are new that the first site
-    /// does not have.
+    /// A page of the names of a direction's source.
     async fn page(
         &mut self,
         direction: Direction,
         cursor: u64,
-        pattern: &[u8],
-    ) -> Result<Page, SiteError> {
+        patterns: &Patterns,
+    ) -> Result<SourcePage, SiteError> {
         let source = self.plan.sites().source(direction);
         let count = match direction {
             Direction::FirstToSecond => PAGE,
             Direction::SecondToFirst => PAGE_OF_NAMES,
         };
         let began = source.elapsed();
-        let scan = Request::scan(cursor, pattern, count);
+        let scan = Request::scan(cursor, patterns.filter.as_bytes(), count);
         let page = source.request(scan).await?.page()?;
-        let took = source.elapsed().saturating_sub(began);
-        self.pacer.note_page(direction, page.keys.len(), took);
-        let keys = match direction {
-            Direction::FirstToSecond => page.keys,
-            Direction::SecondToFirst => absent_keys(self.plan.first, &page.keys).await?,
-        };
-        Ok(Page {
+        Ok(SourcePage {
             cursor: page.cursor,
-            keys,
+            names: page.keys,
+            took: source.elapsed().saturating_sub(began),
         })
+    }
+
+    /// Those of `keys` that have not been compared: on the way back they are the ones that the first
+    /// site does not have.
+    async fn only_new(
+        &self,
+        direction: Direction,
+        keys: Vec<Vec<u8>>,
+    ) -> Result<Vec<Vec<u8>>, SiteError> {
+        match direction {
+            Direction::FirstToSecond => Ok(keys),
+            Direction::SecondToFirst => absent_keys(self.plan.first, &keys).await,
+        }
     }
 
     fn is_sampled(&mut self, compared: u64) -> bool {

@@ -76,8 +76,8 @@ impl Pacer {
         }
     }
 
-    /// A page of a direction's source has come, with so many keys, after so long. A server or a link
-    /// that has become slow is asked half as much.
+    /// A page of a direction's source has come after so long, and so many of its keys are to be
+    /// compared. A server or a link that has become slow is asked half as much.
     pub(super) fn note_page(&mut self, direction: Direction, keys: usize, took: Duration) {
         let keys = keys as u64;
         let cost = match direction {

@@ -18,6 +18,9 @@ pub(super) async fn absent_keys<S: Site>(
     site: &S,
     keys: &[Vec<u8>],
 ) -> Result<Vec<Vec<u8>>, SiteError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
     let groups = keys.chunks(NAMES_AT_ONCE);
     let requests = groups.clone().map(Request::count_existing);
     let counts = site.send(requests.collect()).await?;

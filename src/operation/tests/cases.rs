@@ -60,6 +60,8 @@ impl Case {
             Some("planned") => Scene::planned(),
             Some("disaster") => Scene::disaster(),
             Some("rejoin") => Scene::rejoin(),
+            Some("hand-over") => Scene::hand_over(),
+            Some("take-over") => Scene::take_over(),
             other => panic!("{}: {other:?}", self.name),
         };
         for line in lines {
@@ -152,6 +154,17 @@ fn change_server(server: &mut ServerView, port: u16, words: &[&str]) -> bool {
         ["has", "keys", keys] => said(server).keys = Some(keys.parse().unwrap()),
         ["has", "no", "priority"] => said(server).priority = None,
         ["has", "applied", offset] => link(server).applied = offset.parse().unwrap(),
+        ["lists", "nobody"] => said(server).replicas.clear(),
+        ["lists", "two", "others"] => {
+            let other = said(server).replicas[0].clone();
+            for port in [8, 9] {
+                let mut another = other.clone();
+                another.addr = Some(ServerAddr::new("10.0.0.7", port));
+                said(server).replicas.push(another);
+            }
+            said(server).replicas.remove(0);
+        }
+        ["sends", "a", "full", "sync"] => said(server).replicas[0].is_online = false,
         ["has", "its", "link", "down"] => link(server).is_up = false,
         _ => return false,
     }

@@ -5,8 +5,10 @@ mod documents;
 mod hooks;
 mod model;
 mod refusals;
+mod restarts;
 mod runs;
 mod sentinel;
+mod two_sites;
 
 use crate::info::{Engine, Role};
 use crate::model::{Datacenter, ReplicationId, ServerAddr, Span};
@@ -46,6 +48,7 @@ pub(super) fn master(port: u16) -> ServerView {
             has_config_file: Some(true),
             priority: None,
             upstream: None,
+            replicas: Vec::new(),
         }),
     }
 }
@@ -86,6 +89,7 @@ pub(super) fn intent(kind: OperationKind) -> Intent {
         copied: None,
         hooks: HookNames::default(),
         sentinel: None,
+        token: None,
         fingerprint: "0123456789abcdef".to_owned(),
         overridden: Vec::new(),
         stated_loss: None,

@@ -30,6 +30,10 @@ pub(super) struct Model {
     pub(super) failing_hooks: Option<HookStage>,
     /// The Sentinel that watches them.
     pub(super) sentinel: Option<SentinelModel>,
+    /// Whether masters send PINGs, also while writes wait.
+    pub(super) pings: bool,
+    /// When replicas last acknowledged what they have.
+    acknowledged: Timestamp,
 }
 
 /// As much of a Sentinel as a promotion depends on.
@@ -82,6 +86,8 @@ impl Model {
             old_cannot_follow: false,
             failing_hooks: None,
             sentinel: None,
+            pings: false,
+            acknowledged: Timestamp::default(),
         };
         model.pass(Span::from_millis(1));
         model
@@ -183,7 +189,36 @@ impl Model {
             }
         }
         for index in 0..2 {
+            if self.pings && self.servers[index].is_master() && self.chance.u8(..100) == 0 {
+                self.servers[index].said().offset += 14;
+            }
+        }
+        for index in 0..2 {
             self.replicate(index);
+        }
+        for index in 0..2 {
+            self.list_replica(index);
+        }
+        if self.now - self.acknowledged >= Span::from_secs(1) {
+            self.acknowledged = self.now;
+        }
+    }
+
+    /// A master lists the other server while that follows it; what has been acknowledged changes once
+    /// a second.
+    fn list_replica(&mut self, index: usize) {
+        let is_due = self.now - self.acknowledged >= Span::from_secs(1);
+        let other = self.servers[1 - index].clone();
+        let said = self.servers[index].said();
+        let before = said.replicas.first().and_then(|listed| listed.acked);
+        said.replicas.clear();
+        if said.role == Role::Master && other.view.is_linked() {
+            let acked = if is_due { Some(other.end()) } else { before };
+            said.replicas.push(ListedReplica {
+                addr: Some(other.view.addr.clone()),
+                is_online: true,
+                acked,
+            });
         }
     }
 
@@ -209,7 +244,8 @@ impl Model {
             link.is_up = link.is_up && !is_closed;
             return;
         }
-        link.is_up = true;
+        // A replica without a master of its own gives what is on its way, and serves nobody anew.
+        link.is_up = upstream.is_master();
         let end = master.applied();
         if !continues {
             // A full sync.

@@ -23,6 +23,7 @@ pub(super) struct Scene {
     pub(super) recent: Option<(String, Span)>,
     saved: Vec<SavedWrites>,
     copied: Option<Copied>,
+    token: Option<Token>,
 }
 
 impl Scene {
@@ -43,6 +44,7 @@ impl Scene {
             recent: None,
             saved: Vec::new(),
             copied: None,
+            token: None,
         }
     }
 
@@ -68,6 +70,36 @@ impl Scene {
             }),
             ..Self::planned()
         }
+    }
+
+    /// The first half of a switch-over in two halves: the replica is not reached from here.
+    pub(super) fn hand_over() -> Self {
+        let mut scene = Self {
+            kind: OperationKind::HandOver,
+            ..Self::planned()
+        };
+        said(&mut scene.old).replicas.push(ListedReplica {
+            addr: Some(scene.target.addr.clone()),
+            is_online: true,
+            acked: Some(1000),
+        });
+        scene.target.said = Err("it did not answer".to_owned());
+        scene
+    }
+
+    /// The second half: the old master is not reached from here.
+    pub(super) fn take_over() -> Self {
+        let mut scene = Self {
+            kind: OperationKind::TakeOver,
+            token: Some(Token {
+                replid: history('a'),
+                offset: 1000,
+            }),
+            ..Self::planned()
+        };
+        scene.old.said = Err("it did not answer".to_owned());
+        link(&mut scene.target).is_up = false;
+        scene
     }
 
     /// A returning master that has 100 bytes of its own.
@@ -105,6 +137,7 @@ impl Scene {
             overrides,
             saved: &self.saved,
             copied: self.copied.as_ref(),
+            token: self.token.as_ref(),
         };
         preflight.assess()
     }

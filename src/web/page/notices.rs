@@ -5,7 +5,7 @@ use crate::alert::{AlertState, Rule};
 use crate::lost_writes::CaptureState;
 use crate::model::{Span, Timestamp};
 use crate::monitor::{FleetSnapshot, OperationPhase};
-use crate::operation::{OperationKind, OperationNotice};
+use crate::operation::OperationNotice;
 use crate::replication::Gap;
 use crate::report::{ExporterReport, Level, seconds_text};
 
@@ -64,7 +64,7 @@ fn operations(fleet: &FleetSnapshot) -> Vec<Notice> {
             ..
         } = &**notice;
         let begin = format!("{pair}: operation {id} ({kind} from {old} to {target})");
-        let is_quiet = *kind != OperationKind::Disaster;
+        let is_quiet = kind.is_planned();
         let (level, text) = match operation.phase {
             OperationPhase::Running if is_quiet => (
                 Level::Ok,

@@ -37,6 +37,11 @@ fn lines(folder: &Path, known: Option<&Path>) -> usize {
 
 /// Runs `failover --execute`, and kills it as soon as its journal has `line` lines.
 pub(crate) fn kill_at(folder: &Path, line: usize) -> End {
+    kill_at_with(folder, line, &[])
+}
+
+/// The same with further flags.
+pub(crate) fn kill_at_with(folder: &Path, line: usize, flags: &[&str]) -> End {
     let known = newest_operation(folder);
     let url = no_exporter();
     let mut child = Command::new(program())
@@ -48,6 +53,7 @@ pub(crate) fn kill_at(folder: &Path, line: usize) -> End {
             &url,
         ])
         .args(["--pair", "orders", "--execute"])
+        .args(flags)
         .envs(planted::ENVIRONMENT)
         .current_dir(folder)
         .stdin(Stdio::null())

@@ -8,6 +8,7 @@ mod cutting;
 mod disaster;
 mod drill;
 mod failback;
+mod halves;
 mod hooks;
 mod killed;
 mod pause;
@@ -15,8 +16,10 @@ mod planned;
 mod practice;
 mod quiet;
 mod refused;
+mod restarts;
 mod rights;
 mod sentinel;
+mod traffic;
 mod watcher;
 mod writer;
 

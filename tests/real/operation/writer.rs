@@ -17,7 +17,7 @@ pub(crate) const LIST: &str = "ids";
 const PERIOD: Duration = Duration::from_millis(1);
 
 /// How long a write may take: longer than any pause.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a writer knows when it ends.
 #[derive(Debug, Default)]

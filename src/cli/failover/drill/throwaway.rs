@@ -18,7 +18,7 @@ use crate::clock;
 use crate::config::Settings;
 use crate::lab::{Direction, RedisServer};
 use crate::model::{Bytes, PairName, ServerAddr};
-use crate::operation::{DrillKind, DrillPart, DrillReport, Limits, Outcome, Overrides};
+use crate::operation::{DrillKind, DrillPart, DrillReport, Limits, Outcome, Overrides, Wanted};
 use crate::report::utc_text;
 
 /// For how long clients write before and after each part.
@@ -230,7 +230,7 @@ impl Drill<'_> {
         }
         self.stage.to_master.cut().await;
         let disaster = OperationRequest {
-            disaster: true,
+            wanted: Wanted::Disaster,
             ..request(limits, None)
         };
         let began = clock::now();
@@ -409,7 +409,7 @@ pub(super) fn request(limits: Limits, to: Option<&ServerAddr>) -> OperationReque
     OperationRequest {
         pair: PairName::new(PAIR),
         to: to.cloned(),
-        disaster: false,
+        wanted: Wanted::SwitchOver,
         limits,
         max_loss: crate::model::Span::from_secs(30),
         max_loss_bytes: Bytes::new(30_000_000),

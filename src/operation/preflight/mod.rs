@@ -1,28 +1,29 @@
 //! The assessment: every refusal by its name, before anything is done.
 
+mod sentinels;
+mod two_sites;
+
 use serde::{Deserialize, Serialize};
 
-use super::evidence::{DeathEvidence, Witness};
-use super::intent::OperationKind;
-use super::loss::Loss;
-use super::overrides::{Discard, Overrides};
-use super::refusal::{Refusal, RefusalName};
-use super::sentinel::without_priority;
-use super::unshared::{Copied, SavedWrites, Unshared};
-use super::view::{Said, ServerView};
-use super::watch::{SentinelSaid, SentinelView};
 use crate::doctor::{Finding, FindingSeverity};
 use crate::info::Role;
 use crate::model::{Bytes, DoctorCheck, ServerAddr, Span};
+use crate::operation::evidence::{DeathEvidence, Witness};
+use crate::operation::intent::OperationKind;
+use crate::operation::loss::Loss;
+use crate::operation::overrides::{Discard, Overrides};
+use crate::operation::refusal::{Refusal, RefusalName};
+use crate::operation::token::Token;
+use crate::operation::unshared::{Copied, SavedWrites, Unshared};
+use crate::operation::view::{Said, ServerView};
+use crate::operation::watch::SentinelView;
+use sentinels::sentinel_would_undo;
 
 /// The first version that pauses writes alone.
 const PAUSES_WRITES_SINCE: (u32, u32) = (6, 2);
 
 /// After a failover, another one within this time needs a decision.
 pub const TOO_SOON: Span = Span::from_secs(3600);
-
-/// A shorter `down-after-milliseconds` leaves less than 250 ms for a pause of writes.
-const SHORTEST_DOWN_AFTER: Span = Span::from_millis(500);
 
 /// Everything that the assessment looks at.
 #[derive(Clone, Debug)]
@@ -65,6 +66,8 @@ pub struct Preflight<'a> {
     pub saved: &'a [SavedWrites],
     /// A copy that holds everything that the returning server has.
     pub copied: Option<&'a Copied>,
+    /// What the target has to have; of a take-over only.
+    pub token: Option<&'a Token>,
 }
 
 /// What the assessment found.
@@ -89,13 +92,16 @@ impl Preflight<'_> {
             OperationKind::SwitchOver => self.switch_over(),
             OperationKind::Disaster => self.disaster(),
             OperationKind::Rejoin => self.rejoin(),
+            OperationKind::HandOver => self.hand_over(),
+            OperationKind::TakeOver => self.take_over(),
         };
         for refusal in specific {
             self.add(&mut found, refusal, None);
         }
-        if self.kind != OperationKind::Rejoin {
+        if self.kind.changes_master() && self.kind.reaches_target() {
             self.traps(&mut found);
         }
+        found.notes.extend(self.of_two_sites());
         found
     }
 
@@ -154,73 +160,6 @@ impl Preflight<'_> {
         found
     }
 
-    /// Whether the Sentinels called the master's `name` would do their part.
-    fn under_sentinels(&self, name: &str) -> Vec<Refusal> {
-        if self.kind == OperationKind::Rejoin {
-            return vec![rejoined_by_sentinels(name, self.old)];
-        }
-        let mut answering: Vec<(&ServerAddr, &SentinelSaid)> = Vec::new();
-        for view in self.sentinels {
-            if let Ok(said) = &view.said {
-                answering.push((&view.addr, said));
-            }
-        }
-        if answering.is_empty() {
-            let refusal = Refusal::new(
-                RefusalName::SentinelWouldUndo,
-                format!("none of the Sentinels that manage this pair, as {name}, answers"),
-                "they undo what others do to its roles: REPLICAOF NO ONE after 9 to 20 s",
-                "make one of them reachable from here, or stop all of them",
-            );
-            return vec![refusal.overridden_by("--sentinels-are-stopped")];
-        }
-        let mut found = Vec::new();
-        for (addr, said) in &answering {
-            found.extend(busy(addr, said, &self.old.addr));
-        }
-        let mut epochs: Vec<_> = answering.iter().map(|(_, said)| said.epoch).collect();
-        epochs.sort_unstable();
-        epochs.dedup();
-        if epochs.len() > 1 {
-            found.push(Refusal::new(
-                RefusalName::SentinelBusy,
-                "the Sentinels do not have the same configuration epoch".to_owned(),
-                "they are not through with an earlier failover",
-                "wait until they agree: SENTINEL MASTER on each shows config-epoch",
-            ));
-        }
-        found.extend(without_priority(self.target, self.others).map(unknown_priority));
-        let target = &self.target.addr;
-        if !answering.iter().any(|(_, said)| said.knows(target)) {
-            found.push(Refusal::new(
-                RefusalName::SentinelManaged,
-                format!("no Sentinel that answers knows {target} as a replica of {name}"),
-                "they cannot promote it",
-                &format!(
-                    "on {target}: CONFIG SET replica-announced yes; they look for new replicas every 10 s"
-                ),
-            ));
-        }
-        let down_after = answering
-            .iter()
-            .filter_map(|(_, said)| said.down_after)
-            .min();
-        if self.kind == OperationKind::SwitchOver
-            && let Some(down_after) = down_after
-            && down_after < SHORTEST_DOWN_AFTER
-        {
-            found.push(Refusal::new(
-                RefusalName::PauseTooLong,
-                format!("a Sentinel takes the master for down after {down_after}"),
-                "writes may wait for half of that at most, or the Sentinels fail over by themselves",
-                &format!(
-                    "for the switch-over, on each Sentinel: SENTINEL SET {name} down-after-milliseconds 5000"
-                ),
-            ));
-        }
-        found
-    }
-
     fn switch_over(&self) -> Vec<Refusal> {
         let mut found = Vec::new();
         let Some(old) = self.old.said() else {
@@ -252,11 +191,7 @@ impl Preflight<'_> {
 
     /// Whether writes can be paused on both.
     fn fence(&self, old: &Said, target: &Said) -> Option<Refusal> {
-        let is_too_old = |said: &Said| {
-            said.version_numbers()
-                .is_none_or(|v| v < PAUSES_WRITES_SINCE)
-        };
-        if !is_too_old(old) && !is_too_old(target) {
+        if pauses_writes(old) && pauses_writes(target) {
             return None;
         }
         let refusal = Refusal::new(
@@ -548,6 +483,12 @@ impl Preflight<'_> {
     }
 }
 
+/// Whether a server pauses writes alone; one that does not say its version does not.
+fn pauses_writes(said: &Said) -> bool {
+    said.version_numbers()
+        .is_some_and(|version| version >= PAUSES_WRITES_SINCE)
+}
+
 /// A replica that has applied nothing and whose history no server that answers has. Right after a
 /// full sync it shows the same as before its first one; only its keys show the difference.
 fn never_synced(addr: &ServerAddr, target: &Said) -> Refusal {
@@ -607,80 +548,6 @@ fn engine(server: &ServerView, said: &Said) -> Option<Refusal> {
         ));
     }
     None
-}
-
-fn unknown_priority(replica: &ServerView) -> Refusal {
-    let addr = &replica.addr;
-    Refusal::new(
-        RefusalName::UnknownPriority,
-        format!("the INFO of {addr} has no slave_priority that can be read"),
-        "whether the Sentinels would choose the target is not known, nor what to put back afterwards",
-        &format!(
-            "look at it: redis-cli on {addr}, INFO replication and CONFIG GET replica-priority; a proxy in \
-             front of it may cut the answer"
-        ),
-    )
-}
-
-fn rejoined_by_sentinels(name: &str, old: &ServerView) -> Refusal {
-    Refusal::new(
-        RefusalName::SentinelManaged,
-        format!("Sentinels manage this pair, as {name}"),
-        "they make a returning master a replica by themselves, within seconds, and what only it has is gone",
-        &format!(
-            "let the exporter save that by itself (recover.capture), or run lost-writes before {} reaches \
-             them; to make it the master again: failover --to {}",
-            old.addr, old.addr
-        ),
-    )
-}
-
-/// Why a Sentinel would not promote a replica of `master` now.
-fn busy(addr: &ServerAddr, said: &SentinelSaid, master: &ServerAddr) -> Option<Refusal> {
-    let refusal = |evidence: String, consequence: &str| {
-        let remedy = "wait until that is over; SENTINEL MASTER and INFO sentinel show it";
-        Some(Refusal::new(
-            RefusalName::SentinelBusy,
-            evidence,
-            consequence,
-            remedy,
-        ))
-    };
-    if said.failing_over {
-        return refusal(
-            format!("the Sentinel {addr} is failing over"),
-            "two failovers at once end nowhere",
-        );
-    }
-    if said.tilted == Some(true) {
-        return refusal(
-            format!("the Sentinel {addr} is in TILT mode: its clock has jumped"),
-            "it does nothing for 30 s",
-        );
-    }
-    if said.master != *master {
-        return refusal(
-            format!(
-                "the Sentinel {addr} names {} as the master, not {master}",
-                said.master
-            ),
-            "it would undo what is done here",
-        );
-    }
-    None
-}
-
-fn sentinel_would_undo(count: usize, old: &ServerView) -> Refusal {
-    let refusal = Refusal::new(
-        RefusalName::SentinelWouldUndo,
-        format!(
-            "{count} connections to {} are from Sentinels that the configuration does not name",
-            old.addr
-        ),
-        "they undo the promotion, and a second failover may follow",
-        "name them in `sentinels`, or stop them",
-    );
-    refusal.overridden_by("--sentinels-are-stopped")
 }
 
 fn version_skew(old: &Said, target: &Said) -> Option<Refusal> {
