@@ -102,7 +102,7 @@ soak: ## an hour of cuts, kills, failovers, reloads and receivers that do not an
 drill: ## 100 random drills: switch-overs, most of them killed and resumed or rolled back, disasters with capture and return; then every line and many requests cut, two commands at once, pauses beside FAILOVER's, and some under Sentinels; DRILLS=100 DRILL_SEED=7 DRILL_CUTS=100 DRILL_PAIRS=200 DRILL_SWITCH_OVERS=100 PAUSE_ROUNDS=20; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- operation::drill::many_random_drills_end_consistent --exact --ignored --nocapture
-	@$(CARGO) test --locked --quiet --test real -- operation::sentinel operation::practice operation::killed operation::cuts operation::planned operation::restarts operation::traffic --ignored --nocapture --test-threads 1
+	@$(CARGO) test --locked --quiet --test real -- operation::sentinel operation::practice operation::killed operation::cuts operation::halves operation::planned operation::restarts operation::traffic --ignored --nocapture --test-threads 1
 	@$(CARGO) build --locked --release
 	@TEST_PROGRAM=$(RELEASED) $(CARGO) test --locked --quiet --test real -- operation::pause --ignored --nocapture --test-threads 1
 
