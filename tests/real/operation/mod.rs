@@ -168,11 +168,25 @@ pub(crate) async fn until_follows(replica: &RedisServer, master: &RedisServer) {
 
 /// All elements of the list that the writer fills.
 pub(crate) async fn ids(server: &RedisServer) -> Vec<u64> {
-    match server.command(&["LRANGE", writer::LIST, "0", "-1"]).await {
-        Ok(Reply::Array(items)) => items
-            .iter()
-            .map(|item| item.text().unwrap().parse().unwrap())
-            .collect(),
-        other => panic!("{other:?}"),
+    numbers(server, writer::LIST).await
+}
+
+/// The numbers in a list, some thousands at once: a long drill writes more than one reply may have.
+pub(crate) async fn numbers(server: &RedisServer, list: &str) -> Vec<u64> {
+    const AT_ONCE: usize = 10_000;
+    let mut found = Vec::new();
+    loop {
+        let from = found.len().to_string();
+        let until = (found.len() + AT_ONCE - 1).to_string();
+        let items = match server.command(&["LRANGE", list, &from, &until]).await {
+            Ok(Reply::Array(items)) => items,
+            other => panic!("{list}: {other:?}"),
+        };
+        for item in &items {
+            found.push(item.text().unwrap().parse().unwrap());
+        }
+        if items.len() < AT_ONCE {
+            return found;
+        }
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::drill::variable;
 use super::watcher::Watcher;
 use super::writer::{PATIENCE, Writer};
-use super::{Duo, counter, ids, until_follows};
+use super::{Duo, counter, ids, numbers, until_follows};
 
 /// A script that writes in its own words.
 const SCRIPT: &str = "redis.call('RPUSH', KEYS[1], ARGV[1]) return redis.call('INCR', KEYS[2])";
@@ -157,12 +157,8 @@ async fn wait(servers: Vec<ServerAddr>, stop: Arc<AtomicBool>) -> Taken {
 
 /// The numbers in a list, which may not be there twice.
 async fn once(server: &redis_cross_dc_exporter::lab::RedisServer, list: &str) -> BTreeSet<u64> {
-    let Ok(Reply::Array(items)) = server.command(&["LRANGE", list, "0", "-1"]).await else {
-        panic!("{list} is a list");
-    };
     let mut found = BTreeSet::new();
-    for item in &items {
-        let number = item.text().unwrap().parse().unwrap();
+    for number in numbers(server, list).await {
         assert!(found.insert(number), "{number} is twice in {list}");
     }
     found
