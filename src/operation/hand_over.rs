@@ -210,8 +210,8 @@ fn handed_over(run: &mut Run, world: &World, token: &Token) -> Act {
     let addr = &run.intent.target.addr;
     let todo = format!(
         "where {addr} is reached: redis-cross-dc-exporter failover --pair {pair} --to {addr} --token {token} \
-         --execute. To take it back instead, as long as nobody has: on {old}, REPLICAOF NO ONE and CONFIG \
-         REWRITE"
+         --execute. To take it back instead, while nobody has used the token: on {old}, REPLICAOF NO ONE and \
+         CONFIG REWRITE"
     );
     run.oblige(todo);
     Act::End(run.end(Outcome::Done, sentence))
