@@ -150,6 +150,16 @@ async fn the_wanted_replica_is_chosen_among_equals_and_priorities_are_put_back()
         let writer = Writer::start(addrs);
         writer.after(300).await;
         let to = to_server.addr().to_string();
+        // The Sentinels may not be through with pointing the other replica to the last master.
+        let ready = || async {
+            let plan = failover(managed.folder.path(), &["--to", &to]).await;
+            if plan.code == Some(10) {
+                Ok(())
+            } else {
+                Err(plan.stdout)
+            }
+        };
+        eventually("a safe plan", LIMIT, ready).await.unwrap();
         let done = failover(managed.folder.path(), &["--to", &to, "--execute"]).await;
         done.ended_with(0);
         managed.all_name(to_server.addr()).await;
