@@ -146,6 +146,12 @@ impl Limits {
 }
 
 impl Intent {
+    /// Whether the target's writes wait from before its promotion until the old master is proved to
+    /// follow it. Sentinels promote it when they get to it, and `--open-at-once` does without.
+    pub(super) fn holds_target(&self) -> bool {
+        self.can_pause && self.sentinel.is_none() && !self.limits.open_at_once
+    }
+
     /// Whether a person has stated how the old master is fenced, although it is alive.
     pub(super) fn states_fence(&self) -> bool {
         let name = RefusalName::MasterAlive.label();

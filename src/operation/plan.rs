@@ -80,10 +80,11 @@ fn switch_over(intent: &Intent) -> Vec<String> {
             "{old}: {pause}, renewed while needed, {} at most: writes wait",
             intent.limits.max_pause
         ));
-        steps.push(match intent.sentinel {
-            None => format!("prove that both are at one offset; {target}: {pause}"),
-            Some(_) => "prove that both are at one offset".to_owned(),
-        });
+        let mut prove = "prove that both are at one offset".to_owned();
+        if intent.holds_target() {
+            prove += &format!("; {target}: {pause}");
+        }
+        steps.push(prove);
     }
     let unpause = if intent.can_pause {
         "CLIENT UNPAUSE / "
@@ -103,7 +104,7 @@ fn switch_over(intent: &Intent) -> Vec<String> {
         steps.extend(by_sentinels(intent));
         return steps;
     }
-    if !intent.can_pause {
+    if !intent.holds_target() {
         steps.push(format!(
             "{target}: REPLICAOF NO ONE, once it has everything: it takes writes. This is the point of no \
              return"
@@ -114,12 +115,10 @@ fn switch_over(intent: &Intent) -> Vec<String> {
     steps.push(format!(
         "{target}: REPLICAOF NO ONE, once it has everything"
     ));
-    if !intent.limits.open_at_once {
-        steps.push(format!(
-            "prove that {old} follows by a partial resync, {} at most; otherwise everything goes back",
-            intent.limits.verify
-        ));
-    }
+    steps.push(format!(
+        "prove that {old} follows by a partial resync, {} at most; otherwise everything goes back",
+        intent.limits.verify
+    ));
     steps.push(format!(
         "{target}: CLIENT UNPAUSE: it takes writes. This is the point of no return"
     ));

@@ -170,8 +170,7 @@ impl Run {
     /// The first run of an operation.
     pub fn new(intent: Intent, now: Timestamp) -> Self {
         let proofs = Proofs {
-            // Sentinels promote it when they get to it.
-            hold_broken: !intent.can_pause || intent.sentinel.is_some(),
+            hold_broken: !intent.holds_target(),
             ..Proofs::default()
         };
         Self {

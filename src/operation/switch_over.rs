@@ -85,7 +85,7 @@ fn before(run: &mut Run, world: &World, now: Timestamp) -> Act {
         return run.pause_writes(&run.intent.old.addr, Some(fence));
     }
     let hold_lasts = run.proofs.hold.is_some_and(|hold| hold.lasts(now));
-    let is_held = hold_lasts || run.intent.sentinel.is_some();
+    let is_held = hold_lasts || !run.intent.holds_target();
     if is_held && run.proofs.equal.is_some() {
         return demote(run, old);
     }
@@ -93,7 +93,7 @@ fn before(run: &mut Run, world: &World, now: Timestamp) -> Act {
         let offset = equal.offset;
         run.tell(format!("the target has everything up to offset {offset} (asked between two answers of the old master)"));
         run.proofs.equal = Some(equal);
-        if run.intent.sentinel.is_some() {
+        if !run.intent.holds_target() {
             return demote(run, old);
         }
         return run.pause_writes(&run.intent.target.addr, None);
@@ -322,9 +322,6 @@ fn after(run: &mut Run, world: &World, now: Timestamp) -> Act {
             Some(0) => "the old master follows it by a partial resync".to_owned(),
             _ => "the old master follows it, by a full sync".to_owned(),
         });
-        return give(open);
-    }
-    if run.intent.limits.open_at_once {
         return give(open);
     }
     // Its data are being replaced by the same data; there is no way back from that.

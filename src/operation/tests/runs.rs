@@ -111,11 +111,48 @@ fn an_undisturbed_switch_over_is_done_without_a_full_sync() {
     }
 }
 
+/// A switch-over, half of the time with `--open-at-once`.
+fn either_way(model: &mut Model) -> Intent {
+    let mut intent = intent(OperationKind::SwitchOver);
+    intent.limits.open_at_once = model.chance.bool();
+    intent
+}
+
+#[test]
+fn a_target_that_opens_at_once_is_never_paused() {
+    for seed in 0..200 {
+        let mut model = Model::new(seed);
+        model.old_cannot_follow = seed % 2 == 0;
+        let mut intent = intent(OperationKind::SwitchOver);
+        intent.limits.open_at_once = true;
+        intent.limits.settle = Span::from_millis(50);
+        let mut run = Run::new(intent, model.now);
+        let course = drive(&mut run, &mut model, 20_000);
+        let target = &model.servers[1];
+        assert!(target.is_master() && model.accepts(1), "seed {seed}");
+        let ending = course.ending.expect("the run ends");
+        let expected = if model.old_cannot_follow {
+            Outcome::Incomplete
+        } else {
+            Outcome::Done
+        };
+        assert_eq!(ending.outcome, expected, "seed {seed}: {ending:?}");
+        let is_held = |entry: &Entry| {
+            let Record::Will { order } = &entry.record else {
+                return false;
+            };
+            matches!(order, Order::Pause { .. }) && *order.server() == super::addr(2)
+        };
+        assert!(!course.journal.iter().any(is_held), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_run_that_is_killed_anywhere_can_be_resumed() {
     for seed in 0..400 {
         let mut model = Model::new(seed);
-        let mut run = start(&model);
+        let intent = either_way(&mut model);
+        let mut run = Run::new(intent.clone(), model.now);
         let steps = model.chance.usize(1..40);
         let course = drive(&mut run, &mut model, steps);
         if course.ending.is_some() {
@@ -125,7 +162,6 @@ fn a_run_that_is_killed_anywhere_can_be_resumed() {
         for _ in 0..dead_for / 10 {
             model.pass(Span::from_millis(10));
         }
-        let intent = intent(OperationKind::SwitchOver);
         let mut second = Run::resume(intent, Goal::Forward, &course.journal, model.now);
         let ending = whole(&mut second, &mut model);
         assert_eq!(
@@ -142,7 +178,8 @@ fn a_run_that_is_killed_before_it_is_open_can_be_rolled_back() {
     let mut rolled_back = 0;
     for seed in 0..400 {
         let mut model = Model::new(seed);
-        let mut run = start(&model);
+        let intent = either_way(&mut model);
+        let mut run = Run::new(intent.clone(), model.now);
         let steps = model.chance.usize(1..40);
         let course = drive(&mut run, &mut model, steps);
         if course.ending.is_some() {
@@ -150,7 +187,6 @@ fn a_run_that_is_killed_before_it_is_open_can_be_rolled_back() {
         }
         model.pass(Span::from_secs(3));
         let was_promoted = model.servers[1].is_master();
-        let intent = intent(OperationKind::SwitchOver);
         let mut second = Run::resume(intent, Goal::Back, &course.journal, model.now);
         let ending = whole(&mut second, &mut model);
         if was_promoted {
@@ -193,7 +229,8 @@ fn an_old_master_that_cannot_follow_is_restored_before_the_new_one_is_open() {
 fn a_server_that_falls_silent_anywhere_never_makes_two_masters() {
     for seed in 0..600 {
         let mut model = Model::new(seed);
-        let mut run = start(&model);
+        let intent = either_way(&mut model);
+        let mut run = Run::new(intent, model.now);
         let steps = model.chance.usize(1..40);
         let course = drive(&mut run, &mut model, steps);
         if course.ending.is_some() {
