@@ -219,7 +219,7 @@ pub(crate) async fn move_slots_among(
     let target = id_of(to).await;
     let mut receiving = to.connect().await.unwrap();
     let mut giving = from.connect().await.unwrap();
-    for slot in slots {
+    for slot in slots.clone() {
         let slot = slot.to_string();
         let importing = ["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source];
         receiving.command(&importing).await.unwrap();
@@ -229,21 +229,27 @@ pub(crate) async fn move_slots_among(
         receiving.command(&done).await.unwrap();
         giving.command(&done).await.unwrap();
     }
-    // The others learn it by gossip, and a collision of epochs may change the node's own view.
+    // The others would learn it by gossip. But nodes whose epochs collide may come to different views for
+    // good, also of their own slots: so all of them are told, until all say the same.
     let line = format!("{target} ");
-    for master in masters {
-        let agree = || async {
-            let own = slots_in(&nodes_text(to).await, &line);
-            let seen = slots_in(&nodes_text(master).await, &line);
-            if own == seen {
-                Ok(())
-            } else {
-                Err(format!("{own:?} and {seen:?}"))
+    let agree = || async {
+        let mut views = Vec::new();
+        for master in masters {
+            for slot in slots.clone() {
+                let slot = slot.to_string();
+                order(master, &["CLUSTER", "SETSLOT", &slot, "NODE", &target]).await;
             }
-        };
-        let what = format!("{} to know the slots of {}", master.addr(), to.addr());
-        eventually(&what, LIMIT, agree).await.unwrap();
-    }
+            views.push(slots_in(&nodes_text(master).await, &line));
+        }
+        let own = slots_in(&nodes_text(to).await, &line);
+        if views.iter().all(|view| *view == own) {
+            Ok(())
+        } else {
+            Err(format!("{own:?} and {views:?}"))
+        }
+    };
+    let what = format!("all masters to know the slots of {}", to.addr());
+    eventually(&what, LIMIT, agree).await.unwrap();
 }
 
 /// The slots of the node whose line begins with `start`.
