@@ -104,8 +104,8 @@ impl Part {
 fn class(text: &[u8]) -> (Part, &[u8]) {
     let mut rest = text;
     let negated = rest.first() == Some(&b'^');
-    if let ([_, after @ ..], true) = (rest, negated) {
-        rest = after;
+    if negated {
+        rest = rest.get(1..).unwrap_or_default();
     }
     let mut ranges = Vec::new();
     loop {

@@ -115,7 +115,9 @@ impl Preflight<'_> {
         let misfits = self.target_fits(None);
         let fits = misfits.is_empty();
         found.extend(misfits);
-        if let (true, Some(target), Some(token)) = (fits, self.target.said(), self.token)
+        if fits
+            && let Some(target) = self.target.said()
+            && let Some(token) = self.token
             && let Some(why) = take_over::mismatch(target, token)
         {
             found.push(Refusal::new(
