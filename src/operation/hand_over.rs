@@ -33,6 +33,7 @@ pub(super) fn next(run: &mut Run, world: &World, now: Timestamp) -> Act {
         (_, Some(Role::Replica)) if was_repeated(run) && world.old.is_linked() => {
             unclear(run, world)
         }
+        (_, Some(Role::Replica)) if was_restarted(run, world) => restarted(run, world),
         (Goal::Forward, Some(Role::Replica)) => as_replica(run, world),
         (Goal::Back, Some(Role::Master)) => back_where_it_began(run, world, now),
         (Goal::Back, Some(Role::Replica)) => restore(run, world),
@@ -150,10 +151,13 @@ fn as_replica(run: &mut Run, world: &World) -> Act {
     // It has another one, and remembers the planned one, once it has been restored.
     let planned = run.intent.old.replid.as_ref();
     let is_of_history = planned == Some(&old.replid) || planned == old.replid2.as_ref();
-    if !is_of_history || !run.intent.old.is_same_run(old) {
+    if !is_of_history {
         let todo = "look which server has which data before anything is promoted".to_owned();
-        let why = "the old master was restarted, or has another history than planned";
-        return run.incomplete(world, why, todo);
+        return run.incomplete(
+            world,
+            "the old master has another history than planned",
+            todo,
+        );
     }
     let end = Token {
         replid: old.replid.clone(),
@@ -169,6 +173,24 @@ fn as_replica(run: &mut Run, world: &World) -> Act {
         return restore(run, world);
     }
     handed_over(run, world, &end)
+}
+
+/// Whether the process of the old master is another one than planned.
+fn was_restarted(run: &Run, world: &World) -> bool {
+    let said = world.old.said();
+    said.is_some_and(|old| !run.intent.old.is_same_run(old))
+}
+
+/// A demoted master that was restarted may have lost its data. The replica, which may be the only one
+/// that has them, is not seen from here: so it is neither made the master again nor is a token given.
+fn restarted(run: &mut Run, world: &World) -> Act {
+    let target = run.intent.target.addr.clone();
+    let todo = format!(
+        "look which of the two has all data, also where {target} is reached; on that one: REPLICAOF NO ONE \
+         and CONFIG REWRITE"
+    );
+    let why = "the old master was restarted meanwhile and may not have what it had";
+    run.incomplete(world, why, todo)
 }
 
 /// Whether an earlier run had restored the old master already: then it has another history than

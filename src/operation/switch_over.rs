@@ -248,7 +248,7 @@ fn promote(run: &mut Run, world: &World, target: &Said, now: Timestamp) -> Act {
 
 /// The old master becomes the master again: the target was not promoted, or is not any more.
 fn restore_old(run: &mut Run, world: &World) -> Act {
-    if has_lost_data(run, world) {
+    if may_have_lost_data(run, world) {
         let old = run.intent.old.addr.clone();
         let target = run.intent.target.addr.clone();
         let todo = format!(
@@ -256,7 +256,7 @@ fn restore_old(run: &mut Run, world: &World) -> Act {
              REWRITE; if it is {old}, the same there"
         );
         let why = format!(
-            "{old} was restarted meanwhile and does not have what it had, so it is not made the master again"
+            "{old} was restarted meanwhile and may not have what it had, so it is not made the master again"
         );
         return run.incomplete(world, &why, todo);
     }
@@ -272,9 +272,9 @@ fn restore_old(run: &mut Run, world: &World) -> Act {
     })
 }
 
-/// Whether the old master was restarted, and has come back without everything that the target has: then
+/// Whether the old master was restarted, and is not certain to have everything that the target has: then
 /// the target may be the only one that has it.
-fn has_lost_data(run: &Run, world: &World) -> bool {
+fn may_have_lost_data(run: &Run, world: &World) -> bool {
     let Some(old) = world
         .old
         .said()

@@ -49,7 +49,7 @@ impl Hand {
         self
     }
 
-    /// Whether the server is there to be asked: it is, and has answered the last time.
+    /// Whether the operation asks the server, and it has answered the last time.
     pub(super) fn answers(&self) -> bool {
         self.is_reached && self.failure.is_none()
     }

@@ -106,7 +106,7 @@ impl Scene {
 
     /// The master: the only server that says so; of several the configured one. Where none does,
     /// it is the silent one that the others follow, or else the configured one.
-    pub(super) fn master(&self, is_disaster: bool) -> ServerAddr {
+    pub(super) fn master(&self, may_be_silent: bool) -> ServerAddr {
         let configured = &self.entry.master.addr;
         let masters: Vec<_> = self.views.iter().filter(|view| view.is_master()).collect();
         match &masters[..] {
@@ -118,7 +118,7 @@ impl Scene {
                 return first.map_or_else(|| configured.clone(), |view| view.addr.clone());
             }
         }
-        if is_disaster {
+        if may_be_silent {
             for silent in self.views.iter().filter(|view| view.said.is_err()) {
                 if self.views.iter().any(|view| view.follows(&silent.addr)) {
                     return silent.addr.clone();

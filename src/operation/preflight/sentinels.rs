@@ -90,7 +90,7 @@ fn promoted_by_them(name: &str) -> Refusal {
         RefusalName::SentinelManaged,
         format!("Sentinels manage this pair, as {name}"),
         "between the two halves nobody is master, and they would promote somebody by themselves",
-        "where one of them is reached: failover without --hand-over and --token",
+        "from a place that reaches both servers and a Sentinel: failover without --hand-over and --token",
     )
 }
 

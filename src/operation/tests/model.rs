@@ -244,7 +244,7 @@ impl Model {
             link.is_up = link.is_up && !is_closed;
             return;
         }
-        // A replica without a master of its own gives what is on its way, and serves nobody anew.
+        // A replica without a master of its own gives what is on its way, and accepts no replica.
         link.is_up = upstream.is_master();
         let end = master.applied();
         if !continues {

@@ -23,6 +23,10 @@ fn nobody(change: fn(&mut Said)) -> World {
 
 /// What a resumed run does in this world once it has waited for the last bytes.
 fn after_a_while(world: &World, goal: Goal) -> Act {
+    run_for_a_while(OperationKind::SwitchOver, world, goal)
+}
+
+fn run_for_a_while(kind: OperationKind, world: &World, goal: Goal) -> Act {
     let demoted = Entry {
         at: 0.0,
         record: Record::Will {
@@ -34,7 +38,7 @@ fn after_a_while(world: &World, goal: Goal) -> Act {
             },
         },
     };
-    let intent = intent(OperationKind::SwitchOver);
+    let intent = intent(kind);
     let mut now = Timestamp::from_nanos(1_000_000_000_000);
     let mut run = Run::resume(intent, goal, &[demoted], now);
     loop {
@@ -71,6 +75,29 @@ fn an_old_master_that_came_back_with_less_is_not_made_the_master_again() {
             assert_eq!(ending.outcome, Outcome::Incomplete, "{ending:?}");
             assert!(ending.sentence.contains("was restarted"), "{ending:?}");
             assert!(ending.open[0].contains("which of the two"), "{ending:?}");
+        }
+    }
+}
+
+#[test]
+fn after_a_hand_over_a_restarted_master_is_neither_restored_nor_is_a_token_given() {
+    // The replica is not seen from there, so it does not matter what came back.
+    let changes: [fn(&mut Said); 2] = [
+        |_| {},
+        |said| {
+            said.replid = history('e');
+            said.offset = 0;
+        },
+    ];
+    for change in changes {
+        for goal in Goal::ALL {
+            let act = run_for_a_while(OperationKind::HandOver, &nobody(change), goal);
+            let Act::End(ending) = act else {
+                panic!("{goal}: {act:?}")
+            };
+            assert_eq!(ending.outcome, Outcome::Incomplete, "{ending:?}");
+            assert!(ending.sentence.contains("was restarted"), "{ending:?}");
+            assert!(!ending.last_line().contains("--token"), "{ending:?}");
         }
     }
 }
