@@ -1,5 +1,6 @@
 //! A real Redis Cluster over two datacenters of one machine: dc1 is 127.1.0.0/16, dc2 127.2.0.0/16.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -215,6 +216,9 @@ pub(crate) async fn move_slots_among(
     (from, to): (&RedisServer, &RedisServer),
     slots: RangeInclusive<u16>,
 ) {
+    // A message that the giver sent before, with an epoch that the new owner does not know yet, would
+    // take the slots away from it again, and the giver would not have them either.
+    until_epochs_agree(masters).await;
     let source = id_of(from).await;
     let target = id_of(to).await;
     let mut receiving = to.connect().await.unwrap();
@@ -229,27 +233,55 @@ pub(crate) async fn move_slots_among(
         receiving.command(&done).await.unwrap();
         giving.command(&done).await.unwrap();
     }
-    // The others would learn it by gossip. But nodes whose epochs collide may come to different views for
-    // good, also of their own slots: so all of them are told, until all say the same.
+    // The others would learn it by gossip, later.
+    for master in masters {
+        for slot in slots.clone() {
+            let slot = slot.to_string();
+            order(master, &["CLUSTER", "SETSLOT", &slot, "NODE", &target]).await;
+        }
+    }
     let line = format!("{target} ");
+    let own = slots_in(&nodes_text(to).await, &line);
+    for master in masters {
+        knows(master, |nodes| slots_in(nodes, &line) == own).await;
+    }
+}
+
+/// Waits until all `masters` know of each other the same epochs, and no two have the same.
+async fn until_epochs_agree(masters: &[&RedisServer]) {
+    let mut ids = Vec::new();
+    for master in masters {
+        ids.push(id_of(master).await);
+    }
     let agree = || async {
         let mut views = Vec::new();
         for master in masters {
-            for slot in slots.clone() {
-                let slot = slot.to_string();
-                order(master, &["CLUSTER", "SETSLOT", &slot, "NODE", &target]).await;
-            }
-            views.push(slots_in(&nodes_text(master).await, &line));
+            views.push(epochs_in(&nodes_text(master).await, &ids));
         }
-        let own = slots_in(&nodes_text(to).await, &line);
-        if views.iter().all(|view| *view == own) {
+        let are_same = views.iter().all(|view| *view == views[0]);
+        let different: BTreeSet<_> = views[0].values().collect();
+        if are_same && different.len() == masters.len() {
             Ok(())
         } else {
-            Err(format!("{own:?} and {views:?}"))
+            Err(format!("{views:?}"))
         }
     };
-    let what = format!("all masters to know the slots of {}", to.addr());
-    eventually(&what, LIMIT, agree).await.unwrap();
+    eventually("all masters to know the same epochs", LIMIT, agree)
+        .await
+        .unwrap();
+}
+
+/// The configuration epochs of the nodes with these IDs.
+fn epochs_in(nodes: &str, ids: &[String]) -> BTreeMap<String, String> {
+    let mut epochs = BTreeMap::new();
+    for line in nodes.lines() {
+        let mut words = line.split(' ').map(str::to_owned);
+        let Some(id) = words.next().filter(|id| ids.contains(id)) else {
+            continue;
+        };
+        epochs.insert(id, words.nth(5).unwrap_or_default());
+    }
+    epochs
 }
 
 /// The slots of the node whose line begins with `start`.
