@@ -12,7 +12,7 @@ use redis_cross_dc_exporter::metrics::{self, Exposition};
 use redis_cross_dc_exporter::model::{ClockAnchor, Timestamp, WallTime};
 use redis_cross_dc_exporter::monitor::Monitor;
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{CorePulse, Limits, Refreshing, Server, StreamServer, WebState};
+use redis_cross_dc_exporter::web::{Awaited, CorePulse, Limits, Server, StreamServer, WebState};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -115,13 +115,14 @@ fn host() -> Host {
         let families = metrics::collect(fleet, now, &Exposition::default());
         Ok(families.to_text().into_bytes())
     });
-    let refresh = Arc::new(|| -> Refreshing { Box::pin(std::future::ready(())) });
+    let nothing: Awaited = Arc::new(|| Box::pin(std::future::ready(())));
     let (admin, commands) = admin::channel();
     let state = WebState {
         snapshots,
         clock: Timestamp::default,
         encode_metrics,
-        refresh,
+        refresh: Arc::clone(&nothing),
+        newest: nothing,
         pulse: CorePulse::default(),
         admin,
     };

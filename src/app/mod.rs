@@ -9,6 +9,7 @@ mod drill_watch;
 mod host;
 mod log;
 mod lost_writes;
+mod newest;
 pub mod operation;
 mod probe;
 mod process;
@@ -201,6 +202,7 @@ impl App {
                 poll_runtime: parts.poll_runtime,
             }),
             refresh: parts.refresh,
+            newest: parts.newest,
             pulse,
             admin,
         };

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
+use super::newest::NewestSnapshot;
 use crate::clock;
 use crate::model::{Span, Timestamp};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::poll::Refresher;
 use crate::topology::TreeId;
-use crate::web::Refresh;
+use crate::web::Awaited;
 
 /// A sample that is older than this is worth a poll.
 const OLD: Span = Span::from_millis(100);
@@ -19,35 +18,28 @@ const OLD: Span = Span::from_millis(100);
 /// The longest time that a scrape waits for polls. Later results are in the next scrape.
 const WAIT: Duration = Duration::from_millis(150);
 
-type Snapshots = watch::Receiver<Arc<FleetSnapshot>>;
-
 /// The web server's hook before each scrape; it does nothing where the setting is off.
-pub(super) fn on_scrape(refresher: Refresher, snapshots: Snapshots) -> Refresh {
+pub(super) fn on_scrape(refresher: Refresher, newest: NewestSnapshot) -> Awaited {
     Arc::new(move || {
         let refresher = refresher.clone();
-        let snapshots = snapshots.clone();
+        let newest = newest.clone();
         Box::pin(async move {
             if refresher.is_on() {
                 // After the timeout the scrape shows the samples that there are.
-                drop(tokio::time::timeout(WAIT, refresh(&refresher, snapshots)).await);
+                drop(tokio::time::timeout(WAIT, refresh(&refresher, newest)).await);
             }
         })
     })
 }
 
-async fn refresh(refresher: &Refresher, mut snapshots: Snapshots) {
-    let fleet = Arc::clone(&snapshots.borrow());
+async fn refresh(refresher: &Refresher, mut newest: NewestSnapshot) {
+    let fleet = newest.latest();
     let old = old_trees(&fleet, clock::now());
     if old.is_empty() {
         return;
     }
     let polled = refresher.refresh(old).await;
-    // An error means that the program ends.
-    drop(
-        snapshots
-            .wait_for(|fleet| fleet.anchor.mono >= polled)
-            .await,
-    );
+    newest.since(polled).await;
 }
 
 /// The trees in which the last sample of some pair is old although its servers answer.

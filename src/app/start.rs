@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::audit::AuditRuns;
 use super::core::{Core, Events};
+use super::newest::NewestSnapshot;
 use super::systemd::{Notifier, Watchdog};
 use super::watched::Watched;
 use super::{LoadSettings, StartError, drill_watch, log, message_context, refresh};
@@ -26,7 +27,7 @@ use crate::poll::{EVENT_QUEUE, Poller};
 use crate::site_watch::{SITE_QUEUE, SiteWatch};
 use crate::store::{Store, StoreStatus};
 use crate::topology::DiscoveryEvent;
-use crate::web::{CorePulse, Refresh};
+use crate::web::{Awaited, CorePulse};
 
 /// Results of periodic senders that wait for the core. Each is one answer of a receiver, so this
 /// is minutes of them.
@@ -53,7 +54,8 @@ pub(super) struct Parts {
     pub(super) core: Core,
     pub(super) events: Events,
     pub(super) snapshots: watch::Receiver<Arc<FleetSnapshot>>,
-    pub(super) refresh: Refresh,
+    pub(super) refresh: Awaited,
+    pub(super) newest: Awaited,
     /// Where polls run, if not on the current runtime.
     pub(super) poll_runtime: Option<Handle>,
     /// What scrapes show; follows reloads.
@@ -88,7 +90,9 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
 
     let (poller, polls) = start_polls(&watched);
     let poll_runtime = poller.own_runtime();
-    let refresh = refresh::on_scrape(poller.refresher(), snapshots.clone());
+    let wanted = Arc::new(Notify::new());
+    let newest = NewestSnapshot::new(snapshots.clone(), Arc::clone(&wanted));
+    let refresh = refresh::on_scrape(poller.refresher(), newest.clone());
     let (discovery, discoveries) = start_discovery(&watched);
 
     let (capture_events, captures) = mpsc::channel(CAPTURE_QUEUE);
@@ -113,6 +117,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         audits,
         store,
         publish,
+        wanted,
         load: info.load,
         listen: info.listen,
         notifier: info.notifier,
@@ -133,6 +138,7 @@ pub(super) async fn start(info: StartInfo) -> Result<Parts, StartError> {
         },
         snapshots,
         refresh,
+        newest: newest.before_reading(),
         poll_runtime,
         exposition,
         store_status,

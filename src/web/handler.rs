@@ -19,7 +19,8 @@ pub(super) struct HandlerState {
 }
 
 impl HandlerState {
-    /// The response with what `render` makes of the snapshot that is the latest when its turn comes.
+    /// The response with what `render` makes of the snapshot that is the latest when its turn comes:
+    /// that of now, or of a later instant.
     pub(super) async fn respond<F, E>(
         &self,
         resource: Resource,
@@ -31,6 +32,7 @@ impl HandlerState {
         E: Into<RenderError>,
     {
         let web = self.web.clone();
+        (web.newest)().await;
         let render_current = move || {
             let (fleet, now) = web.current();
             render(&fleet, now)

@@ -28,7 +28,7 @@ pub(super) async fn healthy(State(handler): State<HandlerState>) -> Response {
 
 /// `GET /-/ready`: every server has been polled, and the monitor publishes.
 pub(super) async fn ready(State(handler): State<HandlerState>) -> Response {
-    let (fleet, now) = handler.web.current();
+    let (fleet, now) = handler.web.newest().await;
     match why_not_ready(&fleet, now) {
         None => text(StatusCode::OK, "ready"),
         Some(sentence) => text(StatusCode::SERVICE_UNAVAILABLE, &sentence),

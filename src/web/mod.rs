@@ -39,7 +39,7 @@ pub use error::WebError;
 pub use limits::Limits;
 pub use pulse::CorePulse;
 pub use server::{BoundServer, Drained, Server};
-pub use state::{MetricsEncoder, Refresh, Refreshing, WebState};
+pub use state::{Awaited, Awaiting, MetricsEncoder, WebState};
 pub use streams::StreamServer;
 
 #[cfg(test)]

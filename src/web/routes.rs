@@ -146,7 +146,7 @@ async fn pair_page(
         replica: query.replica,
         range: Range::parse(&query.range),
     };
-    let (fleet, _) = handler.web.current();
+    let (fleet, _) = handler.web.newest().await;
     if page::find(&fleet, &view).is_none() {
         let sentence = "there is no such pair (any more); / lists them all";
         return not_found(uri.path(), &headers, sentence);
@@ -247,7 +247,7 @@ async fn history(
         replica: query.replica,
         range: Range::default(),
     };
-    let (fleet, now) = handler.web.current();
+    let (fleet, now) = handler.web.newest().await;
     let Some((place, _)) = page::find(&fleet, &view) else {
         let sentence = "there is no such pair: /api/v1/pairs lists them all";
         return refuse(uri.path(), StatusCode::NOT_FOUND, sentence);

@@ -29,7 +29,7 @@ pub(super) async fn add(State(handler): State<HandlerState>, request: Request) -
         let sentence = "the body is too large for a silence, or broke off";
         return refuse(&path, StatusCode::PAYLOAD_TOO_LARGE, sentence);
     };
-    let (fleet, now) = handler.web.current();
+    let (fleet, now) = handler.web.newest().await;
     let new = match parse(&body, fleet.anchor.wall(now)) {
         Ok(new) => new,
         Err(sentence) => return refuse(&path, StatusCode::BAD_REQUEST, &sentence),

@@ -16,25 +16,27 @@ use crate::monitor::FleetSnapshot;
 pub type MetricsEncoder =
     Arc<dyn Fn(&FleetSnapshot, Timestamp) -> Result<Vec<u8>, RenderError> + Send + Sync>;
 
-/// What a scrape waits for before it is answered.
-pub type Refreshing = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What a request waits for before it is answered.
+pub type Awaiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Called before a scrape is answered, so that the poller can take fresh samples. It must end
-/// within its own short limit.
-pub type Refresh = Arc<dyn Fn() -> Refreshing + Send + Sync>;
+/// Called and awaited before a request is answered. It must end within its own short limit.
+pub type Awaited = Arc<dyn Fn() -> Awaiting + Send + Sync>;
 
 /// What requests are answered from. Cheap to clone.
 #[derive(Clone)]
 pub struct WebState {
-    /// The latest snapshot. The owner of the monitor publishes a new one soon after every change.
+    /// The latest snapshot. The owner of the monitor publishes a new one soon after every change of
+    /// a state or an alert, and otherwise once a second, or when `newest` asks.
     pub snapshots: watch::Receiver<Arc<FleetSnapshot>>,
     /// The monotonic clock by which snapshots are taken. Every answer is as of the instant of its
     /// request.
     pub clock: fn() -> Timestamp,
     /// How metrics are written.
     pub encode_metrics: MetricsEncoder,
-    /// Awaited before a scrape is answered.
-    pub refresh: Refresh,
+    /// Awaited before a scrape is answered, so that the poller can take fresh samples.
+    pub refresh: Awaited,
+    /// Awaited before a snapshot is read, so that there can be one of now.
+    pub newest: Awaited,
     /// Whether the core's loop goes round.
     pub pulse: CorePulse,
     /// The door for commands. Only handlers behind write access use it.
@@ -42,6 +44,12 @@ pub struct WebState {
 }
 
 impl WebState {
+    /// Like [`Self::current`], after waiting for a snapshot of now.
+    pub(super) async fn newest(&self) -> (Arc<FleetSnapshot>, Timestamp) {
+        (self.newest)().await;
+        self.current()
+    }
+
     /// The latest snapshot as seen now, and the present instant, which is never before the
     /// snapshot's.
     pub(super) fn current(&self) -> (Arc<FleetSnapshot>, Timestamp) {

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{CorePulse, Drained, Limits, MetricsEncoder, Refresh, Refreshing, Server, WebState};
+use super::{Awaited, Awaiting, CorePulse, Drained, Limits, MetricsEncoder, Server, WebState};
 use crate::admin::{self, Admin, AdminAnswer, AdminCommand, AdminError, AdminReply};
 use crate::alert::{SilenceError, SilenceId};
 use crate::model::Timestamp;
@@ -100,6 +100,7 @@ impl Running {
             clock,
             encode_metrics,
             refresh,
+            newest: Arc::new(|| Box::pin(std::future::ready(()))),
             pulse: pulse.clone(),
             admin: core.start(),
         };
@@ -182,10 +183,10 @@ impl Running {
 }
 
 /// A refresh that takes no time, and how often one was asked for.
-fn counted_refresh() -> (Arc<AtomicUsize>, Refresh) {
+fn counted_refresh() -> (Arc<AtomicUsize>, Awaited) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
-    let refresh = move || -> Refreshing {
+    let refresh = move || -> Awaiting {
         counter.fetch_add(1, Ordering::SeqCst);
         Box::pin(std::future::ready(()))
     };

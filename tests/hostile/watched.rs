@@ -15,7 +15,7 @@ use redis_cross_dc_exporter::notify::receivers::pagerduty::{self, Incident};
 use redis_cross_dc_exporter::notify::receivers::{slack, webhook};
 use redis_cross_dc_exporter::report::{PairReport, PairsReport};
 use redis_cross_dc_exporter::topology::Topology;
-use redis_cross_dc_exporter::web::{CorePulse, Limits, Refreshing, Server, WebState};
+use redis_cross_dc_exporter::web::{Awaited, CorePulse, Limits, Server, WebState};
 use redis_cross_dc_exporter::{admin, info};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
@@ -116,14 +116,15 @@ impl Watched {
             let families = metrics::collect(fleet, now, &Exposition::default());
             Ok(families.to_text().into_bytes())
         });
-        let refresh = Arc::new(|| -> Refreshing { Box::pin(std::future::ready(())) });
+        let nothing: Awaited = Arc::new(|| Box::pin(std::future::ready(())));
         // A GET sends no command, so there is no core.
         let (admin, _) = admin::channel();
         let state = WebState {
             snapshots,
             clock: Timestamp::default,
             encode_metrics,
-            refresh,
+            refresh: Arc::clone(&nothing),
+            newest: nothing,
             pulse: CorePulse::default(),
             admin,
         };

@@ -2,13 +2,14 @@
 //! snapshots.
 
 mod commands;
+mod publishing;
 mod thread;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::{error, warn};
 
 use super::audit::{AuditPlan, AuditRuns};
@@ -24,7 +25,7 @@ use crate::delivery::DeliveryEvent;
 use crate::discovery::Discovery;
 use crate::doctor::DoctorReport;
 use crate::model::{ClockAnchor, Persisted, SaveScope, SavedDocuments, Span, Timestamp};
-use crate::monitor::{Action, FleetSnapshot, Monitor, PUBLISHED_EVERY, PollEvent};
+use crate::monitor::{Action, FleetSnapshot, Monitor, PollEvent};
 use crate::notify::{Dispatcher, PeriodicSenders};
 use crate::poll::Poller;
 use crate::report::ReloadReport;
@@ -34,16 +35,11 @@ use crate::store::{DocumentChanges, SaveDue, Store, Urgency};
 use crate::topology::DiscoveryEvent;
 use crate::web::CorePulse;
 
+use publishing::PublishSchedule;
 pub(super) use thread::spawn;
 
 /// Poll events that are handled at once before anything else gets its turn.
 const BATCH: usize = 256;
-
-/// Snapshots are published at most this often ...
-const PUBLISH_EVERY: Span = Span::from_millis(20);
-
-/// ... and take at most this part of the core's time, however large the fleet is.
-const PUBLISH_SHARE: f64 = 0.1;
 
 /// How long the last save may take: a disk that hangs must not hold up the end.
 const LAST_SAVE: Duration = Duration::from_secs(5);
@@ -80,6 +76,8 @@ pub(super) struct Core {
     pub(super) audits: AuditRuns,
     pub(super) store: Store,
     pub(super) publish: watch::Sender<Arc<FleetSnapshot>>,
+    /// Notified when a reader waits for a snapshot.
+    pub(super) wanted: Arc<Notify>,
     pub(super) load: LoadSettings,
     /// The address that was bound, as it was given.
     pub(super) listen: ListenAddress,
@@ -91,38 +89,6 @@ pub(super) struct Core {
     pub(super) runtime: Handle,
 }
 
-/// When snapshots are published.
-struct PublishSchedule {
-    /// Not before this.
-    next: Timestamp,
-    /// At this, even if nothing changed.
-    overdue: Timestamp,
-    /// Whether anything has changed since the last snapshot.
-    dirty: bool,
-}
-
-impl PublishSchedule {
-    fn new(now: Timestamp) -> Self {
-        Self {
-            next: now,
-            overdue: now,
-            dirty: true,
-        }
-    }
-
-    fn is_due(&self, now: Timestamp) -> bool {
-        let wanted = self.dirty || now >= self.overdue;
-        wanted && now >= self.next
-    }
-
-    /// A snapshot was published at `now`, which took `cost`.
-    fn published(&mut self, now: Timestamp, cost: Span) {
-        self.dirty = false;
-        self.next = now + PUBLISH_EVERY.max(cost.mul_f64(1.0 / PUBLISH_SHARE));
-        self.overdue = now + PUBLISHED_EVERY;
-    }
-}
-
 impl Core {
     /// Runs until it is drained, or until nobody is left who could order that.
     pub(super) async fn run(mut self, inputs: Inputs) {
@@ -132,49 +98,51 @@ impl Core {
             mut drain,
         } = inputs;
         let mut schedule = PublishSchedule::new(clock::now());
+        let wanted = Arc::clone(&self.wanted);
         let mut polls = Vec::with_capacity(BATCH);
         let mut found = Vec::new();
         self.notifier.ready();
         loop {
             let wait = (self.next_wakeup(&schedule) - clock::now()).to_duration();
             tokio::select! {
-                count = events.polls.recv_many(&mut polls, BATCH), if !events.polls.is_closed() => {
-                    schedule.dirty |= count > 0;
+                _ = events.polls.recv_many(&mut polls, BATCH), if !events.polls.is_closed() => {
                     self.monitor.skip_ticks(clock::now());
                     for event in polls.drain(..) {
                         self.monitor.handle_poll(event);
                     }
                 }
                 count = events.discoveries.recv_many(&mut found, BATCH), if !events.discoveries.is_closed() => {
-                    schedule.dirty |= count > 0;
+                    if count > 0 {
+                        schedule.want();
+                    }
                     self.monitor.observe_running(clock::now());
                     self.handle_discoveries(found.drain(..));
                 }
                 Some(CaptureEvent { statuses }) = events.captures.recv() => {
-                    schedule.dirty = true;
+                    schedule.want();
                     self.monitor.note_captures(statuses);
                 }
                 Ok(()) = events.drills.changed() => {
-                    schedule.dirty = true;
+                    schedule.want();
                     self.monitor.note_drills(Arc::clone(&events.drills.borrow_and_update()));
                 }
                 Some(event) = events.sites.recv() => {
-                    schedule.dirty = true;
+                    schedule.want();
                     self.monitor.handle_sites(event);
                 }
                 Some(event) = events.deliveries.recv() => {
-                    schedule.dirty = true;
+                    schedule.want();
                     self.monitor.observe_running(clock::now());
                     self.monitor.handle_delivery(&event, clock::now());
                 }
                 () = self.dispatcher.next_event() => {}
                 () = self.store.next_event() => {}
                 outcome = self.audits.next_outcome() => {
-                    schedule.dirty = true;
+                    schedule.want();
                     self.end_audit(outcome);
                 }
                 Some(request) = admin.recv() => {
-                    schedule.dirty = true;
+                    schedule.want();
                     request.serve(|command| self.execute(command));
                 }
                 within = &mut drain => match within {
@@ -183,6 +151,7 @@ impl Core {
                     // Nobody is left to give the order.
                     Err(_) => return,
                 },
+                () = wanted.notified() => schedule.want(),
                 () = tokio::time::sleep(wait) => {}
             }
             self.act(&mut schedule, &mut events.polls);
@@ -193,7 +162,7 @@ impl Core {
 
     fn next_wakeup(&self, schedule: &PublishSchedule) -> Timestamp {
         let durable = self.store.durable(clock::now());
-        let mut next = self.monitor.next_wakeup().min(schedule.overdue);
+        let mut next = self.monitor.next_wakeup().min(schedule.due());
         let others = [
             self.watchdog.due(),
             self.dispatcher.next_wakeup(durable),
@@ -202,9 +171,6 @@ impl Core {
         ];
         for other in others.into_iter().flatten() {
             next = next.min(other);
-        }
-        if schedule.dirty {
-            next = next.min(schedule.next);
         }
         next
     }
@@ -226,16 +192,18 @@ impl Core {
         self.monitor.update_clocks(clock::anchor());
         self.monitor.skip_ticks(clock::now());
         for action in self.monitor.tick(clock::now()) {
-            schedule.dirty = true;
+            schedule.want();
             self.perform(action);
         }
         if self.audits.is_due(clock::now()) {
-            schedule.dirty = true;
+            schedule.want();
             self.begin_audit();
         }
-        schedule.dirty |= self.save_and_send();
+        if self.save_and_send() {
+            schedule.want();
+        }
         let began = clock::now();
-        if schedule.is_due(began) {
+        if began >= schedule.due() {
             self.handle_queued(polls);
             self.publish();
             let now = clock::now();
@@ -288,6 +256,7 @@ impl Core {
 
     fn publish(&mut self) {
         let now = clock::now();
+        self.poller.keep_pace(now);
         self.monitor.record_polls(self.poller.counts(now), now);
         self.monitor.prepare_snapshot(now);
         let snapshot = self.monitor.snapshot(clock::anchor());

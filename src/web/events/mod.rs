@@ -144,7 +144,7 @@ impl EventStreams {
             let Some(demand) = self.demand() else {
                 return;
             };
-            let (fleet, now) = self.state.current();
+            let (fleet, now) = self.state.newest().await;
             let with_snapshot = demand.any_new || last_sent != Some(fleet.anchor.mono);
             last_sent = Some(fleet.anchor.mono);
             // A large fleet takes milliseconds to write, and polls must not wait for that.
