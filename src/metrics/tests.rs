@@ -255,6 +255,7 @@ fn what_polling_lost_is_counted_from_the_start() {
         dropped_events: 3,
         missed_rounds: 7,
         interval: Span::from_secs(1),
+        paced: Span::from_secs(1),
         ..PollCounts::default()
     };
     monitor.record_polls(polls, at(0));

@@ -306,9 +306,13 @@ impl Monitor {
         self.deliveries = Arc::new(deliveries);
     }
 
-    /// Records what polling has done and lost since the start, as of `now`.
+    /// Records what polling has done and lost since the start, as of `now`. The interval in force
+    /// is the one by which pairs are judged.
     pub fn record_polls(&mut self, polls: PollCounts, now: Timestamp) {
         self.polls = polls;
+        if polls.paced > Span::ZERO {
+            self.fleet.set_interval(polls.paced);
+        }
         self.overload.record(polls, now);
     }
 

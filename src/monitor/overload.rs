@@ -45,6 +45,8 @@ pub struct PollCounts {
     pub own_delay: Span,
     /// The planned interval between two base rounds of a tree.
     pub interval: Span,
+    /// The interval in force: longer, where the exporter does not keep up with the planned one.
+    pub paced: Span,
 }
 
 /// How the exporter has kept its intervals within the last half minute.
@@ -76,6 +78,14 @@ impl Overload {
             .is_none_or(|(at, _)| now - *at >= KEEP_EVERY);
         if !is_due {
             return;
+        }
+        if self
+            .kept
+            .back()
+            .is_some_and(|(_, before)| before.paced != counts.paced)
+        {
+            // Rounds of another interval cannot be counted together with those of this one.
+            self.kept.clear();
         }
         while self.kept.front().is_some_and(|(at, _)| now - *at > WINDOW) {
             self.kept.pop_front();
@@ -128,6 +138,7 @@ impl Window {
             missed_rounds: after.missed_rounds - before.missed_rounds,
             own_delay: after.own_delay - before.own_delay,
             interval: after.interval,
+            paced: after.paced,
         };
         Self { length, counts }
     }
@@ -141,11 +152,11 @@ impl Window {
             return None;
         }
         let stretch = self.planned_rounds() as f64 / self.counts.rounds as f64;
-        Some(self.counts.interval.mul_f64(stretch))
+        Some(self.counts.paced.mul_f64(stretch))
     }
 
     fn is_overloaded(&self) -> bool {
-        if self.counts.dropped_events > 0 {
+        if self.counts.dropped_events > 0 || self.counts.paced > self.counts.interval {
             return true;
         }
         let most_missed = self.planned_rounds() as f64 * MISSED_SHARE;
@@ -200,6 +211,7 @@ mod tests {
         let mut overload = Overload::default();
         let mut counts = PollCounts {
             interval: Span::from_secs(1),
+            paced: Span::from_secs(1),
             ..PollCounts::default()
         };
         let mut now = at(100);
@@ -253,6 +265,20 @@ mod tests {
         let load = overload.load().unwrap();
         assert_eq!(load.overloaded_since, None);
         assert_eq!(load.effective_interval, Some(Span::from_secs(2)));
+    }
+
+    #[test]
+    fn an_interval_that_was_made_longer_is_overload_although_it_is_kept() {
+        let (mut overload, mut counts, now) = after(&[(30, (100, 0, 0))]);
+        counts.paced = Span::from_secs(2);
+        for second in 1..=2 {
+            counts.rounds += 50;
+            overload.record(counts, now + Span::from_secs(second));
+        }
+        let load = overload.load().unwrap();
+        assert_eq!(load.effective_interval, Some(Span::from_secs(2)));
+        assert!(load.overloaded_since.is_some());
+        assert!(load.sentence().contains("every 2"), "{}", load.sentence());
     }
 
     #[test]

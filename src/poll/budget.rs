@@ -37,8 +37,8 @@ impl PollBudget {
     }
 
     /// Changes the budget, and how many polls a second base rounds take of it.
-    pub(super) fn set_rate(&mut self, per_second: u32, base: f64) {
-        self.per_second = f64::from(per_second);
+    pub(super) fn set_rate(&mut self, per_second: f64, base: f64) {
+        self.per_second = per_second;
         self.base = base;
         self.tokens = self.tokens.min(self.per_second);
     }
@@ -131,7 +131,7 @@ mod tests {
             (0, 3.0, 1.0),
         ] {
             let mut budget = PollBudget::new(per_second, at(0));
-            budget.set_rate(per_second, base);
+            budget.set_rate(f64::from(per_second), base);
             assert!(
                 (budget.share_of_base() - share).abs() < 1e-9,
                 "{base} of {per_second}"
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn boosted_trees_share_what_base_rounds_leave() {
         let mut budget = PollBudget::new(100, at(0));
-        budget.set_rate(100, 40.0);
+        budget.set_rate(100.0, 40.0);
         let check = |budget: &PollBudget, expected: f64| {
             assert!((budget.stretch() - expected).abs() < 1e-9);
         };
@@ -187,7 +187,7 @@ mod tests {
         check(&budget, 3.0);
         budget.change_demand(60.0, 0.0);
         check(&budget, 2.0);
-        budget.set_rate(100, 100.0);
+        budget.set_rate(100.0, 100.0);
         assert!(budget.stretch().is_infinite(), "nothing is left");
         budget.change_demand(120.0, 0.0);
         check(&budget, 1.0);

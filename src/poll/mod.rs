@@ -14,6 +14,7 @@ mod context;
 mod heartbeat;
 mod output_buffers;
 mod own_delay;
+mod pace;
 mod refresher;
 mod replica_delay;
 mod report;
@@ -38,6 +39,7 @@ use context::PollContext;
 use heartbeat::Heartbeats;
 use output_buffers::OutputBuffers;
 use own_delay::DelayMeter;
+use pace::Pace;
 use refresher::{TreeHandle, TreeHandles};
 use report::{BatchSender, Reporter};
 use thread::PollThread;
@@ -65,8 +67,12 @@ pub struct Poller {
     connections: Connections,
     heartbeats: Heartbeats,
     output_buffers: OutputBuffers,
-    /// The settings in force, with the sustainable interval.
+    /// The settings in force, with the interval that the budget allows and the pace that this
+    /// program keeps up with.
     settings: PollSettings,
+    /// The interval that the budget allows.
+    planned_interval: Span,
+    pace: Pace,
     /// The trees that may be refreshed: all, or none if that is off.
     refreshable: watch::Sender<TreeHandles>,
     context: PollContext,
@@ -145,6 +151,8 @@ impl Poller {
             heartbeats: Heartbeats::default(),
             output_buffers: OutputBuffers::default(),
             settings,
+            planned_interval: settings.interval,
+            pace: Pace::new(clock::now()),
             refreshable: watch::Sender::default(),
             context,
             delay_meter,
@@ -162,7 +170,8 @@ impl Poller {
         let diff = TopologyDiff::between(&self.topology, topology);
         self.topology = topology.clone();
         self.settings = sustainable(topology, settings);
-        self.share_out_budget();
+        self.planned_interval = self.settings.interval;
+        self.apply_pace();
         self.connections.reload(topology, &self.context);
         self.reload_trees(&diff);
         let PollContext {
@@ -175,11 +184,41 @@ impl Poller {
         self.publish_refreshable();
     }
 
-    /// Sets the budget's rate, and what base rounds take of it.
-    fn share_out_budget(&self) {
+    /// Makes the intervals longer where this program does not keep up with them, and shorter again
+    /// where it does. To be called once a second.
+    pub fn keep_pace(&mut self, now: Timestamp) {
+        let before = self.pace.stretch();
+        if !self.pace.judge(self.counts(now), now) {
+            return;
+        }
+        self.apply_pace();
+        self.log_pace(before);
+        for tree in self.trees.values() {
+            let requests = &tree.handle.requests;
+            requests.send_modify(|requests| requests.settings = self.settings);
+        }
+    }
+
+    /// Once when the intervals become longer than planned, and once when they are as planned again.
+    fn log_pace(&self, before: f64) {
+        let interval = self.settings.interval;
+        let planned = self.planned_interval;
+        if before <= 1.0 {
+            tracing::warn!(
+                "the exporter does not keep up with its polls: it polls every {interval} now instead of every {planned}"
+            );
+        } else if self.pace.stretch() <= 1.0 {
+            tracing::info!("the exporter keeps up with its polls again: it polls every {planned}");
+        }
+    }
+
+    /// Sets the interval in force, the budget's rate, and what base rounds take of it.
+    fn apply_pace(&mut self) {
+        let stretch = self.pace.stretch();
+        self.settings.interval = self.planned_interval.mul_f64(stretch);
         let polls = polls_per_round(&self.topology) as f64;
         let base = polls / self.settings.interval.as_secs_f64();
-        let rate = self.settings.max_polls_per_second;
+        let rate = f64::from(self.settings.max_polls_per_second) / stretch;
         self.context.budget().set_rate(rate, base);
     }
 
@@ -260,7 +299,8 @@ impl Poller {
             rounds: self.context.rounds.load(Ordering::Relaxed),
             missed_rounds: self.context.missed_rounds.load(Ordering::Relaxed),
             own_delay: self.delay_meter.delay().total(now),
-            interval: self.settings.interval,
+            interval: self.planned_interval,
+            paced: self.settings.interval,
         }
     }
 

@@ -194,10 +194,14 @@ impl RoundTimer {
         self.refresh_due = (first < self.base_due).then_some(first);
     }
 
-    /// Changes the periods; the next round begins no later than the new ones allow.
+    /// Changes the periods; the next round begins no later than the new ones allow. If the base
+    /// period becomes longer, so does the wait for the next base round: the rounds of many trees are
+    /// spread over the whole of the new period then, too.
     pub(super) fn set_intervals(&mut self, intervals: Intervals, now: Timestamp) {
+        let longer = intervals.base.as_secs_f64() / self.intervals.base.as_secs_f64().max(1e-9);
+        let wait = (self.base_due - now).or_zero().mul_f64(longer.max(1.0));
         self.intervals = intervals;
-        self.base_due = self.base_due.min(now + intervals.base);
+        self.base_due = now + wait.min(intervals.base);
         self.half_interval_due = self.half_interval_due.filter(|at| *at < self.base_due);
         self.boost_due = self.boost_due.min(now + intervals.boosted);
     }
@@ -489,6 +493,21 @@ mod tests {
                 [expected, vec![(Round::Base, at(800))]].concat(),
                 "{part}"
             );
+        }
+    }
+
+    #[test]
+    fn rounds_are_spread_over_the_whole_of_a_longer_interval() {
+        let longer = Intervals {
+            base: SECOND.mul_f64(3.0),
+            boosted: QUARTER,
+        };
+        for wait in [0, 100, 500, 990] {
+            let mut timer = timer(0);
+            timer.base_due = at(wait);
+            timer.set_intervals(longer, at(0));
+            let off = timer.base_due.max(at(3 * wait)) - timer.base_due.min(at(3 * wait));
+            assert!(off < Span::from_millis(1), "{wait}: off by {off}");
         }
     }
 

@@ -164,6 +164,15 @@ impl Fleet {
         }
     }
 
+    /// Changes the base period of polling.
+    pub(super) fn set_interval(&mut self, interval: Span) {
+        if interval == self.interval {
+            return;
+        }
+        self.interval = interval;
+        self.pairs.set_interval(interval);
+    }
+
     /// The base period of polling.
     pub(super) const fn interval(&self) -> Span {
         self.interval

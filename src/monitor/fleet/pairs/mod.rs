@@ -116,6 +116,14 @@ impl Pairs {
         self.evaluate_all();
     }
 
+    /// Changes the period of polling by which all pairs are judged.
+    pub(in crate::monitor::fleet) fn set_interval(&mut self, interval: Span) {
+        for entry in &mut self.entries {
+            entry.tracker.set_interval(interval);
+        }
+        self.evaluate_all();
+    }
+
     /// The rules of all pairs are evaluated in the next tick.
     pub(in crate::monitor::fleet) fn evaluate_all(&mut self) {
         self.plan.evaluate_all(self.entries.len());
