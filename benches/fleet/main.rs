@@ -44,6 +44,9 @@ const SPARE_FILES: u64 = 64;
 const SCRAPES: usize = 5;
 const SCRAPES_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long an exporter may take until it keeps up.
+const SETTLING: Duration = Duration::from_secs(45);
+
 /// What is measured, and for how long.
 struct Plan {
     sizes: Vec<usize>,
@@ -133,7 +136,7 @@ fn measure(pairs: usize, plan: &Plan) -> Row {
     let mut exporter = Exporter::start(&yaml);
     let start = exporter.ready();
     std::thread::sleep(plan.warm_up());
-    let before = Totals::read(&scrape(&exporter).body);
+    let before = settled(&exporter, plan);
     // The threads that rendered are done with it.
     std::thread::sleep(Duration::from_millis(500));
     let window = watch(exporter.pid(), &fleet, plan.window);
@@ -158,6 +161,7 @@ fn measure(pairs: usize, plan: &Plan) -> Row {
         floor: floor_window,
         memory: [memory, highest_memory],
         pairs_up: after.pairs_up,
+        interval: after.interval,
         lateness: [0.5, 0.99].map(|share| lateness.quantile(share)),
         rounds_missed: grown(|totals| totals.rounds_missed),
         events_dropped: grown(|totals| totals.events_dropped),
@@ -165,6 +169,23 @@ fn measure(pairs: usize, plan: &Plan) -> Row {
         poll_errors: after.poll_errors.unwrap_or(0.0) - before.poll_errors.unwrap_or(0.0),
         scrapes,
     }
+}
+
+/// What the exporter says once it misses hardly any rounds, or after some time: a large fleet is
+/// polled more slowly where it does not keep up, which it notices within seconds.
+fn settled(exporter: &Exporter, plan: &Plan) -> Totals {
+    let began = Instant::now();
+    let mut totals = Totals::read(&scrape(exporter).body);
+    while !plan.short && began.elapsed() < SETTLING {
+        std::thread::sleep(plan.warm_up());
+        let later = Totals::read(&scrape(exporter).body);
+        let missed = later.rounds_missed.unwrap_or(0.0) - totals.rounds_missed.unwrap_or(0.0);
+        totals = later;
+        if missed < 1.0 {
+            break;
+        }
+    }
+    totals
 }
 
 /// What process `pid` does in a window of time.

@@ -49,6 +49,8 @@ pub(crate) struct Totals {
     pub(crate) events_dropped: Option<f64>,
     pub(crate) poll_errors: Option<f64>,
     pub(crate) pairs_up: Option<f64>,
+    /// In seconds, between two rounds of a pair.
+    pub(crate) interval: Option<f64>,
     pub(crate) lateness: Distribution,
 }
 
@@ -63,6 +65,7 @@ impl Totals {
             events_dropped: sum(metrics, "redis_cross_dc_poll_events_dropped_total"),
             poll_errors: sum(metrics, "redis_cross_dc_poll_errors_total"),
             pairs_up: sum(metrics, "redis_cross_dc_link_up"),
+            interval: sum(metrics, "redis_cross_dc_effective_interval_seconds"),
             lateness: Distribution::read(metrics, "redis_cross_dc_poll_lateness_seconds_bucket"),
         }
     }

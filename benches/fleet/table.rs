@@ -27,6 +27,8 @@ pub(crate) struct Row {
     /// In MiB: at the end of the window, and the highest ever, with the scrapes.
     pub(crate) memory: [Option<f64>; 2],
     pub(crate) pairs_up: Option<f64>,
+    /// The effective interval, in seconds.
+    pub(crate) interval: Option<f64>,
     /// The bucket's bounds in seconds, of half of the polls and of 99 %.
     pub(crate) lateness: [Option<f64>; 2],
     pub(crate) rounds_missed: Option<f64>,
@@ -123,10 +125,10 @@ impl Row {
 /// What polling costs.
 pub(crate) fn polling(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| pairs | polls/s | CPU, cores | a poll, µs | floor, µs | ratio | pairs up \
+        "| pairs | polls/s | CPU, cores | a poll, µs | floor, µs | ratio | pairs up | interval, s \
          | late p50 | late p99 | rounds missed | events dropped | polls failed | fleet, cores \
          | idle |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
         let exporter = &row.exporter;
@@ -138,6 +140,7 @@ pub(crate) fn polling(rows: &[Row]) -> String {
             format!("{:.0}", row.floor.poll_cost() * 1e6),
             format!("{:.1}", row.ratio()),
             known(row.pairs_up, |up| format!("{up:.0}")),
+            known(row.interval, |interval| format!("{interval:.2}")),
             known(row.lateness[0], at_most),
             known(row.lateness[1], at_most),
             known(row.rounds_missed, |count| format!("{count:.0}")),
