@@ -11,7 +11,7 @@ RELEASED := $(CURDIR)/target/release/redis-cross-dc-exporter
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test features release format build lint unit active-active active-active-storms real simulation dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update screenshots clean clusters
+.PHONY: demo test features release format build lint unit active-active active-active-storms real simulation dashboards docs tools docs-update packaging package-test packages first-run deny fuzz benches bench bench-update bench-history generations crash drill doctor-bench incidents soak stuck lab lab-update wide-cut screenshots clean clusters
 
 demo: ## shows the product at work; on a terminal Enter begins each act, Ctrl-C ends it cleanly
 	@.ci/install-tools redis-server=redis-server
@@ -90,6 +90,10 @@ benches: ## a short form of the benches, which shows that they run and measures 
 incidents: ## eight incidents on real servers: all output beside the true course of events; INCIDENTS=1,3 INCIDENT_JOBS=4; part of no other target
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- incidents::replay --exact --ignored --nocapture
+
+wide-cut: ## how soon half of 4,000 simulated replicas that fail are notified, in one message; needs 16,064 open files; part of no other target
+	@$(CARGO) build --locked --release
+	@TEST_PROGRAM=$(RELEASED) $(CARGO) test --locked --quiet --test real -- hostile::wide_cut --ignored --nocapture
 
 crash: ## 500 kills at random moments; CRASH_KILLS=500 CRASH_SEED=7 for another number or the same moments; part of no other target
 	@.ci/install-tools redis-server=redis-server

@@ -12,6 +12,7 @@ pub(crate) mod server;
 mod servers;
 mod unauthorised_clients;
 mod web;
+mod wide_cut;
 mod window;
 
 /// Fast rounds, so that ten seconds are fifty of them; no faster ones in trouble, so that rates
