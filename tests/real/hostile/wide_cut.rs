@@ -19,13 +19,14 @@ const WRITTEN: u64 = 100_000;
 /// How long everything but the figure may take.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// For how long a server has to be unreachable, and how long a group waits for more alerts.
+/// For how long a server has to be unreachable, and how long a group waits for more alerts: longer than
+/// an interval, within which the servers are found to be unreachable one after the other.
 const RULES: &str = "\
 poll: {interval: 1s}
 alerts: {unreachable: {warning: 2s, critical: null}}
 ";
 const FOR: Duration = Duration::from_secs(2);
-const GROUP_WAIT: Duration = Duration::from_secs(1);
+const GROUP_WAIT: Duration = Duration::from_secs(3);
 const GROUP_INTERVAL: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
