@@ -91,7 +91,7 @@ incidents: ## eight incidents on real servers: all output beside the true course
 	@.ci/install-tools redis-server=redis-server
 	@$(CARGO) test --locked --quiet --test real -- incidents::replay --exact --ignored --nocapture
 
-wide-cut: ## how soon half of 4,000 simulated replicas that fail are notified, in one message; needs 16,064 open files; part of no other target
+wide-cut: ## how soon half of 4,000 simulated replicas that fail are notified, in one message; needs 8,064 open files in a process; part of no other target
 	@$(CARGO) build --locked --release
 	@TEST_PROGRAM=$(RELEASED) $(CARGO) test --locked --quiet --test real -- hostile::wide_cut --ignored --nocapture
 

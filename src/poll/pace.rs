@@ -47,6 +47,8 @@ pub(super) struct Pace {
     /// When the window began, and the counts then.
     window: Option<(Timestamp, PollCounts)>,
     seen: Timestamp,
+    /// Whether the last window had missed rounds: one busy second is no reason to poll more rarely.
+    was_late: bool,
     shortened_at: Timestamp,
     /// The period becomes no shorter before this.
     hold_until: Timestamp,
@@ -61,6 +63,7 @@ impl Pace {
             stretch: 1.0,
             window: None,
             seen: now,
+            was_late: false,
             shortened_at: now - HOLD,
             hold_until: now,
             hold: HOLD,
@@ -90,9 +93,11 @@ impl Pace {
         let made = (counts.rounds - before.rounds) as f64;
         let missed = (counts.missed_rounds - before.missed_rounds) as f64;
         let delayed = counts.own_delay - before.own_delay;
-        let is_late = delayed > (now - begin).mul_f64(DELAY_SHARE);
+        let is_delayed = delayed > (now - begin).mul_f64(DELAY_SHARE);
+        let is_late = is_delayed && missed > (made + missed) * MISSED_SHARE;
+        let was_late = std::mem::replace(&mut self.was_late, is_late);
         let old = self.stretch;
-        if is_late && missed > (made + missed) * MISSED_SHARE {
+        if is_late && was_late {
             self.lengthen((made + missed) / made.max(1.0), now);
         } else if missed < 1.0 && now >= self.hold_until {
             self.shorten(now);
@@ -102,7 +107,7 @@ impl Pace {
 
     /// The period has to be at least `factor` times as long.
     fn lengthen(&mut self, factor: f64, now: Timestamp) {
-        let was_shortened = now - self.shortened_at <= WINDOW.mul_f64(2.5);
+        let was_shortened = now - self.shortened_at <= WINDOW.mul_f64(3.5);
         if was_shortened {
             self.hold_until = now + self.hold;
             self.hold = self.hold.mul_f64(2.0).min(LONGEST_HOLD);
@@ -193,6 +198,15 @@ mod tests {
         assert!(machine.pace.stretch() > 2.2);
         machine.run(180, 100);
         assert!((1.0..1.01).contains(&machine.pace.stretch()));
+    }
+
+    #[test]
+    fn a_busy_second_changes_nothing() {
+        let mut machine = Machine::new();
+        machine.run(17, 100);
+        machine.run(1, 0);
+        machine.run(30, 100);
+        assert!(machine.longest < 1.01);
     }
 
     #[test]

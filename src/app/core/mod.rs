@@ -257,10 +257,17 @@ impl Core {
     fn publish(&mut self) {
         let now = clock::now();
         self.poller.keep_pace(now);
-        self.monitor.record_polls(self.poller.counts(now), now);
+        self.record_polls();
         self.monitor.prepare_snapshot(now);
         let snapshot = self.monitor.snapshot(clock::anchor());
         self.publish.send_replace(Arc::new(snapshot));
+    }
+
+    /// Tells the monitor what polling has done, and the interval in force: by that pairs are judged,
+    /// not by the configured one.
+    fn record_polls(&mut self) {
+        let now = clock::now();
+        self.monitor.record_polls(self.poller.counts(now), now);
     }
 
     /// Saves what is due, starts deliveries that are on the disk, and handles their results.
@@ -389,6 +396,7 @@ impl Core {
         self.periodic_senders.reload(&settings.notify);
         self.monitor
             .note_sources(self.watched.sources(), clock::now());
+        self.record_polls();
     }
 
     /// Applies what discovery sources say. What it changes is followed at once, as after a reload.
@@ -419,6 +427,7 @@ impl Core {
         } = &self.watched;
         self.poller.reload(topology, settings.poll);
         self.monitor.retarget(settings, topology, clock::now());
+        self.record_polls();
     }
 
     /// Stops polling, delivers what is due within the time, and saves the state a last time.

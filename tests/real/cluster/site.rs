@@ -216,8 +216,8 @@ pub(crate) async fn move_slots_among(
     (from, to): (&RedisServer, &RedisServer),
     slots: RangeInclusive<u16>,
 ) {
-    // A message that the giver sent before, with an epoch that the new owner does not know yet, would
-    // take the slots away from it again, and the giver would not have them either.
+    // A message that the giver sent before, with an epoch that the new owner does not know yet,
+    // would take the slots away from it again, and the giver would not have them either.
     until_epochs_agree(masters).await;
     let source = id_of(from).await;
     let target = id_of(to).await;

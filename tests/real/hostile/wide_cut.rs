@@ -19,13 +19,14 @@ const WRITTEN: u64 = 100_000;
 /// How long everything but the figure may take.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// For how long a server has to be unreachable, and how long a group waits for more alerts: longer than
-/// an interval, within which the servers are found to be unreachable one after the other.
+/// With [`FOR`] as the time that a server has to be unreachable.
 const RULES: &str = "\
 poll: {interval: 1s}
 alerts: {unreachable: {warning: 2s, critical: null}}
 ";
 const FOR: Duration = Duration::from_secs(2);
+
+/// Longer than an interval, within which the servers are found to be unreachable one by one.
 const GROUP_WAIT: Duration = Duration::from_secs(3);
 const GROUP_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -47,11 +48,11 @@ async fn half_of_four_thousand_replicas_fail_and_are_one_message() {
     let up = || async {
         let scrape = Scrape::of(&exporter).await;
         let up = scrape.value("redis_cross_dc_link_up", &[]);
-        let lag = scrape.value("redis_cross_dc_exporter_overloaded", &[]);
+        let overloaded = scrape.value("redis_cross_dc_exporter_overloaded", &[]);
         if up == Some(PAIRS as f64) {
             Ok(())
         } else {
-            Err(format!("{up:?} pairs up, overloaded: {lag:?}"))
+            Err(format!("{up:?} pairs up, overloaded: {overloaded:?}"))
         }
     };
     eventually("every pair to be up", PATIENCE, up)
