@@ -1,5 +1,5 @@
-//! Passes the compiler's version, the target, and the git commit with its date on to `build_info` and
-//! `--version`.
+//! Passes the compiler's version, the target, and the git commit with its date on to `build_info`
+//! and `--version`.
 
 use std::env;
 use std::path::Path;

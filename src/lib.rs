@@ -1,11 +1,21 @@
 //! The truth about Redis replication across datacenters: a Prometheus exporter and alerter.
 //!
-//! The rooms, from the floor up; imports point down only (ARCHITECTURE.md has the map and the
-//! invariants): [`model`], [`template`], [`active_active`] - [`clock`], [`config`], [`info`],
-//! [`multi_site`] - [`topology`], [`replication`], [`http_client`], [`lost_writes`] - [`alert`],
-//! [`chart`], [`client`], [`doctor`] - [`delivery`], [`journal`], [`operation`], [`sites`], [`smtp`] -
-//! [`monitor`], [`store`] - [`report`] - [`metrics`], [`poll`], [`notify`], [`discovery`],
-//! [`capture`], [`site_watch`] - [`admin`] - [`web`], [`rules`] - [`app`] - [`lab`] - [`cli`].
+//! The rooms, floor by floor from the lowest. Imports point down only; ARCHITECTURE.md has
+//! the map and the invariants.
+//!
+//! 1. [`active_active`], [`model`], [`template`]
+//! 2. [`clock`], [`config`], [`info`], [`multi_site`]
+//! 3. [`topology`], [`replication`], [`http_client`], [`lost_writes`]
+//! 4. [`alert`], [`chart`], [`client`], [`doctor`]
+//! 5. [`delivery`], [`journal`], [`operation`], [`sites`], [`smtp`]
+//! 6. [`monitor`], [`store`]
+//! 7. [`report`]
+//! 8. [`metrics`], [`poll`], [`notify`], [`discovery`], [`capture`], [`site_watch`]
+//! 9. [`admin`]
+//! 10. [`web`], [`rules`]
+//! 11. [`app`]
+//! 12. [`lab`]
+//! 13. [`cli`]
 
 #![cfg_attr(
     test,

@@ -79,8 +79,8 @@ impl Template {
     }
 }
 
-/// Nothing is escaped, because each receiver escapes in its own way. A misspelt name is an error, not
-/// an empty text.
+/// Nothing is escaped, because each receiver escapes in its own way. A misspelt name is an error,
+/// not an empty text.
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));

@@ -1,6 +1,6 @@
-//! What the start, a reload and changes of a fleet cost for one pair, in a fleet of a thousand and of
-//! ten thousand pairs: the second divided by the first is 1 for what is linear, and 10 for what is
-//! quadratic.
+//! What the start, a reload and changes of a fleet cost for one pair, in a fleet of a thousand and
+//! of ten thousand pairs: the second divided by the first is 1 for what is linear, and 10 for what
+//! is quadratic.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

@@ -3,8 +3,8 @@
 //!
 //! Criterion shows each step with its scatter and compares it with the run before; the table has
 //! the medians for one pair. Time is that of this thread on the processor, so that other programs
-//! disturb it little. `BENCH_CORE_PAIRS=100` is for another number of pairs. Without `--bench`, as `cargo test` runs it, every step is made once for
-//! a few pairs.
+//! disturb it little. `BENCH_CORE_PAIRS=100` is for another number of pairs. Without `--bench`, as
+//! `cargo test` runs it, every step is made once for a few pairs.
 
 #![allow(
     clippy::indexing_slicing,

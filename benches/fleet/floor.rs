@@ -1,5 +1,6 @@
-//! The floor: a client that asks what the exporter asks, at the same rate, over as many connections,
-//! and reads each answer to its end. It looks at nothing in it, so it costs what the wire costs.
+//! The floor: a client that asks what the exporter asks, at the same rate, over as many
+//! connections, and reads each answer to its end. It looks at nothing in it, so it costs what the
+//! wire costs.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;

@@ -19,8 +19,8 @@ struct Read {
 }
 
 /// The first byte chooses the limit and whether the database is known, the second how the stream is
-/// cut; the others are the stream. However it is cut, the same is counted and kept; what is kept are
-/// whole commands, and all of them are kept when it is read once more.
+/// cut; the others are the stream. However it is cut, the same is counted and kept; what is kept
+/// are whole commands, and all of them are kept when it is read once more.
 pub fn run(data: &[u8]) {
     let [kind, cut, stream @ ..] = data else {
         return;

@@ -1,4 +1,5 @@
-//! A batch of the queue: what of it is to be applied, and what may be taken from the queue afterwards.
+//! A batch of the queue: what of it is to be applied, and what may be taken from the queue
+//! afterwards.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! What a sample says about all keys: the one-sided bounds of Clopper and Pearson (1934), which hold
-//! for every sample size, also when nothing was found.
+//! What a sample says about all keys: the one-sided bounds of Clopper and Pearson (1934), which
+//! hold for every sample size, also when nothing was found.
 
 /// How sure a bound is.
 const CONFIDENCE: f64 = 0.95;
@@ -136,7 +136,8 @@ mod tests {
         );
     }
 
-    /// Expected: the sums of the binomial distribution, bisected to 0.05 (Python, double precision).
+    /// Expected: the sums of the binomial distribution, bisected to 0.05 (Python, double
+    /// precision).
     #[test]
     fn bounds_are_those_of_the_binomial_distribution() {
         check(upper_share(0, 1000), 2.991_250e-3);

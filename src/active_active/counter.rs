@@ -1,6 +1,6 @@
 //! PN-counters: a hash with a field of increments `p:<dc>` and one of decrements `n:<dc>` for each
-//! datacenter. Its value is the sum of the first less the sum of the second; two states merge into the
-//! larger number of each field.
+//! datacenter. Its value is the sum of the first less the sum of the second; two states merge into
+//! the larger number of each field.
 //!
 //! Numbers are compared as decimal text: a script's numbers end at 2^53.
 

@@ -1,5 +1,5 @@
-//! The envelope under a key: a value with the stamp and the datacenter of its last write. And the one
-//! order of all envelopes of a key, by which every site ends with the same.
+//! The envelope under a key: a value with the stamp and the datacenter of its last write. And the
+//! one order of all envelopes of a key, by which every site ends with the same.
 
 use std::cmp::Ordering;
 use std::fmt;

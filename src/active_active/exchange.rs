@@ -1,9 +1,9 @@
 //! One exchange of requests and replies over a connection, scripts included.
 //!
-//! Scripts are called by their hash. A server that has restarted, or whose scripts were flushed, does not
-//! know the hash and answers NOSCRIPT, in the middle of a pipeline as well. Only the calls that were answered so are
-//! repeated, the first one of each script with its text, which makes the server know the script for the
-//! others. So EVAL and EVALSHA are all the rights that scripts need.
+//! Scripts are called by their hash. A server that has restarted, or whose scripts were flushed,
+//! does not know the hash and answers NOSCRIPT, in the middle of a pipeline as well. Only the calls
+//! that were answered so are repeated, the first one of each script with its text, which makes the
+//! server know the script for the others. So EVAL and EVALSHA are all the rights that scripts need.
 
 use super::error::SiteError;
 use super::script::ScriptForm;

@@ -90,8 +90,8 @@ fn hexadecimal(bytes: &[u8]) -> String {
     text
 }
 
-/// Where items are kept that cannot be applied. The braces put it into the same slot of a Redis Cluster as the
-/// queue.
+/// Where items are kept that cannot be applied. The braces put it into the same slot of a Redis
+/// Cluster as the queue.
 pub fn rejected_list(queue: &str) -> String {
     format!("{{{queue}}}:rejected")
 }

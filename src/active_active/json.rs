@@ -1,4 +1,5 @@
-//! JSON as the servers read it: bytes in, slices of these bytes out, nothing is rounded or rewritten.
+//! JSON as the servers read it: bytes in, slices of these bytes out, nothing is rounded or
+//! rewritten.
 //!
 //! The scripts read envelopes with Redis's cjson, which takes more than JSON: `NaN`, `Infinity`,
 //! a leading zero or plus sign. Python writes the first two, so they have to be read here as well.

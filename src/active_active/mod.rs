@@ -1,12 +1,12 @@
 //! The rules of active-active sites: what every site agrees on without asking the others. Pure; the
 //! room `multi_site` carries them out.
 //!
-//! * A register is an [`Envelope`] under its key. Of two, the newer one by their order stays: stamp,
-//!   then datacenter, then all bytes. Stamps are taken from the clock of the site's server, and never
-//!   before what is stored ([`Stamp::of_write`]).
+//! * A register is an [`Envelope`] under its key. Of two, the newer one by their order stays:
+//!   stamp, then datacenter, then all bytes. Stamps are taken from the clock of the site's server,
+//!   and never before what is stored ([`Stamp::of_write`]).
 //! * A counter is a hash with two fields a datacenter ([`Counter`]).
-//! * What a site has written waits in a queue ([`QueueItem`]) until the other site has it; a [`Batch`]
-//!   of it is peeked, applied and only then taken from the queue.
+//! * What a site has written waits in a queue ([`QueueItem`]) until the other site has it; a
+//!   [`Batch`] of it is peeked, applied and only then taken from the queue.
 //! * Two sites differ for good when one still lacks a version that the other one had a while ago
 //!   ([`compare`], [`Sighting`]).
 //!

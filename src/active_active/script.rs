@@ -44,8 +44,8 @@ impl Script {
         }
     }
 
-    /// The SHA-1 hash of its text, by which servers know it; a test of the room `multi_site` computes it
-    /// again.
+    /// The SHA-1 hash of its text, by which servers know it; a test of the room `multi_site`
+    /// computes it again.
     pub const fn hash(self) -> &'static str {
         match self {
             Self::Apply => "821f2867f51dff9d478390629f476c575792ff95",

@@ -18,8 +18,8 @@ use super::stamp::Stamp;
 /// Cloning is cheap and leads to the same site.
 pub trait Site: Clone + Send + Sync {
     /// Sends `requests` back to back and returns their replies in order. The server's error to one
-    /// request does not keep the others from being done. They may be executed in another order: a call of a
-    /// script that the server does not know yet is repeated behind the others.
+    /// request does not keep the others from being done. They may be executed in another order: a
+    /// call of a script that the server does not know yet is repeated behind the others.
     ///
     /// # Errors
     /// Where no replies came at all: what was sent may have been done.

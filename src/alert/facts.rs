@@ -216,8 +216,8 @@ pub struct DivergedFacts {
     /// where the exporter captures them.
     #[serde(default)]
     pub capture: Option<String>,
-    /// Until when the writes that only a deposed master has can be saved, and what ends that; `None`
-    /// where that is not known, or nothing is left to save.
+    /// Until when the writes that only a deposed master has can be saved, and what ends that;
+    /// `None` where that is not known, or nothing is left to save.
     #[serde(default)]
     pub evidence: Option<EvidenceUntil>,
 }

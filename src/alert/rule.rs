@@ -21,8 +21,8 @@ closed_set! {
         /// `RedisCrossDcSentinelQuorumLost`: for how many seconds the Sentinels of a datacenter
         /// have seen no quorum.
         SentinelQuorum => "sentinel_quorum",
-        /// `RedisCrossDcClusterDown`: for how many seconds no node of a Redis Cluster has answered, or
-        /// it has served no queries, or slots have had no living master.
+        /// `RedisCrossDcClusterDown`: for how many seconds no node of a Redis Cluster has answered,
+        /// or it has served no queries, or slots have had no living master.
         ClusterDown => "cluster_down",
         /// `RedisCrossDcFullSync`: how many full syncs a server has started within the rule's
         /// window.

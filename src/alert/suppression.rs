@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::AlertKey;
 use crate::config::Severity;
 
-/// The silence, maintenance window or operation that mutes an alert. A resolve of something that was notified
-/// before is still notified.
+/// The silence, maintenance window or operation that mutes an alert. A resolve of something that
+/// was notified before is still notified.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MutedBy {

@@ -1,5 +1,6 @@
-//! `check-config --connect`: logs in to every server, cluster node and Sentinel and tries there what the exporter
-//! will do, so that a wrong password or a missing right is found before an incident.
+//! `check-config --connect`: logs in to every server, cluster node and Sentinel and tries there
+//! what the exporter will do, so that a wrong password or a missing right is found before an
+//! incident.
 //!
 //! Nothing is changed anywhere. A right that is missing leaves a denial in that server's ACL log.
 
@@ -29,8 +30,8 @@ const MAX_REPLY: Bytes = Bytes::new(8 * 1024 * 1024);
 /// A channel within the heartbeats' pattern that nobody subscribes to.
 const CHANNEL: &str = "__redis_cross_dc_exporter:check-config";
 
-/// Another one that nobody publishes to: what is published on a master reaches the subscribers of its
-/// replicas, where it would be no answer to any question.
+/// Another one that nobody publishes to: what is published on a master reaches the subscribers of
+/// its replicas, where it would be no answer to any question.
 const QUIET_CHANNEL: &str = "__redis_cross_dc_exporter:check-config-quiet";
 
 /// A master's name that no Sentinel knows: what counts is whether the question is allowed.
@@ -177,9 +178,8 @@ const SENTINEL_QUESTIONS: [(&[&str], MissingRule); 9] = [
     (&["SUBSCRIBE", "-sdown"], SENTINEL_SUBSCRIBE),
 ];
 
-/// Logs in to every server and Sentinel of `settings`, and to the servers that Sentinels and cluster
-/// nodes report.
-/// The Sentinels come first, then the servers, each by address.
+/// Logs in to every server and Sentinel of `settings`, and to the servers that Sentinels and
+/// cluster nodes report. The Sentinels come first, then the servers, each by address.
 pub async fn try_access(settings: &Settings) -> Vec<ServerAccess> {
     let discovered = probe::discover(settings).await;
     let configured = settings.pairs.iter().cloned();

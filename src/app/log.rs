@@ -153,8 +153,8 @@ pub(super) fn placement_risk(pair: &PairName, risk: &str) {
     warn!(%pair, "{risk}");
 }
 
-/// Logs what has become wrong with pair files and DNS names since the troubles that are `known`, and
-/// which are over. Returns those of now.
+/// Logs what has become wrong with pair files and DNS names since the troubles that are `known`,
+/// and which are over. Returns those of now.
 pub(super) fn source_troubles(
     sources: &[SourceHealth],
     known: &BTreeMap<SourceSubject, String>,

@@ -48,7 +48,8 @@ impl EntryTails {
     }
 }
 
-/// Asks the servers of the entry called `pair`, as the operator; `None` where there is no such entry.
+/// Asks the servers of the entry called `pair`, as the operator; `None` where there is no such
+/// entry.
 pub async fn find_deposed(settings: &Settings, pair: &PairName) -> Option<EntryTails> {
     let entry = entry(settings, pair).await?;
     let mut servers = Vec::new();

@@ -22,8 +22,8 @@ pub(super) struct Sources {
     pub(super) poll_runtime: Option<Handle>,
 }
 
-/// Writes one scrape: `process_*`, the fleet's families, the web configuration's where there is one,
-/// and the state's.
+/// Writes one scrape: `process_*`, the fleet's families, the web configuration's where there is
+/// one, and the state's.
 pub(super) fn encoder(sources: Sources) -> MetricsEncoder {
     let Sources {
         exposition,

@@ -191,8 +191,8 @@ impl Watched {
         sources
     }
 
-    /// The entries whose roles somebody has written down, in the configuration and then in pair files;
-    /// the others have them from their sources.
+    /// The entries whose roles somebody has written down, in the configuration and then in pair
+    /// files; the others have them from their sources.
     fn written(&self) -> Vec<PairSettings> {
         let mut entries = self.settings.pairs.clone();
         entries.extend_from_slice(self.discovered.file_entries());

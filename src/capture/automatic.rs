@@ -18,8 +18,8 @@ use crate::model::{Bytes, Span};
 use crate::monitor::{FleetSnapshot, PairSnapshot};
 use crate::replication::Relation;
 
-/// How often the folder is looked at: a file that is gone, or that a person has marked, is no longer
-/// shown.
+/// How often the folder is looked at: a file that is gone, or that a person has marked, is no
+/// longer shown.
 const RESCAN_EVERY: Duration = Duration::from_secs(5);
 
 /// How often waits are over, beside the snapshots.
@@ -275,7 +275,8 @@ impl Supervisor {
     }
 }
 
-/// The server of a pair that was deposed and has something alone, and how much; both servers answer.
+/// The server of a pair that was deposed and has something alone, and how much; both servers
+/// answer.
 fn deposed_master(pair: &PairSnapshot) -> Option<(CaptureTarget, Bytes)> {
     let Relation::IsMaster { split: Some(split) } = pair.facts.relation else {
         return None;

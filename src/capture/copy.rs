@@ -1,5 +1,6 @@
-//! A whole copy of a server in an RDB file, for what no backlog can give any more. The server forks for
-//! it once, as for a replica's full sync, and writes nothing on its own disk if it syncs disklessly.
+//! A whole copy of a server in an RDB file, for what no backlog can give any more. The server forks
+//! for it once, as for a replica's full sync, and writes nothing on its own disk if it syncs
+//! disklessly.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,11 +26,12 @@ const PIECE: usize = 64 * 1024;
 /// How much is collected before it is written.
 const BLOCK: usize = 512 * 1024;
 
-/// How long the server may take to begin: it waits for further replicas (`repl-diskless-sync-delay`),
-/// and for a save that is under way.
+/// How long the server may take to begin: it waits for further replicas
+/// (`repl-diskless-sync-delay`), and for a save that is under way.
 const BEGIN_WITHIN: Duration = Duration::from_mins(10);
 
-/// For how long nothing may come. A server that saves to its disk first sends a newline each second.
+/// For how long nothing may come. A server that saves to its disk first sends a newline each
+/// second.
 const IDLE: Duration = Duration::from_mins(1);
 
 /// The longest line before the data: `$EOF:` and a mark.
@@ -212,7 +214,8 @@ async fn begin(
     announced.map_err(|why| CopyError::Server(why.cause()))?;
     for words in [["REPLCONF", "capa", "eof"], ["REPLCONF", "rdb-only", "1"]] {
         let answer = session.request(&words).await;
-        // Servers that know no `rdb-only` (before 6.2) send their stream afterwards, which is not read.
+        // Servers that know no `rdb-only` (before 6.2) send their stream afterwards, which is not
+        // read.
         if let Err(reason) = answer
             && reason != crate::model::PollError::Protocol
         {
@@ -245,8 +248,8 @@ async fn begin(
     Ok((position, BufReader::with_capacity(PIECE, stream)))
 }
 
-/// Moves the position to the end of the server's stream, if nothing but PINGs stands between. What a
-/// client wrote meanwhile is not in the copy, and the position stays; so it does where nobody can
+/// Moves the position to the end of the server's stream, if nothing but PINGs stands between. What
+/// a client wrote meanwhile is not in the copy, and the position stays; so it does where nobody can
 /// say, and the copy counts only if the offset has not moved.
 async fn pass_pings(request: CopyRequest<'_>, position: &mut Position) {
     let Some(history) = ReplicationId::parse(&position.replication_id) else {
@@ -410,8 +413,8 @@ impl<P: FnMut(Bytes)> Writing<P> {
     }
 }
 
-/// Whether the first piece of the data is that of an RDB file. A piece that is shorter than the magic
-/// word counts as far as it goes.
+/// Whether the first piece of the data is that of an RDB file. A piece that is shorter than the
+/// magic word counts as far as it goes.
 fn begins_as_rdb(piece: &[u8]) -> bool {
     let fits = |magic: &&[u8]| {
         let length = magic.len().min(piece.len());

@@ -31,8 +31,8 @@ pub(super) struct Fence {
 impl Fence {
     /// Closes the fence of a server whose `min-replicas-to-write` a reader would satisfy.
     ///
-    /// `or_open` reads without a fence where there can be none: evidence that dies within seconds is
-    /// worth more than the few writes of that moment, and those are read, too.
+    /// `or_open` reads without a fence where there can be none: evidence that dies within seconds
+    /// is worth more than the few writes of that moment, and those are read, too.
     pub(super) async fn close(
         session: &mut Session,
         facts: &ServerFacts,

@@ -1,11 +1,11 @@
 //! Saves the writes that only a deposed master has, as a file that can be replayed.
 //!
 //! The server is asked for its own stream from the first byte that nobody else has (PSYNC, which is
-//! what a replica asks for): no fork, no file on its side, and nothing is written to it. What can be
-//! wrong with that, and what is done about it:
+//! what a replica asks for): no fork, no file on its side, and nothing is written to it. What can
+//! be wrong with that, and what is done about it:
 //!
-//! * A server that no longer holds that byte answers with a full sync, for which it forks: so INFO is
-//!   asked first, and there has to be room for what it writes meanwhile.
+//! * A server that no longer holds that byte answers with a full sync, for which it forks: so INFO
+//!   is asked first, and there has to be room for what it writes meanwhile.
 //! * A reader counts as a replica for `min-replicas-to-write`: the room `fence` holds writes back.
 //! * Sentinels remember a reader without an address as `ip:0`: it gives that of a known replica.
 

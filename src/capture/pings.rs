@@ -1,5 +1,5 @@
-//! Whether a server has written nothing but PINGs since a copy of it was begun: it sends them to its
-//! replicas, of which who copies it is one, and they move its offset.
+//! Whether a server has written nothing but PINGs since a copy of it was begun: it sends them to
+//! its replicas, of which who copies it is one, and they move its offset.
 
 use super::reading::{Reading, ReadingPlan};
 use super::room_for;

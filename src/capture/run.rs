@@ -312,8 +312,9 @@ fn select(database: u64) -> Vec<u8> {
     format!("*2\r\n$6\r\nSELECT\r\n${}\r\n{number}\r\n", number.len()).into_bytes()
 }
 
-/// How many shared bytes before the tail can be read: all of them where the backlog has room for what
-/// is written meanwhile, or else half, so that the beginning does not go before it is asked for.
+/// How many shared bytes before the tail can be read: all of them where the backlog has room for
+/// what is written meanwhile, or else half, so that the beginning does not go before it is asked
+/// for.
 fn shared_bytes(info: &ReplicationInfo, tail: &UnsharedTail) -> u64 {
     let Some(first_byte) = info.backlog.first_byte.value() else {
         return 0;

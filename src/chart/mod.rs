@@ -1,4 +1,5 @@
-//! The charts of a pair: a bounded history of its lag and state in memory, finer for what is recent.
+//! The charts of a pair: a bounded history of its lag and state in memory, finer for what is
+//! recent.
 
 mod compact;
 mod point;
@@ -64,7 +65,8 @@ impl PairChart {
         FINEST_STEP
     }
 
-    /// When the point that is open at `now` closes. Steps of coarser tiers end with one of the finest.
+    /// When the point that is open at `now` closes. Steps of coarser tiers end with one of the
+    /// finest.
     pub fn closes_at(&self, now: Timestamp) -> Timestamp {
         let [finest, ..] = &self.tiers;
         finest.end_of_step(now)

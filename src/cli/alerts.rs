@@ -1,4 +1,5 @@
-//! `alerts`: the alerts of a running exporter, what each is about, and which receivers were notified.
+//! `alerts`: the alerts of a running exporter, what each is about, and which receivers were
+//! notified.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

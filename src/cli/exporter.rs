@@ -123,8 +123,8 @@ fn identity(args: &ExporterArgs) -> Result<Option<Secret>, String> {
     Ok(Some(Secret::new(pem)))
 }
 
-/// The certificate and key of the web configuration, as one PEM text. `None` where there are none or
-/// they cannot be read: the exporter may ask for no certificate, and says so where it does.
+/// The certificate and key of the web configuration, as one PEM text. `None` where there are none
+/// or they cannot be read: the exporter may ask for no certificate, and says so where it does.
 fn own_identity(global: &Global) -> Option<Secret> {
     let tls = load_web(global.web_config_file.as_ref()?).ok()?.tls?;
     let cert = pem(&tls.cert)?;

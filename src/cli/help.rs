@@ -1,5 +1,5 @@
-//! The command line as its help shows it: the commands in the order of their use, each with those of
-//! the shared options that it uses.
+//! The command line as its help shows it: the commands in the order of their use, each with those
+//! of the shared options that it uses.
 
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
 

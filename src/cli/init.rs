@@ -1,5 +1,5 @@
-//! `init`: writes a configuration for the servers of the command line, checks it, and names the next
-//! command. It asks nothing and overwrites nothing.
+//! `init`: writes a configuration for the servers of the command line, checks it, and names the
+//! next command. It asks nothing and overwrites nothing.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write};

@@ -3,8 +3,8 @@
 use crate::notify::outbox::MAX_RECENT;
 use crate::report::{AlertReport, DeliveriesReport, DeliveryReport, utc_text, visible_text};
 
-/// Which receivers were notified of the alert, or why none was. `deliveries` is `None` where that is
-/// not known; `now` is a Unix time.
+/// Which receivers were notified of the alert, or why none was. `deliveries` is `None` where that
+/// is not known; `now` is a Unix time.
 pub(super) fn notified(
     alert: &AlertReport,
     deliveries: Option<&DeliveriesReport>,

@@ -1,4 +1,5 @@
-//! `test-notify`: sends a marked test to receivers, so that a wrong key is found before an incident.
+//! `test-notify`: sends a marked test to receivers, so that a wrong key is found before an
+//! incident.
 
 use super::args::{Global, TestNotifyArgs};
 use super::exit::Exit;

@@ -1,8 +1,8 @@
 //! A connection to a node of a Redis Cluster, for the nodes that it knows and the slots of each.
 //!
-//! Commands: <https://redis.io/docs/latest/commands/cluster-nodes/> and its neighbours. A query takes
-//! one round trip. CLUSTER NODES has everything but the endpoints that nodes prefer and their ports
-//! for TLS; those are in CLUSTER SHARDS, which servers before 7.0 do not have.
+//! Commands: <https://redis.io/docs/latest/commands/cluster-nodes/> and its neighbours. A query
+//! takes one round trip. CLUSTER NODES has everything but the endpoints that nodes prefer and their
+//! ports for TLS; those are in CLUSTER SHARDS, which servers before 7.0 do not have.
 
 use std::collections::BTreeMap;
 
@@ -49,8 +49,8 @@ impl ClusterConnection {
     /// Queries which nodes this one knows, without a limit in time.
     ///
     /// # Errors
-    /// Why there is no answer; [`PollError::Protocol`] for a server that is not in cluster mode, and
-    /// for an answer that cannot be read.
+    /// Why there is no answer; [`PollError::Protocol`] for a server that is not in cluster mode,
+    /// and for an answer that cannot be read.
     pub async fn query(&mut self) -> Result<ClusterView, PollError> {
         let commands = ["NODES", "INFO", "SHARDS"].map(|word| command(&["CLUSTER", word]));
         let replies = self
@@ -84,8 +84,8 @@ impl ClusterConnection {
     }
 }
 
-/// The endpoints in the answer of CLUSTER SHARDS. Empty where it is denied or not known (before 7.0);
-/// then the addresses in CLUSTER NODES are all there is.
+/// The endpoints in the answer of CLUSTER SHARDS. Empty where it is denied or not known (before
+/// 7.0); then the addresses in CLUSTER NODES are all there is.
 fn endpoints(shards: Value) -> Vec<NodeEndpoint> {
     let Value::Array(shards) = shards else {
         return Vec::new();

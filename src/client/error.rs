@@ -101,8 +101,8 @@ pub(super) fn reason_of_login(error: &RedisError) -> PollError {
     reason
 }
 
-/// Whether the server refused the request as unknown, because it is older than its version claims, or
-/// another program.
+/// Whether the server refused the request as unknown, because it is older than its version claims,
+/// or another program.
 pub(super) fn is_plain_error(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) && !is_about_clients(error)
 }

@@ -173,8 +173,8 @@ impl Framing {
         Ok(None)
     }
 
-    /// Reads the next of `available` bytes, of which `first` is the first: one, or as much of a bulk
-    /// string as has come. Returns how many were read, and what they lead to.
+    /// Reads the next of `available` bytes, of which `first` is the first: one, or as much of a
+    /// bulk string as has come. Returns how many were read, and what they lead to.
     fn next_step(&self, first: u8, available: usize) -> Result<(usize, FrameStep), PollError> {
         let step = match self.state {
             FrameState::Start => FrameStep::Continue(self.begin(first)?),

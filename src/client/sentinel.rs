@@ -115,8 +115,8 @@ impl SentinelConnection {
         })
     }
 
-    /// Queries what decides a promotion of a replica of the master called `name`, without a limit in
-    /// time.
+    /// Queries what decides a promotion of a replica of the master called `name`, without a limit
+    /// in time.
     ///
     /// # Errors
     /// As of [`Self::watch`].

@@ -126,9 +126,9 @@ impl Wire {
         self.finish(result)
     }
 
-    /// Sends the one command in `request` and reads its reply, like [`Self::exchange`]. A bulk string
-    /// is given to `read` where it lies, and usually that is where the system call put it: most
-    /// replies are read at once, and need no room of their own.
+    /// Sends the one command in `request` and reads its reply, like [`Self::exchange`]. A bulk
+    /// string is given to `read` where it lies, and usually that is where the system call put it:
+    /// most replies are read at once, and need no room of their own.
     ///
     /// # Errors
     /// Why the wire cannot be used any more.

@@ -116,8 +116,8 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// Like [`Self::not`], for a value in the place of a section or a list. It is not shown, because
-    /// a secret in the place of its section is a likely mistake (`slack: https://...`).
+    /// Like [`Self::not`], for a value in the place of a section or a list. It is not shown,
+    /// because a secret in the place of its section is a likely mistake (`slack: https://...`).
     fn not_hidden<T>(&self, wanted: &str) -> Option<T> {
         if !matches!(self.node, Node::Refused) {
             self.add_problem(format!("{} is not {wanted}", self.node.kind()));

@@ -26,8 +26,8 @@ pub struct DiscoverySettings {
     pub reader: PairFileReader,
 }
 
-/// One entry of `discovery.dns`: a pair whose servers are what names resolve to. Which of them is the
-/// master, they say themselves.
+/// One entry of `discovery.dns`: a pair whose servers are what names resolve to. Which of them is
+/// the master, they say themselves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DnsSettings {
     /// The pair's name.
@@ -87,8 +87,8 @@ pub trait ParsePairFile: Send + Sync {
     ) -> Result<Vec<FilePair>, ConfigErrors>;
 }
 
-/// Reads pair files with what their pairs inherit from the configuration. All readers count as equal:
-/// what they differ in is part of the other settings.
+/// Reads pair files with what their pairs inherit from the configuration. All readers count as
+/// equal: what they differ in is part of the other settings.
 #[derive(Clone)]
 pub struct PairFileReader(pub(super) Arc<dyn ParsePairFile>);
 

@@ -17,8 +17,8 @@ const OVERRIDE_PREFIX: &str = "REDIS_CROSS_DC__";
 /// variable that is repeated many times can expand to.
 const MAX_EXPANDED_BYTES: usize = 64 * 1024;
 
-/// The environment variables that a configuration may use. `Debug` prints only their number, because
-/// they contain secrets.
+/// The environment variables that a configuration may use. `Debug` prints only their number,
+/// because they contain secrets.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
@@ -171,8 +171,8 @@ fn hint(path: &str, allowed: &[String]) -> String {
     format!("; did you mean {OVERRIDE_PREFIX}{variable}?")
 }
 
-/// Removes `x_file` if `x` is overridden, and `x` if `x_file` is: an override replaces the secret in
-/// either form.
+/// Removes `x_file` if `x` is overridden, and `x` if `x_file` is: an override replaces the secret
+/// in either form.
 fn remove_twin(root: &mut Table, path: &str) {
     let twin = match path.strip_suffix("_file") {
         Some(inline) => inline.to_owned(),

@@ -33,8 +33,8 @@ impl ListenAddress {
         self.port
     }
 
-    /// The address for a client on this machine, as `HOST:PORT`: loopback in place of an address that
-    /// means all interfaces.
+    /// The address for a client on this machine, as `HOST:PORT`: loopback in place of an address
+    /// that means all interfaces.
     pub fn reachable(&self) -> String {
         let ip = match &self.host {
             Host::Name(_) => return self.to_string(),

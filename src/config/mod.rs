@@ -1,9 +1,9 @@
 //! The configuration: turns a file and the environment into [`Settings`], or into errors that say
 //! what to change.
 //!
-//! text -> tree (`format`) -> variables expanded and overridden (`environment`) -> typed and checked
-//! (`sections`, through `cursor`, with the keys of `table`). A key that is not in the table is an
-//! error.
+//! text -> tree (`format`) -> variables expanded and overridden (`environment`) -> typed and
+//! checked (`sections`, through `cursor`, with the keys of `table`). A key that is not in the table
+//! is an error.
 //!
 //! **Invariants:** The only IO is the read of a configuration file ([`load`], [`load_web`]), of a
 //! secret's file ([`SecretSource::read`]) and of a certificate's ([`read_small_file`]). No message,

@@ -1,5 +1,5 @@
-//! The kinds of receivers, and the settings that each is reached with. `sections/notify.rs` reads them,
-//! `redact.rs` prints them.
+//! The kinds of receivers, and the settings that each is reached with. `sections/notify.rs` reads
+//! them, `redact.rs` prints them.
 
 use std::collections::BTreeMap;
 

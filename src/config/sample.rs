@@ -25,8 +25,8 @@ const FACTS: [&str; 13] = [
     "labels",
 ];
 
-/// The values of a critical group of two pairs, of a server's alert that is resolved, and of a group
-/// without any label.
+/// The values of a critical group of two pairs, of a server's alert that is resolved, and of a
+/// group without any label.
 pub fn sample_messages() -> [Value; 3] {
     let pairs = json!({"alertname": "RedisCrossDcLagHigh", "source_dc": "dc1", "target_dc": "dc2"});
     let server = json!({"alertname": "RedisCrossDcServerUnreachable", "dc": "dc1"});

@@ -134,8 +134,8 @@ pub struct PollSettings {
     pub heartbeat: HeartbeatSettings,
 }
 
-/// How old, in poll periods, the upper bound of a pair without lag becomes: the write before the last
-/// one is dated by the poll before the last one, and the next poll has to be answered.
+/// How old, in poll periods, the upper bound of a pair without lag becomes: the write before the
+/// last one is dated by the poll before the last one, and the next poll has to be answered.
 pub const BOUND_PERIODS: f64 = 2.5;
 
 /// Numbered messages that a master publishes to its replicas and that prove how far they are.
@@ -275,8 +275,8 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
 }
 
-/// How to secure the connection to a server. The files are read at each connection, so that rotation
-/// needs no restart.
+/// How to secure the connection to a server. The files are read at each connection, so that
+/// rotation needs no restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// The certificate authorities that are trusted, and no others; absent means the system's.
@@ -352,8 +352,8 @@ pub struct AlertSettings {
     /// `sync_queue`: how many items wait in a queue between active-active sites. Taken from the
     /// global rules only.
     pub sync_queue: LevelRule<u64>,
-    /// `clock_skew`: how far the clocks of active-active sites are apart for certain. Taken from the
-    /// global rules only.
+    /// `clock_skew`: how far the clocks of active-active sites are apart for certain. Taken from
+    /// the global rules only.
     pub clock_skew: LevelRule<Span>,
 }
 

@@ -7,8 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 /// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#signature-scheme>).
 const PREFIX: &str = "whsec_";
 
-/// The lengths that the specification allows: a shorter key can be guessed, and a longer one than the
-/// block of HMAC-SHA256 gains nothing.
+/// The lengths that the specification allows: a shorter key can be guessed, and a longer one than
+/// the block of HMAC-SHA256 gains nothing.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// The key in `secret`: `whsec_` and the base64 of 24 to 64 bytes.

@@ -1,5 +1,5 @@
-//! Parses and checks single values: durations, sizes, names, URLs, labels. Every error is the end of
-//! a sentence that begins with the value.
+//! Parses and checks single values: durations, sizes, names, URLs, labels. Every error is the end
+//! of a sentence that begins with the value.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -44,8 +44,8 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 
 const NOT_A_DURATION: &str = "is not a duration; write it like 250ms, 30s, 1m30s or 4h";
 
-/// Parses `250ms`, `30s`, `1m30s`, `4h`, `1d` or `0`: whole numbers, each with its unit, largest unit
-/// first.
+/// Parses `250ms`, `30s`, `1m30s`, `4h`, `1d` or `0`: whole numbers, each with its unit, largest
+/// unit first.
 pub(super) fn parse_span(text: &str) -> Result<Span, String> {
     if text == "0" {
         return Ok(Span::ZERO);
@@ -202,8 +202,8 @@ pub(super) fn check_url(text: &str) -> Result<(), UrlError> {
     }
 }
 
-/// Checks what is appended to a URL: nothing, a further part of its path, or its query. Nothing else
-/// could follow a host without changing it.
+/// Checks what is appended to a URL: nothing, a further part of its path, or its query. Nothing
+/// else could follow a host without changing it.
 ///
 /// # Errors
 /// What is wrong, as a sentence about it.

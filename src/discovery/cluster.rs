@@ -9,8 +9,8 @@ use crate::client::ClusterConnection;
 use crate::model::{PollError, PollFailure, Span};
 use crate::topology::{DiscoveryEvent, Server, SourceId, View};
 
-/// The time between two queries. Nodes publish no events, and what a majority of them knows should be
-/// followed within a second.
+/// The time between two queries. Nodes publish no events, and what a majority of them knows should
+/// be followed within a second.
 const INTERVAL: Span = Span::from_millis(500);
 
 /// How to query one node.

@@ -1,10 +1,10 @@
 //! Discovery: queries the reporters of all discovery sources, every second and whenever they
 //! announce an event; resolves DNS names; and watches the pair files.
 //!
-//! One task for each reporter of each entry, so that no reporter waits for another; one for the names
-//! of each entry; one for all files. What they learn goes to the core as [`DiscoveryEvent`]s on a
-//! bounded channel; [`Discovered`] turns it into entries, and says which
-//! reporters the answers have added to the configured ones.
+//! One task for each reporter of each entry, so that no reporter waits for another; one for the
+//! names of each entry; one for all files. What they learn goes to the core as [`DiscoveryEvent`]s
+//! on a bounded channel; [`Discovered`] turns it into entries, and says which reporters the answers
+//! have added to the configured ones.
 
 mod cluster;
 mod files;
@@ -81,8 +81,8 @@ impl Discovery {
         discovery
     }
 
-    /// Applies other settings, and other reporters that were learned. Reporters whose settings do not
-    /// change keep their connections.
+    /// Applies other settings, and other reporters that were learned. Reporters whose settings do
+    /// not change keep their connections.
     pub fn reload(&mut self, settings: &Settings, learned: &BTreeSet<SourceId>) {
         let plans = plans(settings, learned);
         self.running
@@ -129,8 +129,8 @@ impl Plan {
 }
 
 /// Queries every configured reporter of `settings` once, resolves every name and reads every file,
-/// all at the same time. Then asks the servers that the names resolve to: without their roles there is
-/// no pair, and a pair that is not known at the start loses its saved state.
+/// all at the same time. Then asks the servers that the names resolve to: without their roles there
+/// is no pair, and a pair that is not known at the start loses its saved state.
 pub async fn query_once(settings: &Settings) -> Vec<DiscoveryEvent> {
     let mut events = query_all(plans(settings, &BTreeSet::new())).await;
     let mut discovered = Discovered::new(settings);

@@ -1,5 +1,5 @@
-//! What the reporters of all kinds have in common: one connection for queries, which is kept, and the
-//! loop that queries on it.
+//! What the reporters of all kinds have in common: one connection for queries, which is kept, and
+//! the loop that queries on it.
 
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};

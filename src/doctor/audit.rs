@@ -33,7 +33,8 @@ pub fn audit(
     auditor.into_report()
 }
 
-/// The report on `entries` and on active-active `sites`. What fits one of `exceptions` is listed apart.
+/// The report on `entries` and on active-active `sites`. What fits one of `exceptions` is listed
+/// apart.
 pub fn audit_all(
     entries: &[EntryAudit],
     sites: &[SitesAudit],

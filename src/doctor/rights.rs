@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// The commands of `failover`, `failback` and `lost-writes`, as words that any server of 7.0 and later takes, and the rule
-/// of an ACL that permits each. They are tried by `ACL DRYRUN`, which runs nothing.
+/// The commands of `failover`, `failback` and `lost-writes`, as words that any server of 7.0 and
+/// later takes, and the rule of an ACL that permits each. They are tried by `ACL DRYRUN`, which
+/// runs nothing.
 pub const FAILOVER_RIGHTS: [(&str, &[&str]); 12] = [
     ("+info", &["INFO"]),
     ("+client|setname", &["CLIENT", "SETNAME", "x"]),

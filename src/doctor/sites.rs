@@ -1,5 +1,5 @@
-//! The audit of active-active sites: each of them alone, and their clocks against each other. They have no
-//! master and no replicas, so the chapters about pairs say nothing of them.
+//! The audit of active-active sites: each of them alone, and their clocks against each other. They
+//! have no master and no replicas, so the chapters about pairs say nothing of them.
 
 use super::book::Book;
 use super::catalogue::SITE_CHECKS;

@@ -148,8 +148,8 @@ pub(super) fn options() -> AuditOptions {
     }
 }
 
-/// The report on a pair of this name whose replica has `min-replicas-to-write 1`, and on whose master
-/// CONFIG GET is not permitted.
+/// The report on a pair of this name whose replica has `min-replicas-to-write 1`, and on whose
+/// master CONFIG GET is not permitted.
 pub(crate) fn report_of(name: &str) -> DoctorReport {
     let mut entry = entry();
     entry.name = PairName::new(name);

@@ -83,8 +83,8 @@ impl WriteHistory {
         std::iter::once(self.minute).chain(self.longer.iter().copied())
     }
 
-    /// The most that can have been written in any window of `span`: no window can hold more than the
-    /// peaks of the shorter ones that cover it.
+    /// The most that can have been written in any window of `span`: no window can hold more than
+    /// the peaks of the shorter ones that cover it.
     fn within(&self, span: Span) -> Bytes {
         let bound = |peak: WritePeak| {
             let covering = (span.as_secs_f64() / peak.window.as_secs_f64()).ceil();

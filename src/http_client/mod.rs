@@ -1,7 +1,7 @@
 //! Outgoing HTTP: to receivers of notifications, and to a running exporter.
 //!
-//! **Invariant:** this is the only room that uses `reqwest`, and none of its types leaves: its errors
-//! contain URLs, and a receiver's URL is a secret.
+//! **Invariant:** this is the only room that uses `reqwest`, and none of its types leaves: its
+//! errors contain URLs, and a receiver's URL is a secret.
 
 mod access;
 mod error;

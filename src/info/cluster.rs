@@ -210,8 +210,8 @@ fn addr(host: &str, port: u16) -> Option<ServerAddr> {
 ///
 /// # Errors
 /// [`PollError::TooLarge`] for more than [`MAX_CLUSTER_NODES`] lines. [`PollError::Protocol`] for a
-/// line that cannot be read, whose node would seem to be gone; and unless exactly one of the nodes is
-/// the one that answers.
+/// line that cannot be read, whose node would seem to be gone; and unless exactly one of the nodes
+/// is the one that answers.
 pub fn parse_cluster_nodes(
     text: &str,
     asked: Option<&str>,
@@ -233,8 +233,8 @@ pub fn parse_cluster_nodes(
     }
 }
 
-/// Whether the node serves queries by its CLUSTER INFO (`cluster_state`). `None` where the text does
-/// not have it.
+/// Whether the node serves queries by its CLUSTER INFO (`cluster_state`). `None` where the text
+/// does not have it.
 pub fn is_cluster_ok(info: &str) -> Option<bool> {
     let mut lines = info.lines();
     let state = lines.find_map(|line| line.trim_end().strip_prefix("cluster_state:"))?;
@@ -278,8 +278,8 @@ mod tests {
         std::fs::read_to_string(format!("{folder}/tests/fixtures/info/cluster/{name}.txt")).unwrap()
     }
 
-    /// The nodes as `PORT[*][!] [MASTER'S PORT] EPOCH SLOTS`, by port; `*` is the node that answers,
-    /// `!` one that is down.
+    /// The nodes as `PORT[*][!] [MASTER'S PORT] EPOCH SLOTS`, by port; `*` is the node that
+    /// answers, `!` one that is down.
     fn shown(text: &str) -> Vec<String> {
         let nodes = parse_cluster_nodes(text, None).unwrap();
         let port = |id: &NodeId| nodes[id].addr.as_ref().unwrap().port().unwrap();
@@ -384,8 +384,9 @@ mod tests {
         );
     }
 
-    /// Lines in the forms of the servers' own material: the documentation of CLUSTER NODES (redis.io),
-    /// and tests/assets/divergent-shard-1.conf and -3.conf of Valkey, whose nodes listen for TLS alone.
+    /// Lines in the forms of the servers' own material: the documentation of CLUSTER NODES
+    /// (redis.io), and tests/assets/divergent-shard-1.conf and -3.conf of Valkey, whose nodes
+    /// listen for TLS alone.
     #[test]
     fn the_forms_of_the_servers_own_tests_are_read() {
         let documented = "\

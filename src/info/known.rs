@@ -87,7 +87,8 @@ pub(super) fn place(key: &str) -> Option<usize> {
     let begin = *BEGIN.get(key.len())?;
     let end = *BEGIN.get(key.len() + 1)?;
     let as_long = KEYS.get(begin..end)?;
-    // Most keys have no place. Their ends differ from those that do far more often than their beginnings.
+    // Most keys have no place. Their ends differ from those that do far more often than their
+    // beginnings.
     let last = key.as_bytes().last();
     let is_key = |known: &&str| known.as_bytes().last() == last && *known == key;
     let found = as_long.iter().position(is_key)?;

@@ -1,5 +1,5 @@
-//! What a master says of the connections of its replicas: the lines of CLIENT LIST, and the limit on
-//! their output buffers in CONFIG GET.
+//! What a master says of the connections of its replicas: the lines of CLIENT LIST, and the limit
+//! on their output buffers in CONFIG GET.
 
 use crate::model::{Bytes, Span};
 
@@ -44,8 +44,8 @@ impl ReplicaConnection {
     /// The most connections that are read from one reply.
     pub const MAX: usize = 1024;
 
-    /// The connections in a reply of CLIENT LIST TYPE REPLICA. Lines that are not understood are left
-    /// out.
+    /// The connections in a reply of CLIENT LIST TYPE REPLICA. Lines that are not understood are
+    /// left out.
     pub fn parse_list(reply: &str) -> Vec<Self> {
         let lines = reply.lines().take(Self::MAX);
         lines.filter_map(Self::parse).collect()

@@ -1,7 +1,7 @@
 //! The journal: the most recent state changes of pairs and alerts, numbered.
 //!
-//! Live readers (`/api/v1/events`, the page) resume after the last number that they have seen; people
-//! read in the morning what happened during the night.
+//! Live readers (`/api/v1/events`, the page) resume after the last number that they have seen;
+//! people read in the morning what happened during the night.
 
 mod saved;
 

@@ -56,10 +56,10 @@ fn port_at(pid: u32, index: u16) -> u16 {
 
 /// Whether the port can be bound.
 ///
-/// It is bound without listening on it. A listener would live on for moments in a child that another
-/// thread is just starting, which has its descriptors until it runs its program, and would keep the
-/// server from the port: one run in hundreds of the laboratory ended so. A socket that is only
-/// bound, with `SO_REUSEADDR`, keeps the port free for others.
+/// It is bound without listening on it. A listener would live on for moments in a child that
+/// another thread is just starting, which has its descriptors until it runs its program, and would
+/// keep the server from the port: one run in hundreds of the laboratory ended so. A socket that is
+/// only bound, with `SO_REUSEADDR`, keeps the port free for others.
 fn is_free(port: u16) -> bool {
     try_bind(port).is_ok()
 }

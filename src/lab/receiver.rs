@@ -321,8 +321,8 @@ async fn respond(stream: &mut BufReader<TcpStream>, answer: Answer, path: &str) 
     stream.write_all(&encoded).await
 }
 
-/// What the real services answer to a good request: Slack's incoming webhooks answer `ok`, the Events
-/// API v2 of `PagerDuty` answers 202 with a JSON object.
+/// What the real services answer to a good request: Slack's incoming webhooks answer `ok`, the
+/// Events API v2 of `PagerDuty` answers 202 with a JSON object.
 fn accepted(path: &str) -> Response {
     if path.starts_with("/v2/enqueue") {
         let body = r#"{"status":"success","message":"Event processed","dedup_key":"lab"}"#;

@@ -139,8 +139,8 @@ impl ConflictsOfFile {
         }
     }
 
-    /// Notes which commands of the file itself may conflict with more than the keys that were looked
-    /// for.
+    /// Notes which commands of the file itself may conflict with more than the keys that were
+    /// looked for.
     pub fn note_own(&mut self, counts: &TailCounts) {
         if self.why.is_some() {
             return;

@@ -1,8 +1,8 @@
 //! Which keys a command of the replication stream changes.
 //!
 //! The stream has what a command did rather than what a client sent: SPOP arrives as SREM, a script
-//! as the commands that it called (since Redis 5 by default), EXPIRE as PEXPIREAT. So a table of the
-//! commands that change data is enough, and one that it does not have is named as unknown.
+//! as the commands that it called (since Redis 5 by default), EXPIRE as PEXPIREAT. So a table of
+//! the commands that change data is enough, and one that it does not have is named as unknown.
 
 use super::command::StreamCommand;
 

@@ -1,8 +1,8 @@
 //! In which database a stream goes on: the last SELECT before a cut.
 //!
 //! A master writes SELECT only when a command is for another database than the one before, so the
-//! tail of a stream need not begin with one. What lies before the cut is shared by both servers; its
-//! first bytes may be the middle of a command.
+//! tail of a stream need not begin with one. What lies before the cut is shared by both servers;
+//! its first bytes may be the middle of a command.
 
 use super::command::CommandParser;
 use crate::info::ServerDetails;

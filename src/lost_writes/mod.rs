@@ -1,7 +1,7 @@
 //! The writes that only a deposed master has: whether they can be read, and what they are.
 //!
-//! Pure: answers of servers and bytes of a replication stream go in; a verdict, counts, and commands
-//! that can be replayed come out. The room `capture` reads the stream and writes the file.
+//! Pure: answers of servers and bytes of a replication stream go in; a verdict, counts, and
+//! commands that can be replayed come out. The room `capture` reads the stream and writes the file.
 
 mod command;
 mod conflicts;

@@ -11,8 +11,8 @@ use super::command::{CommandParser, StreamCommand, StreamError};
 use super::keys::{Changed, changed};
 use super::look_back::database_number;
 
-/// The most keys that are remembered, 16 bytes each with their table: beyond it, conflicts are found
-/// for these alone.
+/// The most keys that are remembered, 16 bytes each with their table: beyond it, conflicts are
+/// found for these alone.
 const MAX_KEYS: usize = 2_000_000;
 
 /// The most names of commands that are counted apart; Redis has some 250.
@@ -62,7 +62,8 @@ impl TailCounts {
     }
 }
 
-/// The keys that a tail changes, by a hash of their database and name: small, whatever their length.
+/// The keys that a tail changes, by a hash of their database and name: small, whatever their
+/// length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySet {
     hashes: HashSet<u64>,

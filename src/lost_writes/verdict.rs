@@ -1,9 +1,9 @@
 //! Which server was deposed, and whether the writes that only it has can still be read.
 //!
 //! A promoted replica names the history that it continues (`master_replid2`) and the first offset
-//! that it does not share (`second_repl_offset`). The deposed master goes on with that history: what
-//! it has from that offset on, nobody else has. Its backlog holds the commands, as long as it has
-//! not been run over, freed or lost in a restart.
+//! that it does not share (`second_repl_offset`). The deposed master goes on with that history:
+//! what it has from that offset on, nobody else has. Its backlog holds the commands, as long as it
+//! has not been run over, freed or lost in a restart.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -281,13 +281,13 @@ pub fn deposed_servers(servers: &[AskedServer]) -> Vec<DeposedServer> {
     deposed
 }
 
-/// How likely a server is the promoted one: whether it continues the history of another one, whether
-/// it is followed, and how little it shares of the old history.
+/// How likely a server is the promoted one: whether it continues the history of another one,
+/// whether it is followed, and how little it shares of the old history.
 type Rank = (bool, bool, Reverse<ReplicationOffset>);
 
 /// The server that was promoted: the one that others follow, or that continues the history of
-/// another one; of two that continue the same history, the one that shares less of it: the other one
-/// wrote it for longer, and is a master again.
+/// another one; of two that continue the same history, the one that shares less of it: the other
+/// one wrote it for longer, and is a master again.
 fn promoted_server(servers: &[AskedServer]) -> Option<PromotedServer> {
     let mut best: Option<(Rank, PromotedServer)> = None;
     for server in servers {
@@ -337,9 +337,9 @@ pub fn tail_state(answer: &Observation, promoted: &PromotedServer) -> TailState 
     })
 }
 
-/// The state of a server that continues, from `first_own` on, the history that `promoted` continues:
-/// it became a master again before its full sync, or was restarted from its RDB file, or was promoted
-/// as well.
+/// The state of a server that continues, from `first_own` on, the history that `promoted`
+/// continues: it became a master again before its full sync, or was restarted from its RDB file, or
+/// was promoted as well.
 fn in_continued_history(
     info: &ReplicationInfo,
     promoted: &PromotedServer,
@@ -395,8 +395,8 @@ fn in_old_history(info: &ReplicationInfo, promoted: &PromotedServer) -> TailStat
 }
 
 /// The last offset that a server has: written as a master, or applied as a replica whose link is
-/// down. Once its full sync has begun, a demoted master shows an applied offset of 1; its own is the
-/// old one until the new data set is loaded.
+/// down. Once its full sync has begun, a demoted master shows an applied offset of 1; its own is
+/// the old one until the new data set is loaded.
 fn last_offset(info: &ReplicationInfo) -> Option<ReplicationOffset> {
     let upstream = info.upstream.as_ref();
     let applied = upstream.and_then(|upstream| upstream.applied_offset.value());

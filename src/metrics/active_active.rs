@@ -58,7 +58,7 @@ fn add_direction(
     now: Timestamp,
 ) {
     let fresh = direction.fresh(now);
-    let is_up = fresh.is_some() && direction.failure.is_none();
+    let is_up = fresh.is_some() && direction.fault.is_none();
     families.add(&c::SITES_UP, labels, is_up);
     let faults = direction.faults.iter();
     let faults = faults.map(|(reason, count)| (reason.label(), *count));

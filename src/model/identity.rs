@@ -94,7 +94,8 @@ impl ServerAddr {
         }
     }
 
-    /// The command line that asks this server, for a person to complete: `redis-cli -h 10.0.0.1 -p 6379`.
+    /// The command line that asks this server, for a person to complete: `redis-cli -h 10.0.0.1 -p
+    /// 6379`.
     pub fn redis_cli(&self) -> String {
         match &self.0 {
             Place::Tcp { host, port } => format!("redis-cli -h {} -p {port}", shell_quote(host)),

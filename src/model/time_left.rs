@@ -4,8 +4,8 @@ use std::cmp::{Ordering, Reverse};
 
 use super::Span;
 
-/// A time that remains until something breaks. The less remains, the greater it is, so that a rule's
-/// level is reached at or above its threshold like that of any other quantity.
+/// A time that remains until something breaks. The less remains, the greater it is, so that a
+/// rule's level is reached at or above its threshold like that of any other quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimeLeft(pub Span);
 

@@ -88,8 +88,8 @@ impl AlertKeys {
         }
     }
 
-    /// Every target that `settings` and `topology`, from which the keys follow, make possible for an
-    /// alert.
+    /// Every target that `settings` and `topology`, from which the keys follow, make possible for
+    /// an alert.
     pub(super) fn targets(&self, settings: &Settings, topology: &Topology) -> Vec<AlertTarget> {
         let mut targets = Vec::new();
         for (keys, pair) in self.pairs.iter().zip(&topology.pairs) {

@@ -5,17 +5,17 @@ use super::Monitor;
 use crate::model::{Span, Timestamp};
 use crate::monitor::overload::PollingLoad;
 
-/// For how long ticks are left out at most: longer than the half of an ordinary polling interval, so
-/// that the polls of a calm fleet wake the program and nothing else does, and shorter than a pause of
-/// the program.
+/// For how long ticks are left out at most: longer than the half of an ordinary polling interval,
+/// so that the polls of a calm fleet wake the program and nothing else does, and shorter than a
+/// pause of the program.
 const LONGEST_CALM: Span = Span::from_millis(600);
 
 /// The shortest time.
 const RIGHT_BEFORE: Span = Span::from_nanos(1);
 
 impl Monitor {
-    /// When [`Monitor::tick`] has to be called next, unless something happens before: after an event it
-    /// may be earlier.
+    /// When [`Monitor::tick`] has to be called next, unless something happens before: after an
+    /// event it may be earlier.
     pub fn next_wakeup(&self) -> Timestamp {
         if !self.is_calm() {
             return self.next_evaluation;
@@ -25,8 +25,9 @@ impl Monitor {
         calm_until.min(latest).max(self.next_evaluation)
     }
 
-    /// Records that ticks were left out up to `now`, if none was due: what was true in the last one has
-    /// been true since. To be called before the events, or the tick, that end such a time are handled.
+    /// Records that ticks were left out up to `now`, if none was due: what was true in the last one
+    /// has been true since. To be called before the events, or the tick, that end such a time are
+    /// handled.
     pub fn skip_ticks(&mut self, now: Timestamp) {
         let wakeup = self.next_wakeup();
         let were_left_out = self.next_evaluation < wakeup && self.next_evaluation <= now;
@@ -36,8 +37,8 @@ impl Monitor {
         }
     }
 
-    /// Whether no rule but those of pairs and servers, of which it is known when they are due, could
-    /// change anything by time alone.
+    /// Whether no rule but those of pairs and servers, of which it is known when they are due,
+    /// could change anything by time alone.
     fn is_calm(&self) -> bool {
         let is_overloaded = |load: PollingLoad| load.overloaded_since.is_some();
         !self.evaluates_all

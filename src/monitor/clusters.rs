@@ -1,5 +1,5 @@
-//! How long each Redis Cluster has been down: no node answers, it serves no queries, or slots have no
-//! living master.
+//! How long each Redis Cluster has been down: no node answers, it serves no queries, or slots have
+//! no living master.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -170,8 +170,8 @@ mod tests {
         }
     }
 
-    /// The reading in seconds at 100 s, after these states from each of these seconds on; a dash for
-    /// none.
+    /// The reading in seconds at 100 s, after these states from each of these seconds on; a dash
+    /// for none.
     fn check(states: &[(i64, &str)], expected: &str) {
         let mut faults = ClusterFaults::default();
         for (secs, state) in states {

@@ -30,7 +30,8 @@ pub(super) enum PairFault {
     Diverged,
     /// The master lost its history; the loss itself gives the time.
     HistoryLost,
-    /// A cut of the link would soon end in a full resync. Nothing has broken yet that could be timed.
+    /// A cut of the link would soon end in a full resync. Nothing has broken yet that could be
+    /// timed.
     Headroom,
     /// The output buffer will run over. Likewise.
     OutputBuffer,

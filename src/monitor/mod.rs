@@ -54,7 +54,7 @@ pub use isolation::Isolation;
 pub use operations::{OperationError, OperationPhase, OperationSnapshot};
 pub use overload::{PollCounts, PollingLoad};
 pub use sites::{
-    ActiveActiveSnapshot, ClockSnapshot, DirectionSnapshot, FRESH_FOR, SiteFailure, SiteSnapshot,
+    ActiveActiveSnapshot, ClockSnapshot, DirectionSnapshot, FRESH_FOR, OngoingFault, SiteSnapshot,
 };
 pub use snapshot::*;
 

@@ -1,5 +1,6 @@
 //! The operations that controllers report: which is under way on each pair, for how long it quiets
-//! alerts, and how the last one ended. Memory only: a controller at work reports again within seconds.
+//! alerts, and how the last one ended. Memory only: a controller at work reports again within
+//! seconds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -217,8 +218,8 @@ impl Operations {
 }
 
 impl Monitor {
-    /// Takes note of what the controller of an operation reports: while it works, the alerts that it
-    /// causes are not notified, for `NOTICE_LEASE` at a time.
+    /// Takes note of what the controller of an operation reports: while it works, the alerts that
+    /// it causes are not notified, for `NOTICE_LEASE` at a time.
     ///
     /// # Errors
     /// [`OperationError`] where that is wrong, about an unknown pair, or another one is under way.
@@ -248,8 +249,8 @@ impl Monitor {
         self.alerting.set_planned(self.operations.planned());
     }
 
-    /// Notes of each change of masters which operation has done it. A planned one is no failover that
-    /// anybody has to be notified of.
+    /// Notes of each change of masters which operation has done it. A planned one is no failover
+    /// that anybody has to be notified of.
     pub(super) fn explain_failovers<'a>(
         &mut self,
         promoted: impl Iterator<Item = &'a PairName>,

@@ -594,8 +594,8 @@ fn a_server_that_answered_right_after_a_pause_is_not_reported_after_a_restart() 
     }
 }
 
-/// While the masters have not been asked in this process, nothing is known of their buffers: an alert
-/// that fires is not over.
+/// While the masters have not been asked in this process, nothing is known of their buffers: an
+/// alert that fires is not over.
 #[test]
 fn an_alert_about_an_output_buffer_waits_for_the_first_answer_after_a_restart() {
     let yaml = format!("poll: {{output_buffers: true}}\n{YAML}");

@@ -42,7 +42,7 @@ pub struct SiteSnapshot {
     /// Its latest answer, and when that was.
     pub reading: Option<(Timestamp, Arc<SiteReading>)>,
     /// Why there is no newer one, as a sentence without its end; `None` while it answers.
-    pub failure: Option<SiteFailure>,
+    pub fault: Option<OngoingFault>,
     /// How often its clock was set while it was watched.
     pub clock_steps: u64,
 }
@@ -57,7 +57,7 @@ pub struct DirectionSnapshot {
     /// What was known after the latest look, and when that was.
     pub status: Option<(Timestamp, Arc<DirectionStatus>)>,
     /// Why there is no newer one, as a sentence without its end; `None` while there is.
-    pub failure: Option<SiteFailure>,
+    pub fault: Option<OngoingFault>,
     /// How often the comparison failed, or the reading of the source's clock and queue, since the
     /// entry has been watched.
     pub faults: BTreeMap<SiteFaultReason, u64>,
@@ -76,9 +76,9 @@ pub struct ClockSnapshot {
     pub skew: Option<ClockSkew>,
 }
 
-/// What is wrong.
+/// A fault that is not over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteFailure {
+pub struct OngoingFault {
     /// Since when.
     pub since: Timestamp,
     /// What, as a sentence without its end.
@@ -95,7 +95,7 @@ impl SiteSnapshot {
     /// Why nothing newer is known at `now`, as a sentence without its end; `None` while it answers.
     pub fn why_unknown(&self, now: Timestamp) -> Option<String> {
         let not_yet = "the site was not asked yet";
-        why_unknown(self.failure.as_ref(), self.fresh(now).is_some(), not_yet)
+        why_unknown(self.fault.as_ref(), self.fresh(now).is_some(), not_yet)
     }
 }
 
@@ -114,13 +114,13 @@ impl DirectionSnapshot {
     /// answer.
     pub fn why_unknown(&self, now: Timestamp) -> Option<String> {
         let not_yet = "the sites were not compared yet";
-        why_unknown(self.failure.as_ref(), self.fresh(now).is_some(), not_yet)
+        why_unknown(self.fault.as_ref(), self.fresh(now).is_some(), not_yet)
     }
 }
 
-fn why_unknown(failure: Option<&SiteFailure>, is_fresh: bool, not_yet: &str) -> Option<String> {
-    match failure {
-        Some(failure) => Some(failure.why.to_string()),
+fn why_unknown(fault: Option<&OngoingFault>, is_fresh: bool, not_yet: &str) -> Option<String> {
+    match fault {
+        Some(fault) => Some(fault.why.to_string()),
         None if is_fresh => None,
         None => Some(not_yet.to_owned()),
     }
@@ -196,7 +196,7 @@ impl WatchedEntry {
                     source: source.clone(),
                     target: target.clone(),
                     status: None,
-                    failure: None,
+                    fault: None,
                     faults: BTreeMap::new(),
                     probes: Arc::default(),
                 });
@@ -207,7 +207,7 @@ impl WatchedEntry {
                 // A queue is between two sites.
                 queue_to: queue.and(others.clone().next()).cloned(),
                 reading: None,
-                failure: None,
+                fault: None,
                 clock_steps: 0,
             });
         }
@@ -232,10 +232,10 @@ impl WatchedEntry {
                     match result {
                         Ok(status) => {
                             direction.status = Some((at, status.into()));
-                            direction.failure = None;
+                            direction.fault = None;
                         }
                         Err(fault) => {
-                            note_failure(&mut direction.failure, &fault.why, at);
+                            note_fault(&mut direction.fault, &fault.why, at);
                             direction.count(fault.reason);
                         }
                     }
@@ -278,10 +278,10 @@ impl WatchedEntry {
                 clock.record(reading.clock);
                 site.clock_steps = clock.steps();
                 site.reading = Some((at, reading.into()));
-                site.failure = None;
+                site.fault = None;
             }
             Err(fault) => {
-                note_failure(&mut site.failure, &fault.why, at);
+                note_fault(&mut site.fault, &fault.why, at);
                 let directions = self.directions.iter_mut();
                 for direction in directions.filter(|direction| direction.source == *dc) {
                     direction.count(fault.reason);
@@ -317,9 +317,9 @@ impl WatchedEntry {
     }
 }
 
-fn note_failure(failure: &mut Option<SiteFailure>, why: &str, at: Timestamp) {
-    let since = failure.as_ref().map_or(at, |known| known.since);
-    *failure = Some(SiteFailure {
+fn note_fault(fault: &mut Option<OngoingFault>, why: &str, at: Timestamp) {
+    let since = fault.as_ref().map_or(at, |known| known.since);
+    *fault = Some(OngoingFault {
         since,
         why: why.into(),
     });

@@ -1,8 +1,9 @@
 //! Working off a queue: peek, apply, acknowledge.
 //!
-//! Nothing leaves the queue before the other site has it, so nothing is lost when this stops between any
-//! two requests, and nothing has to be recovered: what was applied and not acknowledged is applied again,
-//! which changes nothing. Other workers may run at the same time, the tutorial's, too.
+//! Nothing leaves the queue before the other site has it, so nothing is lost when this stops
+//! between any two requests, and nothing has to be recovered: what was applied and not acknowledged
+//! is applied again, which changes nothing. Other workers may run at the same time, the tutorial's,
+//! too.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,16 +13,16 @@ use crate::active_active::{
     Request, Site, SiteError, Stamp,
 };
 
-/// Items that are worked off at once. Each batch takes one round trip to either site, so this over the
-/// round trip is the highest rate: 12,500 a second where it takes 80 ms. Taking so many from the queue
-/// keeps the server busy for some 2 ms.
+/// Items that are worked off at once. Each batch takes one round trip to either site, so this over
+/// the round trip is the highest rate: 12,500 a second where it takes 80 ms. Taking so many from
+/// the queue keeps the server busy for some 2 ms.
 const BATCH: usize = 1000;
 
 /// A batch of more bytes makes the next one smaller: 16 MiB.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
-/// Two sites and the queue of the first one. [`LwwStore::drain`](super::LwwStore::drain) is the same without a limit
-/// of the rate.
+/// Two sites and the queue of the first one. [`LwwStore::drain`](super::LwwStore::drain) is the
+/// same without a limit of the rate.
 ///
 /// ```
 /// # mod servers { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/two_servers.rs")); }
@@ -202,8 +203,8 @@ impl<S: Site> Drain<'_, S> {
 
     /// Takes what was worked off from the queue, and peeks at `next` items in the same
     /// round trip. Nothing comes back where that was not asked for, or failed: then the next peek
-    /// says why. A server that does not know the script any more peeks first, at the same items again: that look
-    /// does not count.
+    /// says why. A server that does not know the script any more peeks first, at the same items
+    /// again: that look does not count.
     async fn acknowledge(
         &self,
         done: &[Acknowledged],

@@ -10,8 +10,8 @@ const FAILURES: u32 = 3;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is known of a site's availability, shared by everybody who uses it. Without it each read
-/// would wait for the local site's timeout, and each write for the remote one's, as long as a site is
-/// away.
+/// would wait for the local site's timeout, and each write for the remote one's, as long as a site
+/// is away.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     state: Mutex<State>,

@@ -2,18 +2,21 @@
 //! active-active usually has: registers of which the last write wins ([`LwwStore`]), counters
 //! ([`PnCounter`]), and the comparison and repair of two sites ([`Comparison`], [`Drain`]).
 //!
-//! The rules are those of [`crate::active_active`]; docs/active-active.md says what they give and what
-//! they do not. Everything is generic over [`Site`](crate::active_active::Site); [`RedisSite`] is one
-//! over any connection of the `redis` crate.
+//! The rules are those of [`crate::active_active`]; docs/active-active.md says what they give and
+//! what they do not. Everything is generic over [`Site`](crate::active_active::Site); [`RedisSite`]
+//! is one over any connection of the `redis` crate.
 //!
 //! This needs the feature `active-active` alone:
 //!
 //! ```toml
-//! redis-cross-dc-exporter = { version = "0.1", default-features = false, features = ["active-active"] }
+//! [dependencies.redis-cross-dc-exporter]
+//! version = "0.1"
+//! default-features = false
+//! features = ["active-active"]
 //! ```
 //!
-//! **Every operation can be dropped at any point.** A write is in the local site with its entry in the queue, or
-//! nowhere.
+//! **Every operation can be dropped at any point.** A write is in the local site with its entry in
+//! the queue, or nowhere.
 
 mod compare;
 mod drain;

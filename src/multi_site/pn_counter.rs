@@ -13,8 +13,8 @@ use crate::active_active::{
     Amount, CountSign, Counter, IncrementOutcome, Request, Site, SiteError, own_field,
 };
 
-/// Counters whose field was chosen and is remembered. Beyond that all are forgotten, which costs two
-/// reads the next time.
+/// Counters whose field was chosen and is remembered. Beyond that all are forgotten, which costs
+/// two reads the next time.
 const REMEMBERED: usize = 10_000;
 
 /// How often an increment is tried while the server is replaced again and again.
@@ -22,14 +22,15 @@ const RUNS: usize = 5;
 
 /// Counters in two sites, each of which counts in fields of its own. Cheap to clone.
 ///
-/// The counter `visits` is the hash `counter:visits`; its value is the sum of all fields `p:...` less
-/// that of all fields `n:...`. [`Self::merge`] raises every field at both sites to the larger of the two.
+/// The counter `visits` is the hash `counter:visits`; its value is the sum of all fields `p:...`
+/// less that of all fields `n:...`. [`Self::merge`] raises every field at both sites to the larger
+/// of the two.
 ///
-/// When a site's server has lost increments, by a failover to a replica that lagged or by a restore,
-/// its own field is smaller than the copy at the other site: the next merge would raise it again and
-/// swallow what was counted meanwhile. So before it counts on a server that it does not know yet,
-/// this compares the two, and counts in a new field, `p:dc1#0a1b2c3d`, if the own one went back or the
-/// other site cannot be asked. Every reader sums such fields.
+/// When a site's server has lost increments, by a failover to a replica that lagged or by a
+/// restore, its own field is smaller than the copy at the other site: the next merge would raise it
+/// again and swallow what was counted meanwhile. So before it counts on a server that it does not
+/// know yet, this compares the two, and counts in a new field, `p:dc1#0a1b2c3d`, if the own one
+/// went back or the other site cannot be asked. Every reader sums such fields.
 ///
 /// ```
 /// # mod servers { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/two_servers.rs")); }
@@ -138,8 +139,8 @@ pub struct PnCounterBuilder {
 }
 
 impl PnCounter<()> {
-    /// Begins counters that count in the name of the datacenter `dc`. No two sites may have the same
-    /// name.
+    /// Begins counters that count in the name of the datacenter `dc`. No two sites may have the
+    /// same name.
     pub fn builder(dc: &str) -> PnCounterBuilder {
         PnCounterBuilder {
             dc: dc.to_owned(),

@@ -1,8 +1,10 @@
-//! The first half of a switch-over whose servers no one place reaches: the old master is paused, has
-//! its replica acknowledge everything, and is demoted. What it leaves is a token for the other site.
+//! The first half of a switch-over whose servers no one place reaches: the old master is paused,
+//! has its replica acknowledge everything, and is demoted. What it leaves is a token for the other
+//! site.
 //!
 //! The token is given only at the end of a run, when its journal says that it has ended. So an
-//! operation that can be resumed or rolled back has not given it to anybody, and going back is safe.
+//! operation that can be resumed or rolled back has not given it to anybody, and going back is
+//! safe.
 
 use super::ending::Outcome;
 use super::goal::Goal;
@@ -20,8 +22,8 @@ const SOON: Span = Span::from_millis(20);
 /// writes are paused.
 const CLOSE_POLLS: u32 = 2;
 
-/// A replica acknowledges once a second (`replicationCron`): so long after it has, the pause begins,
-/// and writes wait for a part of that second only.
+/// A replica acknowledges once a second (`replicationCron`): so long after it has, the pause
+/// begins, and writes wait for a part of that second only.
 const BEFORE_NEXT_ACK: Span = Span::from_millis(800);
 
 /// How often the old master is demoted: again where something slipped into its stream.
@@ -181,8 +183,9 @@ fn was_restarted(run: &Run, world: &World) -> bool {
     said.is_some_and(|old| !run.intent.old.is_same_run(old))
 }
 
-/// A demoted master that was restarted may have lost its data. The replica, which may be the only one
-/// that has them, is not seen from here: so it is neither made the master again nor is a token given.
+/// A demoted master that was restarted may have lost its data. The replica, which may be the only
+/// one that has them, is not seen from here: so it is neither made the master again nor is a token
+/// given.
 fn restarted(run: &mut Run, world: &World) -> Act {
     let target = run.intent.target.addr.clone();
     let todo = format!(
@@ -211,8 +214,9 @@ fn unclear(run: &mut Run, world: &World) -> Act {
     run.incomplete(world, why, todo)
 }
 
-/// Whether the target has been promoted, so that the old master follows a history of the target's. While
-/// both are replicas they may be linked in a circle, in which nothing moves and the history stays.
+/// Whether the target has been promoted, so that the old master follows a history of the target's.
+/// While both are replicas they may be linked in a circle, in which nothing moves and the history
+/// stays.
 fn has_taken_over(run: &Run, world: &World) -> bool {
     let Some(old) = world.old.said().filter(|_| world.old.is_linked()) else {
         return false;

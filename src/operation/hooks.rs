@@ -73,8 +73,8 @@ impl Run {
         self.intent.kind.changes_master()
     }
 
-    /// Notes how the hooks of `stage` ended: why one failed, a sentence each without a full stop. One
-    /// that fails before the operation ends it; one that fails afterwards is left to a person.
+    /// Notes how the hooks of `stage` ended: why one failed, a sentence each without a full stop.
+    /// One that fails before the operation ends it; one that fails afterwards is left to a person.
     pub fn note_hooks(&mut self, stage: HookStage, failures: Vec<String>) {
         match stage {
             HookStage::Before => {

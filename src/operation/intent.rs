@@ -20,8 +20,8 @@ closed_set! {
         Disaster => "disaster",
         /// A server that was a master becomes a replica of the one that took over.
         Rejoin => "rejoin",
-        /// A master becomes a replica of one that cannot be reached from here, and a token says where
-        /// its stream has ended.
+        /// A master becomes a replica of one that cannot be reached from here, and a token says
+        /// where its stream has ended.
         HandOver => "hand-over",
         /// A replica that has exactly what a token says becomes the master.
         TakeOver => "take-over",
@@ -79,8 +79,8 @@ pub struct Limits {
     pub settle: Span,
     /// Whether the new master takes writes as soon as it is promoted.
     pub open_at_once: bool,
-    /// How long a pause of writes lasts unless it is renewed: if the controller dies, writes go on by
-    /// themselves after it.
+    /// How long a pause of writes lasts unless it is renewed: if the controller dies, writes go on
+    /// by themselves after it.
     #[serde(default = "ordinary_lease")]
     pub lease: Span,
 }

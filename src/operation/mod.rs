@@ -1,13 +1,15 @@
-//! Operations: a planned switch-over, in one place or in two halves, a failover after a disaster, and
-//! the return of the old datacenter. What is *done*, as opposed to the failovers that the monitor *observes*.
+//! Operations: a planned switch-over, in one place or in two halves, a failover after a disaster,
+//! and the return of the old datacenter. What is *done*, as opposed to the failovers that the
+//! monitor *observes*.
 //!
 //! **Invariant:** pure. The executor (`app/operation`) asks the servers, hands the answers in as a
-//! [`World`], and asks [`Run::next`] what to do; every order goes through it, in the first run, after
-//! `--resume` and during a rollback alike. It judges by what the servers say now. The journal gives
-//! the intent and what was proved before, never the state.
+//! [`World`], and asks [`Run::next`] what to do; every order goes through it, in the first run,
+//! after `--resume` and during a rollback alike. It judges by what the servers say now. The journal
+//! gives the intent and what was proved before, never the state.
 //!
 //! The order of a planned switch-over is what makes it safe: the old master is demoted first, and
-//! only then is the target promoted. So a controller that dies leaves one master or none, never two.
+//! only then is the target promoted. So a controller that dies leaves one master or none, never
+//! two.
 
 mod addr_text;
 mod disaster;

@@ -124,8 +124,8 @@ impl Order {
         }
     }
 
-    /// Whether it changes a role or what has to be put back, so that its line has to be on the disk before it leaves. A pause
-    /// ends by itself, and the other orders can be repeated.
+    /// Whether it changes a role or what has to be put back, so that its line has to be on the disk
+    /// before it leaves. A pause ends by itself, and the other orders can be repeated.
     pub const fn changes_role(&self) -> bool {
         matches!(
             self,

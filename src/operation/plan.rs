@@ -17,8 +17,8 @@ pub struct Plan {
     pub steps: Vec<String>,
 }
 
-/// A fingerprint of a plan: another one as soon as a role, a run, a history, the target, the epoch of
-/// the Sentinels or a hook changes.
+/// A fingerprint of a plan: another one as soon as a role, a run, a history, the target, the epoch
+/// of the Sentinels or a hook changes.
 pub fn fingerprint(
     kind: OperationKind,
     pair: &str,

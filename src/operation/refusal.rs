@@ -1,5 +1,5 @@
-//! Why an operation is refused: a closed set, each with what was seen, what would follow, what to do
-//! and, where there is one, the flag that overrides it.
+//! Why an operation is refused: a closed set, each with what was seen, what would follow, what to
+//! do and, where there is one, the flag that overrides it.
 
 use serde::{Deserialize, Serialize};
 

@@ -32,8 +32,8 @@ pub struct OperationReport {
     pub sentence: String,
     /// What is open.
     pub open: Vec<String>,
-    /// For how long writes waited, in seconds: from the order to pause to the answer of the one that
-    /// let a master take them. `null` where one run did not do both.
+    /// For how long writes waited, in seconds: from the order to pause to the answer of the one
+    /// that let a master take them. `null` where one run did not do both.
     pub pause_seconds: Option<f64>,
     /// From the old master's last answer to the new master's first write, in seconds; `null` where
     /// it is not known.

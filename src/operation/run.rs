@@ -234,8 +234,8 @@ impl Run {
         self.goal
     }
 
-    /// For how long writes waited, where this run paused them: until the new master took them, or the
-    /// old one again.
+    /// For how long writes waited, where this run paused them: until the new master took them, or
+    /// the old one again.
     pub fn pause(&self) -> Option<Span> {
         if let Some(opened) = self.proofs.opened_at {
             return Some(opened - self.proofs.fenced_at?);

@@ -1,9 +1,9 @@
-//! Under Sentinel: the Sentinels promote the target, and the operation makes sure that they choose it
-//! and that it has everything. They are never told to forget the master: REMOVE and MONITOR lose its
-//! password and settings.
+//! Under Sentinel: the Sentinels promote the target, and the operation makes sure that they choose
+//! it and that it has everything. They are never told to forget the master: REMOVE and MONITOR lose
+//! its password and settings.
 //!
-//! SENTINEL FAILOVER needs no votes. It is answered NOGOODSLAVE for some seconds where the Sentinel has
-//! not heard its replicas recently, so it is asked again.
+//! SENTINEL FAILOVER needs no votes. It is answered NOGOODSLAVE for some seconds where the Sentinel
+//! has not heard its replicas recently, so it is asked again.
 
 use super::intent::OperationKind;
 use super::order::Order;
@@ -34,9 +34,9 @@ const BEST: u64 = 1;
 /// What the priority of a replica becomes that would be chosen instead: the default.
 const ORDINARY: u64 = 100;
 
-/// How an operation goes over the Sentinels that call the master `name`: the priorities to change so
-/// that `target` is chosen among `others`. `None` where its own priority is not known: it could not be
-/// put back.
+/// How an operation goes over the Sentinels that call the master `name`: the priorities to change
+/// so that `target` is chosen among `others`. `None` where its own priority is not known: it could
+/// not be put back.
 pub fn over_sentinels(
     name: &str,
     target: &ServerView,
@@ -69,8 +69,8 @@ pub fn over_sentinels(
     })
 }
 
-/// A replica among these that answers and does not say its priority: whom Sentinels would choose, and
-/// what would have to be put back, is not known.
+/// A replica among these that answers and does not say its priority: whom Sentinels would choose,
+/// and what would have to be put back, is not known.
 pub fn without_priority<'a>(
     target: &'a ServerView,
     others: &'a [ServerView],
@@ -91,8 +91,8 @@ impl World {
     }
 }
 
-/// Sets the priorities and waits until every Sentinel that answers shows them; `None` once it does, and
-/// without Sentinels.
+/// Sets the priorities and waits until every Sentinel that answers shows them; `None` once it does,
+/// and without Sentinels.
 pub(super) fn prepare(run: &mut Run, world: &World, now: Timestamp) -> Option<Act> {
     let intent = run.intent.sentinel.clone()?;
     if run.proofs.sentinel.ready {
@@ -150,7 +150,8 @@ pub(super) fn prepare(run: &mut Run, world: &World, now: Timestamp) -> Option<Ac
     Some(look_at_all(LEARN_PERIOD))
 }
 
-/// Has a Sentinel promote the target, which has everything. `patience` is for how long it may refuse.
+/// Has a Sentinel promote the target, which has everything. `patience` is for how long it may
+/// refuse.
 pub(super) fn promote(
     run: &mut Run,
     name: &str,
@@ -191,8 +192,8 @@ pub(super) fn promote(
     })
 }
 
-/// For how long Sentinels may refuse: while the old master could still be restored, no longer than it
-/// would have to prove the new one.
+/// For how long Sentinels may refuse: while the old master could still be restored, no longer than
+/// it would have to prove the new one.
 fn patience(run: &Run) -> Span {
     match run.intent.kind {
         OperationKind::Disaster => RETRY_FOR,

@@ -198,8 +198,8 @@ fn is_level(run: &Run, old: &Said, target: &Said) -> bool {
     was_level || is_level || continues(old, target)
 }
 
-/// Whether the target was promoted, earlier in this operation, exactly where the old master's stream
-/// has ended.
+/// Whether the target was promoted, earlier in this operation, exactly where the old master's
+/// stream has ended.
 fn continues(old: &Said, target: &Said) -> bool {
     target.replid2.as_ref() == Some(&old.replid) && target.second_offset == Some(old.offset + 1)
 }
@@ -272,8 +272,8 @@ fn restore_old(run: &mut Run, world: &World) -> Act {
     })
 }
 
-/// Whether the old master was restarted, and is not certain to have everything that the target has: then
-/// the target may be the only one that has it.
+/// Whether the old master was restarted, and is not certain to have everything that the target has:
+/// then the target may be the only one that has it.
 fn may_have_lost_data(run: &Run, world: &World) -> bool {
     let Some(old) = world
         .old

@@ -1,6 +1,6 @@
-//! The second half of a switch-over whose servers no one place reaches: the replica is promoted if it
-//! has exactly what the token of the first half says. Less would lose writes; more means that the old
-//! master has taken some since.
+//! The second half of a switch-over whose servers no one place reaches: the replica is promoted if
+//! it has exactly what the token of the first half says. Less would lose writes; more means that
+//! the old master has taken some since.
 
 use super::disaster::{cannot_go_back, silent};
 use super::ending::Outcome;
@@ -102,8 +102,8 @@ fn promoted(run: &mut Run, world: &World, now: Timestamp) -> Act {
     settle::settle(run, world, now)
 }
 
-/// The old master follows by itself; whether it does is seen in the new master's list. `None` once it
-/// is, or has not been for long enough.
+/// The old master follows by itself; whether it does is seen in the new master's list. `None` once
+/// it is, or has not been for long enough.
 fn wait_for_old(run: &mut Run, target: &Said, opened: Timestamp, now: Timestamp) -> Option<Act> {
     let old = run.intent.old.addr.clone();
     if run.proofs.old_follows_since.is_some() {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::ReplicationId;
 
-/// The end of a demoted master's stream, written `replid:offset`. Whoever has exactly that has every
-/// write that the old master ever acknowledged.
+/// The end of a demoted master's stream, written `replid:offset`. Whoever has exactly that has
+/// every write that the old master ever acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// The history.

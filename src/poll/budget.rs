@@ -43,8 +43,8 @@ impl PollBudget {
         self.tokens = self.tokens.min(self.per_second);
     }
 
-    /// The part of the budget that base rounds take, in `[0, 1]`. As a part of the base period, this
-    /// is also how long one round of all trees takes at the full rate.
+    /// The part of the budget that base rounds take, in `[0, 1]`. As a part of the base period,
+    /// this is also how long one round of all trees takes at the full rate.
     pub(super) fn share_of_base(&self) -> f64 {
         (self.base / self.per_second.max(1.0)).clamp(0.0, 1.0)
     }

@@ -1,8 +1,8 @@
-//! Asks masters how full their output buffers for their replicas are. Off by default: it takes CLIENT
-//! LIST and CONFIG GET, which are more rights than INFO.
+//! Asks masters how full their output buffers for their replicas are. Off by default: it takes
+//! CLIENT LIST and CONFIG GET, which are more rights than INFO.
 //!
-//! One task a master, on a separate connection: no poll waits for it. Its answers go to the monitor on
-//! the channel of poll events.
+//! One task a master, on a separate connection: no poll waits for it. Its answers go to the monitor
+//! on the channel of poll events.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -214,7 +214,8 @@ fn answer(replies: Vec<Value>, received: Timestamp) -> Result<BufferAnswer, Poll
     })
 }
 
-/// A reply that is no error. The user may not ask, or the command is disabled; other errors (BUSY) pass.
+/// A reply that is no error. The user may not ask, or the command is disabled; other errors (BUSY)
+/// pass.
 fn permitted(reply: Value) -> Result<Value, NoForecast> {
     reply.extract_error().map_err(|error| match error.code() {
         Some("NOPERM" | "ERR") => NoForecast::Denied,

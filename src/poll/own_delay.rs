@@ -1,5 +1,5 @@
-//! How long this program's own tasks wait for the processor: time in which it could not have read an
-//! answer, and which no server has to answer for.
+//! How long this program's own tasks wait for the processor: time in which it could not have read
+//! an answer, and which no server has to answer for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -22,8 +22,8 @@ const IDLE_TICK: Span = Span::from_millis(250);
 /// no delay.
 const ORDINARY: Span = Span::from_millis(3);
 
-/// The time that a task of this program has waited for its turn, in all, since the meter was started.
-/// A suspended machine and a stopped process count as well.
+/// The time that a task of this program has waited for its turn, in all, since the meter was
+/// started. A suspended machine and a stopped process count as well.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnDelay {
     state: Arc<State>,
@@ -87,8 +87,8 @@ async fn measure(delay: OwnDelay) {
 }
 
 impl OwnDelay {
-    /// The delay so far, up to `now`. What the current tick is late by already belongs to it: after a
-    /// pause, other tasks may run before the meter's does.
+    /// The delay so far, up to `now`. What the current tick is late by already belongs to it: after
+    /// a pause, other tasks may run before the meter's does.
     pub(super) fn total(&self, now: Timestamp) -> Span {
         let total = Span::from_nanos(self.state.total.load(Ordering::SeqCst));
         total + self.late(now)

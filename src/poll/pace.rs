@@ -1,5 +1,5 @@
-//! Whether the exporter keeps up with its base rounds, and by how much their period has to be longer
-//! so that it does. Pure.
+//! Whether the exporter keeps up with its base rounds, and by how much their period has to be
+//! longer so that it does. Pure.
 //!
 //! A program that does not keep up misses rounds, and chance decides which: some pairs are unknown
 //! for seconds beside others that are polled on time. A longer period for all is fair, and every

@@ -22,9 +22,9 @@ const BATCH: Span = Span::from_millis(25);
 /// If the channel is full, the event is dropped and counted. Waiting would delay the polls, and a
 /// late sample is worse than a missing one: a missing sample only widens the certified interval.
 ///
-/// With [`BatchSender`], events wait for those that follow closely, and are sent together: each time
-/// that the monitor is woken costs as much as several events. When a poll was sent and answered is a
-/// part of its event, so the wait makes nothing less precise.
+/// With [`BatchSender`], events wait for those that follow closely, and are sent together: each
+/// time that the monitor is woken costs as much as several events. When a poll was sent and
+/// answered is a part of its event, so the wait makes nothing less precise.
 #[derive(Clone, Debug)]
 pub(super) struct Reporter(Arc<Shared>);
 

@@ -186,8 +186,8 @@ impl RoundTimer {
         self.refresh_due.get_or_insert(now);
     }
 
-    /// Requests a round that polls all servers before the first base round, after `part` of the wait
-    /// for that one. A part of 1 is the base round itself.
+    /// Requests a round that polls all servers before the first base round, after `part` of the
+    /// wait for that one. A part of 1 is the base round itself.
     pub(super) fn poll_early(&mut self, part: f64, now: Timestamp) {
         let wait = (self.base_due - now).or_zero();
         let first = now + wait.mul_f64(part.clamp(0.0, 1.0));
@@ -195,8 +195,8 @@ impl RoundTimer {
     }
 
     /// Changes the periods; the next round begins no later than the new ones allow. If the base
-    /// period becomes longer, so does the wait for the next base round: the rounds of many trees are
-    /// spread over the whole of the new period then, too.
+    /// period becomes longer, so does the wait for the next base round: the rounds of many trees
+    /// are spread over the whole of the new period then, too.
     pub(super) fn set_intervals(&mut self, intervals: Intervals, now: Timestamp) {
         let longer = intervals.base.as_secs_f64() / self.intervals.base.as_secs_f64().max(1e-9);
         let wait = (self.base_due - now).or_zero().mul_f64(longer.max(1.0));

@@ -7,8 +7,8 @@ use crate::model::Timestamp;
 
 /// Waits until `at`; forever if it is `None`.
 ///
-/// Then lets other tasks run once: after a suspend or a busy stretch, an answer may have reached the
-/// socket already, and it is not the server's fault that it has not been read yet.
+/// Then lets other tasks run once: after a suspend or a busy stretch, an answer may have reached
+/// the socket already, and it is not the server's fault that it has not been read yet.
 pub(super) async fn until(at: Option<Timestamp>) {
     let Some(at) = at else { return pending().await };
     tokio::time::sleep((at - clock::now()).to_duration()).await;

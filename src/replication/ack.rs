@@ -1,8 +1,9 @@
 //! Which `slaveN` line of a master's reply belongs to a replica.
 //!
-//! The line distinguishes a replica that has stopped from one that this exporter cannot reach: while
-//! the replica is silent, the offset that it still ACKs to its master proves that it is alive. The
-//! line of another replica would prove nonsense, so where several lines fit, none is used.
+//! The line distinguishes a replica that has stopped from one that this exporter cannot reach:
+//! while the replica is silent, the offset that it still ACKs to its master proves that it is
+//! alive. The line of another replica would prove nonsense, so where several lines fit, none is
+//! used.
 
 use crate::info::{Observation, ReplicaConnState, ReplicaLine};
 use crate::model::{ReplicationOffset, ServerAddr, Span};
@@ -33,8 +34,8 @@ impl Ack {
 pub struct ReplicaIdentity<'a> {
     /// The address in the configuration.
     pub addr: &'a ServerAddr,
-    /// The port on which the replica reports that it listens; differs from the address behind a port
-    /// mapping.
+    /// The port on which the replica reports that it listens; differs from the address behind a
+    /// port mapping.
     pub own_port: Option<u16>,
     /// Whether it is the only configured replica of this master.
     pub only_one: bool,

@@ -29,8 +29,8 @@ impl RestartProofCounter {
         }
     }
 
-    /// Goes on from the `value` of another server that answers at the same address now: what that one
-    /// counted before is not added.
+    /// Goes on from the `value` of another server that answers at the same address now: what that
+    /// one counted before is not added.
     pub fn begin_at(&mut self, value: u64, run_id: Option<&RunId>) {
         self.total.get_or_insert(0);
         self.last = value;

@@ -31,8 +31,8 @@ pub(super) struct DrainPosition {
     pub(super) lacks: Bytes,
 }
 
-/// How fast a replica catches up since it was farthest behind, in bytes a second. Both are medians of
-/// the slopes between every two positions, which chance moves less than any two.
+/// How fast a replica catches up since it was farthest behind, in bytes a second. Both are medians
+/// of the slopes between every two positions, which chance moves less than any two.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DrainSpeed {
     /// What it applies.

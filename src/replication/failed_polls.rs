@@ -13,8 +13,8 @@ const SILENCE_ENDS_A_FAULT: u32 = 2;
 /// not answered before either.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct FailedPolls {
-    /// When the first poll began that failed because the server or the network was silent, since the
-    /// server last proved that it is alive.
+    /// When the first poll began that failed because the server or the network was silent, since
+    /// the server last proved that it is alive.
     pub(super) silent_since: Option<Timestamp>,
     /// When the first poll began that failed by a fault of access, since the last answer.
     pub(super) fault_since: Option<Timestamp>,

@@ -1,5 +1,5 @@
-//! Gaps in the observation of a server that the exporter causes itself: it has not polled the server
-//! yet, it did not run, or it got no time to poll.
+//! Gaps in the observation of a server that the exporter causes itself: it has not polled the
+//! server yet, it did not run, or it got no time to poll.
 
 use super::state::StateReason;
 use crate::info::Role;
@@ -45,7 +45,8 @@ impl Pause {
 }
 
 impl Gap {
-    /// Whether it ends with the next polls: until then nothing is judged, and no change is reported.
+    /// Whether it ends with the next polls: until then nothing is judged, and no change is
+    /// reported.
     pub const fn awaits_polls(self) -> bool {
         matches!(self, Self::FirstPolls | Self::Paused { .. })
     }

@@ -62,8 +62,8 @@ impl HeartbeatFacts {
     }
 
     /// How long the newest one took from the exporter through master and replica back to the
-    /// exporter; `None` unless it came within three periods of `interval`, and within at least three
-    /// seconds.
+    /// exporter; `None` unless it came within three periods of `interval`, and within at least
+    /// three seconds.
     pub fn delay(&self, interval: Span, now: Timestamp) -> Option<Span> {
         let last = self.last?;
         let fresh = interval.mul_f64(3.0).max(FRESH);

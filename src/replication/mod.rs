@@ -1,5 +1,5 @@
-//! Replication: turns polled offsets into lag in seconds and bytes, and what is known of a pair into
-//! its state.
+//! Replication: turns polled offsets into lag in seconds and bytes, and what is known of a pair
+//! into its state.
 //!
 //! Pure: no clock, no IO. docs/lag.md explains the method for people who run Redis.
 

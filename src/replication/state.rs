@@ -78,8 +78,8 @@ pub enum StateReason {
         /// How many.
         bytes: Bytes,
     },
-    /// Several servers take turns in answering at one address: a proxy or a load balancer hands each
-    /// poll to another one.
+    /// Several servers take turns in answering at one address: a proxy or a load balancer hands
+    /// each poll to another one.
     SeveralServers {
         /// Whose address it is.
         who: Role,
@@ -111,8 +111,8 @@ pub enum StateReason {
         /// For how long.
         for_: Span,
     },
-    /// Nothing arrives although the master writes, and that began before the first poll: the servers'
-    /// own counters show for how long.
+    /// Nothing arrives although the master writes, and that began before the first poll: the
+    /// servers' own counters show for how long.
     AlreadyStalled {
         /// Nothing has arrived for at least this long.
         idle_for: Span,
@@ -275,7 +275,8 @@ pub struct SyncProgress {
     pub rate: Option<Bytes>,
     /// For how long nothing has been read, if it is more than a few seconds.
     pub still_for: Option<Span>,
-    /// How many full syncs have begun since the replica last streamed for a minute, this one included.
+    /// How many full syncs have begun since the replica last streamed for a minute, this one
+    /// included.
     #[serde(default)]
     pub attempt: u32,
 }

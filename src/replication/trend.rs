@@ -5,8 +5,8 @@ use crate::model::{Bytes, Span, Timestamp};
 /// How many values are kept: three slopes, of which the median is not moved by one outlier.
 const KEPT: usize = 4;
 
-/// Values are at least this part of the polling interval apart: those of boosted polls are too close
-/// to each other for a slope.
+/// Values are at least this part of the polling interval apart: those of boosted polls are too
+/// close to each other for a slope.
 pub(super) const APART: f64 = 0.75;
 
 /// After this many intervals without a value the ones before say nothing about the present.
@@ -41,8 +41,8 @@ impl Trend {
         *self = Self::default();
     }
 
-    /// Bytes a second, negative while the number shrinks: the median of the last slopes. `None` with
-    /// fewer than two of them.
+    /// Bytes a second, negative while the number shrinks: the median of the last slopes. `None`
+    /// with fewer than two of them.
     pub(super) fn per_second(&self) -> Option<f64> {
         let mut slopes = Vec::with_capacity(KEPT);
         for pair in self.values.windows(2) {

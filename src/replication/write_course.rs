@@ -1,5 +1,5 @@
-//! How much a master wrote in each two seconds of the last minutes: the course of its load, which is
-//! what its next minutes are likely to resemble.
+//! How much a master wrote in each two seconds of the last minutes: the course of its load, which
+//! is what its next minutes are likely to resemble.
 
 use super::history::OffsetHistory;
 use crate::model::{Bytes, Span};

@@ -137,7 +137,8 @@ impl WritePeaks {
         self.publish(end);
     }
 
-    /// Records how much was written at most in a window. Returns whether that is more than was known.
+    /// Records how much was written at most in a window. Returns whether that is more than was
+    /// known.
     fn record(&mut self, place: usize, written: Bytes, at: Timestamp) -> bool {
         let number = at.as_nanos().div_euclid(GROUP.as_nanos());
         let group = self.groups.partition_point(|group| group.number < number);
@@ -199,8 +200,8 @@ impl PeakTable {
         self.since
     }
 
-    /// In less than this, and a tenth more, no window of the history saw `bytes` written; `None` where
-    /// nothing was written at all.
+    /// In less than this, and a tenth more, no window of the history saw `bytes` written; `None`
+    /// where nothing was written at all.
     ///
     /// More than the longest window saw takes several of them: W(a + b) is at most W(a) + W(b).
     pub fn shortest_time_for(&self, bytes: Bytes) -> Option<Span> {
@@ -222,9 +223,9 @@ impl PeakTable {
         Some(seen.mul_f64(MARGIN))
     }
 
-    /// The most bytes that were written within any window of this length. Of the lengths that are known
-    /// it is the shortest of at least this one that says so: up to 19 % too long. `None` where the
-    /// history is shorter, or nothing was written.
+    /// The most bytes that were written within any window of this length. Of the lengths that are
+    /// known it is the shortest of at least this one that says so: up to 19 % too long. `None`
+    /// where the history is shorter, or nothing was written.
     pub fn most_within(&self, length: Span) -> Option<Bytes> {
         let (_, most) = self.known().find(|(known, _)| *known >= length)?;
         Some(Bytes::new(most))
@@ -263,8 +264,8 @@ impl PeakTable {
     }
 }
 
-/// The lengths of the windows, the shortest first. Each poll of a master goes through them, and they
-/// are powers of two, which take longer than all else that is done with one.
+/// The lengths of the windows, the shortest first. Each poll of a master goes through them, and
+/// they are powers of two, which take longer than all else that is done with one.
 static LENGTHS: LazyLock<[Span; WINDOWS]> = LazyLock::new(|| {
     array::from_fn(|place| Span::from_secs_f64((place as f64 / STEPS_TO_DOUBLE).exp2()))
 });
@@ -289,7 +290,8 @@ mod tests {
         Timestamp::from_nanos(millis * 1_000_000)
     }
 
-    /// The peaks of a master that is polled at these instants (milliseconds) and shows these offsets.
+    /// The peaks of a master that is polled at these instants (milliseconds) and shows these
+    /// offsets.
     fn watch(polls: &[(i64, u64)]) -> (OffsetHistory, WritePeaks) {
         let mut history = OffsetHistory::new(HistoryLimits::default());
         let mut peaks = WritePeaks::default();

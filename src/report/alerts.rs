@@ -109,7 +109,8 @@ pub struct InhibitorReport {
 /// The last change of an alert, and the value that caused it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecisionReport {
-    /// `fired`, `escalated`, `deescalated`, `settled` or `resolved`; of an older version `flapping`.
+    /// `fired`, `escalated`, `deescalated`, `settled` or `resolved`; of an older version
+    /// `flapping`.
     pub change: String,
     /// When.
     pub timestamp: f64,
@@ -319,8 +320,8 @@ fn all_labels(alert: &AlertSnapshot) -> Labels {
     labels
 }
 
-/// The listed state, and whether the alert is recovering. A recovering alert still fires: no receiver
-/// was notified otherwise.
+/// The listed state, and whether the alert is recovering. A recovering alert still fires: no
+/// receiver was notified otherwise.
 pub(super) const fn listed_state(state: AlertState) -> (ListedState, bool) {
     match state {
         AlertState::Pending => (ListedState::Pending, false),

@@ -21,8 +21,8 @@ pub struct ClusterReport {
     pub slots_uncovered: Option<usize>,
     /// Nodes that answer and have another view than the one that is believed.
     pub nodes_disagreeing: Option<usize>,
-    /// What is wrong with the cluster as a whole, a sentence each; empty where nothing is known to be
-    /// wrong.
+    /// What is wrong with the cluster as a whole, a sentence each; empty where nothing is known to
+    /// be wrong.
     pub troubles: Vec<String>,
     /// Every node that is asked, by address.
     pub nodes: Vec<ClusterNodeReport>,

@@ -1,5 +1,5 @@
-//! Reports on the fleet: what JSON, the page and `check` show, in one form that is written as JSON and
-//! read back by `check`.
+//! Reports on the fleet: what JSON, the page and `check` show, in one form that is written as JSON
+//! and read back by `check`.
 //!
 //! Pure: a function of a [`FleetSnapshot`](crate::monitor::FleetSnapshot) and `now`. A value that
 //! is not known is `None`, which is `null` in JSON; no number means "unknown".

@@ -17,8 +17,8 @@ pub struct SentinelsReport {
     pub sentinels: Vec<SentinelReport>,
     /// The risks of where they run, a sentence each.
     pub risks: Vec<String>,
-    /// Whether it is known where they run: if not, an empty list of risks means nothing. Absent from
-    /// reports of older exporters.
+    /// Whether it is known where they run: if not, an empty list of risks means nothing. Absent
+    /// from reports of older exporters.
     #[serde(default)]
     pub placement_known: bool,
 }

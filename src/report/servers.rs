@@ -31,8 +31,8 @@ pub struct ServerReport {
     pub last_error: Option<String>,
     /// The same as a sentence.
     pub reason: Option<String>,
-    /// For how long it has not answered; 0 while it answers, also by refusing this exporter's login.
-    /// `null` while that is not known, because this exporter cannot send its polls.
+    /// For how long it has not answered; 0 while it answers, also by refusing this exporter's
+    /// login. `null` while that is not known, because this exporter cannot send its polls.
     pub unreachable_seconds: Option<f64>,
     /// When its last answer arrived.
     pub last_answer_timestamp: Option<f64>,
@@ -55,8 +55,8 @@ pub struct ExporterReport {
     pub snapshot_timestamp: f64,
     /// For how long the monitor has published no snapshot, where that is too long: it is stuck.
     pub stuck_seconds: Option<f64>,
-    /// Why the new configuration was refused, while the old one stays in force; `null` when the last
-    /// load succeeded.
+    /// Why the new configuration was refused, while the old one stays in force; `null` when the
+    /// last load succeeded.
     #[serde(default)]
     pub reload_failed: Option<String>,
     /// When it was first refused.

@@ -1,5 +1,5 @@
-//! The monitored servers in the form of Prometheus' HTTP service discovery, for exporters beside this
-//! one: <https://prometheus.io/docs/prometheus/latest/http_sd/>.
+//! The monitored servers in the form of Prometheus' HTTP service discovery, for exporters beside
+//! this one: <https://prometheus.io/docs/prometheus/latest/http_sd/>.
 
 use std::collections::BTreeMap;
 

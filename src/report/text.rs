@@ -102,8 +102,8 @@ fn bounds_text(lower: Option<f64>, upper: Option<f64>) -> String {
 /// The most characters of a foreign text that are shown: more than an address or a sentence has.
 const MAX_VISIBLE: usize = 400;
 
-/// A text from outside as a terminal may show it: control characters, and characters that change the
-/// direction of writing, are escaped (`\u{1b}`), and everything beyond 400 characters is cut.
+/// A text from outside as a terminal may show it: control characters, and characters that change
+/// the direction of writing, are escaped (`\u{1b}`), and everything beyond 400 characters is cut.
 pub fn visible_text(text: &str) -> String {
     match text.char_indices().nth(MAX_VISIBLE) {
         Some((end, _)) => visible_line(&text[..end]) + "…",

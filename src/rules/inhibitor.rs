@@ -1,9 +1,9 @@
 //! `RedisCrossDcInhibitor`: lets Alertmanager mute an effect while its cause is alerted.
 //!
 //! An inhibition rule compares labels of equal names. The alert of a server has `dc` and `server`,
-//! that of a pair has four others, and neither tells which exporter is isolated, so no rule can join
-//! them. This alert does: it has the labels of the alerts to mute, `cause` with the reason, and
-//! `explains` with the highest severity that it mutes. It has no notifications.
+//! that of a pair has four others, and neither tells which exporter is isolated, so no rule can
+//! join them. This alert does: it has the labels of the alerts to mute, `cause` with the reason,
+//! and `explains` with the highest severity that it mutes. It has no notifications.
 //!
 //! The causes are those of the built-in alerting (`monitor/inhibition.rs`).
 
@@ -40,8 +40,8 @@ pub(super) fn pair_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
     rules
 }
 
-/// Every exporter that gets no answer from a server is isolated, and gets none from the server's whole
-/// datacenter: the alert of the isolation inhibits that of the server.
+/// Every exporter that gets no answer from a server is isolated, and gets none from the server's
+/// whole datacenter: the alert of the isolation inhibits that of the server.
 pub(super) fn server_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
     let up = SERVER_UP.name;
     let isolated = format!("on (job, instance) ({} == 1)", MONITOR_ISOLATED.name);
@@ -61,8 +61,8 @@ pub(super) fn server_rules(unreachable: &LevelRule<Span>) -> Vec<AlertRule> {
     rules
 }
 
-/// A master that came back without its history starts full syncs with its replicas: the alert of the
-/// lost history inhibits that of the full syncs. It is always critical, and fires at once.
+/// A master that came back without its history starts full syncs with its replicas: the alert of
+/// the lost history inhibits that of the full syncs. It is always critical, and fires at once.
 pub(super) fn full_sync_rule() -> AlertRule {
     let lost = format!(
         "{} and {ON_PAIR} {} == 1",

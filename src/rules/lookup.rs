@@ -1,5 +1,5 @@
-//! Values that an annotation looks up when its alert is sent, such as what would be lost: the rule's
-//! own value does not tell that.
+//! Values that an annotation looks up when its alert is sent, such as what would be lost: the
+//! rule's own value does not tell that.
 
 use crate::metrics::catalogue::{
     BACKLOG_HEADROOM_BYTES, LAG_BYTES, LAG_SECONDS, LAST_KNOWN_BYTES, LAST_KNOWN_SECONDS, Metric,
@@ -20,8 +20,8 @@ pub(super) enum LookupUnit {
     Bytes,
 }
 
-/// A template that expands to `known`, with the metric's value for the alert's pair in place of `{}`,
-/// or to `unknown` where Prometheus has no value.
+/// A template that expands to `known`, with the metric's value for the alert's pair in place of
+/// `{}`, or to `unknown` where Prometheus has no value.
 pub(super) fn pair_value(metric: Metric, unit: LookupUnit, known: &str, unknown: &str) -> String {
     let query = format!("max by (pair) ({}{{{PAIR}}})", metric.name);
     let value = match unit {
@@ -39,8 +39,8 @@ pub(super) fn pair_value(metric: Metric, unit: LookupUnit, known: &str, unknown:
     )
 }
 
-/// The sentence about what would be lost with the master now: the best estimate, else the last known
-/// bound, else that it is unknown.
+/// The sentence about what would be lost with the master now: the best estimate, else the last
+/// known bound, else that it is unknown.
 pub(super) fn loss() -> String {
     let estimate = pair_value(LAG_BYTES, LookupUnit::Bytes, ", {},", "");
     let now = format!("about the last {{}} of writes{estimate} would be lost.");

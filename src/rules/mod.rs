@@ -75,8 +75,8 @@ impl Group {
     }
 }
 
-/// The rules for the thresholds of `settings`, as YAML for Prometheus (`promtool check rules`) or for
-/// the Prometheus Operator.
+/// The rules for the thresholds of `settings`, as YAML for Prometheus (`promtool check rules`) or
+/// for the Prometheus Operator.
 pub fn rule_file(settings: &Settings, links: &Links, groups: &[Group], format: Format) -> String {
     let mut body = String::new();
     for group in groups {

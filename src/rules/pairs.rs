@@ -157,8 +157,8 @@ fn link_down(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
     }
 }
 
-/// The lag has been absent for the time of the level. A full sync that makes progress does not count,
-/// nor does the first one of a replica; one that is stuck does.
+/// The lag has been absent for the time of the level. A full sync that makes progress does not
+/// count, nor does the first one of a replica; one that is stuck does.
 fn unknown(selection: &Selection, severity: Severity, at: Span) -> AlertRule {
     AlertRule {
         name: Rule::Unknown.alert_name(),

@@ -51,8 +51,8 @@ fn alert(rule: Rule, severity: Severity, expr: String) -> AlertRule {
     }
 }
 
-/// The length, or the age of the oldest item; a warning also for items that were set aside and for a
-/// queue that was full.
+/// The length, or the age of the oldest item; a warning also for items that were set aside and for
+/// a queue that was full.
 fn queue(severity: Severity, at: u64, pending_for: Span) -> AlertRule {
     let length = format!("max {BY_SITES} ({})", QUEUE_LENGTH.name);
     let oldest = format!("max {BY_SITES} ({})", QUEUE_OLDEST.name);
@@ -101,7 +101,8 @@ fn diverged() -> AlertRule {
     }
 }
 
-/// The near end of the interval, whichever clock is ahead; or a version ahead of its server's clock.
+/// The near end of the interval, whichever clock is ahead; or a version ahead of its server's
+/// clock.
 fn skew(severity: Severity, at: Span, pending_for: Span) -> AlertRule {
     let at = at.as_secs_f64();
     AlertRule {

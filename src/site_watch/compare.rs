@@ -53,8 +53,8 @@ struct Lane {
 struct Asked(u64);
 
 impl ComparedSites {
-    /// Keys that are found under way go to `there` from the first to the second site, and `back` from
-    /// the second to the first.
+    /// Keys that are found under way go to `there` from the first to the second site, and `back`
+    /// from the second to the first.
     pub(super) fn new(
         plan: &EntryPlan,
         [first, second]: [&Arc<Server>; 2],

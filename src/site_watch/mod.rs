@@ -4,8 +4,9 @@
 //!
 //! One task a site reads its queue and clock, one task for every two sites compares them. Each has
 //! its own connections, so no site waits for another. They only read, at a bounded pace, and never
-//! with KEYS. What writes is `probe` alone, off by default once more. What they learn goes to the core as [`SiteEvent`]s on a bounded channel; what it means
-//! is decided in the room [`sites`](crate::sites), which is pure.
+//! with KEYS. What writes is `probe` alone, off by default once more. What they learn goes to the
+//! core as [`SiteEvent`]s on a bounded channel; what it means is decided in the room
+//! [`sites`](crate::sites), which is pure.
 
 mod compare;
 mod probe;
@@ -78,8 +79,8 @@ impl SiteReporter {
 }
 
 impl SiteWatch {
-    /// Starts to ask the sites of `settings` that are to be monitored. Must be called within a tokio
-    /// runtime.
+    /// Starts to ask the sites of `settings` that are to be monitored. Must be called within a
+    /// tokio runtime.
     pub fn start(settings: &Settings, events: mpsc::Sender<SiteEvent>) -> Self {
         let mut watch = Self {
             running: BTreeMap::new(),

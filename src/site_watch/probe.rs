@@ -1,6 +1,7 @@
-//! How long writes take to the other site. Two paths need probes (`active_active[].probe`, off by default):
-//! **this file alone writes to sites**, two keys of its own a direction and an item of the queue, all of which
-//! expire. The third path watches keys of the applications and writes nothing.
+//! How long writes take to the other site. Two paths need probes (`active_active[].probe`, off by
+//! default): **this file alone writes to sites**, two keys of its own a direction and an item of
+//! the queue, all of which expire. The third path watches keys of the applications and writes
+//! nothing.
 
 use std::sync::Arc;
 
@@ -241,8 +242,8 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// Looks at the target until it has the version, or it is given up. A target that does not answer has it
-    /// not.
+    /// Looks at the target until it has the version, or it is given up. A target that does not
+    /// answer has it not.
     async fn watch(&self, target: &ServerSite, has_arrived: impl Fn(&Stored) -> bool) -> ProbeNews {
         let mut backoff = ProbeBackoff::default();
         loop {

@@ -1,8 +1,8 @@
 //! What is known of active-active sites: their queues and clocks, and which keys differ between
 //! two of them. Pure; the room `site_watch` asks the sites, and the monitor owns what comes of it.
 //!
-//! * [`DirectionScan`] says which keys to read next, and what their difference means: a rolling scan
-//!   that begins again at its end, with a second look at whatever differs.
+//! * [`DirectionScan`] says which keys to read next, and what their difference means: a rolling
+//!   scan that begins again at its end, with a second look at whatever differs.
 //! * [`ClockTracker`] bounds how far a server's clock is from ours, and so two servers' from each
 //!   other.
 //! * [`ProbeRecord`] is how long writes took.

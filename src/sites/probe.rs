@@ -30,7 +30,8 @@ closed_set! {
     pub enum ProbePath {
         /// A probe's key in the queue: the worker of the applications brings it over.
         Queue => "queue",
-        /// A probe's key that this exporter applies at the target itself: the network and the target.
+        /// A probe's key that this exporter applies at the target itself: the network and the
+        /// target.
         Direct => "direct",
         /// A key of the applications that was found to be under way. Nothing is written for it.
         Keys => "keys",
@@ -38,7 +39,8 @@ closed_set! {
 }
 serde_as_label!(ProbePath);
 
-/// The key of a probe. No two directions, paths and exporters with an identity of their own share one.
+/// The key of a probe. No two directions, paths and exporters with an identity of their own share
+/// one.
 pub fn probe_key(entry: &PairName, identity: &str, source: &Datacenter, path: ProbePath) -> String {
     format!("{{redis-cross-dc-probe}}:{entry}:{identity}:{source}:{path}")
 }
@@ -102,7 +104,8 @@ pub struct ProbeRecord {
     pub written: u64,
     /// Probes that were not.
     pub failed: u64,
-    /// Why the latest probe of a path was not written, as a sentence without its end; none where it was.
+    /// Why the latest probe of a path was not written, as a sentence without its end; none where it
+    /// was.
     pub failures: BTreeMap<ProbePath, String>,
 }
 

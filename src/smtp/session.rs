@@ -205,8 +205,8 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream, duplex};
 
-    /// A server that answers each line with the next of `replies`, after the greeting; after 354 the
-    /// content is one answer. Returns what it was sent, line by line.
+    /// A server that answers each line with the next of `replies`, after the greeting; after 354
+    /// the content is one answer. Returns what it was sent, line by line.
     fn server(
         greeting: &str,
         replies: &[&str],

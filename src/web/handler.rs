@@ -19,8 +19,8 @@ pub(super) struct HandlerState {
 }
 
 impl HandlerState {
-    /// The response with what `render` makes of the snapshot that is the latest when its turn comes:
-    /// that of now, or of a later instant.
+    /// The response with what `render` makes of the snapshot that is the latest when its turn
+    /// comes: that of now, or of a later instant.
     pub(super) async fn respond<F, E>(
         &self,
         resource: Resource,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// What a client may use, in time, memory and connections. [`Limits::default`] is for production; tests take less.
+/// What a client may use, in time, memory and connections. [`Limits::default`] is for production;
+/// tests take less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Time for a TLS handshake, from the accepted connection on.
@@ -10,8 +11,8 @@ pub struct Limits {
     /// Ten seconds, as for a head: three round trips and some processor time, with packets lost on
     /// the way.
     pub handshake: Duration,
-    /// How often the web configuration's files are read. Prometheus' toolkit does so at each request;
-    /// a second is as good to a person and costs the same however many requests come.
+    /// How often the web configuration's files are read. Prometheus' toolkit does so at each
+    /// request; a second is as good to a person and costs the same however many requests come.
     pub reread: Duration,
     /// Time for a request's whole head; an idle connection is closed after it, too.
     ///
@@ -48,7 +49,8 @@ pub struct Limits {
     /// How long a client may take nothing of its answer once another client needs its connection or
     /// its memory.
     ///
-    /// A second: several round trips around the world. The limit does not apply while there is room.
+    /// A second: several round trips around the world. The limit does not apply while there is
+    /// room.
     pub patience: Duration,
     /// Connections at once. Some Prometheus servers, some browsers: a dozen; a hundred that scrape
     /// at the same moment several times over. Each costs up to some 100 KiB. Beyond it the one that

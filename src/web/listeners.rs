@@ -96,8 +96,8 @@ impl Listeners {
     }
 }
 
-/// Listens as `TcpListener::bind` does, with a bound on what the kernel buffers for each client that
-/// does not read.
+/// Listens as `TcpListener::bind` does, with a bound on what the kernel buffers for each client
+/// that does not read.
 fn listen(addr: SocketAddr, send_buffer: u32) -> io::Result<TcpListener> {
     let socket = if addr.is_ipv4() {
         TcpSocket::new_v4()

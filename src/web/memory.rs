@@ -53,8 +53,8 @@ impl AnswerMemory {
         }
     }
 
-    /// Waits until there is memory for `bytes`, and keeps it until the last client has taken them or
-    /// left. An answer larger than all of the memory waits until it is alone.
+    /// Waits until there is memory for `bytes`, and keeps it until the last client has taken them
+    /// or left. An answer larger than all of the memory waits until it is alone.
     pub(super) async fn hold(&self, bytes: Vec<u8>) -> Bytes {
         let share = units_of(bytes.capacity()).min(self.units);
         let share = Arc::clone(&self.free).acquire_many_owned(share);

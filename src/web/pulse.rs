@@ -9,9 +9,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 /// How often the pulse is felt.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Seconds without a beat after which the core is stuck. Its loop goes round ten times a second; the
-/// longest that it ever takes, to reload the configuration of a large fleet, is some seconds. It is
-/// the time that systemd's watchdog waits, too (`WatchdogSec` of the unit).
+/// Seconds without a beat after which the core is stuck. Its loop goes round ten times a second;
+/// the longest that it ever takes, to reload the configuration of a large fleet, is some seconds.
+/// It is the time that systemd's watchdog waits, too (`WatchdogSec` of the unit).
 pub(super) const STUCK_AFTER: u32 = 30;
 
 /// The core's pulse. Cheap to clone.

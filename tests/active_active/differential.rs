@@ -1,5 +1,5 @@
-//! The rules exist twice, in Rust and in Lua: random requests through the model and through real servers,
-//! whose replies and data have to be the same. `AA_PAIRS=100000` tries as many.
+//! The rules exist twice, in Rust and in Lua: random requests through the model and through real
+//! servers, whose replies and data have to be the same. `AA_PAIRS=100000` tries as many.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -210,7 +210,8 @@ async fn applies_are_the_same_where_the_servers_locale_sorts_otherwise() {
     assert_eq!(compare_applies(&real, 2, pairs()).await, 8);
 }
 
-/// The environment of a server in American English, whose locale is made in `folder`: few machines have it.
+/// The environment of a server in American English, whose locale is made in `folder`: few machines
+/// have it.
 fn english(folder: &Path) -> Vec<(String, String)> {
     let locale = folder.join("en_US.UTF-8");
     let made = Command::new("localedef")

@@ -1,5 +1,5 @@
-//! Active-active: the rules in Rust against those in Lua, the library on real servers and in simulated
-//! storms, and a client that behaves as the tutorial's, as control.
+//! Active-active: the rules in Rust against those in Lua, the library on real servers and in
+//! simulated storms, and a client that behaves as the tutorial's, as control.
 //!
 //! Needs the feature `active-active` alone:
 //! `cargo test --no-default-features --features active-active --test active_active`.

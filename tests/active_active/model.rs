@@ -1,5 +1,5 @@
-//! A Redis server in memory: the commands and scripts that sites are sent, by the rules in Rust. The
-//! differential tests compare it with real servers that run the scripts in Lua.
+//! A Redis server in memory: the commands and scripts that sites are sent, by the rules in Rust.
+//! The differential tests compare it with real servers that run the scripts in Lua.
 
 use std::collections::{BTreeMap, VecDeque};
 

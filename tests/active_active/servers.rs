@@ -103,8 +103,8 @@ impl RealServer {
         RedisSite::new(self.connect().await, LIMIT)
     }
 
-    /// A site that knows the scripts: otherwise the first calls of a pipeline are repeated behind its
-    /// other requests.
+    /// A site that knows the scripts: otherwise the first calls of a pipeline are repeated behind
+    /// its other requests.
     pub(crate) async fn prepared_site(&self) -> RedisSite<MultiplexedConnection> {
         for script in Script::ALL {
             self.query::<String>(&["SCRIPT", "LOAD", script.text()])

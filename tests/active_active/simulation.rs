@@ -1,7 +1,8 @@
-//! Sites in a storm of partitions, crashes, failovers and clocks that go wrong; then calm, a drain and a
-//! repair, and what must be true then.
+//! Sites in a storm of partitions, crashes, failovers and clocks that go wrong; then calm, a drain
+//! and a repair, and what must be true then.
 //!
-//! `AA_SEED=7 cargo test --test active_active simulation` replays a seed, `AA_RUNS=500` tries that many.
+//! `AA_SEED=7 cargo test --test active_active simulation` replays a seed, `AA_RUNS=500` tries that
+//! many.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

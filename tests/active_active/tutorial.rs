@@ -1,5 +1,5 @@
-//! The holes of the tutorial's client, each on real servers; and that the comparison finds what it left
-//! and repairs it.
+//! The holes of the tutorial's client, each on real servers; and that the comparison finds what it
+//! left and repairs it.
 
 use std::net::TcpListener;
 use std::time::Duration;

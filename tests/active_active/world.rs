@@ -1,6 +1,6 @@
-//! Sites in virtual time: servers with clocks of their own, a network with three kinds of partition, and an
-//! executor that decides at every request which task goes on, so that all that lies between two requests can
-//! be interleaved with, cut or killed.
+//! Sites in virtual time: servers with clocks of their own, a network with three kinds of
+//! partition, and an executor that decides at every request which task goes on, so that all that
+//! lies between two requests can be interleaved with, cut or killed.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -62,8 +62,8 @@ pub(crate) struct World {
     pub(crate) elapsed: Duration,
     /// Whether clients write without the scripts: then versions may go back.
     pub(crate) has_tutorial_clients: bool,
-    /// Whether a client can be stopped between a request's execution and its reply as well. Without it
-    /// there are fewer orders to try.
+    /// Whether a client can be stopped between a request's execution and its reply as well. Without
+    /// it there are fewer orders to try.
     pub(crate) replies_take_a_turn: bool,
     /// What each counter was raised by, whether or not a client knows.
     pub(crate) counted: BTreeMap<Vec<u8>, i128>,

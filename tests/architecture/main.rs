@@ -16,7 +16,7 @@ mod tokens;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sources::sources;
+use sources::{rust_files, sources};
 
 /// The floors, from the bottom. A room may use rooms of lower floors only.
 const FLOORS: &[&[&str]] = &[
@@ -103,6 +103,7 @@ const PURE_FILES: &[&str] = &[
     "poll/replica_delay.rs",
     "poll/backoff.rs",
     "poll/budget.rs",
+    "poll/pace.rs",
     "discovery/files/settling.rs",
     "discovery/query_pace.rs",
     "capture/board.rs",
@@ -277,8 +278,8 @@ fn pure_code_reads_no_clock_and_does_no_io() {
     );
 }
 
-/// The exporter reads sites of active-active and writes to them in one file, which is off by default. What
-/// writes otherwise is the library, and the command that is asked to.
+/// The exporter reads sites of active-active and writes to them in one file, which is off by
+/// default. What writes otherwise is the library, and the command that is asked to.
 #[test]
 fn only_probes_write_to_sites() {
     const WRITES: [&str; 7] = [
@@ -324,6 +325,32 @@ fn the_lists_name_only_rooms_and_files_that_exist() {
             "no file is called {file}"
         );
     }
+}
+
+/// rustfmt leaves comments as they are. A link or a path that fits into no line may be longer.
+#[test]
+fn comments_are_as_narrow_as_the_code() {
+    const WIDTH: usize = 100;
+    const LONG_WORD: usize = 40;
+    let mut wrong = Vec::new();
+    for path in rust_files() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (place, line) in text.lines().enumerate() {
+            let is_comment = line.trim_start().starts_with("//");
+            if !is_comment || line.chars().count() <= WIDTH {
+                continue;
+            }
+            let mut words = line.split_whitespace();
+            if words.all(|word| word.len() <= LONG_WORD) {
+                wrong.push(format!("{}:{}", path.display(), place + 1));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "comments wider than {WIDTH} columns:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]

@@ -41,6 +41,16 @@ fn read_sources() -> Vec<Source> {
     files.iter().map(|file| source(&root, file)).collect()
 }
 
+/// Every file of Rust in this repository: the program, its tests, benches and fuzz targets.
+pub(crate) fn rust_files() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![root.join("build.rs")];
+    for folder in ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"] {
+        collect(&root.join(folder), &mut files);
+    }
+    files
+}
+
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

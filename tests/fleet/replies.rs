@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::Side;
 
-/// The size of each backlog, in bytes: what the benches have written in 45 minutes. With the 1 MiB of
-/// the captured server every pair would have an alert, because a full resync is near.
+/// The size of each backlog, in bytes: what the benches have written in 45 minutes. With the 1 MiB
+/// of the captured server every pair would have an alert, because a full resync is near.
 const BACKLOG: u64 = 256 * 1024 * 1024;
 
 /// The sections of a reply in the order of the file, without those nobody asks for.

@@ -1,5 +1,6 @@
 //! Inputs that are tried again in every run: those that fuzzing has found, and those of kinds that
-//! have broken parsers elsewhere. `fuzz/regressions/TARGET/NAME`, the bytes as the target gets them.
+//! have broken parsers elsewhere. `fuzz/regressions/TARGET/NAME`, the bytes as the target gets
+//! them.
 
 use std::fs::{read, read_dir};
 use std::path::{Path, PathBuf};

@@ -40,8 +40,8 @@ fn replies() -> Vec<Reply> {
     replies
 }
 
-/// The program's server section, and the replication section that Redis would print: the worst case,
-/// in which everything could be computed.
+/// The program's server section, and the replication section that Redis would print: the worst
+/// case, in which everything could be computed.
 fn like_redis(reply: &Reply, redis: &str) -> String {
     let (server, _) = reply.text.split_once("# Replication").unwrap();
     let (_, replication) = redis.split_once("# Replication").unwrap();

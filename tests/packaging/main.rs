@@ -1,5 +1,5 @@
-//! What packages and the people who make them rely on: the protocol with systemd, what an image is built from, the list of
-//! dependencies, their licences.
+//! What packages and the people who make them rely on: the protocol with systemd, what an image is
+//! built from, the list of dependencies, their licences.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! The real program as a service of Type=notify: what it sends to the socket that systemd would listen
-//! on.
+//! The real program as a service of Type=notify: what it sends to the socket that systemd would
+//! listen on.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};

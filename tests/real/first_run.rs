@@ -353,8 +353,8 @@ async fn it_accepts_connections_on_the_socket_of_systemd() {
     assert!(alone.contains("systemd has passed no socket"), "{alone}");
 }
 
-/// The examples that need nothing but servers and files of secrets: neither is there in this test, and
-/// the program starts nevertheless.
+/// The examples that need nothing but servers and files of secrets: neither is there in this test,
+/// and the program starts nevertheless.
 #[tokio::test]
 async fn every_example_starts_as_it_is() {
     let examples = [

@@ -1,4 +1,5 @@
-//! A mail server on loopback: takes mails, wants a login, encrypts, and refuses what its script says.
+//! A mail server on loopback: takes mails, wants a login, encrypts, and refuses what its script
+//! says.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -187,8 +187,8 @@ fn every_program_start_and_every_receiver_is_searched() {
     assert_eq!(importing, Vec::<String>::new(), "{receives}");
 }
 
-/// A server that rejects every command and repeats what it was sent, as Redis does with the arguments of
-/// an unknown command.
+/// A server that rejects every command and repeats what it was sent, as Redis does with the
+/// arguments of an unknown command.
 async fn echo() -> ServerAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,5 +1,5 @@
-//! The monitoring of active-active sites on real servers: metrics and API against the truth through a
-//! partition, its end, a repair and a restored server; and the rights that it needs.
+//! The monitoring of active-active sites on real servers: metrics and API against the truth through
+//! a partition, its end, a repair and a restored server; and the rights that it needs.
 
 use redis_cross_dc_exporter::lab::{RedisServer, eventually};
 use redis_cross_dc_exporter::report::ListedState;

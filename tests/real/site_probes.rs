@@ -1,5 +1,5 @@
-//! Probes of active-active sites on real servers: what they measure with a worker and without one, what
-//! they leave behind, and the rights that they need.
+//! Probes of active-active sites on real servers: what they measure with a worker and without one,
+//! what they leave behind, and the rights that they need.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -217,8 +217,8 @@ async fn probes_need_the_documented_rights_and_no_more() {
         let entries = report["entries"].as_array().unwrap();
         let is_so = |entry: &Value| match entry["name"].as_str().unwrap() {
             "all" => !fails(entry) && works(entry),
-            // Servers know the scripts by then from other users; and a key whose expiry cannot be set
-            // again is no failure of a probe.
+            // Servers know the scripts by then from other users; and a key whose expiry cannot be
+            // set again is no failure of a probe.
             name if ["+eval", "+pexpire"].contains(&probes[place_of(name)].as_str()) => true,
             _ => fails(entry),
         };

@@ -40,9 +40,9 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Waits until all of them show `expected`: `SOURCE>TARGET REPLICA STATE` for each pair, sorted;
-    /// how many failovers there were; and the alerts about the entry that fire, as `NAME SEVERITY`
-    /// without the common beginning of their names. All separated by commas.
+    /// Waits until all of them show `expected`: `SOURCE>TARGET REPLICA STATE` for each pair,
+    /// sorted; how many failovers there were; and the alerts about the entry that fire, as `NAME
+    /// SEVERITY` without the common beginning of their names. All separated by commas.
     pub(crate) async fn is(&self, expected: &str) {
         let told = || async {
             let told = [

@@ -1,5 +1,5 @@
-//! Predictions beside the truth, in virtual time: masters with different loads are polled, their links
-//! are cut, and replicas drain what they missed.
+//! Predictions beside the truth, in virtual time: masters with different loads are polled, their
+//! links are cut, and replicas drain what they missed.
 
 use fastrand::Rng;
 use redis_cross_dc_exporter::model::{Bytes, ReplicationId, ReplicationOffset, Span, Timestamp};
@@ -143,8 +143,8 @@ struct Moment {
     lacks: f64,
 }
 
-/// The moments of a drain of what a stall from `cut` on held back, and when the replica had everything.
-/// `line` is in bytes a second; `None` where it takes too long.
+/// The moments of a drain of what a stall from `cut` on held back, and when the replica had
+/// everything. `line` is in bytes a second; `None` where it takes too long.
 fn drain(writes: &[Write], cut: Nanos, heal: Nanos, line: f64) -> Option<(Vec<Moment>, Nanos)> {
     const STEP: Nanos = 10 * MS;
     let mut applied = offset_at(writes, cut) as f64;
@@ -207,8 +207,8 @@ fn score_drain(load: Load, rng: &mut Rng, score: &mut DrainScore) {
     }
 }
 
-/// Of the numbers at least four of five are within a quarter of the truth, and where there is no number
-/// the range says what may happen. The loads that are nothing but bursts get few numbers.
+/// Of the numbers at least four of five are within a quarter of the truth, and where there is no
+/// number the range says what may happen. The loads that are nothing but bursts get few numbers.
 #[test]
 fn a_drain_ends_when_it_is_foreseen_or_there_is_no_number() {
     let mut numbers = 0;

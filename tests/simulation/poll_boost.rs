@@ -87,7 +87,8 @@ fn note(look: &Look<'_>, figures: &mut Figures, last: &mut Option<Nanos>) {
     }
 }
 
-/// The replica delay: without it the write that the replica lacks is dated by the last round's poll.
+/// The replica delay: without it the write that the replica lacks is dated by the last round's
+/// poll.
 #[test]
 fn a_replica_delay_narrows_the_interval_of_a_long_link() {
     for_seeds(
@@ -136,8 +137,8 @@ fn a_replica_delay_narrows_the_interval_of_a_long_link() {
 }
 
 /// Five polls a second of a healthy pair: three of the master, two of the replica; twelve while
-/// something is wrong. In the mean, doubts about the lag of a pair that is written to cost a fifth of
-/// a poll more: how many there are in one run is chance.
+/// something is wrong. In the mean, doubts about the lag of a pair that is written to cost a fifth
+/// of a poll more: how many there are in one run is chance.
 #[test]
 fn what_polling_costs() {
     let mut steady = Vec::new();

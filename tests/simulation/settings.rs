@@ -6,8 +6,8 @@ use redis_cross_dc_exporter::config::{Environment, Format, Settings, parse};
 
 /// Every pair: name, master, replicas. One receiver takes every alert.
 ///
-/// The servers of the simulation have the 1 MiB backlog that servers have by default, which is small
-/// for what they write: without that rule, a healthy pair has no alert.
+/// The servers of the simulation have the 1 MiB backlog that servers have by default, which is
+/// small for what they write: without that rule, a healthy pair has no alert.
 pub(crate) fn settings_of(pairs: &[(String, String, Vec<String>)]) -> Settings {
     let pairs: Vec<String> = pairs
         .iter()

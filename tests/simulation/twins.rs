@@ -1,7 +1,7 @@
 //! Two monitors that get the same events: the product's, which evaluates only the rules that
-//! are due and leaves ticks out while all is calm, as the core does, and one that evaluates every rule
-//! in every tick. Whatever a test does to them, they want
-//! the same done in each tick and show the same in each snapshot that is compared.
+//! are due and leaves ticks out while all is calm, as the core does, and one that evaluates every
+//! rule in every tick. Whatever a test does to them, they want the same done in each tick and show
+//! the same in each snapshot that is compared.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -123,7 +123,8 @@ impl Twins {
             return actions;
         };
         assert_eq!(actions, twin.tick(now), "the actions at {now:?}");
-        // What was prepared long ago is shared by many snapshots; the other monitor prepares nothing.
+        // What was prepared long ago is shared by many snapshots; the other monitor prepares
+        // nothing.
         self.monitor.prepare_snapshot(now);
         self.ticks += 1;
         if !actions.is_empty() || self.ticks.is_multiple_of(TICKS_A_SNAPSHOT) {

@@ -1,5 +1,5 @@
-//! What mutes alerts: silences, which operators create, maintenance windows of the configuration, and
-//! operations that are under way.
+//! What mutes alerts: silences, which operators create, maintenance windows of the configuration,
+//! and operations that are under way.
 //!
 //! A muted alert is not notified, and not repeated. The resolve of an alert that was notified
 //! before is notified all the same.
@@ -73,8 +73,8 @@ impl Mutes {
         changed
     }
 
-    /// The active silence that mutes the alert, or else the maintenance window, or else the operation
-    /// that causes it.
+    /// The active silence that mutes the alert, or else the maintenance window, or else the
+    /// operation that causes it.
     pub fn mute_for(&self, alert: &AlertSnapshot) -> Option<MutedBy> {
         let label = |name: &str| alert.label(name);
         if let Some(silence) = self.silences.find(&self.active.silences, label) {

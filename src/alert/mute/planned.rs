@@ -1,5 +1,5 @@
-//! Work that a command does on a pair, and the alerts that it causes: they are not notified while the
-//! command says that it is at work, and not longer.
+//! Work that a command does on a pair, and the alerts that it causes: they are not notified while
+//! the command says that it is at work, and not longer.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ pub struct PlannedWork {
 
 impl PlannedWork {
     /// Whether the alert is about something that this work brings about: links that are down or
-    /// unknown for a moment, lag, full syncs, and the change of the master itself. Two masters, a lost
-    /// history or a server that does not answer are never planned.
+    /// unknown for a moment, lag, full syncs, and the change of the master itself. Two masters, a
+    /// lost history or a server that does not answer are never planned.
     pub(super) fn causes(&self, alert: &AlertSnapshot) -> bool {
         match alert.identity.rule {
             Rule::LagSeconds | Rule::LagBytes | Rule::LinkDown | Rule::Unknown => {

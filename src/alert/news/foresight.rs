@@ -1,5 +1,5 @@
-//! Sentences about what will break: a backlog that is too short for a cut, and an output buffer that
-//! runs over.
+//! Sentences about what will break: a backlog that is too short for a cut, and an output buffer
+//! that runs over.
 
 use super::pair::{news, subject};
 use super::sentence::Sentence;
@@ -7,8 +7,8 @@ use super::words::{Rounding, bytes, span};
 use crate::alert::{AlertSnapshot, Details, OutputBufferFacts, Quantity};
 use crate::model::{Bytes, Span};
 
-/// How long the link may be cut before a full resync: `orders dc1 → dc2: a cut of ~4 min of the link
-/// would end in a full resync.`
+/// How long the link may be cut before a full resync: `orders dc1 → dc2: a cut of ~4 min of the
+/// link would end in a full resync.`
 pub(super) fn short_backlog(alert: &AlertSnapshot) -> Sentence {
     let news = news(alert);
     let subject = subject(&news);
@@ -59,7 +59,8 @@ pub(super) fn backlog_is_long_enough(alert: &AlertSnapshot) -> Sentence {
     ))
 }
 
-/// How full the output buffer is: `orders dc1 → dc2: the output buffer for the replica is 80 % full.`
+/// How full the output buffer is: `orders dc1 → dc2: the output buffer for the replica is 80 %
+/// full.`
 pub(super) fn full_buffer(alert: &AlertSnapshot) -> Sentence {
     let subject = subject(&news(alert));
     let Some(Quantity::Share(full)) = alert.value.best() else {

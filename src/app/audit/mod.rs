@@ -34,8 +34,8 @@ const AT_ONCE: usize = 50;
 /// answer matters more than its speed.
 const SHORTEST_TIMEOUT: Span = Span::from_secs(2);
 
-/// The user that failovers log in as where none is configured but this one, the name in the documents,
-/// exists.
+/// The user that failovers log in as where none is configured but this one, the name in the
+/// documents, exists.
 const OPERATOR: &str = "operator";
 
 /// What to ask. The default asks every server, and measures and compares no writes: enough for the
@@ -53,7 +53,8 @@ pub struct AuditRequest {
     pub histories: BTreeMap<ServerAddr, WriteHistory>,
 }
 
-/// Asks all servers of `settings`, and those that discovery sources report. Changes nothing on them.
+/// Asks all servers of `settings`, and those that discovery sources report. Changes nothing on
+/// them.
 pub async fn collect_facts(
     settings: &Settings,
     request: &AuditRequest,

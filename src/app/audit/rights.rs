@@ -144,8 +144,8 @@ fn users_of_sentinels(lines: &str) -> Vec<&str> {
     users.into_iter().take(MOST_USERS).collect()
 }
 
-/// The user of a line of CLIENT LIST, where it is a Sentinel's connection for commands: Sentinels name
-/// it `sentinel-ID-cmd` (`sentinelSetClientName`, sentinel.c).
+/// The user of a line of CLIENT LIST, where it is a Sentinel's connection for commands: Sentinels
+/// name it `sentinel-ID-cmd` (`sentinelSetClientName`, sentinel.c).
 fn sentinel_user(line: &str) -> Option<&str> {
     let word = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name));
     let name = word("name=")?;

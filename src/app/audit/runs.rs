@@ -1,5 +1,5 @@
-//! The audits that the exporter makes by itself: at intervals, or when a person asks for one. One at a
-//! time, beside polling: few servers at once, each asked once, and none waits for another.
+//! The audits that the exporter makes by itself: at intervals, or when a person asks for one. One
+//! at a time, beside polling: few servers at once, each asked once, and none waits for another.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,7 +75,8 @@ impl AuditRuns {
         }
     }
 
-    /// Begins an audit, unless one is running. Returns whether it did. The interval counts from here.
+    /// Begins an audit, unless one is running. Returns whether it did. The interval counts from
+    /// here.
     pub(in crate::app) fn begin(&mut self, plan: AuditPlan, now: Timestamp) -> bool {
         if !self.running.is_empty() {
             return false;

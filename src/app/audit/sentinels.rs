@@ -15,8 +15,8 @@ use crate::model::{PairName, PollFailure, Span};
 use crate::topology::{Server, SourceHealth, Topology};
 
 impl Collection<'_> {
-    /// Adds what the Sentinels of each entry's master say, where it was found by Sentinels. They are
-    /// asked at the same time, within a bound: one that is silent delays no entry but its own.
+    /// Adds what the Sentinels of each entry's master say, where it was found by Sentinels. They
+    /// are asked at the same time, within a bound: one that is silent delays no entry but its own.
     pub(super) async fn ask_sentinels(&self, audits: &mut [EntryAudit]) {
         let permits = Arc::new(Semaphore::new(self.at_once));
         let mut tasks = JoinSet::new();

@@ -234,7 +234,8 @@ impl Core {
         }
     }
 
-    /// Begins an audit of everything that is watched, unless one is running. Returns whether it did.
+    /// Begins an audit of everything that is watched, unless one is running. Returns whether it
+    /// did.
     pub(super) fn begin_audit(&mut self) -> bool {
         let plan = AuditPlan {
             settings: self.watched.settings.clone(),
@@ -263,8 +264,8 @@ impl Core {
         self.publish.send_replace(Arc::new(snapshot));
     }
 
-    /// Tells the monitor what polling has done, and the interval in force: by that pairs are judged,
-    /// not by the configured one.
+    /// Tells the monitor what polling has done, and the interval in force: by that pairs are
+    /// judged, not by the configured one.
     fn record_polls(&mut self) {
         let now = clock::now();
         self.monitor.record_polls(self.poller.counts(now), now);

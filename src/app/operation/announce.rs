@@ -1,6 +1,6 @@
-//! Reports an operation to the running exporter as long as it works, so that the exporter shows it and
-//! quiets what it causes. An operation does not depend on it: an exporter that does not answer is
-//! named once, and left.
+//! Reports an operation to the running exporter as long as it works, so that the exporter shows it
+//! and quiets what it causes. An operation does not depend on it: an exporter that does not answer
+//! is named once, and left.
 
 use std::time::Duration;
 
@@ -70,8 +70,8 @@ fn words(body: &str) -> String {
 }
 
 impl Announcement {
-    /// Reports that the operation begins, and goes on reporting it. `Ok(Err)` has a sentence for the
-    /// user where nothing can be reported to the exporter.
+    /// Reports that the operation begins, and goes on reporting it. `Ok(Err)` has a sentence for
+    /// the user where nothing can be reported to the exporter.
     ///
     /// # Errors
     /// Another operation of the pair is under way, as the exporter says.

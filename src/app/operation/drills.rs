@@ -1,5 +1,5 @@
-//! The folder of drills, beside the state database: one folder a drill, with its reports. It is what
-//! the age of the last drill is known from.
+//! The folder of drills, beside the state database: one folder a drill, with its reports. It is
+//! what the age of the last drill is known from.
 
 use std::fs;
 use std::io::{self, Read};

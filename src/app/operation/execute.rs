@@ -142,8 +142,8 @@ fn refused(sentence: String) -> Run {
     }
 }
 
-/// A journal that cannot be written ends the run: what it would do could not be resumed. Pauses end by
-/// themselves.
+/// A journal that cannot be written ends the run: what it would do could not be resumed. Pauses end
+/// by themselves.
 fn without_journal(error: &io::Error) -> Ending {
     let sentence = format!("the journal cannot be written any more ({error})");
     let todo = "make room for it, then failover --resume or --rollback".to_owned();

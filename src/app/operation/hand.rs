@@ -39,8 +39,8 @@ impl Hand {
         }
     }
 
-    /// The same, which is asked nothing if `is_reached` is false: the server is another site's part of
-    /// the operation, and each question to it would take its time.
+    /// The same, which is asked nothing if `is_reached` is false: the server is another site's part
+    /// of the operation, and each question to it would take its time.
     pub(super) fn for_reach(mut self, is_reached: bool) -> Self {
         self.is_reached = is_reached;
         if !is_reached {

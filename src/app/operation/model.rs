@@ -9,8 +9,8 @@ use crate::config::Settings;
 use crate::model::{Bytes, PairName, ServerAddr, Span};
 use crate::operation::ServerView;
 
-/// The settings that a copy gets: what decides how replication, persistence and eviction behave, and
-/// neither addresses nor secrets.
+/// The settings that a copy gets: what decides how replication, persistence and eviction behave,
+/// and neither addresses nor secrets.
 const COPIED: [&str; 17] = [
     "appendfsync",
     "appendonly",

@@ -1,5 +1,5 @@
-//! What comes before the first order, in a first run and in a resumed one: connections, the lock, the
-//! report to the exporter, the journal.
+//! What comes before the first order, in a first run and in a resumed one: connections, the lock,
+//! the report to the exporter, the journal.
 
 use std::io;
 

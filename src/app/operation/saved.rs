@@ -1,5 +1,5 @@
-//! The files of lost writes that are there already: a rejoin may overwrite what one of them holds as
-//! a whole.
+//! The files of lost writes that are there already: a rejoin may overwrite what one of them holds
+//! as a whole.
 
 use std::path::PathBuf;
 

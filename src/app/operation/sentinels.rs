@@ -8,7 +8,8 @@ use crate::model::{PairName, PollError, PollFailure, Span, Timestamp};
 use crate::operation::{OrderError, OrderResult, SentinelSaid, SentinelView};
 use crate::topology::{Server, Topology};
 
-/// A Sentinel that did not answer is not asked again for this long: each question takes its timeout.
+/// A Sentinel that did not answer is not asked again for this long: each question takes its
+/// timeout.
 const LEFT_ALONE_FOR: Span = Span::from_secs(5);
 
 /// A Sentinel and the connection to it.

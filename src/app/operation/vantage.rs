@@ -108,7 +108,8 @@ fn judge(report: &PairsReport, server: &ServerReport) -> (Verdict, String) {
     }
 }
 
-/// What the exporters certified of a pair: the first that knows both servers as its master and replica.
+/// What the exporters certified of a pair: the first that knows both servers as its master and
+/// replica.
 pub(super) fn knowledge(
     exporters: &[ExporterView],
     pair: &PairName,

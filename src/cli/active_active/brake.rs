@@ -3,8 +3,8 @@
 use crate::info::{Observation, ReplicaConnState};
 use crate::model::{Bytes, Span};
 
-/// How far the target's replicas may be behind: a quarter of the output that Redis keeps for a replica for a
-/// minute before it drops the connection.
+/// How far the target's replicas may be behind: a quarter of the output that Redis keeps for a
+/// replica for a minute before it drops the connection.
 const STRAINED_BEHIND: Bytes = Bytes::new(16 * 1024 * 1024);
 
 /// From so many times its least duration on a round trip counts as slow.
@@ -74,8 +74,8 @@ pub(super) enum Eta {
 }
 
 impl Eta {
-    /// When a queue of `length` items is empty that becomes shorter by so many a second; negative if
-    /// it grows.
+    /// When a queue of `length` items is empty that becomes shorter by so many a second; negative
+    /// if it grows.
     pub(super) fn new(length: u64, shorter_per_second: f64) -> Self {
         if length == 0 {
             return Self::In(Span::ZERO);

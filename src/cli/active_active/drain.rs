@@ -116,7 +116,8 @@ impl QueueDrain<'_> {
         self.source.request(request).await?.number()
     }
 
-    /// Waits while the target is under strain. A target that does not answer stops the drain itself.
+    /// Waits while the target is under strain. A target that does not answer stops the drain
+    /// itself.
     async fn wait_for_target(&self, brake: &mut Brake, done: &DrainReport) {
         for _ in 0..PAUSES_AT_ONCE {
             let Some(strain) = self.strain(brake).await else {

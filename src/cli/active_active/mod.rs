@@ -247,7 +247,8 @@ impl<'a> EntryRun<'a> {
         let mut reports = Vec::new();
         for (queue, source, target) in self.queue_directions() {
             let state = self.queue_state(source, queue).await?;
-            // Of a dry run: a drain takes so many a second, and as many are added as the queue has grown by.
+            // Of a dry run: a drain takes so many a second, and as many are added as the queue has
+            // grown by.
             let dry = sync.filter(|sync| !sync.execute).zip(before.next());
             let eta = dry.map(|(sync, (length, read))| {
                 let passed = source.elapsed().saturating_sub(read).as_secs_f64();
@@ -268,8 +269,8 @@ impl<'a> EntryRun<'a> {
         Ok(reports)
     }
 
-    /// Compares every two sites; with more than two, and repairs, as often as there are sites, since
-    /// what one pair has learned has to go on to the next one.
+    /// Compares every two sites; with more than two, and repairs, as often as there are sites,
+    /// since what one pair has learned has to go on to the next one.
     async fn compare_all(
         &self,
         repairs: Option<Repairs>,

@@ -10,8 +10,8 @@ pub(in crate::cli) enum ActiveActiveArgs {
     /// Compares the sites and changes nothing; exit code 0 if every key was compared and the sites
     /// agree, else 10
     Verify(VerifyArgs),
-    /// Drains the queues, merges counters and repairs settled differences; without --execute it only
-    /// shows what it would do; exit code 0 if the sites agree, else 10
+    /// Drains the queues, merges counters and repairs settled differences; without --execute it
+    /// only shows what it would do; exit code 0 if the sites agree, else 10
     Sync(SyncArgs),
 }
 

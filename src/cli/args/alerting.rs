@@ -38,7 +38,8 @@ pub(in crate::cli) struct DeliveriesArgs {
 /// What to do about silences.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum SilenceArgs {
-    /// Suppresses notifications of alerts that fit all matchers, for a while; prints the silence's ID
+    /// Suppresses notifications of alerts that fit all matchers, for a while; prints the silence's
+    /// ID
     Add(SilenceAddArgs),
     /// Shows active and pending silences, and active maintenance windows
     List(SilenceListArgs),

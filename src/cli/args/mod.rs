@@ -139,21 +139,21 @@ pub(super) enum Command {
     /// Shows every pair on one screen, worst first; exit code 0 ok, 1 warning, 2 critical, 3
     /// unknown
     Check(CheckArgs),
-    /// Audits the servers of every pair for disaster recovery, and changes nothing; exit code 0 clean,
-    /// 10 warnings, 20 critical, 1 nothing found but something was not checked
+    /// Audits the servers of every pair for disaster recovery, and changes nothing; exit code 0
+    /// clean, 10 warnings, 20 critical, 1 nothing found but something was not checked
     Doctor(DoctorArgs),
-    /// Writes a commented configuration for the given servers, checks it, and names the next command;
-    /// asks no questions and overwrites nothing
+    /// Writes a commented configuration for the given servers, checks it, and names the next
+    /// command; asks no questions and overwrites nothing
     Init(InitArgs),
     /// Saves the writes that only a deposed master has, as a file that can be replayed; exit code 0
     /// none, 10 found, 20 they cannot be saved
     LostWrites(LostWritesArgs),
-    /// Makes a replica the master: without --execute it prints the assessment and the plan. Exit code
-    /// 0 done, 10 the plan is safe and nothing was done, 20 refused, 1 failed and everything is as
-    /// before, 30 incomplete (the last line says who is master and what is open)
+    /// Makes a replica the master: without --execute it prints the assessment and the plan. Exit
+    /// code 0 done, 10 the plan is safe and nothing was done, 20 refused, 1 failed and everything
+    /// is as before, 30 incomplete (the last line says who is master and what is open)
     Failover(Box<FailoverArgs>),
-    /// Brings the configured master back after a failover: it rejoins as a replica, then takes over;
-    /// exit codes as of failover
+    /// Brings the configured master back after a failover: it rejoins as a replica, then takes
+    /// over; exit codes as of failover
     Failback(Box<FailbackArgs>),
     /// Checks the configuration and the secret and certificate files that it names, and prints what
     /// is in effect, secrets hidden; contacts no server unless --connect is given
@@ -165,8 +165,8 @@ pub(super) enum Command {
     Deliveries(DeliveriesArgs),
     /// Asks a running exporter whether it is ready; exit code 0 or 1
     Healthcheck(ExporterArgs),
-    /// Sends a marked test alert and its resolve to the receivers and prints each answer; exit code 0
-    /// if all accepted it, else 1
+    /// Sends a marked test alert and its resolve to the receivers and prints each answer; exit code
+    /// 0 if all accepted it, else 1
     TestNotify(TestNotifyArgs),
     /// Creates, lists and expires silences of a running exporter
     #[command(subcommand)]

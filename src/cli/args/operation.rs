@@ -17,8 +17,8 @@ pub(in crate::cli) struct FailoverArgs {
     /// The pair
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) pair: Option<String>,
-    /// The replica that becomes the master; the default is the only one of the pair, or in a disaster
-    /// the one that has most
+    /// The replica that becomes the master; the default is the only one of the pair, or in a
+    /// disaster the one that has most
     #[arg(long, value_name = "HOST:PORT", requires = "pair")]
     pub(in crate::cli) to: Option<String>,
     /// The master is lost: promotes a replica without it
@@ -28,7 +28,8 @@ pub(in crate::cli) struct FailoverArgs {
     /// writes, makes it a replica, and prints the token for the second half
     #[arg(long, requires = "pair", conflicts_with_all = ["disaster", "token"])]
     pub(in crate::cli) hand_over: bool,
-    /// The second half, where the replica is reached: promotes it if it has exactly what the token says
+    /// The second half, where the replica is reached: promotes it if it has exactly what the token
+    /// says
     #[arg(
         long,
         value_name = "REPLID:OFFSET",
@@ -45,11 +46,12 @@ pub(in crate::cli) struct FailoverArgs {
     /// Shows an operation, or all of them, and what is still open; exit code 30 if anything is
     #[arg(long, value_name = "ID", num_args = 0..=1, default_missing_value = "")]
     pub(in crate::cli) status: Option<String>,
-    /// Practises the recovery on throwaway servers that it starts itself (it takes a redis-server): a
-    /// switch-over, a lost site, its capture and its return
+    /// Practises the recovery on throwaway servers that it starts itself (it takes a redis-server):
+    /// a switch-over, a lost site, its capture and its return
     #[arg(long, requires = "pair", conflicts_with_all = ["disaster", "hand_over", "token", "to"])]
     pub(in crate::cli) drill: bool,
-    /// Practises on the pair itself instead: a switch-over there and back, with --execute and --plan
+    /// Practises on the pair itself instead: a switch-over there and back, with --execute and
+    /// --plan
     #[arg(long, requires = "drill")]
     pub(in crate::cli) real: bool,
     /// The longest span of writes that may be lost in a disaster
@@ -96,8 +98,8 @@ pub(in crate::cli) struct FailbackArgs {
     /// lost-writes cannot have it; into this folder, or `recover.dir`
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "")]
     pub(in crate::cli) copy: Option<String>,
-    /// A further folder with files of lost-writes --save, beside `recover.dir`: what a complete file
-    /// holds may be overwritten; repeatable
+    /// A further folder with files of lost-writes --save, beside `recover.dir`: what a complete
+    /// file holds may be overwritten; repeatable
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) saved: Vec<PathBuf>,
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! The lines below a pair's row: the reason for its state, since when, its alerts, and the receivers
-//! that were notified.
+//! The lines below a pair's row: the reason for its state, since when, its alerts, and the
+//! receivers that were notified.
 
 use super::layout::Layout;
 use super::seen::Seen;
@@ -70,8 +70,8 @@ fn foreseen(pair: &PairReport) -> Option<String> {
     Some(format!("foreseen: {}", parts.join("; ")))
 }
 
-/// What happened since when, and what would be lost now. An older exporter has no such summary; then
-/// only since when the link is down or stalled.
+/// What happened since when, and what would be lost now. An older exporter has no such summary;
+/// then only since when the link is down or stalled.
 fn news(pair: &PairReport, now: f64) -> Option<String> {
     if !pair.summary.is_empty() {
         return Some(visible_text(&pair.summary));

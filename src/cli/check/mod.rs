@@ -1,6 +1,6 @@
-//! `check`: the state of every pair on one screen, worst first, for an engineer in an incident. It asks
-//! the running exporter, or else the servers; or servers of the command line, without any file.
-//! Exit codes are those of Nagios.
+//! `check`: the state of every pair on one screen, worst first, for an engineer in an incident. It
+//! asks the running exporter, or else the servers; or servers of the command line, without any
+//! file. Exit codes are those of Nagios.
 
 mod details;
 mod layout;
@@ -60,7 +60,8 @@ pub(super) fn check(global: &Global, args: &CheckArgs) -> Exit {
 /// What there is to see now. An error has been printed already.
 fn look(global: &Global, args: &CheckArgs) -> Result<Seen, Exit> {
     let mut seen = if args.servers.is_empty() {
-        // Made for each look: its connections end with the runtime, and a password may have changed.
+        // Made for each look: its connections end with the runtime, and a password may have
+        // changed.
         let exporter = Exporter::new(global, &args.exporter, TIMEOUTS);
         let exporter = exporter.map_err(|sentence| refuse(&sentence))?;
         match block_on(ask_exporter(&exporter))? {

@@ -1,5 +1,5 @@
-//! The pauses between the acts: on a terminal the demo waits for Enter, so that there is time to look
-//! at the page; in a pipe it goes on by itself.
+//! The pauses between the acts: on a terminal the demo waits for Enter, so that there is time to
+//! look at the page; in a pipe it goes on by itself.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -44,8 +44,8 @@ impl Pause {
         self.lines.is_some()
     }
 
-    /// Says what comes next, and returns when the person wants it. Ends at once when the terminal is
-    /// gone.
+    /// Says what comes next, and returns when the person wants it. Ends at once when the terminal
+    /// is gone.
     pub(super) async fn before(&self, next: &str) {
         let Some(lines) = &self.lines else {
             return;

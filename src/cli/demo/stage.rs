@@ -25,7 +25,8 @@ const LOAD: WriteLoad = WriteLoad {
     value_bytes: 200,
 };
 
-/// Enough for the writes of the longest cut that is planned for, ten minutes: with less an alert says so.
+/// Enough for the writes of the longest cut that is planned for, ten minutes: with less an alert
+/// says so.
 const BACKLOG: &str = "repl-backlog-size 32mb";
 
 /// How long the exporter may take to answer a query of the story.

@@ -1,5 +1,5 @@
-//! The story of the demo: healthy, stalled, healed, cut, healed, and a drill of the recovery. After each act the exporter's
-//! answers are checked.
+//! The story of the demo: healthy, stalled, healed, cut, healed, and a drill of the recovery. After
+//! each act the exporter's answers are checked.
 
 use std::time::Duration;
 

@@ -100,8 +100,8 @@ const MAX_DIRECTIVES: usize = 16;
 /// The longest name of one.
 const MAX_DIRECTIVE: usize = 64;
 
-/// The names after `--directive`, checked: `CONFIG GET` takes patterns, too, and a pattern would ask
-/// for secrets.
+/// The names after `--directive`, checked: `CONFIG GET` takes patterns, too, and a pattern would
+/// ask for secrets.
 fn directives(names: &[String]) -> Result<Vec<String>, String> {
     if names.len() > MAX_DIRECTIVES {
         return Err(format!("--directive: allowed: at most {MAX_DIRECTIVES}"));

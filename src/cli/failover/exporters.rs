@@ -1,5 +1,5 @@
-//! What running exporters know: the local one certifies the loss, observers elsewhere see the master
-//! from other places.
+//! What running exporters know: the local one certifies the loss, observers elsewhere see the
+//! master from other places.
 
 use std::time::Duration;
 

@@ -166,7 +166,8 @@ fn copy_folder(settings: &Settings, args: &FailbackArgs) -> Option<PathBuf> {
     }
 }
 
-/// Copies the returning server where that is wanted and all that is in the way, and assesses it again.
+/// Copies the returning server where that is wanted and all that is in the way, and assesses it
+/// again.
 async fn copy_first(
     settings: &Settings,
     folder: &OperationsFolder,
@@ -186,7 +187,8 @@ async fn copy_first(
     }
     // Its connections have the name of an operation: the next assessment would take it for another.
     drop(prepared);
-    // The plan that was agreed to was that of the server before its copy, which may change its history.
+    // The plan that was agreed to was that of the server before its copy, which may change its
+    // history.
     request.plan = None;
     match prepare_return(settings, folder, request).await {
         Ok(Some(again)) => Ok(again),

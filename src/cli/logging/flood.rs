@@ -1,9 +1,9 @@
 //! Rate limiting of log lines by subject; pure, for any kind of line.
 //!
-//! [`BURST`] lines a minute about one subject (a pair, a server, a receiver) are written at once, so
-//! its first failures are always visible. Further lines are counted and only the last one is kept.
-//! It is written with the count once nothing was logged about the subject for [`QUIET`], so that
-//! the outcome is always visible, and once every [`WINDOW`] while the flapping continues.
+//! [`BURST`] lines a minute about one subject (a pair, a server, a receiver) are written at once,
+//! so its first failures are always visible. Further lines are counted and only the last one is
+//! kept. It is written with the count once nothing was logged about the subject for [`QUIET`], so
+//! that the outcome is always visible, and once every [`WINDOW`] while the flapping continues.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -191,8 +191,8 @@ mod tests {
     }
 
     /// What is written of one subject's lines, which are logged at these seconds. Summaries are
-    /// written each second: `(second, line, lines that it stands for)`. A line is the second at which
-    /// it was logged.
+    /// written each second: `(second, line, lines that it stands for)`. A line is the second at
+    /// which it was logged.
     fn seen(logged: &[f64], until: u32) -> Vec<(f64, f64, u64)> {
         let mut flood = Flood::default();
         let mut seen = Vec::new();

@@ -175,7 +175,8 @@ impl ServerReport {
     }
 }
 
-/// Asks the servers of `pair` and reads those that were deposed; `None` where there is no such pair.
+/// Asks the servers of `pair` and reads those that were deposed; `None` where there is no such
+/// pair.
 async fn find(settings: &Settings, pair: &PairName, args: &LostWritesArgs) -> Option<Report> {
     let entry = app::find_deposed(settings, pair).await?;
     let mut servers = Vec::new();

@@ -82,8 +82,8 @@ where
 /// An encrypted connection to another kind of server than Redis.
 pub type SecureStream<S> = tokio_rustls::client::TlsStream<S>;
 
-/// Performs the TLS handshake on `stream` with the server at `addr`, which is no Redis server: with a
-/// mail server. Reads the files that `settings` name each time. Without a limit in time, which is
+/// Performs the TLS handshake on `stream` with the server at `addr`, which is no Redis server: with
+/// a mail server. Reads the files that `settings` name each time. Without a limit in time, which is
 /// the caller's.
 ///
 /// # Errors

@@ -41,8 +41,8 @@ const ITEM_LEVELS: RangeInclusive<u32> = 1..=1_000_000_000;
 pub(super) trait Level: Copy + Ord {
     /// Reads a level, or a clear threshold.
     fn read(cursor: &Cursor<'_>) -> Option<Self>;
-    /// 0.8 of the level, in the resolution of the configuration, and never zero; for a quantity that
-    /// is worse the smaller it is, 1.25 of it.
+    /// 0.8 of the level, in the resolution of the configuration, and never zero; for a quantity
+    /// that is worse the smaller it is, 1.25 of it.
     fn eight_tenths(self) -> Self;
     /// Where a level is that is less bad, in the number that is written.
     const BETTER: &str = "below";
@@ -341,8 +341,8 @@ const fn default_diverged() -> RuleKeys<FromNow> {
     )
 }
 
-/// A warning where a cut of ten minutes would end in a full resync. A burst of less than a minute is
-/// no reason.
+/// A warning where a cut of ten minutes would end in a full resync. A burst of less than a minute
+/// is no reason.
 fn default_headroom() -> RuleKeys<TimeLeft> {
     RuleKeys {
         pending_for: Some(Span::from_secs(60)),

@@ -9,8 +9,8 @@ use crate::config::table::CLUSTER;
 use crate::config::{ClusterSettings, ConnectionSettings, ServerSettings};
 use crate::model::PairName;
 
-/// The most nodes of a cluster that a configuration names. A few in each datacenter are enough: they
-/// know all the others, which are asked as well.
+/// The most nodes of a cluster that a configuration names. A few in each datacenter are enough:
+/// they know all the others, which are asked as well.
 const MAX_NODES: usize = 64;
 
 pub(super) fn read(

@@ -1,4 +1,5 @@
-//! `discovery`: files that list pairs, and DNS names of their servers; and the pairs in such a file.
+//! `discovery`: files that list pairs, and DNS names of their servers; and the pairs in such a
+//! file.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

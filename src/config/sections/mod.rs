@@ -92,8 +92,8 @@ fn state(root: &Section<'_>, context: Context<'_>) -> StateSettings {
     fields::read(&root.section("state"), default)
 }
 
-/// Refuses the name `taken` where an entry's pairs could have it: they are called the entry's name, a
-/// slash and `rest`.
+/// Refuses the name `taken` where an entry's pairs could have it: they are called the entry's name,
+/// a slash and `rest`.
 fn check_prefix(root: &Section<'_>, key: &str, (entry, rest): (&PairName, &str), taken: &PairName) {
     let prefix = format!("{entry}/");
     if taken.as_str().starts_with(&prefix) {

@@ -90,8 +90,8 @@ fn master_selector(section: &Section<'_>) -> Option<MasterSelector> {
 }
 
 /// The Sentinels of an entry. They have a separate login and never see the servers' passwords.
-/// They inherit the TLS settings of the entry, key by key, because `tls-replication` makes Redis use
-/// TLS for both.
+/// They inherit the TLS settings of the entry, key by key, because `tls-replication` makes Redis
+/// use TLS for both.
 fn addresses(section: &Section<'_>, entry: &ConnectionKeys) -> Vec<ServerSettings> {
     let auth = section.section("sentinel_auth");
     let keys = ConnectionKeys::read(&auth, &entry.without_login());

@@ -34,8 +34,8 @@ impl AddressScheme {
 }
 
 impl TlsKeys {
-    /// Reads the `tls` of `section`; missing keys come from `outer`. A `tls` that is given turns TLS
-    /// on, unless it has `enabled: false`.
+    /// Reads the `tls` of `section`; missing keys come from `outer`. A `tls` that is given turns
+    /// TLS on, unless it has `enabled: false`.
     pub(super) fn read(section: &Section<'_>, outer: &Self) -> Self {
         if !section.has("tls") {
             return outer.clone();
@@ -82,8 +82,8 @@ impl TlsKeys {
         }
     }
 
-    /// The settings of servers that are only addresses in a list, `self` being read from the section
-    /// `level` around it.
+    /// The settings of servers that are only addresses in a list, `self` being read from the
+    /// section `level` around it.
     pub(super) fn resolve_each(
         self,
         level: &Section<'_>,

@@ -88,8 +88,8 @@ keys! {
         /// pairs that come and go without a reload
         /// ([topologies.md](topologies.md#fleets-that-change))
         key Key::section("discovery", &DISCOVERY);
-        /// sites that applications write to side by side, for the commands `active-active verify` and
-        /// `active-active sync` ([active-active.md](active-active.md)); the exporter polls only
+        /// sites that applications write to side by side, for the commands `active-active verify`
+        /// and `active-active sync` ([active-active.md](active-active.md)); the exporter polls only
         /// those with `monitor`
         key Key::list("active_active", &ACTIVE_ACTIVE).default("empty");
         /// the rules
@@ -121,8 +121,8 @@ keys! {
 
 keys! {
     HOOKS {
-        /// before clients notice anything, one after the other: one that fails ends the operation, and
-        /// nothing was done
+        /// before clients notice anything, one after the other: one that fails ends the operation,
+        /// and nothing was done
         key Key::list("before", &HOOK).default("empty").range("at most 16");
         /// as soon as the new master takes writes, one after the other: one that fails is left to a
         /// person, and the operation is incomplete
@@ -223,8 +223,8 @@ keys! {
         /// whether a scrape that finds samples older than 100 ms polls first and waits for that, at
         /// most 150 ms: one more round of polls a scrape ([lag.md](lag.md#scrapes-that-poll-first))
         key refresh_on_scrape = Key::flag("refresh_on_scrape").default_flag(false);
-        /// whether masters are also asked, once every `poll.interval`, how full their output buffers
-        /// for the replicas are (`CLIENT LIST TYPE REPLICA` and `CONFIG GET`)
+        /// whether masters are also asked, once every `poll.interval`, how full their output
+        /// buffers for the replicas are (`CLIENT LIST TYPE REPLICA` and `CONFIG GET`)
         /// ([foresight.md](foresight.md#output-buffers)). Needs the rights `+client|list` and
         /// `+config|get`
         key output_buffers = Key::flag("output_buffers").default_flag(false);
@@ -365,8 +365,8 @@ keys! {
 
 keys! {
     DISCOVERY {
-        /// files that list pairs, each a list as at `pairs` in YAML or JSON with the same keys, but for
-        /// passwords in plain text; read again when they change
+        /// files that list pairs, each a list as at `pairs` in YAML or JSON with the same keys, but
+        /// for passwords in plain text; read again when they change
         key Key::collection("files", "list of text")
             .default("empty")
             .range("at most 64 paths that end in `.yml`, `.yaml` or `.json`; the last part may have `*`");
@@ -445,8 +445,8 @@ keys! {
         /// how long a difference has to last to be settled
         key settle = Key::duration("settle", secs(1)..=hours(1)).default_span(secs(10));
         /// whether the exporter also writes, to see how long that takes to the other site: two keys
-        /// of its own and an item of the queue every 10 s in each direction. It needs the rights for that
-        /// ([active-active.md](active-active.md#probes))
+        /// of its own and an item of the queue every 10 s in each direction. It needs the rights
+        /// for that ([active-active.md](active-active.md#probes))
         key probe = Key::flag("probe").default_flag(false).range("`true` only with `monitor: true`");
     }
 }
@@ -484,23 +484,23 @@ keys! {
         key Key::same_section("diverged", &RULE);
         /// how long the Sentinels of a datacenter have seen no quorum
         key Key::same_section("sentinel_quorum", &RULE);
-        /// how long no node of a Redis Cluster has answered, or the cluster has served no queries, or
-        /// slots have had no living master
+        /// how long no node of a Redis Cluster has answered, or the cluster has served no queries,
+        /// or slots have had no living master
         key Key::same_section("cluster_down", &RULE);
         /// how often another server became the pair's master, within `window`
         key Key::same_section("failover", &FAILOVER);
-        /// how long the link may be cut before the replica needs a full resync, by the writes of the
-        /// last five minutes: fires at or below the level
+        /// how long the link may be cut before the replica needs a full resync, by the writes of
+        /// the last five minutes: fires at or below the level
         key Key::same_section("backlog_headroom", &RULE);
         /// how full the master's output buffer for the replica is, as a part of the smaller of its
         /// limits; needs `poll.output_buffers`
         key Key::same_section("output_buffer", &RULE);
-        /// how many items wait in the queue of an active-active site. An item that has waited for five
-        /// minutes, one that was set aside and a queue that was full are warnings whatever the number;
-        /// one that has waited for an hour is critical
+        /// how many items wait in the queue of an active-active site. An item that has waited for
+        /// five minutes, one that was set aside and a queue that was full are warnings whatever the
+        /// number; one that has waited for an hour is critical
         key Key::same_section("sync_queue", &RULE);
-        /// how far the clocks of two active-active sites' servers are apart for certain, or a version is
-        /// ahead of its server's clock
+        /// how far the clocks of two active-active sites' servers are apart for certain, or a
+        /// version is ahead of its server's clock
         key Key::same_section("clock_skew", &RULE);
     }
 }
@@ -583,16 +583,16 @@ keys! {
 
 keys! {
     METRICS for MetricsSettings {
-        /// whether the raw signals are exported, none of which is the lag: seconds since the replica
-        /// heard from its master, the age of its last ACK, bytes not acknowledged and not applied.
-        /// The page of a pair always shows them
+        /// whether the raw signals are exported, none of which is the lag: seconds since the
+        /// replica heard from its master, the age of its last ACK, bytes not acknowledged and not
+        /// applied. The page of a pair always shows them
         key raw_signals = Key::flag("raw_signals").default_flag(false);
         /// `current`: only the state that a pair is in, and the role that a server claims; `all`:
         /// also the others, as 0, for systems that do not notice the end of a series
         key states = Key::text("states").default("`current`").range("`current`, `all`");
-        /// `overrides`: the default thresholds once, and those of a pair where they differ; `on`: all
-        /// thresholds of every pair; `off`: none, and the dashboards have neither colours nor lines of
-        /// thresholds
+        /// `overrides`: the default thresholds once, and those of a pair where they differ; `on`:
+        /// all thresholds of every pair; `off`: none, and the dashboards have neither colours nor
+        /// lines of thresholds
         key thresholds = Key::text("thresholds")
             .default("`overrides`")
             .range("`on`, `overrides`, `off`");
@@ -661,8 +661,8 @@ keys! {
 
 keys! {
     OPERATOR {
-        /// the ACL user of `failover`, `failback` and `lost-writes`, and of the exporter where it saves
-        /// [lost writes](lost-writes.md) by itself, on every server of a pair
+        /// the ACL user of `failover`, `failback` and `lost-writes`, and of the exporter where it
+        /// saves [lost writes](lost-writes.md) by itself, on every server of a pair
         key Key::name("username").default("none").range("needs a password");
         /// the password; without it, these commands log in as polls do
         key Key::secret("password", any_secret).default("none");

@@ -52,8 +52,8 @@ keys! {
 
 keys! {
     FLAPPING for FlappingRule {
-        /// so many outages within the window make an alert flap; an outage is one alert from `fired`
-        /// to `resolved`, escalations do not count
+        /// so many outages within the window make an alert flap; an outage is one alert from
+        /// `fired` to `resolved`, escalations do not count
         key changes = Key::number("changes", 2..=100).default_number(3);
         /// outages that ended longer ago no longer count
         key window = Key::duration("window", ms(100)..=days(1)).default_span(mins(10));
@@ -107,7 +107,8 @@ keys! {
             .range("`escalated`, `new_in_group`, `new_critical`; empty: never");
         /// the proxy and the trusted authorities of its requests
         key Key::section("http", &HTTP).default("the system's authorities and proxy variables");
-        /// replaces the title and the summary of its messages ([receivers.md](receivers.md#templates))
+        /// replaces the title and the summary of its messages
+        /// ([receivers.md](receivers.md#templates))
         key Key::section("template", &TEMPLATE)
             .default("the built-in text")
             .range("not of `alertmanager` and `heartbeat`");
@@ -119,8 +120,8 @@ keys! {
         key Key::section("msteams", &MSTEAMS);
         /// e-mail, through a mail server
         key Key::section("email", &EMAIL);
-        /// any HTTP endpoint: with Alertmanager's webhook body, version 4, or with a body of your own
-        /// ([recipes](receivers.md#recipes))
+        /// any HTTP endpoint: with Alertmanager's webhook body, version 4, or with a body of your
+        /// own ([recipes](receivers.md#recipes))
         key Key::section("webhook", &WEBHOOK);
         /// Alertmanager, API v2
         key Key::section("alertmanager", &ALERTMANAGER);
@@ -206,10 +207,11 @@ keys! {
     EMAIL {
         /// the mail server
         key Key::text("smarthost").required().range("`host:port`, such as `smtp.example.com:587`");
-        /// how the connection is encrypted: after a plain greeting, from the first byte, or not at all
+        /// how the connection is encrypted: after a plain greeting, from the first byte, or not at
+        /// all
         key Key::text("security").default("`starttls`").range("`starttls`, `tls`, `none`");
-        /// the authorities that the server's certificate is verified with, and no others; read at each
-        /// mail
+        /// the authorities that the server's certificate is verified with, and no others; read at
+        /// each mail
         key Key::pem_file("ca_file").default("the system's").range("PEM");
         /// the user that logs in
         key Key::text("username")

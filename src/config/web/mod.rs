@@ -1,5 +1,5 @@
-//! The web configuration: HTTPS, users and headers of this exporter's own HTTP server. The format is
-//! that of Prometheus'
+//! The web configuration: HTTPS, users and headers of this exporter's own HTTP server. The format
+//! is that of Prometheus'
 //! [exporter-toolkit](https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md),
 //! so that a file that other exporters use works here, or is refused with a sentence.
 //!

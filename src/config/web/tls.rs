@@ -182,7 +182,8 @@ pub(super) fn read(root: &Section<'_>) -> Option<WebTlsSettings> {
     })
 }
 
-/// The value of `key`, unless it is blank, which is the toolkit's way to write that it is not given.
+/// The value of `key`, unless it is blank, which is the toolkit's way to write that it is not
+/// given.
 fn given<'a>(section: &Section<'a>, key: &str) -> Option<Cursor<'a>> {
     let cursor = section.get(key)?;
     let is_blank = cursor.is_null() || cursor.word() == Some("");

@@ -17,7 +17,8 @@ use crate::topology::{FileFailure, FileFault};
 const MAX_FILES: usize = 1000;
 
 /// A file that was modified so recently may be modified again without another time: kernels take
-/// that time from a clock that ticks every few milliseconds, and some file systems in whole seconds.
+/// that time from a clock that ticks every few milliseconds, and some file systems in whole
+/// seconds.
 const GRAIN: Span = Span::from_secs(2);
 
 /// Every file that the patterns stand for, at one moment.

@@ -1,9 +1,9 @@
 //! The task that watches the pair files.
 //!
 //! It looks at them every second instead of subscribing to the kernel's events: those do not arrive
-//! from network file systems and some containers, follow no symbolic links (which is how a `ConfigMap`
-//! changes), and can be lost when there are many, so that looking would be needed all the same. A look
-//! costs one stat a file.
+//! from network file systems and some containers, follow no symbolic links (which is how a
+//! `ConfigMap` changes), and can be lost when there are many, so that looking would be needed all
+//! the same. A look costs one stat a file.
 
 mod listing;
 mod settling;

@@ -23,8 +23,8 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    /// Whether the files are to be read now that they are as in `listing`. `has_fresh` says that one
-    /// of them may have changed without a sign of it.
+    /// Whether the files are to be read now that they are as in `listing`. `has_fresh` says that
+    /// one of them may have changed without a sign of it.
     pub(super) fn is_due(&mut self, listing: &Listing, has_fresh: bool, now: Timestamp) -> bool {
         let Some(applied) = &self.applied else {
             // Nothing is watched before the first look.

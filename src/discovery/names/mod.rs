@@ -1,4 +1,5 @@
-//! The tasks for DNS names: one an entry resolves them, one a server that was found asks for its role.
+//! The tasks for DNS names: one an entry resolves them, one a server that was found asks for its
+//! role.
 
 mod resolver;
 mod role;

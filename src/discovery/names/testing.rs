@@ -1,5 +1,5 @@
-//! A DNS server on the loopback network, whose records a test changes while it runs. Also part of the
-//! tests on real servers.
+//! A DNS server on the loopback network, whose records a test changes while it runs. Also part of
+//! the tests on real servers.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -1,5 +1,5 @@
-//! The rules: one function a check, from the facts of an entry to what is wrong with it. All of them
-//! are pure.
+//! The rules: one function a check, from the facts of an entry to what is wrong with it. All of
+//! them are pure.
 
 pub(super) mod commands;
 pub(super) mod directives;

@@ -1,5 +1,5 @@
-//! Chapter A, continued: whether the two sides understand each other after a switch: addresses, TLS,
-//! programs and clocks.
+//! Chapter A, continued: whether the two sides understand each other after a switch: addresses,
+//! TLS, programs and clocks.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -56,8 +56,8 @@ enum Sight {
     Down(Span),
 }
 
-/// How a Sentinel in the master's datacenter sees the replica. `None` where it is elsewhere, does not
-/// know the replica, or does not see the master either.
+/// How a Sentinel in the master's datacenter sees the replica. `None` where it is elsewhere, does
+/// not know the replica, or does not see the master either.
 fn seen_from(subject: &Subject<'_>, sentinel: &SentinelAudit) -> Option<Sight> {
     if sentinel.dc != subject.entry.master.dc {
         return None;

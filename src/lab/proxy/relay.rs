@@ -66,8 +66,8 @@ impl Flow {
         Bytes::new(self.delivered.load(Ordering::Relaxed))
     }
 
-    /// Promises the line to `length` bytes that have been there since `ready`, and returns when it will
-    /// have sent them. A new rate voids what was promised at the old one.
+    /// Promises the line to `length` bytes that have been there since `ready`, and returns when it
+    /// will have sent them. A new rate voids what was promised at the old one.
     fn reserve(&self, length: usize, rate: u64, ready: Instant) -> Instant {
         let mut promised = self.promised.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

@@ -25,8 +25,8 @@ const LOG_TAIL_BYTES: u64 = 2048;
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// The pause between two probes of a server that starts.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How long one probe may take: a server that has bound its port but not entered its event loop does
-/// not answer.
+/// How long one probe may take: a server that has bound its port but not entered its event loop
+/// does not answer.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
 /// What Redis logs when another process holds the port.
 const PORT_TAKEN: &str = "Address already in use";

@@ -171,8 +171,8 @@ impl Alerts {
         self.engine.skip_pause(pause);
     }
 
-    /// The notifications that are due, and those that are suppressed. The end of each tick: what was
-    /// evaluated is listed from then on.
+    /// The notifications that are due, and those that are suppressed. The end of each tick: what
+    /// was evaluated is listed from then on.
     pub(super) fn due(&mut self, targets: &[AlertTarget], now: Timestamp) -> DueNotifications {
         self.listed = None;
         self.engine.expire(now);
@@ -205,8 +205,8 @@ impl Alerts {
             && self.confirm_by.is_none()
     }
 
-    /// Makes [`Alerts::listed`], unless it is known. Alerts change only in ticks: until the next one
-    /// the list stays the same.
+    /// Makes [`Alerts::listed`], unless it is known. Alerts change only in ticks: until the next
+    /// one the list stays the same.
     pub(super) fn prepare_list(&mut self, now: Timestamp) {
         if self.listed.is_none() {
             self.listed = Some(self.new_list(now));

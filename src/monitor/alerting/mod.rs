@@ -212,7 +212,8 @@ impl Alerting {
         self.alerts.review_suppressions(now, wall);
     }
 
-    /// Whether there is no alert, and no rule to evaluate but those of pairs, servers and the exporter.
+    /// Whether there is no alert, and no rule to evaluate but those of pairs, servers and the
+    /// exporter.
     pub(super) fn is_calm(&self) -> bool {
         self.alerts.are_calm() && self.due_entries.is_empty() && self.restored.is_empty()
     }

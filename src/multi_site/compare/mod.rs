@@ -1,9 +1,9 @@
-//! Comparing two sites, key by key, in both directions, with bounded memory; and repairing what differs for
-//! good.
+//! Comparing two sites, key by key, in both directions, with bounded memory; and repairing what
+//! differs for good.
 //!
 //! Every difference is looked at a second time after a while. It is settled if the site that
-//! had less still lacks the version that the other one had at the first look; else it was in flight. Comparing
-//! for equality twice would count every key that is written often.
+//! had less still lacks the version that the other one had at the first look; else it was in
+//! flight. Comparing for equality twice would count every key that is written often.
 
 mod counters;
 mod pace;
@@ -28,12 +28,12 @@ use read::absent_keys;
 pub use read::{SiteView, counters_at, read_all};
 pub use report::{ComparisonReport, DirectionReport, Example};
 
-/// Keys that SCAN is asked for at once, and that are read at once: a server is busy for some 2 ms with
-/// 1,000 small values, and they cost one round trip.
+/// Keys that SCAN is asked for at once, and that are read at once: a server is busy for some 2 ms
+/// with 1,000 small values, and they cost one round trip.
 const PAGE: usize = 1000;
 
-/// The most keys of one exchange: SCAN gives a few more than it is asked for, and they shall not take a
-/// round trip of their own.
+/// The most keys of one exchange: SCAN gives a few more than it is asked for, and they shall not
+/// take a round trip of their own.
 const READ_AT_ONCE: usize = PAGE + PAGE / 4;
 
 /// Differences that wait for their second look. When there are as many, the second look is taken,
@@ -260,8 +260,8 @@ impl<'a, S: Site> Run<'a, S> {
         })
     }
 
-    /// Those of `keys` that have not been compared: on the way back they are the ones that the first
-    /// site does not have.
+    /// Those of `keys` that have not been compared: on the way back they are the ones that the
+    /// first site does not have.
     async fn only_new(
         &self,
         direction: Direction,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::active_active::Direction;
 
-/// Names that SCAN is asked for at once on the way back, where no values are read: the server is busy for some
-/// 3 ms with them.
+/// Names that SCAN is asked for at once on the way back, where no values are read: the server is
+/// busy for some 3 ms with them.
 pub(super) const PAGE_OF_NAMES: usize = 2000;
 
 /// What a page costs at least, in keys: SCAN goes through as many however few of them match.
@@ -53,8 +53,8 @@ impl PageTimes {
         }
     }
 
-    /// Whether the server or the link has become slow: this page came late, and the one before it. A
-    /// single one is as often this program's own lateness, or a fork of the server.
+    /// Whether the server or the link has become slow: this page came late, and the one before it.
+    /// A single one is as often this program's own lateness, or a fork of the server.
     fn is_slow(&mut self, took: Duration) -> bool {
         let fastest = self.fastest.map_or(took, |fastest| fastest.min(took));
         self.fastest = Some(fastest);

@@ -56,8 +56,8 @@ impl Pattern {
     pub(super) fn matches(&self, name: &[u8]) -> bool {
         let mut parts = self.parts.as_slice();
         let mut rest = name;
-        // Where the latest `*` stands, and the name behind what it has taken so far: if the rest does
-        // not fit, it takes one byte more.
+        // Where the latest `*` stands, and the name behind what it has taken so far: if the rest
+        // does not fit, it takes one byte more.
         let mut again: Option<(&[Part], &[u8])> = None;
         loop {
             match (parts, rest) {
@@ -135,8 +135,8 @@ fn class(text: &[u8]) -> (Part, &[u8]) {
 /// The patterns of registers and of counters.
 #[derive(Debug)]
 pub(super) struct Patterns {
-    /// What SCAN filters by: the only pattern. Of several it filters by none: to go through all names
-    /// once costs a server less than to do it for each pattern.
+    /// What SCAN filters by: the only pattern. Of several it filters by none: to go through all
+    /// names once costs a server less than to do it for each pattern.
     pub(super) filter: String,
     registers: Vec<Pattern>,
     counters: Vec<Pattern>,

@@ -23,8 +23,8 @@ pub struct LwwStoreBuilder {
 }
 
 impl LwwStore<()> {
-    /// Begins a store that writes in the name of the datacenter `dc`. No two sites may have the same
-    /// name.
+    /// Begins a store that writes in the name of the datacenter `dc`. No two sites may have the
+    /// same name.
     pub fn builder(dc: &str) -> LwwStoreBuilder {
         LwwStoreBuilder {
             dc: dc.to_owned(),
@@ -44,8 +44,8 @@ impl LwwStoreBuilder {
         self
     }
 
-    /// The longest queue, in items; by default a million, some 250 MB of small values. Beyond it writes
-    /// are not queued, which is noted in the key `{QUEUE}:overflow`.
+    /// The longest queue, in items; by default a million, some 250 MB of small values. Beyond it
+    /// writes are not queued, which is noted in the key `{QUEUE}:overflow`.
     pub const fn max_queue(mut self, items: u64) -> Self {
         self.max_queue = items;
         self
@@ -57,8 +57,8 @@ impl LwwStoreBuilder {
         self
     }
 
-    /// How long tombstones stay; by default ten days. It has to exceed the longest partition and the
-    /// drain after it.
+    /// How long tombstones stay; by default ten days. It has to exceed the longest partition and
+    /// the drain after it.
     pub const fn tombstone_grace(mut self, grace: Duration) -> Self {
         self.limits.tombstone_grace = grace;
         self

@@ -21,8 +21,8 @@ pub use builder::LwwStoreBuilder;
 ///
 /// A write goes to the local site together with an entry in its queue, atomically; then to the
 /// remote site; then the entry is removed. What happens in between, be it a crash, a timeout or a
-/// partition, leaves the entry in the queue, and [`Self::drain`] brings it over later. Any number of
-/// processes, and clients of the tutorial's kind, may write to and drain the same queue.
+/// partition, leaves the entry in the queue, and [`Self::drain`] brings it over later. Any number
+/// of processes, and clients of the tutorial's kind, may write to and drain the same queue.
 ///
 /// ```
 /// # mod servers { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/two_servers.rs")); }

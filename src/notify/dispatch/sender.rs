@@ -101,8 +101,8 @@ async fn prepare(
     blocking(&receiver, prepare).await
 }
 
-/// The longest that a mail takes. Longer than an HTTP request, because a mail server may verify each
-/// address and the content while it is asked.
+/// The longest that a mail takes. Longer than an HTTP request, because a mail server may verify
+/// each address and the content while it is asked.
 const MAIL_LIMIT: Duration = Duration::from_secs(30);
 
 async fn hand_over(server: &MailServer, mail: &Mail) -> AttemptResult {

@@ -235,7 +235,8 @@ impl GroupQueue {
         false
     }
 
-    /// The attempt in flight was received by all recipients but `left`: only these need another one.
+    /// The attempt in flight was received by all recipients but `left`: only these need another
+    /// one.
     pub(super) fn narrow(&mut self, left: &[String]) {
         if let Some(entry) = &mut self.in_flight
             && !left.is_empty()

@@ -1,5 +1,5 @@
-//! Mail: a message as text and HTML, through a mail server. All mails about a group answer the first
-//! one, so that a resolve stands below its alert.
+//! Mail: a message as text and HTML, through a mail server. All mails about a group answer the
+//! first one, so that a resolve stands below its alert.
 
 use mail_builder::MessageBuilder;
 use mail_builder::headers::raw::Raw;

@@ -58,8 +58,8 @@ pub fn plain(message: &Message) -> Value {
     json!({"text": slack_escape(&lines.join("\n"), MAX_TEXT)})
 }
 
-/// Mentions `people` in `body`, which posts `message`, where the message is for them: a group that is
-/// critical has news, or goes on. A message that is changed in place notifies nobody.
+/// Mentions `people` in `body`, which posts `message`, where the message is for them: a group that
+/// is critical has news, or goes on. A message that is changed in place notifies nobody.
 pub(super) fn mention(body: &mut Value, message: &Message, people: &[SlackMention]) {
     let is_critical = message.level() == CRITICAL;
     let is_news = !matches!(

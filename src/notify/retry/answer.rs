@@ -36,8 +36,8 @@ pub trait AnswerRules: fmt::Debug + Sync {
         meaning_of_status(response.status)
     }
 
-    /// The wait that the answer's body asks for, where the receiver writes it there and not into the
-    /// header `Retry-After`.
+    /// The wait that the answer's body asks for, where the receiver writes it there and not into
+    /// the header `Retry-After`.
     fn wait_in_body(&self, _response: &HttpResponse) -> Option<Span> {
         None
     }

@@ -12,8 +12,8 @@ pub(super) enum MailFailure {
     MayPass(DeliveryFailure),
 }
 
-/// The meaning of `error`: 4xx passes, 5xx does not (RFC 5321, section 4.2.1). Replies about a login
-/// are those of RFC 4954, section 6.
+/// The meaning of `error`: 4xx passes, 5xx does not (RFC 5321, section 4.2.1). Replies about a
+/// login are those of RFC 4954, section 6.
 pub(super) const fn failure(error: &SmtpError) -> MailFailure {
     match error {
         SmtpError::Refused {

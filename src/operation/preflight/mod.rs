@@ -249,7 +249,8 @@ impl Preflight<'_> {
     }
 
     /// Whether another server has the target's history: then a full sync of it is complete, for the
-    /// target took the history over with the data. Its offset is 0 or 1 until the master sends more.
+    /// target took the history over with the data. Its offset is 0 or 1 until the master sends
+    /// more.
     fn has_synced(&self, target: &Said) -> bool {
         let everyone = std::iter::once(self.old).chain(self.others);
         let mut said = everyone.filter_map(ServerView::said);
@@ -570,8 +571,8 @@ fn version_skew(old: &Said, target: &Said) -> Option<Refusal> {
     Some(refusal.overridden_by("--accept-version"))
 }
 
-/// The replica to promote: the one that was asked for; else the only one that answers, of a disaster
-/// the one that has most.
+/// The replica to promote: the one that was asked for; else the only one that answers, of a
+/// disaster the one that has most.
 ///
 /// # Errors
 /// A sentence for the user.

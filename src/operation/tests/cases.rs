@@ -1,6 +1,6 @@
-//! Refusals and their overrides as data: a directory a case, with what it is like (`scene`), the flag
-//! that lifts it (`override`, where there is one), and what a person reads (`expect`, `recorded`).
-//! `UPDATE_GOLDEN=1` writes what a person reads, for review.
+//! Refusals and their overrides as data: a directory a case, with what it is like (`scene`), the
+//! flag that lifts it (`override`, where there is one), and what a person reads (`expect`,
+//! `recorded`). `UPDATE_GOLDEN=1` writes what a person reads, for review.
 
 use std::path::{Path, PathBuf};
 

@@ -204,8 +204,8 @@ impl Model {
         }
     }
 
-    /// A master lists the other server while that follows it; what has been acknowledged changes once
-    /// a second.
+    /// A master lists the other server while that follows it; what has been acknowledged changes
+    /// once a second.
     fn list_replica(&mut self, index: usize) {
         let is_due = self.now - self.acknowledged >= Span::from_secs(1);
         let other = self.servers[1 - index].clone();

@@ -1,5 +1,5 @@
-//! The scene in which an operation is assessed, and what needs more than one line of data to say; the
-//! cases are in `cases`.
+//! The scene in which an operation is assessed, and what needs more than one line of data to say;
+//! the cases are in `cases`.
 
 use super::super::*;
 use super::{history, master, replica};

@@ -258,7 +258,8 @@ async fn a_reload_keeps_what_stays_and_ends_what_is_switched_off() {
         .expect("every task drops its sender");
 }
 
-/// A subscriber on the replica `r` of the master `m`, which was sent three numbers, at 1, 2 and 3 s.
+/// A subscriber on the replica `r` of the master `m`, which was sent three numbers, at 1, 2 and 3
+/// s.
 fn subscriber() -> (Subscriber, mpsc::Receiver<PollEvent>) {
     let (events, seen) = mpsc::channel(64);
     let (top, addr) = (ServerAddr::new("m", 1), ServerAddr::new("r", 1));

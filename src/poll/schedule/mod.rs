@@ -153,8 +153,8 @@ impl TreeSchedule {
         polls_per_round(self.roots, others)
     }
 
-    /// The polls a second that boost rounds would take in addition to the base rounds, if the budget
-    /// allowed all of them.
+    /// The polls a second that boost rounds would take in addition to the base rounds, if the
+    /// budget allowed all of them.
     pub(super) fn boost_demand(&self, now: Timestamp) -> f64 {
         if !self.members.iter().any(|member| member.is_boosted(now)) {
             return 0.0;

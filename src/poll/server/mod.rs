@@ -149,8 +149,8 @@ enum LinkProgress {
 }
 
 impl PendingPoll {
-    /// When it has failed, if this program's own delay does not grow any more: for `delayed` it could
-    /// not have read an answer, so the server did not have that time.
+    /// When it has failed, if this program's own delay does not grow any more: for `delayed` it
+    /// could not have read an answer, so the server did not have that time.
     fn times_out_at(&self, delayed: Span) -> Timestamp {
         self.began + self.order.timeout + delayed
     }

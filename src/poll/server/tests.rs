@@ -363,8 +363,8 @@ async fn a_server_that_comes_back_is_polled_again() {
     rig.expect(&["answered"]).await;
 }
 
-/// Its master reports it online again, so the wait for the next attempt, which may be seconds, ends;
-/// once.
+/// Its master reports it online again, so the wait for the next attempt, which may be seconds,
+/// ends; once.
 #[tokio::test]
 async fn a_server_that_its_master_reports_connected_is_polled_without_backoff() {
     let server = fake().await;

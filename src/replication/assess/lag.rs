@@ -132,10 +132,10 @@ fn bounded_by_heartbeats(
     LagInterval { upper, ..lag }.ordered()
 }
 
-/// The lag in the first seconds after the master reported that it is a replica; the next answers show
-/// which server continues its history. As with a master that misses a poll, the estimate holds until
-/// two answers are missing. But clients may have written to another server since before that answer,
-/// so nothing bounds the lag.
+/// The lag in the first seconds after the master reported that it is a replica; the next answers
+/// show which server continues its history. As with a master that misses a poll, the estimate holds
+/// until two answers are missing. But clients may have written to another server since before that
+/// answer, so nothing bounds the lag.
 fn lag_during_handover(evidence: Evidence<'_>, now: Timestamp) -> LagInterval {
     let Some(estimate) = estimate_during_handover(evidence, now) else {
         return LagInterval::UNKNOWN;
@@ -194,8 +194,8 @@ fn silent_since(evidence: Evidence<'_>, located: &Located, now: Timestamp) -> Op
 }
 
 /// Whether the replica answers again after a silence, and the master has not been asked since. Two
-/// answers of the replica are compared, and not an answer with `now`: a replica that is not polled is
-/// not silent.
+/// answers of the replica are compared, and not an answer with `now`: a replica that is not polled
+/// is not silent.
 fn answered_after_silence(evidence: Evidence<'_>, located: &Located) -> bool {
     let Some((_, received)) = evidence.replica.last_answer else {
         return false;
@@ -203,8 +203,8 @@ fn answered_after_silence(evidence: Evidence<'_>, located: &Located) -> bool {
     received - located.received() > evidence.pair.interval.mul_f64(PLACED_WITHIN_POLLS)
 }
 
-/// Whether the replica itself is silent: this exporter has not just been restarted or paused without
-/// polling it since. An estimate depends on that; bounds do not.
+/// Whether the replica itself is silent: this exporter has not just been restarted or paused
+/// without polling it since. An estimate depends on that; bounds do not.
 fn is_replica_at_fault(evidence: Evidence<'_>, now: Timestamp) -> bool {
     let Evidence { replica, pair, .. } = evidence;
     let is_confirmed = pair.relation != Relation::Restored || replica.failures > 0;

@@ -18,8 +18,8 @@ use super::state::{PairState, StateReason};
 use crate::info::Role;
 use crate::model::{Bytes, Span, Timestamp};
 
-/// How long after a change of the master's history one more poll of the replica is worth its cost: an
-/// orderly failover has ended by then.
+/// How long after a change of the master's history one more poll of the replica is worth its cost:
+/// an orderly failover has ended by then.
 const HISTORY_CHANGE_WATCHED_FOR: Span = Span::from_secs(5);
 
 /// What is true of a pair at one instant. What is not known is `None`; `reason` says why.
@@ -29,8 +29,8 @@ pub struct Assessment {
     pub state: PairState,
     /// Why the pair is in that state.
     pub reason: StateReason,
-    /// Why one of the servers is not observed, where this exporter is the cause. Alerts do not judge a
-    /// pair while it is set.
+    /// Why one of the servers is not observed, where this exporter is the cause. Alerts do not
+    /// judge a pair while it is set.
     pub gap: Option<Gap>,
     /// Seconds of lag at that instant.
     pub lag: LagInterval,
@@ -116,8 +116,8 @@ pub struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    /// Why one of the two servers is not observed, where this exporter is the cause; the master comes
-    /// first.
+    /// Why one of the two servers is not observed, where this exporter is the cause; the master
+    /// comes first.
     fn gap(&self, now: Timestamp) -> Option<(Role, Gap)> {
         let interval = self.pair.interval;
         if let Some(gap) = self.master.gap(now, interval) {
@@ -127,8 +127,8 @@ impl Evidence<'_> {
         Some((Role::Replica, gap))
     }
 
-    /// Why the answers are not those of one master and of a replica of it, where the addresses lead to
-    /// other servers than two.
+    /// Why the answers are not those of one master and of a replica of it, where the addresses lead
+    /// to other servers than two.
     fn mix_up(&self, now: Timestamp) -> Option<StateReason> {
         for (who, server) in [(Role::Master, self.master), (Role::Replica, self.replica)] {
             if server.takes_turns(now) {

@@ -9,8 +9,9 @@ use super::super::lag::{LagBytes, LagInterval};
 use super::super::pair::{ACK_PERIOD, AckArrival, Acked, Located, PairFacts};
 use crate::model::{Bytes, Span, Timestamp};
 
-/// How much of what a replica may have applied before it stopped it is assumed to have applied. Half
-/// would be right on average. It is a little less, because a late alert costs more than an early one.
+/// How much of what a replica may have applied before it stopped it is assumed to have applied.
+/// Half would be right on average. It is a little less, because a late alert costs more than an
+/// early one.
 const APPLIED_BEFORE_STOP: f64 = 0.4;
 
 /// What is known of a silent replica's position.
@@ -94,8 +95,9 @@ fn estimate_behind(
 }
 
 /// The furthest position that the replica is known to have reached, by its last answer or by its
-/// ACKs; by its ACKs alone if it may have been synced since. Until it ACKs after a sync, only its last
-/// answer is known: as in a full sync, what it serves is not newer than that, but it may be older.
+/// ACKs; by its ACKs alone if it may have been synced since. Until it ACKs after a sync, only its
+/// last answer is known: as in a full sync, what it serves is not newer than that, but it may be
+/// older.
 fn position(pair: &PairFacts, located: &Located) -> SilentPosition {
     if let Some(acked) = comparable_ack(pair, located)
         && (pair.ack.synced_since || acked.offset > located.applied())

@@ -67,8 +67,8 @@ fn unreachable(evidence: Evidence<'_>, now: Timestamp) -> Option<Finding> {
     None
 }
 
-/// The state of a pair whose server is silent: `state`, or unknown where this exporter has no access,
-/// because then nothing shows whether the server is healthy.
+/// The state of a pair whose server is silent: `state`, or unknown where this exporter has no
+/// access, because then nothing shows whether the server is healthy.
 fn silent_server(who: Role, server: &ServerFacts, state: PairState, now: Timestamp) -> Finding {
     if let Some(fault) = server.fault().cloned() {
         return (PairState::Unknown, StateReason::NoAccess { who, fault });
@@ -139,8 +139,8 @@ fn link(pair: &PairFacts, now: Timestamp) -> Finding {
     (PairState::Unknown, reason)
 }
 
-/// The state of the stream, where the link does not claim to be down and the replica's position is in
-/// a history of its master.
+/// The state of the stream, where the link does not claim to be down and the replica's position is
+/// in a history of its master.
 fn stream(pair: &PairFacts, now: Timestamp) -> Finding {
     let link_up = pair.link.status == Some(LinkStatus::Up);
     if let Some(since) = pair.parent_down_since {
@@ -163,8 +163,9 @@ fn stream(pair: &PairFacts, now: Timestamp) -> Finding {
     (PairState::Streaming, StateReason::Streaming)
 }
 
-/// Whether the replica's position is in a history that its master no longer writes. With its link up
-/// the replica follows another server, or has not noticed yet: it does not stream from its master.
+/// Whether the replica's position is in a history that its master no longer writes. With its link
+/// up the replica follows another server, or has not noticed yet: it does not stream from its
+/// master.
 fn is_in_ended_history(pair: &PairFacts) -> bool {
     match &pair.located {
         Some(located) => !located.is_current(),

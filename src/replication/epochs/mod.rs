@@ -1,8 +1,8 @@
 //! One master's stream over time: histories that begin, continue after a promotion, and end.
 //!
-//! Offsets can be compared only inside one replication history. Redis names a history by `master_replid`;
-//! after a promotion the new master names the old one in `master_replid2` and the first offset that
-//! is no longer shared in `second_repl_offset`.
+//! Offsets can be compared only inside one replication history. Redis names a history by
+//! `master_replid`; after a promotion the new master names the old one in `master_replid2` and the
+//! first offset that is no longer shared in `second_repl_offset`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -397,9 +397,9 @@ impl MasterHistory {
         HistoryChange::Reset
     }
 
-    /// Begins a history that continues the current one. Both share everything up to the cut: what is
-    /// known of that stays known. That the old master stood at the cut proves nothing about what the
-    /// new one wrote beyond it, except while the new one was no master yet.
+    /// Begins a history that continues the current one. Both share everything up to the cut: what
+    /// is known of that stays known. That the old master stood at the cut proves nothing about what
+    /// the new one wrote beyond it, except while the new one was no master yet.
     fn promote(&mut self, sample: &MasterSample) -> HistoryChange {
         let mut shared = match &self.current {
             Some(epoch) => epoch.history.clone(),

@@ -103,8 +103,8 @@ impl CatchUp {
         }
     }
 
-    /// The same where the load of the last seconds is a new one: it may stay, and then everything is
-    /// there after `now`, or go back to what it was.
+    /// The same where the load of the last seconds is a new one: it may stay, and then everything
+    /// is there after `now`, or go back to what it was.
     fn or_as_now(self, now: Span) -> Self {
         let soonest = now.mul_f64(1.0 - UNSURE);
         let earliest = self.earliest.map_or(soonest, |before| before.min(soonest));
@@ -211,8 +211,8 @@ fn windows(slots: &[f64], length: usize) -> Option<(f64, Vec<(f64, usize)>)> {
 }
 
 /// Whether less than half of the least was written lately, or more than twice the most, that any
-/// window as long has seen. Of each length is the double one tried, too: the longer a load has ended,
-/// the longer are the windows that have seen nothing like it.
+/// window as long has seen. Of each length is the double one tried, too: the longer a load has
+/// ended, the longer are the windows that have seen nothing like it.
 fn is_new_load(slots: &[f64]) -> bool {
     let mut length = ALIKE;
     while let Some((present, before)) = windows(slots, length) {
@@ -258,8 +258,8 @@ impl<'a> Replay<'a> {
     fn end(&self, start: usize, lacks: Bytes) -> Option<Span> {
         let mut lacks = lacks.as_f64();
         let mut passed = 0.0;
-        // It may end in the first round even where the whole course brings it no closer. Rounds that
-        // certainly do not end it need not be gone through.
+        // It may end in the first round even where the whole course brings it no closer. Rounds
+        // that certainly do not end it need not be gone through.
         if let Some(end) = self.round(start, &mut lacks) {
             return span_of(end * SLOT.as_secs_f64());
         }
@@ -280,7 +280,8 @@ impl<'a> Replay<'a> {
         None
     }
 
-    /// Goes once through the course from `start`, and returns after how many slots nothing was lacking.
+    /// Goes once through the course from `start`, and returns after how many slots nothing was
+    /// lacking.
     fn round(&self, start: usize, lacks: &mut f64) -> Option<f64> {
         let from_start = self.slots.iter().skip(start);
         let again = self.slots.iter().take(start);

@@ -1,6 +1,6 @@
 //! For how long the writes of a deposed master stay provable: its backlog holds them until newer
-//! writes push them out, or until it has had no replica for `repl-backlog-ttl`. After that nobody can
-//! say any more what was lost, and no partial resync can fetch it.
+//! writes push them out, or until it has had no replica for `repl-backlog-ttl`. After that nobody
+//! can say any more what was lost, and no partial resync can fetch it.
 
 use super::super::assess::Evidence;
 use super::super::epochs::Comparison;

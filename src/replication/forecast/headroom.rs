@@ -1,5 +1,5 @@
-//! How long the link may be cut before the replica needs a full resync: until the master has written
-//! more than its backlog holds beyond what the replica has.
+//! How long the link may be cut before the replica needs a full resync: until the master has
+//! written more than its backlog holds beyond what the replica has.
 
 use std::sync::Arc;
 
@@ -65,7 +65,8 @@ impl Headroom {
     }
 }
 
-/// What the master may write until a full resync; without the size of its `backlog` that is not known.
+/// What the master may write until a full resync; without the size of its `backlog` that is not
+/// known.
 fn bytes(backlog: Option<Bytes>, seen: &Assessment) -> Result<Bytes, NoForecast> {
     match (seen.backlog_headroom, backlog) {
         (Some(headroom), _) => Ok(headroom),

@@ -1,6 +1,6 @@
-//! What will break before it breaks: how long the link may be cut, when a replica has caught up, when
-//! a master drops a replica because of its output buffer, when a full sync ends, and for how long the
-//! writes of a deposed master stay provable.
+//! What will break before it breaks: how long the link may be cut, when a replica has caught up,
+//! when a master drops a replica because of its output buffer, when a full sync ends, and for how
+//! long the writes of a deposed master stay provable.
 //!
 //! Each prediction is a value or the reason why there is none ([`NoForecast`]). docs/foresight.md
 //! explains them and has their scores.

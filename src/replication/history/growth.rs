@@ -87,8 +87,8 @@ impl OffsetHistory {
     }
 }
 
-/// The time between two plateaus, at an instant after the beginning of the first of them; zero where
-/// that one still lasts.
+/// The time between two plateaus, at an instant after the beginning of the first of them; zero
+/// where that one still lasts.
 fn gap_at(plateau: &Plateau, next: Option<&Plateau>, instant: Timestamp) -> Span {
     match next {
         Some(next) if instant > plateau.last_sent => next.first_seen - plateau.last_sent,

@@ -29,8 +29,8 @@ const ANY_TIME: PartOfGap = PartOfGap {
 /// How much of a gap a burst in it takes, on average: anything from almost nothing to most of it.
 const BURST_LENGTH: f64 = 0.3;
 
-/// The standard deviation of an instant in a burst of unknown beginning and length, as a part of the
-/// gap: smaller than that of an instant that is anywhere.
+/// The standard deviation of an instant in a burst of unknown beginning and length, as a part of
+/// the gap: smaller than that of an instant that is anywhere.
 const IN_A_BURST: f64 = 0.2;
 
 /// An instant within a gap, and its standard deviation, both as parts of the gap's length.

@@ -62,8 +62,8 @@ pub struct Footprint {
     pub records: usize,
     /// Memory of the records, unused capacity included.
     pub bytes: usize,
-    /// How wide merging may make an old bracket, as a part of its age. It grows when a master writes
-    /// so irregularly that the capacity does not suffice. A wider bracket is still correct.
+    /// How wide merging may make an old bracket, as a part of its age. It grows when a master
+    /// writes so irregularly that the capacity does not suffice. A wider bracket is still correct.
     pub epsilon: f64,
 }
 

@@ -1,10 +1,10 @@
 //! A master that comes back without its history: what is lost, and which server still has it.
 //!
-//! Redis draws a new `master_replid` at every start. A master that loads an RDB file of 7.0 or later
-//! names the history of the file in `master_replid2` (`loadDataFromDisk` in server.c) and continues
-//! with its offset. One that loads an append-only file, one of an older generation, and one that
-//! comes back empty begin at offset 0. A replica that asks such a master to continue gets the
-//! master's whole data set instead, and drops its own.
+//! Redis draws a new `master_replid` at every start. A master that loads an RDB file of 7.0 or
+//! later names the history of the file in `master_replid2` (`loadDataFromDisk` in server.c) and
+//! continues with its offset. One that loads an append-only file, one of an older generation, and
+//! one that comes back empty begin at offset 0. A replica that asks such a master to continue gets
+//! the master's whole data set instead, and drops its own.
 
 use serde::{Deserialize, Serialize};
 
@@ -159,8 +159,8 @@ impl Lineage {
     ///   the data of another server.
     /// * A new one shares nothing, in a new process: the history began with that process, unless it
     ///   continues one that was never seen, and is further than this one was.
-    /// * A process that ran already at the last answer is another server's, which answers at the same
-    ///   address now: this one has not come back.
+    /// * A process that ran already at the last answer is another server's, which answers at the
+    ///   same address now: this one has not come back.
     pub fn lost_to(&self, poll: MasterPoll<'_>) -> Option<HistoryRemnant> {
         let sample = poll.sample;
         if self.is_other_process(poll) && !self.has_restarted(poll) {
@@ -230,8 +230,8 @@ impl Lineage {
         }
     }
 
-    /// What is left where no offset shows it: by what the server loaded at its start, or else by how
-    /// many keys it has.
+    /// What is left where no offset shows it: by what the server loaded at its start, or else by
+    /// how many keys it has.
     fn remnant_without_offsets(&self, poll: MasterPoll<'_>) -> HistoryRemnant {
         if self.came_back_empty(poll) {
             return HistoryRemnant::Nothing;
@@ -339,8 +339,8 @@ impl HistoryLoss {
         }
     }
 
-    /// Records the master's answer: it may have been started again with its data. A master without a
-    /// backlog draws another ID when its first replica connects (`createReplicationBacklog` in
+    /// Records the master's answer: it may have been started again with its data. A master without
+    /// a backlog draws another ID when its first replica connects (`createReplicationBacklog` in
     /// replication.c), so the new history is the one that it names now.
     pub fn master_answered(&mut self, sample: &MasterSample) {
         if sample.replid != self.from {

@@ -1,5 +1,5 @@
-//! What the direct master reports of the replica: its ACKs, placed in the history, and the syncs that
-//! it was given.
+//! What the direct master reports of the replica: its ACKs, placed in the history, and the syncs
+//! that it was given.
 
 use super::facts::{AckArrival, AckEvidence, Acked};
 use super::located::ANYWHERE;
@@ -114,8 +114,8 @@ impl PairTracker {
         Some(self.lag_at_ack(point, arrival))
     }
 
-    /// The lag of a replica whose ACK arrived in that interval, and whose position the master passed
-    /// at `point`.
+    /// The lag of a replica whose ACK arrived in that interval, and whose position the master
+    /// passed at `point`.
     fn lag_at_ack(&self, point: Point, arrival: AckArrival) -> Span {
         let width = arrival.before - arrival.after;
         let middle = arrival.after + width.half();
@@ -144,8 +144,8 @@ fn unacked_bytes(ack: Option<Ack>, written: Option<ReplicationOffset>) -> Option
     Some(written?.since(acked))
 }
 
-/// When the newest ACK arrived, by the master's answer to a poll that was sent and answered at these
-/// instants; `None` before the first ACK.
+/// When the newest ACK arrived, by the master's answer to a poll that was sent and answered at
+/// these instants; `None` before the first ACK.
 fn ack_arrival(
     ack: Option<Ack>,
     known: &AckEvidence,

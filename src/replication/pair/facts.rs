@@ -24,7 +24,8 @@ pub(in super::super) const ACK_PERIOD: Span = Span::from_millis(1_200);
 /// itself is silent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AckEvidence {
-    /// The replica's line in the master's last answer; `None` if no line certainly is the replica's.
+    /// The replica's line in the master's last answer; `None` if no line certainly is the
+    /// replica's.
     pub last: Option<Ack>,
     /// Whether some answer had such a line: only then does its absence mean that the replica is
     /// gone.
@@ -142,7 +143,8 @@ pub struct PairFacts {
     pub usual_lag: Span,
     /// Since when the replica had not answered when the exporter was restarted.
     pub silent_before: Option<Timestamp>,
-    /// The history that its master lost, until the pair has streamed in another one for long enough.
+    /// The history that its master lost, until the pair has streamed in another one for long
+    /// enough.
     pub loss: Option<Arc<HistoryLoss>>,
     /// What predictions rest on.
     pub forecast: ForecastFacts,

@@ -82,8 +82,8 @@ impl PairTracker {
         }
     }
 
-    /// Counts a link that was lost and is back, although both answers of the master show it up. With
-    /// several replicas it is not known whose link that was.
+    /// Counts a link that was lost and is back, although both answers of the master show it up.
+    /// With several replicas it is not known whose link that was.
     pub(super) fn count_flap(&mut self, has_synced: bool, ack: Option<Ack>, seen: &Observation) {
         let was_online = is_online(self.facts.ack.last);
         let is_only = seen.replication.connected_replicas.value() == Some(1);
@@ -97,8 +97,8 @@ fn is_online(ack: Option<Ack>) -> bool {
     ack.is_some_and(|ack| ack.state == ReplicaConnState::Online)
 }
 
-/// What is buffered for the replica: of the only connection, or of the only one from the address that
-/// the master lists for it.
+/// What is buffered for the replica: of the only connection, or of the only one from the address
+/// that the master lists for it.
 fn buffered(answer: &BufferAnswer, who: ReplicaIdentity<'_>) -> Result<Bytes, NoForecast> {
     let connections = answer.connections.as_ref().map_err(|reason| *reason)?;
     let listed = find_address(&answer.info, who).ok_or(NoForecast::NoConnection)?;

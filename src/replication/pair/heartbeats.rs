@@ -1,4 +1,5 @@
-//! Heartbeats of a pair: records those that arrive, and every sign that what they prove may not hold.
+//! Heartbeats of a pair: records those that arrive, and every sign that what they prove may not
+//! hold.
 
 use super::PairTracker;
 use crate::info::{LinkStatus, Observation, Role};

@@ -219,8 +219,8 @@ impl PairTracker {
         PlacedAt { bracket, point }
     }
 
-    /// Remembers the upper bounds as the last certified ones. In a history that the master lost, the
-    /// lag does not tell how much was lost.
+    /// Remembers the upper bounds as the last certified ones. In a history that the master lost,
+    /// the lag does not tell how much was lost.
     fn certify(&mut self, located: &Located) {
         if self.facts.loss.is_some() && !located.is_current() {
             return;
@@ -285,7 +285,8 @@ impl PairTracker {
             // whether it is still in its history.
             Relation::Restored | Relation::Unseen if is_placed => Relation::Restored,
             Relation::Restored | Relation::Unseen => Relation::Unseen,
-            // As does the answer of a master that continues the history of one that is a replica now.
+            // As does the answer of a master that continues the history of one that is a replica
+            // now.
             Relation::Comparable | Relation::MasterIsReplica { .. } if is_placed => {
                 Relation::Comparable
             }

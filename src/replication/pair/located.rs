@@ -85,8 +85,8 @@ impl Position {
         self.received - self.half_rtt
     }
 
-    /// Whether the answer took longer than a polling interval: the server stood still, or the network
-    /// held the answer back, so it may be as old as the request.
+    /// Whether the answer took longer than a polling interval: the server stood still, or the
+    /// network held the answer back, so it may be as old as the request.
     pub(super) fn is_late(&self, interval: Span) -> bool {
         self.received - self.sent > interval + self.half_rtt + self.half_rtt
     }

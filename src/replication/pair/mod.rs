@@ -197,8 +197,8 @@ impl PairTracker {
         }
     }
 
-    /// Forgets the offsets of a history that is no longer current. Offsets of two histories cannot be
-    /// compared: what was known of the old one bounds nothing in the new one.
+    /// Forgets the offsets of a history that is no longer current. Offsets of two histories cannot
+    /// be compared: what was known of the old one bounds nothing in the new one.
     fn forget_old_history(&mut self, generation: u64) {
         self.generation = generation;
         self.master_seen = [None; 2];
@@ -242,8 +242,8 @@ impl PairTracker {
         };
     }
 
-    /// Drops answers that no poll of the master will place, and remembers whether they showed a full
-    /// sync.
+    /// Drops answers that no poll of the master will place, and remembers whether they showed a
+    /// full sync.
     fn forget_pending(&mut self) {
         for position in self.pending.drain(..) {
             self.resynced |= position.resynced;

@@ -110,8 +110,8 @@ impl PairTracker {
         }
     }
 
-    /// Restores what was saved. The position is dropped unless it still is in the restored `history`
-    /// of the master, and of the generation in which it was located.
+    /// Restores what was saved. The position is dropped unless it still is in the restored
+    /// `history` of the master, and of the generation in which it was located.
     pub fn restore(&mut self, record: PairRecord, history: Option<&MasterHistory>) {
         self.facts.last_known = record.last_known;
         self.facts.applied_total = record.applied_total;

@@ -1,14 +1,14 @@
-//! How often a full sync of the replica has begun since it last streamed: syncs that are cut off again
-//! and again never end by themselves.
+//! How often a full sync of the replica has begun since it last streamed: syncs that are cut off
+//! again and again never end by themselves.
 
 use crate::model::{Bytes, Span, Timestamp};
 
-/// A replica that has streamed for this long has left the loop: an output buffer that runs over ends
-/// the link sooner after a full sync.
+/// A replica that has streamed for this long has left the loop: an output buffer that runs over
+/// ends the link sooner after a full sync.
 const OUT_AFTER: Span = Span::from_secs(60);
 
-/// The full syncs of one replica since it last streamed. They are counted by what the replica shows,
-/// so that a restart of its master does not end the count.
+/// The full syncs of one replica since it last streamed. They are counted by what the replica
+/// shows, so that a restart of its master does not end the count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncAttempts {
     /// How many have begun.
@@ -52,8 +52,8 @@ impl SyncAttempts {
 mod tests {
     use super::*;
 
-    /// What the polls of a replica show, one each ten seconds: its link is up, it is syncing and has
-    /// read so much, or neither.
+    /// What the polls of a replica show, one each ten seconds: its link is up, it is syncing and
+    /// has read so much, or neither.
     enum Poll {
         Up,
         Syncing(Option<u64>),

@@ -1,7 +1,7 @@
 //! The usual lag: what a healthy link shows while data is on its way.
 //!
-//! Between two polls of the master only bytes are known, so an instant that is computed from them is
-//! uncertain. While it agrees with what the link usually shows, the usual lag is the better
+//! Between two polls of the master only bytes are known, so an instant that is computed from them
+//! is uncertain. While it agrees with what the link usually shows, the usual lag is the better
 //! estimate: a computed instant is inaccurate far more often than a link breaks. Where it disagrees
 //! by more than its own uncertainty explains, something has changed.
 
@@ -119,8 +119,8 @@ impl UsualLag {
         let off = computed.as_secs_f64() - self.mean;
         self.variance += DRIFT * DRIFT;
         if off.abs() > COINCIDENCE * (self.variance + noise).sqrt() {
-            // A change or a coincidence: the estimate becomes less certain, so that a lasting change
-            // becomes the usual lag.
+            // A change or a coincidence: the estimate becomes less certain, so that a lasting
+            // change becomes the usual lag.
             self.variance += off * off / 8.0;
             return;
         }

@@ -18,8 +18,8 @@ pub struct BacklogFacts {
     pub(in crate::replication) size: Option<Bytes>,
     /// `repl_backlog_histlen`.
     pub(in crate::replication) used: Option<Bytes>,
-    /// Since when, at the earliest, it has had no replica; `None` while it has one, and where it had
-    /// none when it was first asked.
+    /// Since when, at the earliest, it has had no replica; `None` while it has one, and where it
+    /// had none when it was first asked.
     pub(in crate::replication) lone_since: Option<Timestamp>,
     /// `repl-backlog-ttl`, where the exporter asks for it.
     pub(in crate::replication) ttl: Option<Span>,

@@ -239,8 +239,8 @@ impl ServerFacts {
         self.failed_polls.fault_since
     }
 
-    /// How long this exporter has had no access to it, because of a fault of the exporter or because
-    /// the server refuses it; zero where there is access, `None` where that is not known.
+    /// How long this exporter has had no access to it, because of a fault of the exporter or
+    /// because the server refuses it; zero where there is access, `None` where that is not known.
     pub fn fault_for(&self, now: Timestamp) -> Option<Span> {
         if !self.is_judged() {
             return None;
@@ -248,8 +248,8 @@ impl ServerFacts {
         self.failed_polls.fault_for(now)
     }
 
-    /// Records that the exporter was paused: until a poll that begins after the pause has ended, the
-    /// server's condition is unknown, and no time of the pause counts as its silence.
+    /// Records that the exporter was paused: until a poll that begins after the pause has ended,
+    /// the server's condition is unknown, and no time of the pause counts as its silence.
     pub fn note_pause(&mut self, pause: Pause) {
         if let Some(since) = self.unanswered_since {
             self.paused_for = self.paused_for + pause.after(since);

@@ -1,8 +1,9 @@
 //! Which processes answer at a server's address.
 //!
-//! Usually one does, and another one after a restart. An address that moves (a virtual IP, a DNS name
-//! that follows the master) leads to another server from some poll on. A proxy or a load balancer may
-//! hand every poll to another server: then what two answers show is the past of nobody.
+//! Usually one does, and another one after a restart. An address that moves (a virtual IP, a DNS
+//! name that follows the master) leads to another server from some poll on. A proxy or a load
+//! balancer may hand every poll to another server: then what two answers show is the past of
+//! nobody.
 
 use std::collections::VecDeque;
 

@@ -37,9 +37,9 @@ impl PairReport {
 
     /// What sets the level.
     ///
-    /// Where a rule judges a fault, the pair is fine until the rule's alert fires: a pending alert is
-    /// named ([`PairReport::why`]) and does not raise the level. A state decides only where no rule judges
-    /// it. An unknown lag is never ok.
+    /// Where a rule judges a fault, the pair is fine until the rule's alert fires: a pending alert
+    /// is named ([`PairReport::why`]) and does not raise the level. A state decides only where no
+    /// rule judges it. An unknown lag is never ok.
     pub fn level_reason(&self) -> LevelReason<'_> {
         let by_state = self.state_reason();
         let Some(worst) = self.worst(ListedState::Firing) else {
@@ -106,8 +106,8 @@ impl PairReport {
         }
     }
 
-    /// The lag for sorting: the estimate, or the lower bound. The small lag of healthy pairs changes
-    /// all the time and counts as zero: rows that keep changing places cannot be read.
+    /// The lag for sorting: the estimate, or the lower bound. The small lag of healthy pairs
+    /// changes all the time and counts as zero: rows that keep changing places cannot be read.
     fn rank_seconds(&self) -> f64 {
         match self.lag_seconds.or(self.lag_lower_seconds) {
             Some(seconds) if seconds >= RANKED_FROM_SECONDS => seconds,

@@ -3,9 +3,9 @@
 //!
 //! [`DirectionScan::step`] says what to read next; the caller reads it, the source before the
 //! target, and hands it back. A step that failed is simply asked for again. What differs is
-//! looked at a second time after a while: it is *settled* if the target still lacks the version that
-//! the source had at the first look. What is settled is looked at again every ten seconds, so that
-//! its repair shows before the next pass.
+//! looked at a second time after a while: it is *settled* if the target still lacks the version
+//! that the source had at the first look. What is settled is looked at again every ten seconds, so
+//! that its repair shows before the next pass.
 
 mod followed;
 mod judge;
@@ -289,8 +289,8 @@ impl DirectionScan {
         self.end_look(step);
     }
 
-    /// Notes a key of which the target lacks a version that is young enough to be on its way. A stamp
-    /// ahead of the source's clock has no age.
+    /// Notes a key of which the target lacks a version that is young enough to be on its way. A
+    /// stamp ahead of the source's clock has no age.
     fn note_under_way(&mut self, key: &[u8], source: &Stored, look: &RegisterLook) {
         let Stored::Envelope(envelope) = source else {
             return;
@@ -306,7 +306,8 @@ impl DirectionScan {
         }
     }
 
-    /// A key that was found under way since this was last asked, if the source was read at `read` then.
+    /// A key that was found under way since this was last asked, if the source was read at `read`
+    /// then.
     pub fn take_under_way(&mut self, read: Timestamp) -> Option<KeyUnderWay> {
         let UnderWay { key, sighting, age } = self.under_way.take()?;
         Some(KeyUnderWay {
@@ -357,7 +358,8 @@ impl DirectionScan {
         self.count(class);
     }
 
-    /// The target lacks something. `still_lacks`: whether it lacks what was seen at an earlier look.
+    /// The target lacks something. `still_lacks`: whether it lacks what was seen at an earlier
+    /// look.
     fn differs(
         &mut self,
         key: &[u8],

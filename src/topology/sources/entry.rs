@@ -1,4 +1,5 @@
-//! One source of any kind: the latest answer of each reporter, and the entries that follow from them.
+//! One source of any kind: the latest answer of each reporter, and the entries that follow from
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -159,7 +160,8 @@ impl<K: SourceKind> SourceEntry<K> {
         }
     }
 
-    /// Applies what changes the source past its reporters; `change` returns whether anything is new.
+    /// Applies what changes the source past its reporters; `change` returns whether anything is
+    /// new.
     pub(super) fn note(
         &mut self,
         change: impl FnOnce(&mut K, Timestamp) -> bool,

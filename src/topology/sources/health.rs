@@ -38,8 +38,8 @@ pub enum SourceSubject {
 }
 
 impl SourceHealth {
-    /// The name of the pairs that this is about; the entry's name while no master is known, and of a
-    /// source that is one for all its masters. `None` for the pair files, which are about many.
+    /// The name of the pairs that this is about; the entry's name while no master is known, and of
+    /// a source that is one for all its masters. `None` for the pair files, which are about many.
     pub const fn pair(&self) -> Option<&PairName> {
         match self {
             Self::Sentinels(group) => Some(&group.pair),
@@ -77,8 +77,8 @@ impl SourceHealth {
         }
     }
 
-    /// What is wrong with pair files and DNS names, a sentence each. Empty for the sources that have
-    /// alerts.
+    /// What is wrong with pair files and DNS names, a sentence each. Empty for the sources that
+    /// have alerts.
     pub fn troubles(&self) -> Vec<(SourceSubject, String)> {
         let mut troubles = Vec::new();
         match self {

@@ -3,9 +3,10 @@
 //! An entry of the configuration may name processes that know the servers instead of the servers
 //! themselves. These are the source's *reporters*; the room `discovery` queries each of them, and
 //! what a reporter answers is its *view*. The kinds of sources are Sentinel, Redis Cluster, and DNS
-//! names, where the servers themselves report. Each kind implements `SourceKind`: a pure function from the latest views to the masters and replicas
-//! that are to be watched, including what "the reporters agree" means for it. [`Discovered`] turns
-//! the result into entries like those of the configuration.
+//! names, where the servers themselves report. Each kind implements `SourceKind`: a pure function
+//! from the latest views to the masters and replicas that are to be watched, including what "the
+//! reporters agree" means for it. [`Discovered`] turns the result into entries like those of the
+//! configuration.
 //!
 //! Reporters come and go, so a silent one changes nothing: what is known stays until the reporters
 //! that answer have reported otherwise for a while.
@@ -239,7 +240,8 @@ impl Discovered {
         self.sources.values().flat_map(Source::entries).collect()
     }
 
-    /// The entries of pair files: like those of the configuration, in roles that someone wrote down.
+    /// The entries of pair files: like those of the configuration, in roles that someone wrote
+    /// down.
     pub fn file_entries(&self) -> &[PairSettings] {
         self.files.entries()
     }
@@ -293,8 +295,8 @@ impl Source {
         Self::Names(source)
     }
 
-    /// Applies the answer of a reporter. A view of another kind, which an entry that has changed its
-    /// kind may still get, changes nothing.
+    /// Applies the answer of a reporter. A view of another kind, which an entry that has changed
+    /// its kind may still get, changes nothing.
     fn handle(
         &mut self,
         reporter: &ServerAddr,

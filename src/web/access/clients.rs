@@ -205,7 +205,8 @@ impl Authorities {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
-        // The library takes no authority for a client, but a certificate that signed itself is both.
+        // The library takes no authority for a client, but a certificate that signed itself is
+        // both.
         if self.certificates.iter().any(|one| one == leaf) {
             return verify_usable(leaf, now);
         }

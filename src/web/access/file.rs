@@ -1,5 +1,5 @@
-//! The web configuration's file: read at the start, and reloaded whenever it or a file that it names
-//! changes.
+//! The web configuration's file: read at the start, and reloaded whenever it or a file that it
+//! names changes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

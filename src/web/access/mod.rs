@@ -118,8 +118,8 @@ impl ActiveConfig {
         self.tls.as_ref().is_some_and(|tls| tls.can_prove_users())
     }
 
-    /// Whether a connection that was accepted under `tls` may continue: not once the certificates, or
-    /// the rule that clients need one, have changed.
+    /// Whether a connection that was accepted under `tls` may continue: not once the certificates,
+    /// or the rule that clients need one, have changed.
     pub(super) fn still_speaks(&self, tls: Option<&Arc<Tls>>) -> bool {
         match (&self.tls, tls) {
             (None, None) => true,

@@ -15,8 +15,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::config::PasswordHash;
 use crate::model::Secret;
 
-/// Checks at once. One takes a processor for 50 ms at a cost of 10, and for ten seconds at a cost of
-/// 18, which polling needs first.
+/// Checks at once. One takes a processor for 50 ms at a cost of 10, and for ten seconds at a cost
+/// of 18, which polling needs first.
 const AT_ONCE: usize = 1;
 
 /// Logins that are being checked or wait for it; further ones are turned away. It is more than the

@@ -42,8 +42,8 @@ impl NoneLeft {
     }
 }
 
-/// Leaves the suites of TLS 1.3 as they are, as Go does, and those of TLS 1.2 that are `allowed`, in
-/// that order.
+/// Leaves the suites of TLS 1.3 as they are, as Go does, and those of TLS 1.2 that are `allowed`,
+/// in that order.
 fn restrict_suites(provider: &mut CryptoProvider, allowed: &[CipherSuite]) {
     provider
         .cipher_suites

@@ -12,8 +12,8 @@ use super::clients::{ClientRules, ClientVerifier};
 use super::suites;
 use crate::config::{ClientAuth, ConfigErrors, PemSource, TlsVersion, WebTlsSettings};
 
-/// The certificates and keys of [`WebTlsSettings`]: the contents of the files, or what is written in
-/// the web configuration itself.
+/// The certificates and keys of [`WebTlsSettings`]: the contents of the files, or what is written
+/// in the web configuration itself.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct TlsFiles {
     pub(super) cert: Vec<u8>,

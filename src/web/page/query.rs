@@ -3,8 +3,8 @@
 use crate::model::{Span, percent_encode};
 use crate::report::{AlertReport, Level, PairReport};
 
-/// Which pairs are wanted, and which silence the form is filled in with. Everything is optional, and
-/// a value that makes no sense is ignored.
+/// Which pairs are wanted, and which silence the form is filled in with. Everything is optional,
+/// and a value that makes no sense is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::web) struct Filter {
     /// A part of the name, a server, a datacenter or a label's value.

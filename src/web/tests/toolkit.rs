@@ -1,5 +1,5 @@
-//! The web configurations of Prometheus' exporter-toolkit (tests/fixtures/exporter-toolkit): each is
-//! judged as the toolkit judges it, or docs/web.md says why not.
+//! The web configurations of Prometheus' exporter-toolkit (tests/fixtures/exporter-toolkit): each
+//! is judged as the toolkit judges it, or docs/web.md says why not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

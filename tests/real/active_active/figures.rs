@@ -1,5 +1,5 @@
-//! What the commands cost and how fast they are: for docs/active-active.md, by `make active-active-storms`. On
-//! a busy machine these say little: they have it to themselves, or fail.
+//! What the commands cost and how fast they are: for docs/active-active.md, by `make
+//! active-active-storms`. On a busy machine these say little: they have it to themselves, or fail.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! `active-active verify` and `active-active sync` on real servers: what they find, what they repair, what they
-//! refuse to touch, and that they can be killed anywhere.
+//! `active-active verify` and `active-active sync` on real servers: what they find, what they
+//! repair, what they refuse to touch, and that they can be killed anywhere.
 
 mod figures;
 #[path = "../../active_active/python.rs"]
@@ -103,7 +103,8 @@ async fn active_active_sites_are_verified_and_repaired() {
     let report = sites.verify().await;
     assert_eq!(report["converged"], true, "{report:#}");
 
-    // What a race leaves, what a timeout leaves, a tie, a counter, what nobody may touch, and an item.
+    // What a race leaves, what a timeout leaves, a tie, a counter, what nobody may touch, and an
+    // item.
     set(&sites.dc1, "user:swapped", &new).await;
     set(&sites.dc2, "user:swapped", &old).await;
     set(&sites.dc2, "user:missing", &new).await;

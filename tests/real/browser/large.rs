@@ -1,5 +1,6 @@
-//! The pages of fleets of any size: hundreds of pairs on four servers, and two active-active sites. Each pair's replica has an
-//! address of its own, at which a task passes everything on to one of three replicas.
+//! The pages of fleets of any size: hundreds of pairs on four servers, and two active-active sites.
+//! Each pair's replica has an address of its own, at which a task passes everything on to one of
+//! three replicas.
 
 use redis_cross_dc_exporter::lab::{
     Direction, Loopback, RedisServer, SteadyWriter, WanConditions, WanProxy, WriteLoad,

@@ -64,8 +64,8 @@ async fn only_a_master_that_is_away_for_longer_than_the_node_timeout_is_replaced
     wait_for_metric(&exporter, "nodes_disagreeing", Some(0.0)).await;
 }
 
-/// Three masters and six replicas, so that each shard has one in both datacenters: dc1 has the majority
-/// of the masters, and is what is left.
+/// Three masters and six replicas, so that each shard has one in both datacenters: dc1 has the
+/// majority of the masters, and is what is left.
 #[tokio::test]
 async fn a_datacenter_with_the_majority_takes_over_from_the_one_that_is_lost() {
     let mut site = Site::set(

@@ -148,8 +148,8 @@ fn has_lag(pair: &redis_cross_dc_exporter::report::PairReport) -> bool {
     pair.lag_seconds.is_some()
 }
 
-/// How long it takes from the majority's word to the pair's new direction, twenty times: `cargo test
-/// --test real cluster::failover -- --ignored --nocapture`.
+/// How long it takes from the majority's word to the pair's new direction, twenty times: `cargo
+/// test --test real cluster::failover -- --ignored --nocapture`.
 #[tokio::test]
 #[ignore = "it measures for minutes; docs/topologies.md has the figures"]
 async fn twenty_failovers_are_measured() {

@@ -1,7 +1,7 @@
 //! The datacenters of a cluster lose sight of each other, and the exporter sees both.
 //!
-//! Each node announces ports at which a gate of its datacenter listens, for clients and for the bus.
-//! While there is a wall, the gates let nobody through who comes from the other datacenter's
+//! Each node announces ports at which a gate of its datacenter listens, for clients and for the
+//! bus. While there is a wall, the gates let nobody through who comes from the other datacenter's
 //! addresses; nodes connect from their own address, the exporter from neither.
 
 use redis_cross_dc_exporter::lab::{RedisServer, ports};

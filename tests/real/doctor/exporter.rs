@@ -1,5 +1,5 @@
-//! The audits of a running exporter: at intervals, on demand, with the least rights; and what the command
-//! takes from its history.
+//! The audits of a running exporter: at intervals, on demand, with the least rights; and what the
+//! command takes from its history.
 
 use std::time::Duration;
 

@@ -99,8 +99,8 @@ impl Fault {
         Pair::start(with(Side::Master), with(Side::Replica)).await
     }
 
-    /// Whether `entry` has nothing but this fault. What is advice about every pair (D1, F1), or comes
-    /// with the line (C4), does not count.
+    /// Whether `entry` has nothing but this fault. What is advice about every pair (D1, F1), or
+    /// comes with the line (C4), does not count.
     fn expect_alone(&self, pair: &Pair, entry: &EntryReport) {
         let server = match self.on {
             Side::Master => pair.master.addr(),

@@ -1,5 +1,5 @@
-//! Servers on machines of which something is wrong: the clock, the memory; and a module. Made by a small
-//! library that is preloaded into the server, built with the C compiler that Rust links with.
+//! Servers on machines of which something is wrong: the clock, the memory; and a module. Made by a
+//! small library that is preloaded into the server, built with the C compiler that Rust links with.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt};

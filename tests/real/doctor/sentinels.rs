@@ -93,7 +93,8 @@ fn flat(reply: &Reply) -> String {
     }
 }
 
-/// Every finding but the choice of a fence (D1) and the drill that there never was (F1), with its server.
+/// Every finding but the choice of a fence (D1) and the drill that there never was (F1), with its
+/// server.
 fn found(report: &DoctorReport) -> Vec<(DoctorCheck, FindingSeverity, String)> {
     let mut found = Vec::new();
     for finding in &report.pairs[0].findings {

@@ -44,8 +44,8 @@ async fn until_open(exporter: &Exporter, what: &str, wanted: impl Fn(usize) -> b
     eventually(what, LIMIT, reached).await.unwrap();
 }
 
-/// What is reported from the first accepted connection on: no state that blames a server, no alert that
-/// is open.
+/// What is reported from the first accepted connection on: no state that blames a server, no alert
+/// that is open.
 async fn assert_says_nothing_false(exporter: &Exporter) {
     let mut looked = 0;
     let mut since: Option<Instant> = None;

@@ -16,8 +16,8 @@ use crate::command::{Outcome, folder_with, no_exporter, run};
 use crate::exporter::Exporter;
 use crate::stage::{LIMIT, Stage};
 
-/// Longer than the pauses of a healthy idle link (a PING each 10 s), and shorter than Redis takes to see
-/// a stall itself (60 s).
+/// Longer than the pauses of a healthy idle link (a PING each 10 s), and shorter than Redis takes
+/// to see a stall itself (60 s).
 const STALL_SECONDS: i64 = 13;
 
 /// How long a healthy pair may keep somebody waiting, on a machine that is busy with other tests.

@@ -1,5 +1,5 @@
-//! F8: receivers are shown with the level of their alert, with the HTTP status, and why nobody was notified
-//! of an alert is fixed when it ends.
+//! F8: receivers are shown with the level of their alert, with the HTTP status, and why nobody was
+//! notified of an alert is fixed when it ends.
 
 use std::time::Duration;
 

@@ -21,7 +21,8 @@ async fn f11_the_more_precise_loss_is_kept() {
     let begin = format!("[WARNING] orders: failover, {new} (dc2) took over from {old} (dc1) at ");
     assert!(told.starts_with(&begin), "{told}");
     let loss = told.split("; ").nth(1).unwrap_or_default().to_owned();
-    // Whatever the last poll before the kill saw: nothing on its way, or some milliseconds of writes.
+    // Whatever the last poll before the kill saw: nothing on its way, or some milliseconds of
+    // writes.
     let bounds = ["at most the last ", "nothing lost that was written by "];
     assert!(bounds.iter().any(|bound| loss.starts_with(bound)), "{told}");
     pass(5).await;

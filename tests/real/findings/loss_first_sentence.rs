@@ -65,7 +65,8 @@ async fn loss_a_dead_master_names_its_pairs_and_the_loss_of_a_failover() {
         scene.master.addr()
     );
     assert!(firing.starts_with(&begin), "{firing}");
-    // Whatever the last poll before the kill saw: nothing on its way, or some milliseconds of writes.
+    // Whatever the last poll before the kill saw: nothing on its way, or some milliseconds of
+    // writes.
     let loss = firing
         .split("Failing over to dc2 now loses ")
         .nth(1)

@@ -96,8 +96,8 @@ async fn check(folder: &Path, exporter: &Exporter) -> String {
     run(folder, &arguments).await.stdout
 }
 
-/// Checks that the API, `check` and the page name the same trouble. The log does, too, unless a pair
-/// had so many other lines that it is held back.
+/// Checks that the API, `check` and the page name the same trouble. The log does, too, unless a
+/// pair had so many other lines that it is held back.
 async fn every_surface_says(folder: &Path, exporter: &Exporter, trouble: &str) {
     let discovery = exporter.pairs().await.discovery;
     let troubles = discovery.troubles();

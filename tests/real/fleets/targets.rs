@@ -41,8 +41,8 @@ async fn prometheus_finds_the_monitored_servers() {
         address(&exporter)
     ))
     .await;
-    // The targets are Redis servers and no exporters, so Prometheus reports them as down; what counts
-    // is which they are, and their labels.
+    // The targets are Redis servers and no exporters, so Prometheus reports them as down; what
+    // counts is which they are, and their labels.
     for (stage, name, environment) in [(&orders, "orders", "production"), (&carts, "carts", "test")]
     {
         for (server, dc, role) in [

@@ -36,8 +36,8 @@ impl CatchUp {
     }
 }
 
-/// Stalls the link for so many seconds, lets it drain at `rate` bytes a second, and returns what was
-/// foreseen each half second, as long as more than `shortest` seconds were left.
+/// Stalls the link for so many seconds, lets it drain at `rate` bytes a second, and returns what
+/// was foreseen each half second, as long as more than `shortest` seconds were left.
 pub(super) async fn drain(lane: &mut Lane, stall: f64, rate: u64, shortest: f64) -> Vec<CatchUp> {
     lane.wan.stall(Direction::Both);
     pause(stall).await;

@@ -43,7 +43,8 @@ pub(super) struct MasterView {
     pub(super) replicas: u64,
 }
 
-/// Starts the lanes and one exporter for all of them; `poll` are keys of its section, `alerts` the same.
+/// Starts the lanes and one exporter for all of them; `poll` are keys of its section, `alerts` the
+/// same.
 pub(super) async fn lanes(plans: Vec<LanePlan>, poll: &str, alerts: &str) -> Vec<Lane> {
     let mut parts = Vec::new();
     let mut entries = Vec::new();

@@ -1,8 +1,8 @@
-//! Predictions beside what happens: links are cut, lines throttled and output buffers filled on real
-//! servers, and what the exporter had foreseen is compared with the outcome.
+//! Predictions beside what happens: links are cut, lines throttled and output buffers filled on
+//! real servers, and what the exporter had foreseen is compared with the outcome.
 //!
-//! A short set runs with the other tests on real servers. `make lab` also scores many cuts, drains and
-//! overruns ([`scores`]) and prints the table of docs/foresight.md.
+//! A short set runs with the other tests on real servers. `make lab` also scores many cuts, drains
+//! and overruns ([`scores`]) and prints the table of docs/foresight.md.
 
 mod cut;
 mod drain;

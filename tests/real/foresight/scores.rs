@@ -312,7 +312,8 @@ fn of<T>(outcomes: &[(Pattern, T)], pattern: Pattern) -> Vec<&T> {
     own.map(|(_, outcome)| outcome).collect()
 }
 
-/// Prints the table, writes it into docs/foresight.md if asked to, and panics when a goal was missed.
+/// Prints the table, writes it into docs/foresight.md if asked to, and panics when a goal was
+/// missed.
 fn publish(
     cuts: &[(Pattern, Cut)],
     drains: &[(Pattern, Vec<CatchUp>)],

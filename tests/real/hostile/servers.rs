@@ -55,8 +55,8 @@ fn as_replicas(peers: &[HostilePeer], master: &RedisServer) -> Vec<String> {
     peers.iter().enumerate().map(pair).collect()
 }
 
-/// Checks what is reported about the pairs called `prefix-N`: that peer N cannot be reached, unless it
-/// answers.
+/// Checks what is reported about the pairs called `prefix-N`: that peer N cannot be reached, unless
+/// it answers.
 async fn states_are(exporter: &Exporter, prefix: &str, peers: &[HostilePeer], state: &str) {
     let pairs = exporter.pairs().await.pairs;
     for (index, peer) in peers.iter().enumerate() {

@@ -73,7 +73,8 @@ impl Comparison {
         self.attacked.scrape_median().as_secs_f64() / self.spared.scrape_median().as_secs_f64()
     }
 
-    /// Checks that the attack cost little memory, while it lasted and after it, and prints how much.
+    /// Checks that the attack cost little memory, while it lasted and after it, and prints how
+    /// much.
     pub(super) fn memory_stays_small(&self, after: &Scrape) {
         let after = memory_of(after);
         let [spared, most, left] =

@@ -1,5 +1,5 @@
-//! Another exporter (`redis_exporter`, as Debian ships it) beside ours: what its signals show of the
-//! same pair.
+//! Another exporter (`redis_exporter`, as Debian ships it) beside ours: what its signals show of
+//! the same pair.
 
 use std::collections::VecDeque;
 use std::process::{Child, Command, Stdio};

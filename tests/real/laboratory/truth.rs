@@ -83,7 +83,8 @@ impl Record {
     /// The replica has shown `number`. `None` is a replica that shows no data set at all, because
     /// it came back empty or loads another one: it has nothing newer than before.
     ///
-    /// Panics when the replica has less than before: then these numbers prove nothing about its lag.
+    /// Panics when the replica has less than before: then these numbers prove nothing about its
+    /// lag.
     pub(crate) fn read(&mut self, asked: Timestamp, answered: Timestamp, number: Option<usize>) {
         let before = self.newest_reading();
         let number = number.unwrap_or(before);

@@ -1,5 +1,5 @@
-//! A shard of a Redis Cluster under heavy writes: the lag against the truth while it fails over, and
-//! while slots move.
+//! A shard of a Redis Cluster under heavy writes: the lag against the truth while it fails over,
+//! and while slots move.
 
 use std::time::Duration;
 

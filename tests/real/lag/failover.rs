@@ -94,8 +94,8 @@ async fn the_interval_holds_the_truth_before_and_after_a_failover() {
     );
 }
 
-/// Every certified interval holds the truth, as far as the probe can measure it; how many were looked
-/// at.
+/// Every certified interval holds the truth, as far as the probe can measure it; how many were
+/// looked at.
 pub(super) fn compare(what: &str, series: &Series, truth: &Truth) -> usize {
     let (mut compared, mut wrong, mut errors) = (0, Vec::new(), Vec::new());
     for sample in &series.0 {

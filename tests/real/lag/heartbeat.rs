@@ -194,8 +194,8 @@ async fn a_stalled_link_of_an_idle_pair_is_seen() {
     sampler.finish().await;
 }
 
-/// What the old process had proven proves nothing about the new one; and the bounds are right all the
-/// while.
+/// What the old process had proven proves nothing about the new one; and the bounds are right all
+/// the while.
 #[tokio::test]
 async fn a_restarted_replica_needs_a_new_proof() {
     let master = RedisServer::builder().start().await.unwrap();

@@ -1,4 +1,5 @@
-//! Records what the exporter reports about its pairs, ten times a second, and its metrics once a second.
+//! Records what the exporter reports about its pairs, ten times a second, and its metrics once a
+//! second.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -60,8 +61,8 @@ impl Sample {
     }
 
     /// Whether the lag is known, and certain only up to 0.1 s. On a machine that is busy with other
-    /// work, a healthy pair's estimate may be higher for an instant: how close it is to the truth is
-    /// measured by `make lab`.
+    /// work, a healthy pair's estimate may be higher for an instant: how close it is to the truth
+    /// is measured by `make lab`.
     pub(crate) fn has_no_certain_lag(&self) -> bool {
         let lower = self.pair.lag_lower_seconds;
         self.pair.lag_seconds.is_some() && lower.is_none_or(|lower| lower <= 0.1)

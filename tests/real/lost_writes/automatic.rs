@@ -1,5 +1,5 @@
-//! The running exporter captures by itself: before Sentinel makes the old master a replica, once, and
-//! shows the file until a person has dealt with it.
+//! The running exporter captures by itself: before Sentinel makes the old master a replica, once,
+//! and shows the file until a person has dealt with it.
 
 use std::sync::Arc;
 
@@ -63,9 +63,10 @@ struct Watched {
 
 impl Watched {
     async fn start() -> Self {
-        // The writer is as fast as it can be, some 300 kB of stream a second: with the default backlog
-        // of 1 MiB the beginning would be gone after three seconds, which is what a busy machine may
-        // take to notice the master's return. What this tests is the time that Sentinel leaves.
+        // The writer is as fast as it can be, some 300 kB of stream a second: with the default
+        // backlog of 1 MiB the beginning would be gone after three seconds, which is what a busy
+        // machine may take to notice the master's return. What this tests is the time that Sentinel
+        // leaves.
         let server = |host| {
             let builder = RedisServer::builder().host(host);
             builder.config("repl-backlog-size 64mb")

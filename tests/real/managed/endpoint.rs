@@ -95,7 +95,8 @@ impl Endpoint {
         let handle = move |stream| {
             let behind = Arc::clone(&behind);
             async move {
-                // The client may leave at any time, and servers may die: that is all that can go wrong.
+                // The client may leave at any time, and servers may die: that is all that can go
+                // wrong.
                 let _ = serve(stream, &behind).await;
             }
         };

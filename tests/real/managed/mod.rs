@@ -38,7 +38,8 @@ async fn wait_for_state(exporter: &Exporter, state: PairState, reason: &str) -> 
         .await
 }
 
-/// Waits until servers at `addr` have answered `polls` more times: whatever they cause has happened.
+/// Waits until servers at `addr` have answered `polls` more times: whatever they cause has
+/// happened.
 async fn after_polls(exporter: &Exporter, addr: &ServerAddr, polls: f64) {
     let server = addr.to_string();
     let polled = || async {
@@ -50,8 +51,8 @@ async fn after_polls(exporter: &Exporter, addr: &ServerAddr, polls: f64) {
     eventually("some more polls", LIMIT, done).await.unwrap();
 }
 
-/// Nothing was said that is not true: no failover, no two masters, no history that was lost, no server
-/// that does not answer.
+/// Nothing was said that is not true: no failover, no two masters, no history that was lost, no
+/// server that does not answer.
 async fn nothing_false_was_said(exporter: &Exporter) {
     let report = exporter.pairs().await;
     assert_eq!(report.failovers[0].total, 0, "{:?}", report.failovers);

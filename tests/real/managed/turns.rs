@@ -53,8 +53,8 @@ async fn replicas_that_take_turns_behind_one_address_are_said_to_and_show_no_lag
     assert!(pair.lag_seconds.is_some(), "{pair:?}");
 }
 
-/// One endpoint before the master and its replica, named twice: both addresses change their role from
-/// one answer to the next.
+/// One endpoint before the master and its replica, named twice: both addresses change their role
+/// from one answer to the next.
 #[tokio::test]
 async fn roles_that_flip_from_answer_to_answer_are_no_failover() {
     let stage = Stage::set().await;
@@ -95,8 +95,8 @@ async fn one_server_at_both_addresses_is_not_two_masters() {
     nothing_false_was_said(&exporter).await;
 }
 
-/// The primary's name follows a failover, as that of `ElastiCache` does: what the new primary has counted in its
-/// life is not counted again, and its history goes on.
+/// The primary's name follows a failover, as that of `ElastiCache` does: what the new primary has
+/// counted in its life is not counted again, and its history goes on.
 #[tokio::test]
 async fn an_address_that_moves_to_the_promoted_replica_is_followed() {
     let stage = Stage::set().await;

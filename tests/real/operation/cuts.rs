@@ -1,5 +1,5 @@
-//! Connections of the program break at any request: whatever the answer to an order was, the pair is
-//! whole again after `--resume`, and nothing is lost.
+//! Connections of the program break at any request: whatever the answer to an order was, the pair
+//! is whole again after `--resume`, and nothing is lost.
 
 use std::sync::Arc;
 

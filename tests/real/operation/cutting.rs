@@ -1,6 +1,6 @@
-//! A proxy that breaks a connection of the program at a chosen request: before it arrives, when it was
-//! carried out and its answer is on the way, or right after the answer. Other connections, such as
-//! those of replicas, pass.
+//! A proxy that breaks a connection of the program at a chosen request: before it arrives, when it
+//! was carried out and its answer is on the way, or right after the answer. Other connections, such
+//! as those of replicas, pass.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};

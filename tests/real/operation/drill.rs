@@ -1,9 +1,9 @@
 //! The long form: many random drills, each with its seed. `make drill`, with
 //! `DRILLS=100 DRILL_SEED=7`.
 //!
-//! Half of them are planned switch-overs, most of which are killed after a random line of their journal
-//! and then resumed or rolled back; a quarter are disasters with their capture and the way back; the
-//! rest are Redis' own FAILOVER, so that both pauses come from the same run.
+//! Half of them are planned switch-overs, most of which are killed after a random line of their
+//! journal and then resumed or rolled back; a quarter are disasters with their capture and the way
+//! back; the rest are Redis' own FAILOVER, so that both pauses come from the same run.
 
 use std::collections::BTreeSet;
 use std::time::Instant;

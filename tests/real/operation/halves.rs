@@ -151,8 +151,8 @@ async fn a_replica_that_lacks_something_of_the_token_is_not_promoted() {
     assert_eq!(roles(&duo.servers).await, ["master", "slave"]);
 }
 
-/// Kills the first half when its journal has `line` lines, goes on with it or takes it back, and does the
-/// second half where there is one.
+/// Kills the first half when its journal has `line` lines, goes on with it or takes it back, and
+/// does the second half where there is one.
 async fn kill_the_first_half(line: usize, back: bool) {
     let duo = Duo::start().await;
     until_listed(&duo).await;

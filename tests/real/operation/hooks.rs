@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{Duo, failover, last_line, replication, until_follows};
 
-/// Adds hooks to the configuration: each appends a line to the file `seen`, and the one before it ends
-/// with `code`.
+/// Adds hooks to the configuration: each appends a line to the file `seen`, and the one before it
+/// ends with `code`.
 fn add_hooks(folder: &Path, code: u8) {
     let config = folder.join("config.yml");
     let before = std::fs::read_to_string(&config).unwrap();

@@ -1,5 +1,5 @@
-//! The program is killed (SIGKILL) after each line of its journal; then the operation is resumed, or
-//! rolled back.
+//! The program is killed (SIGKILL) after each line of its journal; then the operation is resumed,
+//! or rolled back.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

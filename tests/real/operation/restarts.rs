@@ -1,5 +1,5 @@
-//! The program is killed after a line of its journal, and a supervisor restarts a server before it is
-//! resumed: with its data, or without, as a server does that has no persistence.
+//! The program is killed after a line of its journal, and a supervisor restarts a server before it
+//! is resumed: with its data, or without, as a server does that has no persistence.
 
 use super::killed::{End, LINES, kill_at};
 use super::watcher::Watcher;

@@ -1,5 +1,6 @@
-//! Switch-overs under every kind of command that moves a stream in a way of its own: keys that expire,
-//! PUBLISH, transactions, scripts, and clients that wait in BLPOP. `make drill` makes a hundred.
+//! Switch-overs under every kind of command that moves a stream in a way of its own: keys that
+//! expire, PUBLISH, transactions, scripts, and clients that wait in BLPOP. `make drill` makes a
+//! hundred.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

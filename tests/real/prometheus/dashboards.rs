@@ -173,7 +173,8 @@ const IN_NO_PANEL: [(&str, &str); 31] = [
 
 impl Query {
     /// Whether it is one of several of its panel that are never true together, or shows what this
-    /// fleet does not have: a web configuration, audits, operations, drills, and trouble that lasts for seconds.
+    /// fleet does not have: a web configuration, audits, operations, drills, and trouble that lasts
+    /// for seconds.
     pub(super) fn may_be_empty(&self) -> bool {
         MAY_BE_EMPTY.iter().any(|part| self.expr.contains(part))
     }
@@ -338,8 +339,8 @@ fn the_queries_name_only_metrics_that_are_exported() {
     }
 }
 
-/// Metrics of pairs that no panel shows: counts that exist only in rare trouble, which the pair's page
-/// and its messages tell.
+/// Metrics of pairs that no panel shows: counts that exist only in rare trouble, which the pair's
+/// page and its messages tell.
 const WITHOUT_A_PANEL: [&str; 2] = [
     "redis_cross_dc_sync_attempts",
     "redis_cross_dc_link_flaps_total",

@@ -82,8 +82,8 @@ pub(crate) fn address(exporter: &Exporter) -> &str {
 }
 
 /// A fleet in which everything that a panel shows is there: a healthy pair, one whose link is cut,
-/// one with two masters, a server that refuses, a Sentinel, a cluster, a planned switch, and a receiver that
-/// fails.
+/// one with two masters, a server that refuses, a Sentinel, a cluster, a planned switch, and a
+/// receiver that fails.
 #[tokio::test]
 async fn every_query_of_the_dashboards_has_data_where_there_is_some() {
     let healthy = Stage::set().await;
@@ -235,7 +235,8 @@ impl FirstSync {
     }
 }
 
-/// What lets `RedisCrossDcLagUnknown` distinguish a first full sync that makes progress from one that is stuck.
+/// What lets `RedisCrossDcLagUnknown` distinguish a first full sync that makes progress from one
+/// that is stuck.
 #[tokio::test]
 async fn r5_the_progress_of_a_first_sync_is_exported_and_grows_old_when_it_is_stuck() {
     let first = FirstSync::begin().await;

@@ -114,7 +114,8 @@ impl Site {
     }
 }
 
-/// Waits until `sentinel` knows this many replicas of `name` and other Sentinels, and sees a quorum.
+/// Waits until `sentinel` knows this many replicas of `name` and other Sentinels, and sees a
+/// quorum.
 pub(crate) async fn wait_until_it_knows(
     sentinel: &RedisServer,
     name: &str,

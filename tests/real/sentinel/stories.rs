@@ -163,7 +163,8 @@ async fn a_failover_by_command_loses_only_the_sentinels_writes_to_the_old_master
     story.paged_nobody();
 }
 
-/// Sentinel finds a replica that reports to be a master, while the master is healthy, and demotes it.
+/// Sentinel finds a replica that reports to be a master, while the master is healthy, and demotes
+/// it.
 #[tokio::test]
 async fn a_promotion_by_hand_is_two_masters_until_sentinel_undoes_it() {
     let site = Site::set("mymaster", &[DC1, DC1, DC2], 2).await;
@@ -206,8 +207,8 @@ async fn when_sentinels_disagree_the_newer_epoch_counts() {
         .await;
     let (m, r) = (site.master.addr().clone(), site.replica.addr().clone());
     let story = Story::of(&exporter, "sessions", &[("m", &m), ("r", &r)]);
-    // One is stopped while the others fail over: when it continues it reports its old view, until it
-    // gets the others'.
+    // One is stopped while the others fail over: when it continues it reports its old view, until
+    // it gets the others'.
     site.sentinels[0].stop().unwrap();
     wait_for_series(&exporter, UP, proxies[0].addr(), Some(0.0)).await;
     ask(&site.sentinels[1], &["SENTINEL", "FAILOVER", "mymaster"]).await;

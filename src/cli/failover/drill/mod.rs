@@ -1,5 +1,5 @@
-//! `failover --drill`: practises the recovery, on servers of its own or, with `--real`, on the pair:
-//! there and back.
+//! `failover --drill`: practises the recovery, on servers of its own or, with `--real`, on the
+//! pair: there and back.
 
 mod real;
 #[cfg(feature = "demo")]

@@ -1,5 +1,5 @@
-//! The servers of a drill: a copy of the pair on loopback, with its settings and its round trip, and an
-//! exporter that watches it.
+//! The servers of a drill: a copy of the pair on loopback, with its settings and its round trip,
+//! and an exporter that watches it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

@@ -268,8 +268,8 @@ impl Drill<'_> {
         prepare(&self.stage.settings, &self.folder, &request).await
     }
 
-    /// The old master comes back, and what only it has is saved: every write that was lost, and none
-    /// that was not. Whether that is so.
+    /// The old master comes back, and what only it has is saved: every write that was lost, and
+    /// none that was not. Whether that is so.
     async fn capture(&mut self) -> bool {
         self.narrator
             .line("drill: the old master is back; what only it has is saved");
@@ -368,8 +368,8 @@ impl Drill<'_> {
         is_done
     }
 
-    /// At the end the master has every acknowledged write but those that the disaster cost, and none
-    /// twice.
+    /// At the end the master has every acknowledged write but those that the disaster cost, and
+    /// none twice.
     async fn check_the_end(&mut self) {
         let written = self.writer.written();
         let found = match numbers(&self.stage.master).await {

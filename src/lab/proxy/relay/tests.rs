@@ -191,8 +191,8 @@ async fn connections_share_the_rate() {
     );
 }
 
-/// Each piece of a busy line began when its timer had fired: with small pieces that cost a third of the
-/// rate.
+/// Each piece of a busy line began when its timer had fired: with small pieces that cost a third of
+/// the rate.
 #[tokio::test(start_paused = true)]
 async fn a_late_timer_does_not_slow_a_busy_line() {
     let flow = Flow::new(Direction::ToReplica);

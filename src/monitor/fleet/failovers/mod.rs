@@ -412,8 +412,8 @@ impl EntryState {
     }
 }
 
-/// Whether `new` is no other master than `old`: the same process answers at another address now. That
-/// is no promotion, until both addresses have led to the same processes for a while.
+/// Whether `new` is no other master than `old`: the same process answers at another address now.
+/// That is no promotion, until both addresses have led to the same processes for a while.
 fn is_the_same_master(
     old: &ServerEntry,
     new: &ReportedMaster,

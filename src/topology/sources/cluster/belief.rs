@@ -1,10 +1,11 @@
 //! Which nodes of a cluster are believed.
 //!
-//! Nodes gossip, so two of them may have different views for a moment, or for as long as a partition
-//! lasts. The view that most of the masters that answer share is believed, for a majority of the
-//! masters decides failovers; of equally many the one with the highest configuration epoch, which
-//! whoever takes over slots gets last (redis.io/docs, "Redis cluster specification: configuration
-//! epoch"). Views are never relied on for roles and offsets: the nodes themselves are polled.
+//! Nodes gossip, so two of them may have different views for a moment, or for as long as a
+//! partition lasts. The view that most of the masters that answer share is believed, for a majority
+//! of the masters decides failovers; of equally many the one with the highest configuration epoch,
+//! which whoever takes over slots gets last (redis.io/docs, "Redis cluster specification:
+//! configuration epoch"). Views are never relied on for roles and offsets: the nodes themselves are
+//! polled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,8 +36,8 @@ pub(super) struct Member {
     pub(super) addr: ServerAddr,
     /// The master that it replicates from; `None` for a master.
     pub(super) master: Option<NodeId>,
-    /// Whether it is down for most of the sharers: they do not reach it, or the masters agree on it.
-    /// In a minority no agreement is possible, and a suspicion is all there is.
+    /// Whether it is down for most of the sharers: they do not reach it, or the masters agree on
+    /// it. In a minority no agreement is possible, and a suspicion is all there is.
     pub(super) has_failed: bool,
 }
 
@@ -49,8 +50,8 @@ struct Camp<'a> {
 }
 
 impl Belief {
-    /// What the nodes behind `views` are believed to form together. Of nodes that half of the sharers
-    /// know, those in `known` are members. `None` without a view.
+    /// What the nodes behind `views` are believed to form together. Of nodes that half of the
+    /// sharers know, those in `known` are members. `None` without a view.
     pub(super) fn from_views(
         views: &BTreeMap<&ServerAddr, &ClusterView>,
         known: &BTreeSet<NodeId>,
@@ -88,8 +89,8 @@ impl Belief {
         is_newer || has_turned || sharers.all(|node| !old.members.contains_key(node))
     }
 
-    /// Keeps how many masters have shared the view, if it is that of `old`: those that fall silent do
-    /// not make it weaker.
+    /// Keeps how many masters have shared the view, if it is that of `old`: those that fall silent
+    /// do not make it weaker.
     pub(super) fn remember_votes(&mut self, old: &Self) {
         if self.layout == old.layout {
             self.votes = self.votes.max(old.votes);

@@ -1,4 +1,5 @@
-//! How a cluster is: which of its nodes answer, what they say, and where the nodes of each shard run.
+//! How a cluster is: which of its nodes answer, what they say, and where the nodes of each shard
+//! run.
 
 use super::ClusterSource;
 use super::belief::Belief;
@@ -41,7 +42,8 @@ pub struct ClusterNodeState {
     pub answer: Option<Result<(), PollFailure>>,
     /// Whether it serves queries by its own account; `None` if not reported.
     pub is_ok: Option<bool>,
-    /// How its view differs from the one that is believed; `None` where it does not or is not known.
+    /// How its view differs from the one that is believed; `None` where it does not or is not
+    /// known.
     pub dissent: Option<Dissent>,
 }
 
@@ -100,8 +102,8 @@ impl ClusterGroup {
         Some(first.is_ok() || answers.any(Result::is_ok))
     }
 
-    /// What is wrong with the cluster as a whole, a sentence each; empty where nothing is known to be
-    /// wrong. Single nodes and risks are not among it.
+    /// What is wrong with the cluster as a whole, a sentence each; empty where nothing is known to
+    /// be wrong. Single nodes and risks are not among it.
     pub fn troubles(&self) -> Vec<String> {
         let mut troubles = Vec::new();
         if self.is_reachable() == Some(false) {
@@ -122,8 +124,8 @@ impl ClusterGroup {
         troubles
     }
 
-    /// How many nodes that answer have another view than the one that is believed; `None` if no node
-    /// answers.
+    /// How many nodes that answer have another view than the one that is believed; `None` if no
+    /// node answers.
     pub fn dissenters(&self) -> Option<usize> {
         if self.is_reachable() != Some(true) {
             return None;

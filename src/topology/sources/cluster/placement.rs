@@ -33,8 +33,8 @@ pub enum ShardHarm {
     },
 }
 
-/// The risk of a shard whose replicas are in `replicas` (one item each); `None` where there is none,
-/// and while the datacenter of one of its nodes is not known.
+/// The risk of a shard whose replicas are in `replicas` (one item each); `None` where there is
+/// none, and while the datacenter of one of its nodes is not known.
 pub(super) fn shard_risk(
     pair: &PairName,
     master_dc: &Datacenter,

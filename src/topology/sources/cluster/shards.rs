@@ -1,5 +1,5 @@
-//! The shards of a cluster: what each is called, and what stays the same of it while its master, its
-//! nodes and its slots change.
+//! The shards of a cluster: what each is called, and what stays the same of it while its master,
+//! its nodes and its slots change.
 //!
 //! Redis reports no identity of a shard that every version has, so a shard is recognised by its
 //! nodes: the master of the next view was the master or a replica of the shard before.
@@ -12,8 +12,8 @@ use super::view::Layout;
 use crate::info::{NodeId, SlotRange};
 use crate::model::{PairName, ServerAddr, ShardId, Span, Timestamp};
 
-/// For how long no slot may have moved before shards get the names of their new slots. Slots move one
-/// by one, often thousands of them; a name for each would be a series for each.
+/// For how long no slot may have moved before shards get the names of their new slots. Slots move
+/// one by one, often thousands of them; a name for each would be a series for each.
 const SETTLED: Span = Span::from_secs(1);
 
 /// Ranges of slots in the label of a shard; of more their number is given.
@@ -136,8 +136,8 @@ impl Shards {
         keys
     }
 
-    /// An old master that was not yet seen as a replica of its successor belongs to the shard all the
-    /// same: usually it has failed, and its pair is the place to see that.
+    /// An old master that was not yet seen as a replica of its successor belongs to the shard all
+    /// the same: usually it has failed, and its pair is the place to see that.
     fn add_old_masters<'a>(
         &self,
         belief: &'a Belief,
@@ -167,8 +167,8 @@ impl Shards {
         }
     }
 
-    /// Names shards after their slots: all of them once no slot moves any more, and before that only
-    /// those that have no name yet.
+    /// Names shards after their slots: all of them once no slot moves any more, and before that
+    /// only those that have no name yet.
     fn name_shards(&mut self, cluster: &PairName, now: Timestamp) {
         self.names.retain(|key, _| self.slots.contains_key(key));
         if now - self.slots_since >= SETTLED {

@@ -37,8 +37,8 @@ fn place(dc: &str) -> DatacenterRule {
     }
 }
 
-/// What `reporter` knows: masters as `NAME@EPOCH:SLOTS`, with `!` if they have failed, and replicas as
-/// `NAME>MASTER`.
+/// What `reporter` knows: masters as `NAME@EPOCH:SLOTS`, with `!` if they have failed, and replicas
+/// as `NAME>MASTER`.
 fn view(reporter: &str, nodes: &str) -> ClusterView {
     let mut view = ClusterView {
         is_ok: Some(true),

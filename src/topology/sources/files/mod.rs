@@ -1,6 +1,8 @@
-//! Pair files as a source: each lists pairs with all their settings, and comes and goes as it likes.
+//! Pair files as a source: each lists pairs with all their settings, and comes and goes as it
+//! likes.
 //!
-//! A file that cannot be used keeps the pairs that it had before; one that is gone takes them with it.
+//! A file that cannot be used keeps the pairs that it had before; one that is gone takes them with
+//! it.
 
 mod group;
 mod merge;

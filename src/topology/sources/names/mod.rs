@@ -1,9 +1,9 @@
-//! DNS names as a source: what they resolve to are the servers of one pair, and which of them is the
-//! master they say themselves.
+//! DNS names as a source: what they resolve to are the servers of one pair, and which of them is
+//! the master they say themselves.
 //!
 //! The reporters are the servers that were found. A resolution that fails changes nothing, and an
-//! address that is missing from an answer is watched on for a while: a name may resolve to some of its
-//! addresses only, and a server that just died leaves the answers first.
+//! address that is missing from an answer is watched on for a while: a name may resolve to some of
+//! its addresses only, and a server that just died leaves the answers first.
 
 mod group;
 
@@ -121,7 +121,8 @@ impl NamesSource {
         is_new || !was_resolved
     }
 
-    /// Adds the addresses of the last good answers, and drops those that have been missing for long.
+    /// Adds the addresses of the last good answers, and drops those that have been missing for
+    /// long.
     fn follow_answers(&mut self, now: Timestamp) {
         let mut present = BTreeSet::new();
         for state in self.names.values() {

@@ -1,8 +1,8 @@
 //! Charts of a pair's history as paths of SVG: they need no script and no library.
 //!
-//! Each is made twice, for desks and for phones, so that its letters are as large on both; style.css
-//! shows the one that there is room for. The width of every text is an upper bound, so that nothing
-//! is clipped in any font.
+//! Each is made twice, for desks and for phones, so that its letters are as large on both;
+//! style.css shows the one that there is room for. The width of every text is an upper bound, so
+//! that nothing is clipped in any font.
 
 mod axis;
 mod canvas;

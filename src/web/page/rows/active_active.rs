@@ -65,8 +65,8 @@ impl DirectionRow {
     }
 }
 
-/// The level of a direction in which nothing wrong was found: what is not counted yet is not known to
-/// agree.
+/// The level of a direction in which nothing wrong was found: what is not counted yet is not known
+/// to agree.
 fn agreement(direction: &DirectionReport) -> Level {
     let counts = [direction.keys.counted, direction.counters.counted];
     if counts.iter().all(Option::is_some) {

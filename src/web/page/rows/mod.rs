@@ -27,7 +27,8 @@ use crate::report::utc_text;
 /// The text for a value that is not known.
 pub(super) const NOT_KNOWN: &str = "-";
 
-/// An instant: in UTC for people, and in RFC 3339 for the script, which adds the reader's local time.
+/// An instant: in UTC for people, and in RFC 3339 for the script, which adds the reader's local
+/// time.
 pub(super) struct Moment {
     /// RFC 3339.
     pub(super) machine: String,

@@ -16,7 +16,8 @@ use crate::active_active::python::TutorialClient;
 /// Keys that the tutorial's clients write.
 const KEYS: u32 = 500;
 
-/// How long each of its writers rests between two writes: two of them at each site write 1,000 a second.
+/// How long each of its writers rests between two writes: two of them at each site write 1,000 a
+/// second.
 const REST: Duration = Duration::from_millis(2);
 
 /// Requests of its worker at most.

@@ -20,8 +20,8 @@ pub(super) struct Kills<'a> {
 }
 
 impl Kills<'_> {
-    /// Starts a drainer, waits until it works, kills it with SIGKILL some milliseconds later, and so on. Only
-    /// kills of a drainer that had begun to apply count.
+    /// Starts a drainer, waits until it works, kills it with SIGKILL some milliseconds later, and
+    /// so on. Only kills of a drainer that had begun to apply count.
     pub(super) async fn run(&self, random: &mut Rng) -> u64 {
         let folder = folder_with(&self.sites.configuration(""));
         let mut kills = 0;

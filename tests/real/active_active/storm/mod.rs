@@ -1,8 +1,9 @@
-//! Storms on real servers: writers at both sites, a partition between them, its end, a drainer that is killed
-//! again and again, and then nothing may be lost and nothing may differ. And the same with the tutorial's
-//! client, as control.
+//! Storms on real servers: writers at both sites, a partition between them, its end, a drainer that
+//! is killed again and again, and then nothing may be lost and nothing may differ. And the same
+//! with the tutorial's client, as control.
 //!
-//! `AA_STORMS`, `AA_PARTITION_SECONDS` and `AA_KILLS` say how much; `AA_STORM_SEED` replays a storm.
+//! `AA_STORMS`, `AA_PARTITION_SECONDS` and `AA_KILLS` say how much; `AA_STORM_SEED` replays a
+//! storm.
 
 #![allow(clippy::print_stdout)] // the figures are for people who measure
 
