@@ -107,6 +107,8 @@ impl Pace {
 
     /// The period has to be at least `factor` times as long.
     fn lengthen(&mut self, factor: f64, now: Timestamp) {
+        // It takes two late windows, before which one may still look well, and half a window is for
+        // counts that come late.
         let was_shortened = now - self.shortened_at <= WINDOW.mul_f64(3.5);
         if was_shortened {
             self.hold_until = now + self.hold;
